@@ -1,0 +1,22 @@
+# Two commands: `make demo` runs the main job, `make test` passes the tests. Each sets itself up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: test clean
+export OMP_NUM_THREADS := 1
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+test: $(STAMP)
+	$(BIN)/ruff format --check rscovlm tests
+	$(BIN)/ruff check rscovlm tests
+	$(BIN)/mypy --strict rscovlm tests
+	$(BIN)/python -m pytest -q tests
+
+clean:
+	rm -rf $(VENV)

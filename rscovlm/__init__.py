@@ -1,0 +1,1 @@
+"""Remote-sensing vision-language models as a Hugging Face plug-in."""
