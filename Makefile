@@ -16,7 +16,7 @@ test: $(STAMP)
 	$(BIN)/ruff format --check rscovlm tests
 	$(BIN)/ruff check rscovlm tests
 	$(BIN)/mypy --strict rscovlm tests
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q -n 2 tests
 
 clean:
 	rm -rf $(VENV)

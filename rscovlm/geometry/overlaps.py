@@ -219,7 +219,8 @@ def _hull_area(px: Floats, py: Floats, keep: NDArray[np.bool_]) -> Floats:
     area = (px[:-1] * py[1:] - px[1:] * py[:-1]).sum(axis=0)
     last = np.maximum(count - 1, 0)[None]
     lx, ly = np.take_along_axis(px, last, axis=0)[0], np.take_along_axis(py, last, axis=0)[0]
-    return np.maximum(0.5 * (area + lx * py[0] - px[0] * ly), 0.0)
+    shared: Floats = np.maximum(0.5 * (area + lx * py[0] - px[0] * ly), 0.0)
+    return shared
 
 
 def _oriented(corners: Floats) -> tuple[Floats, Floats]:

@@ -1,7 +1,7 @@
 """Overlaps held against shapely."""
 
 import numpy as np
-import shapely  # type: ignore[import-untyped]
+import shapely
 from numpy.typing import NDArray
 
 from rscovlm.geometry.overlaps import quad_area, quad_intersection
@@ -11,8 +11,7 @@ Floats = NDArray[np.float64]
 
 def _shapely(a: Floats, b: Floats) -> Floats:
     def regions(quads: Floats) -> NDArray[np.object_]:
-        made: NDArray[np.object_] = shapely.make_valid(shapely.polygons(quads.reshape(-1, 4, 2)))
-        return made
+        return np.asarray(shapely.make_valid(np.asarray(shapely.polygons(quads.reshape(-1, 4, 2)))))
 
     return np.asarray(shapely.area(shapely.intersection(regions(a), regions(b))))
 
