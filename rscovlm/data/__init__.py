@@ -1,0 +1,1 @@
+"""Remote-sensing data: records, weighted mixtures of them, and the conversations they become."""
