@@ -1,0 +1,67 @@
+"""Paths written in annotation files: data, never trusted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# A scheme (`file://`, `s3://`, `data:`), a drive letter (`C:`), or one of GDAL's virtual file systems (`/vsizip/`, `/vsicurl/`).
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:")
+_VIRTUAL = re.compile(r"(^|[/\\])vsi[a-z0-9]+([_/\\]|$)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check_relative(path: str) -> str:
+    r"""Return `path` unchanged if it names a file below some root, without touching the disk.
+
+    Raises:
+        ValueError: `path` is empty or absolute, climbs with `..`, has a URL scheme or drive letter, a backslash, a control character, or
+            names a GDAL virtual file system.
+
+    >>> check_relative("images/P0001.png")
+    'images/P0001.png'
+    >>> check_relative("../secret.png")
+    Traceback (most recent call last):
+    ...
+    ValueError: path '../secret.png' climbs out of its root with '..'; write paths relative to the data folder
+    """
+    reason = _reason(path)
+    if reason:
+        raise ValueError(f"path {path!r} {reason}; write paths relative to the data folder")
+    return path
+
+
+def _reason(path: str) -> str:
+    if not path:
+        return "is empty"
+    if _CONTROL.search(path):
+        return "has a control character"
+    if "\\" in path:
+        return "has a backslash"
+    if path.startswith(("/", "~")):
+        return "is absolute"
+    if _SCHEME.match(path):
+        return "has a URL scheme or a drive letter"
+    if ".." in path.split("/"):
+        return "climbs out of its root with '..'"
+    if _VIRTUAL.search(path):
+        return "names a GDAL virtual file system"
+    return ""
+
+
+def resolve(root: str | Path, path: str) -> Path:
+    """Find the file `path` under `root`, following no link that leaves `root`.
+
+    Raises:
+        ValueError: `path` is not a plain relative path (see `check_relative`), or a symbolic link in it leads out of `root`.
+        FileNotFoundError: there is no such file.
+    """
+    base = Path(root).resolve()
+    found = (base / check_relative(path)).resolve()
+    if not found.is_relative_to(base):
+        raise ValueError(f"path {path!r} leads out of {str(root)!r} through a link; copy the file into the data folder")
+    if not found.is_file():
+        raise FileNotFoundError(
+            f"no file {path!r} under {str(root)!r}; check the data folder and the path in the annotation"
+        )
+    return found
