@@ -1,0 +1,143 @@
+"""Which true box each found box points at, and how well it covers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from rscovlm.geometry.kinds import bounds, convert
+from rscovlm.geometry.overlaps import hbb_intersection, quad_area, quad_intersection, split_quads
+from rscovlm.metrics.detections import Floats, Ints, Rows
+
+Shape = Literal["quad", "rectangle", "horizontal"]
+
+_DECIMALS = 10
+"""Overlaps are rounded to this: an overlap that is exactly a threshold must not fall on either side by noise."""
+
+_CHUNK = 16_384
+"""Found boxes looked up at once, which bounds the memory taken by candidate pairs."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """For each found box the true box of its image and class that it covers best.
+
+    Attributes:
+        truth: (n,) row of that true box, -1 where none is touched.
+        iou: (n,) intersection over union with it, 0 where none.
+    """
+
+    truth: NDArray[np.intp]
+    iou: Floats
+
+
+def best_truths(found: Rows, true: Rows, classes: int, shape: Shape, priorities: list[Ints]) -> list[Best]:
+    """Return the best true box of every found box.
+
+    Args:
+        found: Found boxes.
+        true: True boxes.
+        classes: Number of classes.
+        shape: What is compared: the quadrilaterals, the rectangles of smallest area or the horizontal boxes around.
+        priorities: Orders of the true boxes, each (m,) numbers. Among equal overlaps the lowest number wins.
+
+    Returns:
+        One result per order.
+    """
+    mine, theirs = shaped(found.quads, shape), shaped(true.quads, shape)
+    my_area, their_area = areas(mine), areas(theirs)
+    results = [Best(np.full(len(found), -1, np.intp), np.zeros(len(found))) for _ in priorities]
+    for i, j in _touching(mine, found, theirs, true, classes):
+        shared = _shared(mine[i], theirs[j])
+        union = my_area[i] + their_area[j] - shared
+        iou = np.round(shared / np.where(union > 0, union, 1.0), _DECIMALS)
+        touching = iou > 0
+        i, j, iou = i[touching], j[touching], iou[touching]
+        for result, priority in zip(results, priorities, strict=True):
+            order = np.lexsort((priority[j], -iou, i))
+            rows, first = np.unique(i[order], return_index=True)
+            result.truth[rows] = j[order][first]
+            result.iou[rows] = iou[order][first]
+    return results
+
+
+def shaped(quads: Floats, shape: Shape) -> Floats:
+    """Return (n, 8) quadrilaterals, or what stands for them: rectangles as (n, 8), horizontal boxes as (n, 4)."""
+    if shape == "quad":
+        return quads
+    if shape == "rectangle":
+        return convert(convert(quads, "quad", "obb"), "obb", "quad")
+    if shape == "horizontal":
+        return bounds(quads, "quad")
+    raise ValueError(f"overlap is {shape!r}; use 'quad', 'rectangle' or 'horizontal'")
+
+
+def areas(boxes: Floats) -> Floats:
+    """Return the (n,) areas of horizontal boxes (n, 4) or quadrilaterals (n, 8)."""
+    if boxes.shape[1] == 8:
+        return quad_area(boxes)
+    area: Floats = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return area
+
+
+def odd_shapes(quads: Floats) -> dict[str, int]:
+    """Count quadrilaterals without area, that cross themselves, and that are otherwise not convex."""
+    convex, _ = split_quads(quads)
+    empty = np.round(quad_area(quads), _DECIMALS) <= 0
+    bent = quads[~convex & ~empty].reshape(-1, 4, 2)
+    edges = np.roll(bent, -1, axis=1) - bent
+    following = np.roll(edges, -1, axis=1)
+    turns = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
+    crossing = (turns < 0).sum(axis=1) == 2
+    return {
+        "zero_area": int(empty.sum()),
+        "self_crossing": int(crossing.sum()),
+        "not_convex": int((~crossing).sum()),
+    }
+
+
+def _shared(a: Floats, b: Floats) -> Floats:
+    return quad_intersection(a, b) if a.shape[1] == 8 else hbb_intersection(a, b)
+
+
+def _touching(
+    mine: Floats, found: Rows, theirs: Floats, true: Rows, classes: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield pairs of rows of one image and class whose surrounding boxes meet, a chunk of found rows at a time."""
+    if not len(found) or not len(true):
+        return
+    group, other = found.image * classes + found.label, true.image * classes + true.label
+    shared = np.intersect1d(group, other)
+    # Groups lie side by side on one long strip, far enough apart that boxes of two groups never meet. What sticks out
+    # beyond all true boxes is cut off: a found box that reaches to the moon costs no precision.
+    a, b = _bounds(mine), _bounds(theirs)
+    low, high = b[:, 0].min(), b[:, 2].max()
+    margin = 0.25 * (high - low)
+    pitch = 2.0 * (high - low) or 1.0
+    a[:, 0::2] = np.clip(a[:, 0::2], low - margin, high + margin)
+    rows, columns = np.flatnonzero(np.isin(group, shared)), np.flatnonzero(np.isin(other, shared))
+    if not len(rows):
+        return
+    shift = np.searchsorted(shared, other[columns]) * pitch - low
+    tree = shapely.STRtree(_boxes(b[columns], shift))
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        shift = np.searchsorted(shared, group[part]) * pitch - low
+        pairs = tree.query(_boxes(a[part], shift))
+        yield part[pairs[0]], columns[pairs[1]]
+
+
+def _bounds(boxes: Floats) -> Floats:
+    return bounds(boxes, "quad") if boxes.shape[1] == 8 else boxes.copy()
+
+
+def _boxes(bounds: Floats, shift: Floats) -> NDArray[np.object_]:
+    made: NDArray[np.object_] = np.asarray(
+        shapely.box(bounds[:, 0] + shift, bounds[:, 1], bounds[:, 2] + shift, bounds[:, 3])
+    )
+    return made

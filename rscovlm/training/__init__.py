@@ -1,1 +1,0 @@
-"""Training through TRL: collator, optimisers, trainer glue and recipes."""

@@ -1,0 +1,194 @@
+"""AP_nc held against the peers' recorded results, against a literal second telling, and against itself."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rscovlm.geometry import Boxes
+from rscovlm.metrics import ap_nc
+from tests.metrics.literal import class_ap
+from tests.metrics.scenes import scenes, shuffled
+from tests.oracles import oracle
+
+Item = dict[str, Any]
+CASES = (
+    "class_absent_each_side",
+    "difficult_heavy",
+    "empty_gt_image",
+    "perfect_ccw",
+    "real_heavy",
+    "recall_grid_edges",
+    "trapezoids",
+    "triple_dups",
+)
+INTERPOLATIONS: dict[str, Any] = {"voc07_11point": "11point", "area": "area"}
+ORACLES: dict[str, tuple[dict[str, Any], float]] = {
+    "dota_devkit": ({"protocol": "dota"}, 1e-5),
+    "mmrotate1x_qbox_diff100_exactIoU": ({"protocol": "rscovlm", "overlap": "quad"}, 1e-5),
+}
+
+
+def _items(data: dict[str, Any], scores: list[float] | None) -> tuple[list[Item], list[Item]]:
+    found: dict[str, Item] = {name: {"boxes": [], "labels": [], "scores": []} for name in data["images"]}
+    for k, row in enumerate(data["preds"]):
+        item = found[row["image"]]
+        item["boxes"].append(row["quad"])
+        item["labels"].append(row["cls"])
+        item["scores"].append(scores[k] if scores else 0.0)
+    true = [
+        {
+            "boxes": [row["quad"] for row in data["gts"][name]],
+            "labels": [row["cls"] for row in data["gts"][name]],
+            "difficult": [row["difficult"] for row in data["gts"][name]],
+        }
+        for name in data["images"]
+    ]
+    return list(found.values()), true
+
+
+@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("case", CASES)
+def test_recorded_results_of_the_peers(case: str, name: str) -> None:
+    data = json.loads(oracle(f"ap_nc/{case}.json").read_text())
+    settings, tolerance = ORACLES[name]
+    # A constant score in the order of the peers' file is a score that falls along the file.
+    falling = (-np.arange(len(data["preds"]))).tolist()
+    for recorded, interpolation in INTERPOLATIONS.items():
+        for run, expected in data["expected"][name][recorded].items():
+            if run in ("eleven_repeats", "const_numpy_default_sort"):
+                continue
+            scores = data["scores"].get(run, falling) if name == "dota_devkit" else data["scores"].get(run)
+            found, true = _items(data, scores)
+            result = ap_nc(found, true, classes=data["classes"], ties="stable", interpolation=interpolation, **settings)
+            for threshold, value in expected["mAP"].items():
+                assert result["ap_thresholds"][threshold]["mean"] == pytest.approx(value, abs=tolerance), threshold
+            for threshold, table in expected["per_class"].items():
+                for label, value in table.items():
+                    mine = result["per_class"][label]["ap_thresholds"][threshold]["mean"]
+                    assert value is None or mine == pytest.approx(value, abs=tolerance), (threshold, label)
+    found, true = _items(data, None)
+    result = ap_nc(found, true, classes=data["classes"], **settings)
+    recorded = data["expected"][name]
+    for threshold, value in recorded["mF1_one_to_one_mean_over_classes_with_gt"].items():
+        assert result["thresholds"][threshold]["mf1"] == pytest.approx(value, abs=1e-5)
+    for threshold, table in recorded["counts"].items():
+        percent = round(100 * float(threshold))
+        for label, counts in table.items():
+            row = result["per_class"][label]
+            assert (row["true"], row["found"]) == (counts["npos"], counts["ndet"])
+            if isinstance(counts.get("tp"), int) and isinstance(counts.get("fp"), int):
+                assert (row[f"right{percent}"], row[f"wrong{percent}"]) == (counts["tp"], counts["fp"])
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("difficult", ["ignore", "count"])
+def test_a_literal_second_telling(strict: bool, difficult: Any) -> None:
+    found, true = scenes(6, seed=5, boxes=12, span=200, doubles=0.4)
+    for interpolation in INTERPOLATIONS.values():
+        result = ap_nc(
+            found,
+            true,
+            strict=strict,
+            difficult=difficult,
+            ties="stable",
+            interpolation=interpolation,
+            iou_thresholds=(0.3, 0.5, 0.75, 0.9),
+        )
+        for label, row in result["per_class"].items():
+            for threshold in (0.3, 0.5, 0.75, 0.9):
+                value, right, wrong = class_ap(
+                    found,
+                    true,
+                    label,
+                    threshold,
+                    strict=strict,
+                    ignore_difficult=difficult == "ignore",
+                    area=interpolation == "area",
+                )
+                assert row["ap_thresholds"][f"{threshold:.2f}"]["mean"] == pytest.approx(value, abs=1e-12)
+                if threshold in (0.5, 0.75):
+                    assert row[f"right{round(100 * threshold)}"] == right
+                    assert row[f"wrong{round(100 * threshold)}"] == wrong
+
+
+@pytest.mark.parametrize("protocol", ["dota", "rscovlm"])
+def test_no_order_of_images_or_rows_changes_a_result(protocol: Any) -> None:
+    found, true = scenes(20, seed=1, boxes=20, doubles=0.3)
+    found += [{key: value.copy() for key, value in found[0].items()} for _ in range(2)]  # images alike
+    true += [{key: value.copy() for key, value in true[0].items()} for _ in range(2)]
+    first = ap_nc(found, true, protocol=protocol)
+    for seed in range(3):
+        again = ap_nc(*shuffled(found, true, seed), protocol=protocol)
+        assert _without_constant(again) == _without_constant(first)
+
+
+def test_what_no_draw_touches_does_not_depend_on_other_classes() -> None:
+    found, true = scenes(5, seed=2)
+    alone = [[_only(item, "class-1") for item in side] for side in (found, true)]
+    every, one = ap_nc(found, true), ap_nc(alone[0], alone[1])
+    for key in ("true", "found", "right50", "f150", "constant_score"):
+        assert every["per_class"]["class-1"][key] == one["per_class"]["class-1"][key]
+
+
+def test_random_mean_is_the_expectation_over_orders() -> None:
+    quad = np.asarray([[0, 0, 10, 0, 10, 10, 0, 10]])
+    # One right box and one wrong one: precision at full recall is 1 or 1/2, each with chance 1/2.
+    found = [{"boxes": np.concatenate([quad, quad + 50]), "labels": ["a", "a"]}]
+    result = ap_nc(found, [{"boxes": quad, "labels": ["a"]}], repeats=4000)
+    assert result["ap_nc50"]["mean"] == pytest.approx(0.75, abs=0.02)
+    assert (result["ap_nc50"]["min"], result["ap_nc50"]["max"]) == (0.5, 1.0)
+    assert result["ap_nc50"]["std"] == pytest.approx(0.25, abs=0.01)
+    assert result["constant_score"]["ap_nc50"] == 1.0
+
+
+def test_scores_leave_ap_nc_alone() -> None:
+    found, true = scenes(5, seed=3)
+    bare = [{key: item[key] for key in ("boxes", "labels")} for item in found]
+    with_scores, without = ap_nc(found, true), ap_nc(bare, true)
+    assert with_scores["ap_nc50"] == without["ap_nc50"]
+    assert "ap50" in with_scores and "ap50" not in without
+
+
+def test_boxes_of_every_kind_are_taken() -> None:
+    found, true = scenes(3, seed=4)
+    boxed = [{**item, "boxes": Boxes(item["boxes"], "quad")} for item in found]
+    assert ap_nc(boxed, true)["ap_nc50"]["mean"] == pytest.approx(ap_nc(found, true)["ap_nc50"]["mean"], abs=0.05)
+    flat = [{**item, "boxes": Boxes(item["boxes"], "quad").as_kind("hbb")} for item in found]
+    horizontal = ap_nc(flat, true, overlap="horizontal", ties="stable")
+    assert horizontal["ap_nc"] == ap_nc(found, true, overlap="horizontal", ties="stable")["ap_nc"]
+
+
+def test_shapes_that_are_no_plain_quadrilateral_are_counted() -> None:
+    square = [0, 0, 20, 0, 20, 20, 0, 20]
+    bow_tie = [40, 0, 60, 20, 60, 0, 40, 20]
+    dart = [80, 0, 100, 10, 80, 20, 85, 10]
+    point = [5, 5, 5, 5, 5, 5, 5, 5]
+    quads = [square, bow_tie, dart, point]
+    item = {"boxes": quads, "labels": ["ship"] * 4}
+    protocols: list[Any] = ["dota", "rscovlm"]
+    for protocol in protocols:
+        result = ap_nc([item], [item], protocol=protocol, ties="stable")
+        assert result["degenerate"]["predictions"] == {"zero_area": 1, "self_crossing": 1, "not_convex": 1}
+        assert result["thresholds"]["0.95"]["right"] == 3
+        assert np.isfinite(result["ap_nc"]["mean"])
+
+
+def test_nothing_true_and_nothing_found() -> None:
+    empty: Item = {"boxes": [], "labels": []}
+    square: Item = {"boxes": [[0, 0, 1, 0, 1, 1, 0, 1]], "labels": ["a"]}
+    for found, true in ((empty, square), (square, empty), (empty, empty)):
+        result = ap_nc([found], [true])
+        assert result["ap_nc50"] == {"mean": 0.0, "std": 0.0, "min": 0.0, "max": 0.0}
+        assert result["counts"]["classes_in_mean"] == len(true["labels"])
+
+
+def _without_constant(result: Item) -> Item:
+    rows = {name: {k: v for k, v in row.items() if k != "constant_score"} for name, row in result["per_class"].items()}
+    return {key: value for key, value in result.items() if key != "constant_score"} | {"per_class": rows}
+
+
+def _only(item: Item, label: str) -> Item:
+    keep = [k for k, name in enumerate(item["labels"]) if name == label]
+    return {key: [value[k] for k in keep] for key, value in item.items()}

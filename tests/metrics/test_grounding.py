@@ -1,0 +1,92 @@
+"""Grounding accuracy held against the reference system's recorded decisions and against itself."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rscovlm.geometry import Boxes
+from rscovlm.metrics import grounding_accuracy, rescaled, rscovlm_answer
+from tests.oracles import oracle
+
+
+@pytest.mark.parametrize("case", ["plain_200", "json_edges"])
+def test_decisions_of_the_reference_system(case: str) -> None:
+    data = json.loads(oracle(f"grounding/{case}.json").read_text())
+    boxes = []
+    for row, item in zip(data["rows"], data["expected"]["items"], strict=True):
+        box = rscovlm_answer(row["output"], data["prompt_type"])
+        assert (box or [0, 0, 0, 0]) == item["parsed"]
+        sizes = [(row[f"{name}_width"], row[f"{name}_height"]) for name in ("resized", "original")]
+        boxes.append(rescaled(box, sizes[0], sizes[1]))
+    result = grounding_accuracy(boxes, [row["bbox"] for row in data["rows"]], protocol="rscovlm")
+    expected = [item["iou"] for item in data["expected"]["items"]]
+    np.testing.assert_allclose(result["iou"], expected, atol=1e-7)
+    correct = [item["correct"] for item in data["expected"]["items"]]
+    assert [int(value > 0.5) for value in result["iou"]] == correct
+    assert result["acc50"] == pytest.approx(np.mean(correct))
+
+
+def test_one_pixel_rule_is_the_named_variant_alone() -> None:
+    thin, same = [0, 0, 100, 1], [0, 0, 100, 1]
+    assert grounding_accuracy([thin], [same])["acc50"] == 1.0
+    assert grounding_accuracy([thin], [same], protocol="rscovlm")["acc50"] == 0.0
+    wide = [0, 0, 100, 1.001]
+    assert grounding_accuracy([wide], [wide], protocol="rscovlm")["acc50"] == 1.0
+
+
+def test_strict_and_non_strict_differ_at_the_threshold_alone() -> None:
+    pair: dict[str, Any] = {"predictions": [[0, 0, 10, 10]], "references": [[0, 0, 10, 5]]}
+    assert grounding_accuracy(**pair, strict=True)["acc50"] == 0.0
+    assert grounding_accuracy(**pair, strict=False)["acc50"] == 1.0
+    several = grounding_accuracy(**pair, thresholds=(0.4, 0.5, 0.7), strict=False)
+    assert several["acc"] == {"0.40": 1.0, "0.50": 1.0, "0.70": 0.0}
+
+
+def test_kinds_agree_on_the_same_boxes() -> None:
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 50, (200, 2))
+    a = np.concatenate([low, low + rng.integers(1, 30, (200, 2))], axis=1).astype(np.float64)
+    b = a + rng.integers(-3, 4, a.shape)
+    b[:, 2:] = np.maximum(b[:, 2:], b[:, :2] + 1)
+    true = Boxes(b, "hbb")
+    plain = grounding_accuracy(Boxes(a, "hbb"), true)["iou"]
+    for mine in ("hbb", "obb", "quad"):
+        for theirs in ("hbb", "obb", "quad"):
+            kinds = grounding_accuracy(Boxes(a, "hbb").as_kind(mine), true.as_kind(theirs))["iou"]
+            np.testing.assert_allclose(kinds, plain, atol=1e-9)
+
+
+def test_no_answer_is_wrong_and_counted_apart() -> None:
+    result = grounding_accuracy([None, [0, 0, 4, 4]], [[0, 0, 4, 4], [0, 0, 4, 4]])
+    assert (result["acc50"], result["mean_iou"], result["mean_iou_answered"], result["unanswered"]) == (0.5, 0.5, 1, 1)
+
+
+def test_order_of_items_changes_nothing() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.uniform(0, 50, (50, 8)), rng.uniform(0, 50, (50, 8))
+    turn = rng.permutation(50)
+    one, two = grounding_accuracy(list(a), list(b)), grounding_accuracy(list(a[turn]), list(b[turn]))
+    assert one["acc"] == two["acc"]
+    assert one["mean_iou"] == pytest.approx(two["mean_iou"], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "message"),
+    [
+        ([[0, 0, 1, 1]], [], "1 items and references 0"),
+        ([], [], "no items"),
+        ([[0, 0, 1]], [[0, 0, 1, 1]], r"predictions\[0\]"),
+        ([[0, 0, 1, float("nan")]], [[0, 0, 1, 1]], r"predictions\[0\].*finite"),
+        (["here"], [[0, 0, 1, 1]], r"predictions\[0\]"),
+        ([[0, 0, 1, 1]], [None], r"references\[0\]"),
+    ],
+)
+def test_bad_input_names_the_item(predictions: list[Any], references: list[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        grounding_accuracy(predictions, references)
+
+
+def test_corners_in_the_wrong_order_overlap_nothing() -> None:
+    assert grounding_accuracy([[10, 10, 0, 0]], [[0, 0, 10, 10]])["mean_iou"] == 0.0
