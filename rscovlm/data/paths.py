@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rscovlm.data.tally import Rejected
+
 # A scheme (`file://`, `s3://`, `data:`), a drive letter (`C:`), or one of GDAL's virtual file systems (`/vsizip/`, `/vsicurl/`).
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:")
 _VIRTUAL = re.compile(r"(^|[/\\])vsi[a-z0-9]+([_/\\]|$)", re.IGNORECASE)
@@ -23,11 +25,11 @@ def check_relative(path: str) -> str:
     >>> check_relative("../secret.png")
     Traceback (most recent call last):
     ...
-    ValueError: path '../secret.png' climbs out of its root with '..'; write paths relative to the data folder
+    rscovlm.data.tally.Rejected: path '../secret.png' climbs out of its root with '..'; write paths relative to the data folder
     """
     reason = _reason(path)
     if reason:
-        raise ValueError(f"path {path!r} {reason}; write paths relative to the data folder")
+        raise Rejected("unsafe path", f"path {path!r} {reason}; write paths relative to the data folder")
     return path
 
 
@@ -59,7 +61,10 @@ def resolve(root: str | Path, path: str) -> Path:
     base = Path(root).resolve()
     found = (base / check_relative(path)).resolve()
     if not found.is_relative_to(base):
-        raise ValueError(f"path {path!r} leads out of {str(root)!r} through a link; copy the file into the data folder")
+        raise Rejected(
+            "unsafe path",
+            f"path {path!r} leads out of {str(root)!r} through a link; copy the file into the data folder",
+        )
     if not found.is_file():
         raise FileNotFoundError(
             f"no file {path!r} under {str(root)!r}; check the data folder and the path in the annotation"

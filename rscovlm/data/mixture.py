@@ -1,0 +1,152 @@
+"""A weighted mixture of subsets as a pure function of (seed, position)."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Draw = Callable[[np.random.Generator], Any]
+
+BLOCK = 1000
+"""Positions within which every subset appears exactly in its share, so a share is kept to 0.1 %."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One source of the mixture.
+
+    Attributes:
+        name: Unique in its mixture; part of the random state, so renaming a subset reshuffles it alone.
+        source: A sequence, walked in a new order each epoch, or a function of a random generator that makes an item.
+        weight: Relative share of the mixture; 0 leaves the subset out.
+        render: Turns an item into a training sample, given the item and a generator; None hands the item on.
+    """
+
+    name: str
+    source: Sequence[Any] | Draw
+    weight: float = 1.0
+    render: Callable[[Any, np.random.Generator], Any] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse weights and sources that no draw could use."""
+        if not np.isfinite(self.weight) or self.weight < 0:
+            raise ValueError(f"weight of subset {self.name!r} is {self.weight}; give a finite number of 0 or more")
+        if not callable(self.source) and self.weight > 0 and len(self.source) == 0:
+            raise ValueError(f"subset {self.name!r} has no rows; give it some, or weight 0")
+
+
+class Mixture(Sequence[Any]):
+    """Draws from subsets in proportion to their weights (design page, idea 5).
+
+    Position i always gives the same sample, on any rank and after any restart: ranks take different positions, and
+    resuming is starting at another one. Within every block of 1,000 positions each subset appears exactly in its share
+    (largest remainder; a positive weight gets at least one position), in an order drawn for that block, and its k-th
+    appearance is its k-th row of a permutation drawn for each epoch, so no row repeats before all were seen.
+
+    Args:
+        subsets: What to draw from; at least one with a positive weight.
+        seed: Any integer.
+        length: Number of positions that `len` reports, for samplers that ask; positions beyond it work as well.
+
+    Raises:
+        ValueError: No subset, doubled names, or no positive weight.
+
+    Examples:
+        >>> mixture = Mixture([Subset("land", ["field"], 3), Subset("sea", ["port", "reef"], 1)], seed=0, length=4000)
+        >>> sum(mixture.subset_at(i)[0].name == "sea" for i in range(1000))
+        250
+    """
+
+    def __init__(self, subsets: Sequence[Subset], *, seed: int = 0, length: int = 1_000_000) -> None:
+        names = [subset.name for subset in subsets]
+        if len(set(names)) != len(names):
+            raise ValueError(f"subset names must differ, got {names}")
+        self.subsets = tuple(subset for subset in subsets if subset.weight > 0)
+        if not self.subsets:
+            raise ValueError(f"no subset has a positive weight among {names}; give one a weight above 0")
+        if len(self.subsets) > BLOCK:
+            raise ValueError(f"{len(self.subsets)} subsets; a block holds {BLOCK} positions, merge some subsets")
+        self.seed = seed
+        self.length = length
+        self._quotas = _quotas([subset.weight for subset in self.subsets])
+        self._starts = np.concatenate([[0], np.cumsum(self._quotas)])
+        self._block_order = functools.lru_cache(maxsize=8)(self._draw_block_order)
+        self._epoch_order = functools.lru_cache(maxsize=2 * len(self.subsets))(self._draw_epoch_order)
+
+    def __len__(self) -> int:
+        """Return the number of positions a sampler should walk."""
+        return self.length
+
+    def __getitem__(self, position: Any) -> Any:
+        """Return the sample at a position.
+
+        Args:
+            position: 0 or more.
+
+        Raises:
+            ValueError: The subset's render refused the item; the message names subset and position.
+        """
+        index = int(position)
+        if index < 0:
+            raise IndexError(f"position {index} is negative; a mixture has no end to count from")
+        if index >= self.length:
+            raise IndexError(f"position {index} is past the stated length {self.length}")
+        subset, ordinal = self.subset_at(index)
+        rng = self.generator_at(index)
+        if callable(subset.source):
+            item = subset.source(rng)
+        else:
+            rows = len(subset.source)
+            epoch, place = divmod(ordinal, rows)
+            item = subset.source[int(self._epoch_order(subset.name, rows, epoch)[place])]
+        if subset.render is None:
+            return item
+        try:
+            return subset.render(item, rng)
+        except ValueError as error:
+            raise ValueError(f"subset {subset.name!r} at position {index}: {error}") from error
+
+    def __iter__(self) -> Iterator[Any]:
+        """Walk the positions in order."""
+        return (self[index] for index in range(self.length))
+
+    def generator_at(self, position: int) -> np.random.Generator:
+        """Return the random generator of a position; it depends on the seed and the position alone."""
+        return np.random.default_rng(np.random.SeedSequence(entropy=self.seed, spawn_key=(1, position)))
+
+    def subset_at(self, position: int) -> tuple[Subset, int]:
+        """Return the subset that a position draws from, and how many positions before it drew from the same."""
+        block, place = divmod(position, BLOCK)
+        slot = int(self._block_order(block)[place])
+        chosen = int(np.searchsorted(self._starts, slot, side="right")) - 1
+        return self.subsets[chosen], block * int(self._quotas[chosen]) + slot - int(self._starts[chosen])
+
+    def shares(self) -> Mapping[str, float]:
+        """Return the share of positions each subset takes, exact over every block of 1,000."""
+        return {subset.name: float(quota) / BLOCK for subset, quota in zip(self.subsets, self._quotas, strict=True)}
+
+    def _draw_block_order(self, block: int) -> NDArray[np.int64]:
+        state = np.random.SeedSequence(entropy=self.seed, spawn_key=(2, block))
+        return np.random.default_rng(state).permutation(BLOCK)
+
+    def _draw_epoch_order(self, name: str, rows: int, epoch: int) -> NDArray[np.int64]:
+        state = np.random.SeedSequence(entropy=self.seed, spawn_key=(3, zlib.crc32(name.encode()), epoch))
+        return np.random.default_rng(state).permutation(rows)
+
+
+def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:
+    """Share out a block's positions: at least one each, the rest by largest remainder."""
+    exact = np.asarray(weights, dtype=np.float64) / np.sum(weights) * BLOCK
+    quotas: NDArray[np.int64] = np.maximum(np.floor(exact).astype(np.int64), 1)
+    while quotas.sum() > BLOCK:
+        quotas[np.argmax(np.where(quotas > 1, quotas - exact, -np.inf))] -= 1
+    remainder = exact - quotas
+    for chosen in np.argsort(-remainder, kind="stable")[: BLOCK - quotas.sum()]:
+        quotas[chosen] += 1
+    return quotas

@@ -1,0 +1,101 @@
+"""Nothing is dropped silently: every row that cannot be used is counted by reason, with examples of where it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Rejected(ValueError):
+    """One row cannot be used.
+
+    Args:
+        reason: A few words that many rows can share; what counts are kept by.
+        detail: What exactly is wrong here and what to do.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class TooManyRejected(ValueError):
+    """More rows were unusable than allowed; the message holds the table."""
+
+
+class Tally:
+    """Count what was kept and what was dropped, and why.
+
+    Args:
+        limit: Largest share of dropped units, between 0 and 1, that `finish` lets pass.
+        examples: How many places to remember per reason.
+
+    >>> tally = Tally(limit=0.5)
+    >>> for number in (1, 0):
+    ...     with tally.row(f"row {number}"):
+    ...         1 / number if number else int("x")
+    1.0
+    >>> tally.keep()
+    >>> tally.finish()
+    >>> tally.seen, tally.kept, dict(tally.dropped)
+    (2, 1, {'malformed row': 1})
+    """
+
+    def __init__(self, limit: float = 0.005, *, examples: int = 5) -> None:
+        if not 0 <= limit <= 1:
+            raise ValueError(f"limit {limit} is not a share; give a number between 0 and 1")
+        self.limit = limit
+        self.kept = 0
+        self.dropped: Counter[str] = Counter()
+        self.places: dict[str, list[str]] = {}
+        self._examples = examples
+
+    @property
+    def seen(self) -> int:
+        """Units kept and dropped together."""
+        return self.kept + self.dropped.total()
+
+    def keep(self, count: int = 1) -> None:
+        """Count `count` usable units."""
+        self.kept += count
+
+    def drop(self, reason: str, place: str, detail: str = "") -> None:
+        """Count one unusable unit found at `place`."""
+        self.dropped[reason] += 1
+        places = self.places.setdefault(reason, [])
+        if len(places) < self._examples:
+            places.append(f"{place}: {detail}" if detail else place)
+
+    @contextmanager
+    def row(self, place: str) -> Iterator[None]:
+        """Drop the row worked on inside if it turns out malformed; other errors than `ValueError` and a missing file pass through."""
+        try:
+            yield
+        except Rejected as error:
+            self.drop(error.reason, place, str(error))
+        except FileNotFoundError as error:
+            self.drop("missing file", place, str(error))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+            self.drop("malformed row", place, f"{type(error).__name__}: {error}")
+
+    def table(self) -> str:
+        """Give the counts as lines of text, most frequent reason first, with the places remembered."""
+        lines = [f"{self.seen} rows: {self.kept} kept, {self.dropped.total()} dropped"]
+        for reason, count in self.dropped.most_common():
+            lines.append(f"{count:>9}  {reason}")
+            lines += [f"{'':>11}{place}" for place in self.places[reason]]
+        return "\n".join(lines)
+
+    def finish(self) -> None:
+        """Check the share of dropped rows once everything was seen.
+
+        Raises:
+            TooManyRejected: More than `limit` of the rows were dropped.
+        """
+        lost = self.dropped.total()
+        if lost > self.limit * self.seen:
+            share = lost / self.seen
+            raise TooManyRejected(
+                f"{share:.2%} of the rows cannot be used, more than {self.limit:.2%}; mend them or raise the limit\n{self.table()}"
+            )

@@ -1,0 +1,1 @@
+"""Training through TRL: collator, optimisers, trainer glue and recipes."""

@@ -1,0 +1,55 @@
+"""Supervised fine-tuning through TRL's own `SFTTrainer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rscovlm.training.collator import Collator
+
+
+def build_trainer(
+    model: Any,
+    processor: Any,
+    mixture: Sequence[Any],
+    *,
+    optimizer: Any = None,
+    callbacks: Any = None,
+    **arguments: Any,
+) -> Any:
+    """Build a stock `trl.SFTTrainer` that walks a mixture in order.
+
+    TRL's own preparation is switched off (it cuts image tokens, drops ``tools`` and images in tool turns); everything
+    else of the trainer is as TRL ships it.
+
+    Args:
+        model: A Qwen2.5-VL or Qwen3-VL model.
+        processor: Its `RSCoVLMProcessor`.
+        mixture: Samples by position; position i is the i-th sample trained.
+        optimizer: Replaces the one that ``arguments`` would make.
+        callbacks: Handed to the trainer.
+        arguments: For `trl.SFTConfig`.
+
+    Raises:
+        ValueError: An argument that would undo what the mixture and the collator promise.
+    """
+    from trl import SFTConfig, SFTTrainer
+
+    fixed = {
+        "max_length": None,
+        "remove_unused_columns": False,
+        "train_sampling_strategy": "sequential",
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+    }
+    for name, value in fixed.items():
+        if arguments.get(name, value) != value:
+            raise ValueError(f"{name}={arguments[name]!r} would cut or reorder samples; leave it out (it is {value!r})")
+    return SFTTrainer(
+        model=model,
+        args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),
+        data_collator=Collator(processor),
+        train_dataset=mixture,
+        processing_class=processor,
+        optimizers=(optimizer, None),
+        callbacks=callbacks,
+    )
