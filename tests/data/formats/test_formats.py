@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rscovlm.data.formats import read_coco, read_messages, read_refgeo, write_coco, write_messages, write_refgeo
 from rscovlm.data.jsonfiles import read_items
-from rscovlm.data.records import Annotation, ImageRef, Record, Turn
+from rscovlm.data.records import Annotation, ImageRef, Kind, Record, Turn
 from rscovlm.data.tally import Tally
 
 IMAGE = ImageRef("images/a.png", width=64, height=48)
@@ -156,7 +156,7 @@ def test_coco_boxes_are_corners_and_empty_images_stay(tmp_path: Path) -> None:
         list(read_coco(path, kind="quad"))
 
 
-kinds = st.sampled_from(["hbb", "quad"])
+kinds: st.SearchStrategy[Kind] = st.sampled_from(["hbb", "quad"])
 coordinate = st.integers(0, 60).map(lambda value: value / 2)
 
 
