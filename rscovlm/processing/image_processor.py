@@ -1,0 +1,183 @@
+"""Images to patches, as the Qwen-VL vision towers take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from transformers.image_processing_utils import BatchFeature
+from transformers.image_utils import SizeDict, make_flat_list_of_images
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
+    Qwen2VLImageProcessorKwargs,
+    Qwen2VLImageProcessorPil,
+)
+
+from .pixels import to_rgb
+from .resolution import Mode, PixelBudget, plan_size
+
+# What the vision tower of each family was trained on.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "qwen2_5_vl": {"patch_size": 14},
+    "qwen3_vl": {"patch_size": 16, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]},
+}
+
+
+class RSCoVLMImageProcessorKwargs(Qwen2VLImageProcessorKwargs, total=False):  # type: ignore[call-arg]
+    """What may be set once or per call: everything the stock processor takes, and ``mode`` (see `PixelBudget`)."""
+
+    mode: str
+
+
+class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
+    """Resize images to the planned grid and cut them into patches, several times as fast as the stock PIL class.
+
+    The values equal the stock processor's; sizes follow `plan_size`, so a plan made from width and height alone
+    is the grid the model gets. No torchvision. Images of every kind that `to_rgb` takes are taken; one that it
+    refuses is named by its place in the call.
+
+    Returns ``pixel_values`` float32 (patches, 3 * 2 * patch_size**2) and ``image_grid_thw`` int64 (images, 3), counted in
+    patches; each visual token is merge_size x merge_size patches.
+    """
+
+    valid_kwargs = RSCoVLMImageProcessorKwargs
+    mode: Mode = "native"
+    size: Any = {"shortest_edge": 224 * 224, "longest_edge": 1008 * 1008}  # noqa: RUF012 - copied by the base class
+
+    @classmethod
+    def for_family(cls, family: str, budget: PixelBudget | None = None) -> RSCoVLMImageProcessor:
+        """Make the processor of a model family, ``"qwen2_5_vl"`` or ``"qwen3_vl"``."""
+        if family not in FAMILIES:
+            raise ValueError(f"family {family!r} is unknown; choose one of {', '.join(FAMILIES)}")
+        processor = cls(**FAMILIES[family])
+        if budget is not None:
+            processor.budget = budget
+        return processor
+
+    @property
+    def budget(self) -> PixelBudget:
+        """The limits in force, as `plan_size` takes them."""
+        return _budget(self.size, self.patch_size * self.merge_size, self.mode)
+
+    @budget.setter
+    def budget(self, budget: PixelBudget) -> None:
+        factor = self.patch_size * self.merge_size
+        if budget.factor != factor:
+            raise ValueError(
+                f"the budget counts tokens of {budget.factor} pixels, this model's are {factor} "
+                f"(patch {self.patch_size} x merge {self.merge_size}); make it with factor={factor}"
+            )
+        self.size = SizeDict(shortest_edge=budget.min_pixels, longest_edge=budget.max_pixels)
+        self.mode = budget.mode
+
+    def get_number_of_image_patches(self, height: int, width: int, images_kwargs: dict[str, Any] | None = None) -> int:
+        """Return the number of patches of an image of this size (servers plan with it before any image exists)."""
+        given = images_kwargs or {}
+        size = dict(given.get("size") or self.size)
+        size["shortest_edge"] = given.get("min_pixels", size["shortest_edge"])
+        size["longest_edge"] = given.get("max_pixels", size["longest_edge"])
+        merge = int(given.get("merge_size") or self.merge_size)
+        factor = int(given.get("patch_size") or self.patch_size) * merge
+        budget = _budget(SizeDict(**size), factor, given.get("mode", self.mode))
+        return budget.tokens(plan_size(width, height, budget)) * merge**2
+
+    def _prepare_image_like_inputs(
+        self, images: Any, *args: Any, input_data_format: Any = None, **kwargs: Any
+    ) -> list[Image.Image | NDArray[np.uint8]]:
+        flat = _flat(self.fetch_images(images))
+        first = None if input_data_format is None else str(getattr(input_data_format, "value", input_data_format))
+        rgb = []
+        for index, image in enumerate(flat):
+            try:
+                rgb.append(to_rgb(image, channels_first=None if first is None else first == "channels_first"))
+            except ValueError as error:
+                raise ValueError(f"image {index} of {len(flat)}: {error}") from None
+        return rgb
+
+    def _preprocess(
+        self,
+        images: list[Image.Image | NDArray[np.uint8]],
+        *,
+        size: SizeDict,
+        mode: Mode | None,
+        patch_size: int,
+        merge_size: int,
+        temporal_patch_size: int,
+        return_tensors: Any,
+        do_resize: bool = True,
+        resample: Any = None,
+        do_rescale: bool = True,
+        rescale_factor: float = 1 / 255,
+        do_normalize: bool = True,
+        image_mean: Any = None,
+        image_std: Any = None,
+        **_: Any,
+    ) -> BatchFeature:
+        factor = patch_size * merge_size
+        budget = _budget(size, factor, mode or "native")
+        # One multiplication and one addition per value in place of a rescaling and a normalisation.
+        scale = np.full(3, rescale_factor if do_rescale else 1.0)
+        shift = np.zeros(3)
+        if do_normalize:
+            scale, shift = scale / np.asarray(image_std), -np.asarray(image_mean) / np.asarray(image_std)
+        patches, grids = [], []
+        for index, image in enumerate(images):
+            width, height = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
+            try:
+                target = plan_size(width, height, budget) if do_resize else (width, height)
+            except ValueError as error:
+                raise ValueError(f"image {index} of {len(images)}: {error}") from None
+            if target[0] % factor or target[1] % factor:
+                raise ValueError(
+                    f"image {index} of {len(images)}: {width}x{height} pixels is no multiple of {factor}; "
+                    "leave do_resize on or resize it first"
+                )
+            if target != (width, height):
+                picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+                image = picture.resize(target, resample=resample)
+            patches.append(_patchify(np.asarray(image), scale, shift, patch_size, merge_size, temporal_patch_size))
+            grids.append((1, target[1] // patch_size, target[0] // patch_size))
+        values = patches[0] if len(patches) == 1 else np.concatenate(patches)
+        return BatchFeature(
+            {"pixel_values": values, "image_grid_thw": np.array(grids, dtype=np.int64)}, tensor_type=return_tensors
+        )
+
+
+def _patchify(
+    image: NDArray[np.uint8], scale: NDArray[Any], shift: NDArray[Any], patch: int, merge: int, frames: int
+) -> NDArray[np.float32]:
+    """Cut (h, w, 3) into (patches, 3 * frames * patch**2): token by token, the patches of a token row by row.
+
+    One row of tokens at a time, so that it stays in the cache; each patch row moves as a single item, which copies
+    several times as fast as its floats would one by one.
+    """
+    side, item = patch * merge, np.dtype((np.void, 4 * patch))
+    rows, columns = image.shape[0] // side, image.shape[1] // side
+    scale, shift = scale.astype(np.float32).reshape(3, 1, 1), shift.astype(np.float32).reshape(3, 1, 1)
+    out = np.empty((rows, columns, merge, merge, 3, frames, patch * patch), dtype=np.float32)
+    for row in range(rows):
+        band = image[row * side : (row + 1) * side].transpose(2, 0, 1).astype(np.float32, order="C")
+        band *= scale
+        band += shift
+        cells = band.view(item).reshape(3, merge, patch, columns, merge).transpose(3, 1, 4, 0, 2)
+        out[row].view(item)[...] = cells[..., None, :]
+    return out.reshape(rows * columns * merge**2, -1)
+
+
+def _budget(size: SizeDict, factor: int, mode: Mode) -> PixelBudget:
+    if not size.shortest_edge or not size.longest_edge:
+        raise ValueError(
+            f"size is {dict(size)}; give 'shortest_edge' and 'longest_edge', the limits of the area in pixels"
+        )
+    return PixelBudget(size.shortest_edge, size.longest_edge, factor, mode)
+
+
+def _flat(images: Any) -> list[Any]:
+    if isinstance(images, (list, tuple)) and all(isinstance(image, (list, tuple)) for image in images):
+        images = [image for group in images for image in group]
+    if isinstance(images, (list, tuple)):
+        return list(images)
+    if not isinstance(images, Image.Image) and np.ndim(images) == 2:
+        return [images]
+    return list(make_flat_list_of_images(images))

@@ -1,0 +1,288 @@
+"""One object for everything around the model: images and conversations in, answers back to boxes on the original image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+from transformers.processing_utils import MultiModalData, ProcessorMixin
+
+from .checkpoint import write_for_other_tools
+from .image_processor import RSCoVLMImageProcessor
+from .resolution import PixelBudget, plan_size
+from .template import chat_template as default_template
+
+# The coordinates each family was trained to write: pixels of the resized image, or 0 to 1000.
+_CODECS = {"qwen2_5_vl": "rscovlm-v1", "qwen3_vl": "qwen3-vl"}
+
+
+class RSCoVLMProcessor(ProcessorMixin):
+    """Processor of Qwen2.5-VL and Qwen3-VL checkpoints: image processor, tokenizer, chat template, and the text form of boxes.
+
+    It needs no torchvision, and no torch with ``return_tensors="np"``. Codec and budget are saved in ``processor_config.json``,
+    so training, inference and evaluation read and write boxes alike. Beside it `save_pretrained` writes what tools that
+    do not know this class look for: where the folder holds the model's ``config.json``, they load it as the stock processor.
+
+    Args:
+        image_processor: An `RSCoVLMImageProcessor`.
+        tokenizer: The checkpoint's tokenizer; it must know ``<|image_pad|>``.
+        chat_template: A jinja template; the family's own (`chat_template`) when None.
+        codec: How boxes are written: a `Codec`, the name of a preset, or the dict of ``Codec.to_dict``. When None, what the
+            family writes: "rscovlm-v1" for Qwen2.5-VL, "qwen3-vl" for Qwen3-VL.
+        budget: Limits of the visual tokens; those of the image processor when None.
+
+    Raises:
+        ValueError: if the tokenizer lacks the image token or the budget is of another factor than the image processor.
+    """
+
+    return_mm_token_type_ids = True
+
+    # Every argument stays positional: transformers reads the names of saved ones from the positional part of the signature.
+    def __init__(
+        self,
+        image_processor: Any = None,
+        tokenizer: Any = None,
+        chat_template: str | None = None,
+        codec: Any = None,
+        budget: PixelBudget | None = None,
+    ) -> None:
+        if image_processor is None or tokenizer is None:
+            missing = "image_processor" if image_processor is None else "tokenizer"
+            raise ValueError(f"{missing} is None; give both, or load a checkpoint with from_pretrained")
+        self.image_token: str = "<|image_pad|>"
+        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+        if self.image_token_id in (None, getattr(tokenizer, "unk_token_id", None)):
+            raise ValueError(f"the tokenizer has no {self.image_token} token; give that of a Qwen-VL checkpoint")
+        family = "qwen3_vl" if image_processor.patch_size == 16 else "qwen2_5_vl"
+        if chat_template is None:
+            chat_template = default_template(family)
+        self._codec = codec if codec is not None else _CODECS[family]
+        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        if budget is not None:
+            self.budget = budget
+
+    @property
+    def codec(self) -> Any:
+        """How boxes are written as text: a `rscovlm.codec.Codec`."""
+        if isinstance(self._codec, str | Mapping):
+            try:
+                from rscovlm.codec import Codec
+            except ImportError as error:
+                raise ImportError("boxes in answers are read by the package itself: pip install rscovlm") from error
+            self._codec = Codec.preset(self._codec) if isinstance(self._codec, str) else Codec.from_dict(self._codec)
+        return self._codec
+
+    @codec.setter
+    def codec(self, codec: Any) -> None:
+        self._codec = codec
+
+    @property
+    def budget(self) -> PixelBudget:
+        """Limits of the visual tokens of one image, held by the image processor."""
+        return self.image_processor.budget  # type: ignore[no-any-return]
+
+    @budget.setter
+    def budget(self, budget: PixelBudget) -> None:
+        self.image_processor.budget = budget
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """Names of everything a call may return to the model."""
+        return [*super().model_input_names, "mm_token_type_ids"]
+
+    # Images in, text out ----------------------------------------------------------------------------------------------
+
+    def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
+        """Return the run of image tokens that stands for one image."""
+        patches = int(image_inputs["image_grid_thw"][image_idx].prod())
+        text: str = self.image_token * (patches // self.image_processor.merge_size**2)
+        return text
+
+    def _get_num_multimodal_tokens(self, image_sizes: Sequence[tuple[int, int]] | None = None, **kwargs: Any) -> Any:
+        """Count tokens of images given as (height, width): servers ask this while planning memory."""
+        if image_sizes is None:
+            return MultiModalData()
+        options = self._merge_kwargs(**kwargs).get("images_kwargs", {})
+        merged = (options.get("merge_size") or self.image_processor.merge_size) ** 2
+        patches = [self.image_processor.get_number_of_image_patches(*size, options) for size in image_sizes]
+        return MultiModalData(num_image_tokens=[count // merged for count in patches], num_image_patches=patches)
+
+    def post_process_image_text_to_text(
+        self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any
+    ) -> list[str]:
+        """Decode what ``generate`` returned, one text for each row (the "image-text-to-text" pipeline calls this)."""
+        texts: list[str] = self.tokenizer.batch_decode(
+            generated_outputs, skip_special_tokens=skip_special_tokens, **kwargs
+        )
+        return texts
+
+    # Text in, boxes out -----------------------------------------------------------------------------------------------
+
+    def frames(self, images: Any) -> list[Any]:
+        """Return, for each image, the pixel grid in which the model sees it, tied to the original image.
+
+        Args:
+            images: One or several of: PIL image, array (height, width[, bands]), view of a raster, `Frame`.
+
+        Returns:
+            A `Frame` for each, of the size that `plan_size` gives.
+        """
+        several = isinstance(images, list | tuple)
+        frames = [_frame(image) for image in (images if several else [images])]
+        return [frame.resized(*plan_size(frame.width, frame.height, self.budget)) for frame in frames]
+
+    def post_process_grounding(self, texts: Any, frames: Any, *, kind: str | None = None) -> Any:
+        """Read the boxes of answers to "where is ..." questions, on the original images.
+
+        Args:
+            texts: One answer or a list of them.
+            frames: What `frames` returned for the image that each answer is about: one, or a list as long.
+            kind: "hbb", "obb" or "quad" where all boxes are known to be of one kind.
+
+        Returns:
+            For each answer a `Decoded`: labelled boxes in pixels of the original image, and what could not be read, counted
+            by reason. One answer in, one `Decoded` out; a list in, a list out.
+
+        Raises:
+            ValueError: if answers and frames differ in number. No text that a model may write raises.
+        """
+        return self._boxes(texts, frames, kind=kind)
+
+    def post_process_detection(
+        self,
+        texts: Any,
+        frames: Any,
+        categories: Sequence[str] | None = None,
+        *,
+        kind: str | None = None,
+        cutoff: float | None = None,
+    ) -> Any:
+        """Read the boxes of answers to "find all ..." questions, on the original images.
+
+        Args:
+            texts: One answer or a list of them.
+            frames: What `frames` returned for the image that each answer is about: one, or a list as long.
+            categories: The classes asked for; other labels are kept as they stand and counted under ``problems``.
+            kind: "hbb", "obb" or "quad" where all boxes are known to be of one kind.
+            cutoff: Similarity from which an unknown label is taken for the nearest category; None: never.
+
+        Returns:
+            As `post_process_grounding`.
+        """
+        return self._boxes(texts, frames, kind=kind, categories=categories, cutoff=cutoff)
+
+    def _boxes(self, texts: Any, frames: Any, **options: Any) -> Any:
+        if isinstance(texts, str):
+            if isinstance(frames, list | tuple):
+                if len(frames) != 1:
+                    raise ValueError(f"one answer came with {len(frames)} frames; give the frame of its image")
+                frames = frames[0]
+            decoded = self.codec.decode(texts, frames, **options)
+            return replace(decoded, objects=decoded.objects.to(_root(frames)))
+        if not isinstance(frames, list | tuple) or len(texts) != len(frames):
+            count = len(frames) if isinstance(frames, list | tuple) else 1
+            raise ValueError(f"{len(texts)} answers came with {count} frames; give one frame for each answer")
+        return [self._boxes(text, frame, **options) for text, frame in zip(texts, frames, strict=True)]
+
+    # Saving and loading -----------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``processor_config.json`` holds: codec (name or dict) and image processor with its budget."""
+        config: dict[str, Any] = super().to_dict()
+        codec = self._codec
+        if not isinstance(codec, str | Mapping):
+            codec = _codec_name(codec) or codec.to_dict()
+        return config | {"codec": codec}
+
+    def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
+        """Save processor and tokenizer, and the files by which other tools find their stock classes.
+
+        Save the model first: its ``config.json`` decides whether those tools can (see `write_for_other_tools`).
+        """
+        files: list[str] = super().save_pretrained(save_directory, **kwargs)
+        files += write_for_other_tools(Path(save_directory), self.image_processor)
+        if push_to_hub:
+            self.push_to_hub(kwargs.get("repo_id") or Path(save_directory).name, token=kwargs.get("token"))
+        return files
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: Any, *, codec: Any = None, budget: PixelBudget | None = None, **kwargs: Any
+    ) -> Any:
+        """Load a checkpoint, ours or a stock one of either family.
+
+        Args:
+            pretrained_model_name_or_path: Folder or Hub repository.
+            codec: Replaces the saved one.
+            budget: Replaces the saved one.
+            **kwargs: As every ``from_pretrained`` takes them.
+        """
+        if kwargs.pop("_from_auto", False):
+            config, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
+            if "codec" not in config:  # not saved by this class: an Auto class must give what its owner expects
+                return _stock_class(pretrained_model_name_or_path, kwargs).from_pretrained(
+                    pretrained_model_name_or_path, **kwargs
+                )
+        processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        if codec is not None:
+            processor.codec = codec
+        if budget is not None:
+            processor.budget = budget
+        return processor
+
+    @classmethod
+    def _get_arguments_from_pretrained(cls, path: Any, processor_dict: Any = None, **kwargs: Any) -> list[Any]:
+        # Saved without a class name, so that other tools choose theirs: here it is always ours.
+        tokenizer = cls._load_tokenizer_from_pretrained("tokenizer", path, **kwargs)
+        kwargs.pop("trust_remote_code", None)
+        return [RSCoVLMImageProcessor.from_pretrained(path, **kwargs), tokenizer]
+
+
+def _frame(image: Any) -> Any:
+    try:
+        from rscovlm.geometry import Frame
+    except ImportError as error:
+        raise ImportError("frames are the package's own: pip install rscovlm") from error
+    if isinstance(image, Frame):
+        return image
+    frame = getattr(image, "frame", None)
+    if isinstance(frame, Frame):
+        return frame
+    size = getattr(image, "size", None)
+    if isinstance(size, tuple) and len(size) == 2:  # PIL
+        return Frame(*size)
+    shape = tuple(getattr(image, "shape", ()))
+    if len(shape) not in (2, 3):
+        raise ValueError(f"no frame of a {type(image).__name__}; give a PIL image, an array, a raster view or a Frame")
+    first = len(shape) == 3 and shape[0] in (1, 3, 4)
+    return Frame(shape[2], shape[1]) if first else Frame(shape[1], shape[0])
+
+
+def _root(frame: Any) -> Any:
+    """The grid of the original image, as far as ``frame`` shows it: all of it unless ``frame`` is a crop."""
+    a, b, c, d, e, f = frame.to_root
+    width = round(max(a * x + b * y + c for x in (0, frame.width) for y in (0, frame.height)))
+    height = round(max(d * x + e * y + f for x in (0, frame.width) for y in (0, frame.height)))
+    return replace(frame, width=max(1, width), height=max(1, height), to_root=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+
+
+def _codec_name(codec: Any) -> str | None:
+    """The preset's name where the codec is a preset as it stands."""
+    try:
+        preset = type(codec).preset(codec.name)
+    except (ValueError, KeyError, AttributeError):
+        return None
+    return str(codec.name) if preset == codec else None
+
+
+def _stock_class(path: Any, kwargs: Mapping[str, Any]) -> Any:
+    import transformers
+
+    options = {
+        key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder") if key in kwargs
+    }
+    family = AutoConfig.from_pretrained(path, **options).model_type
+    return {"qwen3_vl": transformers.Qwen3VLProcessor}.get(family, transformers.Qwen2_5_VLProcessor)

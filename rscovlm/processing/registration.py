@@ -1,0 +1,41 @@
+"""Making the Auto classes give our processors for checkpoints saved with them.
+
+Called when transformers' Auto modules or our own have been imported, in whatever order (see ``rscovlm/__init__.py``).
+Checkpoints that name a stock class keep it; so do those that name none, unless `RSCoVLMProcessor` saved them.
+"""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+
+def register_processor(_: ModuleType) -> None:
+    """Register `RSCoVLMProcessor` with ``AutoProcessor`` for both families."""
+    processor = _ours("processor", "RSCoVLMProcessor")
+    if processor is not None:
+        from transformers.models.auto.processing_auto import AutoProcessor
+
+        for config in _configs():
+            AutoProcessor.register(config, processor, exist_ok=True)
+
+
+def register_image_processor(_: ModuleType) -> None:
+    """Register `RSCoVLMImageProcessor` with ``AutoImageProcessor`` for both families, whatever the backend."""
+    processor = _ours("image_processor", "RSCoVLMImageProcessor")
+    if processor is not None:
+        # Not AutoImageProcessor.register: that loads the stock classes too, which warns where torchvision is absent.
+        from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
+
+        for config in _configs():
+            IMAGE_PROCESSOR_MAPPING.register(config, {"pil": processor, "torchvision": processor}, exist_ok=True)
+
+
+def _ours(module: str, name: str) -> Any:
+    # None while that module is itself being imported, which may be what imported the Auto module: its own hook follows.
+    return getattr(importlib.import_module(f"rscovlm.processing.{module}"), name, None)
+
+
+def _configs() -> tuple[Any, ...]:
+    from transformers import Qwen2_5_VLConfig, Qwen3VLConfig
+
+    return Qwen2_5_VLConfig, Qwen3VLConfig
