@@ -10,9 +10,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from rscovlm.geometry.kinds import bounds, convert
+from rscovlm.geometry.kinds import bounds
 from rscovlm.geometry.overlaps import hbb_intersection, quad_area, quad_intersection, split_quads
 from rscovlm.metrics.detections import Floats, Ints, Rows
+from rscovlm.metrics.rectangles import smallest_rectangles
 
 Shape = Literal["quad", "rectangle", "horizontal"]
 
@@ -71,7 +72,7 @@ def shaped(quads: Floats, shape: Shape) -> Floats:
     if shape == "quad":
         return quads
     if shape == "rectangle":
-        return convert(convert(quads, "quad", "obb"), "obb", "quad")
+        return smallest_rectangles(quads)
     if shape == "horizontal":
         return bounds(quads, "quad")
     raise ValueError(f"overlap is {shape!r}; use 'quad', 'rectangle' or 'horizontal'")

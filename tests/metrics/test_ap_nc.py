@@ -26,6 +26,8 @@ CASES = (
 INTERPOLATIONS: dict[str, Any] = {"voc07_11point": "11point", "area": "area"}
 ORACLES: dict[str, tuple[dict[str, Any], float]] = {
     "dota_devkit": ({"protocol": "dota"}, 1e-5),
+    "mmrotate1x_rbox_diff100_exactIoU": ({"protocol": "rscovlm"}, 1e-5),
+    "mmrotate1x_rbox_diff0_exactIoU": ({"protocol": "rscovlm", "difficult": "ignore"}, 1e-5),
     "mmrotate1x_qbox_diff100_exactIoU": ({"protocol": "rscovlm", "overlap": "quad"}, 1e-5),
 }
 

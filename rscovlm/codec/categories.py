@@ -1,0 +1,82 @@
+"""Categories: the order in which they are named, and which one a written label means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+
+def spoken(name: str) -> str:
+    """Return a name as prompts say it, the form by which categories are compared and ordered.
+
+    >>> spoken("Small-Vehicle")
+    'small vehicle'
+    """
+    return " ".join(name.replace("-", " ").replace("_", " ").lower().split())
+
+
+def ranks(labels: Sequence[str], categories: Sequence[str] | None) -> list[int]:
+    """Return each label's place in the alphabetical list of spoken names.
+
+    Args:
+        labels: Labels of objects.
+        categories: All names that may occur, in any order; None for those of `labels`.
+
+    Raises:
+        ValueError: When a label is none of the categories.
+    """
+    names = sorted({spoken(name) for name in (labels if categories is None else categories)})
+    places = {name: place for place, name in enumerate(names)}
+    found = []
+    for row, label in enumerate(labels):
+        place = places.get(spoken(label))
+        if place is None:
+            raise ValueError(
+                f"label {row} is {label!r}, which is none of the categories {names}; add it or drop the row"
+            )
+        found.append(place)
+    return found
+
+
+class Matcher:
+    """Finds the category that a label, as a model wrote it, means.
+
+    A label that differs only in case, spaces, hyphens or underscores means that category. Beyond that a label is unknown,
+    unless a cutoff is given and the closest category is at least that similar.
+
+    Args:
+        categories: Names that may occur.
+        cutoff: Least similarity in (0, 1], `difflib`'s ratio; None for no guessing.
+
+    Raises:
+        ValueError: When the cutoff is not in (0, 1].
+    """
+
+    def __init__(self, categories: Sequence[str], cutoff: float | None = None) -> None:
+        if cutoff is not None and not 0.0 < cutoff <= 1.0:
+            raise ValueError(f"cutoff is {cutoff}; give a similarity in (0, 1], or None to keep unknown labels")
+        self._cutoff = cutoff
+        self._names = set(categories)
+        self._spoken = {spoken(name): name for name in reversed(categories)}
+        self._longest = max(map(len, self._spoken), default=0)
+        self._seen: dict[str, tuple[str, str | None]] = {}
+
+    def __call__(self, label: str) -> tuple[str, str | None]:
+        """Return the category, or the label where it means none, and the problem this is, if it is one."""
+        if label in self._names:
+            return label, None
+        if label not in self._seen:
+            self._seen[label] = self._find(label)
+        return self._seen[label]
+
+    def _find(self, label: str) -> tuple[str, str | None]:
+        said = spoken(label)
+        name = self._spoken.get(said)
+        if name is not None:
+            return name, None
+        # A ratio of c needs lengths within a factor of 2 / c - 1; this also bounds the time for one label.
+        if self._cutoff is not None and len(said) <= self._longest * (2.0 / self._cutoff - 1.0):
+            close = difflib.get_close_matches(said, self._spoken, n=1, cutoff=self._cutoff)
+            if close:
+                return self._spoken[close[0]], "matched_label"
+        return label, "unknown_label"

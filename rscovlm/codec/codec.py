@@ -1,0 +1,306 @@
+"""The text interface between boxes and a model, exact both ways."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+
+from rscovlm.codec import patterns
+from rscovlm.codec.categories import Matcher, ranks
+from rscovlm.codec.decoded import Decoded
+from rscovlm.codec.reading import COUNTS, Found, read
+from rscovlm.codec.spaces import SCALES, SpaceName, limits, pixels_per_unit, quantise, restore, written
+from rscovlm.codec.writing import STYLES, Style, json_list, plain_lines
+from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.kinds import Kind
+
+T = TypeVar("T")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How objects are written as text, and read back.
+
+    A codec is a coordinate space and the names of things in JSON; box kind and style are chosen per answer. Coordinates
+    are those of the image the model sees: its resized grid in pixels, or that grid counted from 0 to 1000, 100 or 1.
+
+    Attributes:
+        name: What the codec is called.
+        space: ``"pixels"``, ``"0-1000"``, ``"0-100"`` or ``"0-1"``.
+        decimals: Digits after the point; ``"0-1"`` needs at least one. Angles are whole degrees always.
+        kind: Box kind where a call names none.
+        style: ``"plain"`` or ``"json"``, where a call names none.
+        hbb_key: Name of horizontal boxes in JSON.
+        obb_key: Name of oriented boxes in JSON.
+        quad_key: Name of quadrilaterals in JSON.
+        label_key: Name of labels in JSON.
+        none: The answer where there is nothing.
+
+    Raises:
+        ValueError: For an unknown space, kind or style, decimals that do not fit the space, or an empty name or key.
+
+    >>> codec, grid = Codec.preset("rscovlm-v1"), Frame(504, 504)
+    >>> planes = Objects(Boxes([[10.2, 20, 30, 60], [5, 5, 8.6, 9]], "hbb", grid), ("plane", "plane"))
+    >>> codec.encode(planes, grid, kind="hbb")
+    '5,5,9,9 plane\\n10,20,30,60 plane\\n'
+    >>> codec.decode("Here:\\n5,5,9,9 plane\\n10,20,30", grid).problems
+    {'truncated': 1}
+    """
+
+    name: str
+    space: SpaceName = "pixels"
+    decimals: int = 0
+    kind: Kind = "quad"
+    style: Style = "plain"
+    hbb_key: str = "bbox_2d"
+    obb_key: str = "oriented bbox"
+    quad_key: str = "quadrant bbox"
+    label_key: str = "label"
+    none: str = "There are none."
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "decimals" and (not isinstance(value, str) or not value):
+                raise ValueError(f"codec {field.name} is {value!r}; give a non-empty string")
+        _choose("space", self.space, tuple(SCALES))
+        _choose("kind", self.kind, _KINDS)
+        _choose("style", self.style, STYLES)
+        if not isinstance(self.decimals, int) or isinstance(self.decimals, bool) or not 0 <= self.decimals <= 6:
+            raise ValueError(f"codec decimals is {self.decimals!r}; give an integer from 0 to 6")
+        if self.space == "0-1" and self.decimals == 0:
+            raise ValueError("codec space '0-1' needs decimals from 1 up; give 3 for thousandths")
+
+    @classmethod
+    def preset(cls, name: str) -> Codec:
+        """Return a codec by name.
+
+        ``rscovlm-v1`` is the grammar of the RSCoVLM reference checkpoints, ``qwen2.5-vl`` and ``qwen3-vl`` what those
+        models were trained on: a fenced JSON list of ``bbox_2d`` and ``label``, in pixels of the resized image and in
+        thousandths of it (https://github.com/QwenLM/Qwen3-VL, cookbooks).
+
+        Raises:
+            ValueError: For an unknown name.
+        """
+        if name not in _PRESETS:
+            raise ValueError(f"codec preset is {name!r}; choose one of {', '.join(map(repr, _PRESETS))}")
+        return _PRESETS[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the codec as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Codec:
+        """Return the codec that `to_dict` gave.
+
+        Raises:
+            ValueError: For an unknown or missing field, or a value the codec does not allow.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown or "name" not in values:
+            wrong = f"unknown {unknown}" if unknown else "no 'name'"
+            raise ValueError(f"codec settings have {wrong}; the fields are {sorted(known)}")
+        return cls(**values)
+
+    def encode(
+        self,
+        objects: Objects,
+        frame: Frame,
+        *,
+        kind: Kind | None = None,
+        style: Style | None = None,
+        categories: Sequence[str] | None = None,
+    ) -> str:
+        """Write objects as the answer a model should give.
+
+        Coordinates are rounded to the nearest step and clipped to the grid, so that reading back moves none that lies
+        inside by more than half a step; angles move by at most half a degree. Objects are ordered by category (the
+        alphabetical order of names in lower case, hyphens as spaces), then by y1, then x1 of the horizontal box as
+        written, whatever their order in `objects`; labels are written as they are.
+
+        Args:
+            objects: What to write; the boxes may lie on any frame of the same image.
+            frame: Pixel grid the model sees.
+            kind: Box kind to write, `self.kind` if None.
+            style: ``"plain"`` or ``"json"``, `self.style` if None.
+            categories: All names that may occur, in any order; None orders by the labels there are.
+
+        Returns:
+            Lines ``x1,y1,x2,y2 label`` each ending in a newline, a fenced JSON list, or `self.none` for no objects.
+
+        Raises:
+            ValueError: When a label is none of the categories, is empty, or (plain style) has a line break, a space at
+                an end or the beginning of another object in it; when the boxes have no frame.
+        """
+        form: Kind = _choose("kind", self.kind if kind is None else kind, _KINDS)
+        lines: Style = _choose("style", self.style if style is None else style, STYLES)
+        if not len(objects):
+            return self.none
+        places = ranks(objects.labels, categories)
+        boxes = objects.boxes if objects.boxes.kind == form else objects.boxes.as_kind("quad")
+        whole = quantise(boxes.to(frame).as_kind(form), self.space, self.decimals, frame)
+        seen = restore(whole, form, self.space, self.decimals, frame).as_kind("hbb")
+        corner = quantise(seen, self.space, self.decimals, frame)[:, 1::-1].tolist()
+        keys = zip(places, corner, whole.tolist(), objects.labels, strict=True)
+        order = [row for _, row in sorted((key, row) for row, key in enumerate(keys))]
+        rows = written(whole[order], form, self.decimals)
+        labels = [objects.labels[row] for row in order]
+        if lines == "plain":
+            return plain_lines(rows, labels)
+        return json_list(rows, labels, self._box_keys[form], self.label_key)
+
+    def decode(
+        self,
+        text: str,
+        frame: Frame,
+        *,
+        kind: Kind | None = None,
+        categories: Sequence[str] | None = None,
+        cutoff: float | None = None,
+    ) -> Decoded:
+        """Read objects out of whatever a model wrote; never raises on any text, in time linear in its length.
+
+        Plain lines and JSON objects are found wherever they stand, in prose, in fences, before a truncated end. Every
+        whole object is kept; what could not be read, and what was mended, is counted by reason
+        (`rscovlm.codec.problems`). Quadrilaterals are read clockwise and counter-clockwise from any corner.
+
+        Args:
+            text: What the model wrote.
+            frame: Pixel grid the model saw.
+            kind: Box kind to return; None for that of the first object. Others are converted and counted.
+            categories: Names that may occur. A label that differs in case, hyphens or spaces becomes the category as
+                spelt here; any other is kept as it stands and counted.
+            cutoff: Least similarity, in (0, 1], at which such a label becomes the closest category; None for never.
+
+        Raises:
+            ValueError: For an unknown kind, a cutoff out of range or without categories, or a text that is no string.
+        """
+        if not isinstance(text, str):
+            raise ValueError(f"text is {type(text).__name__}; give the string a model wrote")
+        if kind is not None:
+            _choose("kind", kind, _KINDS)
+        if cutoff is not None and categories is None:
+            raise ValueError(f"cutoff is {cutoff} without categories to match; give categories too")
+        match = None if categories is None else Matcher(categories, cutoff)
+        found, problems = read(text, self.label_key, tuple(self._box_keys.values()))
+        labels = [one.label if match is None else _matched(one.label, match, problems) for one in found]
+        boxes = self._boxes(found, frame, kind, problems)
+        none = not found and not sum(problems.values()) and self._says_none(text)
+        if not found and not sum(problems.values()) and not none:
+            problems["nothing_readable"] += 1
+        spans = tuple((one.start, one.end) for one in found)
+        counted = {reason: count for reason, count in sorted(problems.items()) if count}
+        return Decoded(Objects(boxes, tuple(labels)), counted, none, spans)
+
+    def encode_box(self, box: Boxes, frame: Frame) -> list[int]:
+        """Return one box as the numbers of a tool's ``bbox`` argument.
+
+        Args:
+            box: One box of any kind, on any frame of the same image.
+            frame: Pixel grid the model sees.
+
+        Returns:
+            x1, y1, x2, y2, rounded and clipped as `encode` does.
+
+        Raises:
+            ValueError: When there is not exactly one box, or the codec writes decimals, which tools do not take.
+
+        >>> Codec.preset("qwen3-vl").encode_box(Boxes([[0, 0, 200, 50]], "hbb", Frame(400, 400)), Frame(400, 400))
+        [0, 0, 500, 125]
+        """
+        if len(box) != 1:
+            raise ValueError(f"there are {len(box)} boxes; give exactly one")
+        if self.decimals:
+            raise ValueError(f"codec {self.name!r} writes {self.decimals} decimals; tool arguments are whole numbers")
+        corners = box if box.kind == "hbb" else box.as_kind("quad")
+        return [int(side) for side in quantise(corners.to(frame).as_kind("hbb"), self.space, 0, frame)[0]]
+
+    def decode_box(self, values: Sequence[float], frame: Frame) -> Boxes:
+        """Return the horizontal box that a tool's ``bbox`` argument means.
+
+        Args:
+            values: x1, y1, x2, y2 as a model gave them. They may reach outside the grid.
+            frame: Pixel grid the model saw.
+
+        Returns:
+            One box on `frame`.
+
+        Raises:
+            ValueError: When these are not four finite numbers, or x2 < x1 or y2 < y1.
+        """
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or len(values) != 4:
+            raise ValueError(f"bbox is {values!r}; give four numbers x1, y1, x2, y2")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+                raise ValueError(f"bbox is {values!r}, where {value!r} is no number; give four numbers x1, y1, x2, y2")
+            if not (isinstance(value, int) and abs(value) < 10**300) and not math.isfinite(value):
+                raise ValueError(f"bbox is {values!r}, where {value!r} is not finite; give four finite numbers")
+        sides = np.array([[float(value) for value in values]])
+        return Boxes(sides * pixels_per_unit(self.space, "hbb", frame), "hbb", frame)
+
+    @property
+    def _box_keys(self) -> dict[Kind, str]:
+        return {"hbb": self.hbb_key, "obb": self.obb_key, "quad": self.quad_key}
+
+    def _says_none(self, text: str) -> bool:
+        said = text.strip().strip(".").lower()
+        return (
+            said == self.none.strip().strip(".").lower()
+            or patterns.NONE.search(text) is not None
+            or patterns.EMPTY_LIST.search(text) is not None
+        )
+
+    def _boxes(self, found: Sequence[Found], frame: Frame, wanted: Kind | None, problems: Counter[str]) -> Boxes:
+        """Return what was found as boxes of one kind, in order."""
+        kinds: list[Kind] = [COUNTS[len(one.numbers)] for one in found]
+        if wanted is None:
+            wanted = kinds[0] if kinds else self.kind
+        coords = np.empty((len(found), limits(self.space, wanted, frame).size))
+        for kind in dict.fromkeys(kinds):
+            rows = [row for row, own in enumerate(kinds) if own == kind]
+            values = np.array([found[row].numbers for row in rows])
+            if kind == "hbb":
+                low, high = np.minimum(values[:, :2], values[:, 2:]), np.maximum(values[:, :2], values[:, 2:])
+                problems["inverted"] += int((low != values[:, :2]).any(axis=1).sum())
+                values = np.concatenate([low, high], axis=1)
+            beyond = values > limits(self.space, kind, frame)
+            placed = 2 if kind == "obb" else values.shape[1]
+            problems["outside"] += int((beyond | (values < 0))[:, :placed].any(axis=1).sum())
+            boxes = Boxes(values * pixels_per_unit(self.space, kind, frame), kind, frame)
+            if kind != wanted:
+                problems["converted"] += len(rows)
+            coords[rows] = boxes.as_kind(wanted).coords
+        return Boxes(coords, wanted, frame)
+
+
+def _matched(label: str, match: Matcher, problems: Counter[str]) -> str:
+    if not label:
+        return label
+    label, problem = match(label)
+    if problem is not None:
+        problems[problem] += 1
+    return label
+
+
+def _choose(name: str, value: T, choices: Sequence[T]) -> T:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
+    return value
+
+
+_PRESETS = {
+    codec.name: codec
+    for codec in (
+        Codec("rscovlm-v1"),
+        Codec("qwen2.5-vl", kind="hbb", style="json"),
+        Codec("qwen3-vl", space="0-1000", kind="hbb", style="json"),
+    )
+}

@@ -1,0 +1,79 @@
+"""What the pieces of an answer look like.
+
+Every repetition is possessive or bounded, and whatever a pattern has consumed is not scanned again by the same pattern, so
+that reading takes time linear in the text. Digits are matched in any script, to be counted and refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+NUMBER = r"-?[0-9]++(?:\.[0-9]++)?+"
+"""A number as codecs write it."""
+
+_WORD = r"(?i:nan|infinity|inf|null|none)(?!\w)"
+_TOKEN = rf"(?:[-+]?\.?\d[\d.]*+(?:[eE][-+]?\d++)?+|[-+]?{_WORD})"
+_COMMA = ",;，；、"
+_GAP = rf"(?:[ \t]*+[{_COMMA}][ \t]*+|[ \t]++)"
+_RUN = rf"{_TOKEN}(?:{_GAP}{_TOKEN})*+"
+
+TOKEN = re.compile(_TOKEN)
+COMMA = re.compile(f"[{_COMMA}]")
+TEXT_END = re.compile(rf"[\s{_COMMA}]*+\Z")
+SEPARATORS = re.compile(rf"[\s{_COMMA}]+")
+
+EXACT_LINE = re.compile(rf"(?P<numbers>{NUMBER}(?:,{NUMBER}){{7}}|{NUMBER}(?:,{NUMBER}){{3,4}}) (?=\S)")
+"""The beginning of a line as codecs write it, up to its label."""
+
+LOOSE_LINE = re.compile(
+    rf"[ \t]*+(?:(?:[-*•]|[0-9]{{1,5}}[.)])[ \t]++)?+"
+    rf"(?:[\[(]++[ \t]*+(?P<inside>{_RUN})[ \t,]*+[\])]++(?![ \t]*+[,\]}})])|(?P<bare>{_RUN})(?![ \t]*+[\])}}]))"
+)
+"""The beginning of a line that starts with numbers, with or without a bullet and brackets."""
+
+CONTINUED = {4: re.compile(rf"{NUMBER}(?:,{NUMBER}){{3}}"), 5: re.compile(rf"{NUMBER}(?:,{NUMBER}){{2}}(?![\d,.])")}
+"""After 4 or 5 numbers and a space: numbers that make up a quadrilateral, so that only a comma is missing."""
+
+LABEL_STOP = re.compile(rf"```|\{{\s*+[\"']|(?<!\S){NUMBER}(?:,{NUMBER}){{3}}")
+"""What ends a label on a plain line because another object, or a fence, begins."""
+
+NEXT_KEY = re.compile(r"[,;]?+\s*+[\"'][^\"'\n]{1,64}+[\"']\s*+:")
+REST_OF_VALUE = re.compile(r"[^\n{}]{0,512}+")
+BARE_VALUE = re.compile(r"[^\s\"'{}\[\](),:][^\"'{}\[\],\n]*+")
+AFTER_VALUE = re.compile(r"\s*+(?:[,;}\])\"'{]|\Z)")
+NONE = re.compile(r"\bthere (?:is|are) (?:none|no)\b", re.IGNORECASE)
+EMPTY_LIST = re.compile(r"\[\s*+\]")
+
+_STRING = r'"(?:[^"\\\n]++|\\.)*+"'
+_LIST = rf"\[(?:[^\[\]{{}}\"]++|{_STRING}|\[[^\[\]{{}}\"]*+\])*+\]"
+_PAIR = rf"{_STRING}\s*+:\s*+(?:{_STRING}|{_LIST}|[-+.\w]++)\s*+"
+# Why scanning for this from every brace stays linear: braces are allowed inside strings only, so an attempt that passes
+# another brace has it in a string, and an attempt from that brace sees strings and gaps exchanged and ends at the next.
+_JSON_OBJECT = rf"\{{\s*+{_PAIR}(?:,\s*+{_PAIR})*+\}}"
+_ITEMS = rf"(?:[\d\s{_COMMA}.+\-]++|(?<=[\d.])[eE](?=[-+\d])|{_WORD})*+"
+_LIST_START = r"(?:[\[(]\s*+|\{\s*+(?=[-+.]?\d))"
+
+_LINE_START = r"(?P<line>^(?=[ \t]*+[-+*•.\d\[(nNiI]))"
+_EVENTS = rf"""
+    (?P<object>{_JSON_OBJECT})
+  | (?:"(?P<key1>[^"\\\n]{{1,64}}+)"|'(?P<key2>[^'\\\n]{{1,64}}+)'|\b(?P<key3>KEYS)["']?+)\s*+[:=]\s*+
+    (?:"(?P<text1>(?:[^"\\\n]++|\\.)*+)(?P<end1>"?+)(?!\s*+:)
+      |'(?P<text2>(?:[^'\\\n]++|\\.)*+)(?P<end2>'?+)(?!\s*+:)
+      |(?P<open1>{_LIST_START}*+)(?P<items1>{_ITEMS})(?P<close1>[\])]?+))
+  | (?P<open2>{_LIST_START}++)(?P<items2>{_ITEMS})(?P<close2>[\])]?+)
+  | (?P<brace>[{{}}])
+"""
+
+
+@lru_cache(maxsize=32)
+def events(keys: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the pattern that finds the next piece of an answer, and the same without lines of numbers.
+
+    Args:
+        keys: Names under which boxes and labels may stand even without quotes.
+    """
+    named = "|".join(re.escape(key) for key in sorted(keys, key=len, reverse=True))
+    rest = _EVENTS.replace("KEYS", named)
+    flags = re.MULTILINE | re.VERBOSE
+    return re.compile(_LINE_START + "|" + rest, flags), re.compile(rest, flags)

@@ -1,0 +1,26 @@
+"""The reasons by which decoding counts what was not as it should be."""
+
+from __future__ import annotations
+
+DROPPED: dict[str, str] = {
+    "truncated": "the text ends inside the object: its numbers or its label may be cut",
+    "coordinate_count": "the box has neither 4 (hbb) nor 5 (obb) nor 8 (quad) numbers",
+    "not_finite": "a coordinate is NaN, infinite, null, not a number at all, or beyond a billion",
+    "non_ascii_digits": "a coordinate is written in digits other than 0-9; guessing what a model meant is not our part",
+    "negative_size": "an oriented box has a negative width or height",
+    "no_box": "a label stands without coordinates",
+    "nothing_readable": "the whole text holds neither an object nor the answer that there is none",
+}
+"""Reasons for which an object (for the last one, the answer) is lost, and what each means."""
+
+KEPT: dict[str, str] = {
+    "repaired": "the object is there but its syntax is broken: brackets, braces, quotes, commas, keys or separators",
+    "doubled_key": "a key stands twice in one object; the last value counts",
+    "no_label": "a box stands without a label; its label is the empty string",
+    "inverted": "a horizontal box has x2 < x1 or y2 < y1; the two were exchanged",
+    "outside": "a coordinate lies outside the grid; it is kept as written, `Boxes.clipped` cuts it",
+    "converted": "the object has another box kind than the one asked for, or than the first; it was converted",
+    "unknown_label": "the label is none of the categories; it is kept as written",
+    "matched_label": "the label is none of the categories but close enough to one, which replaced it (needs a cutoff)",
+}
+"""Reasons counted for objects that are kept, and what each means. One object may count under several."""

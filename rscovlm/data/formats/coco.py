@@ -1,0 +1,163 @@
+"""COCO detection JSON: `images`, `annotations` with `bbox` [x, y, w, h] and `segmentation`, `categories`.
+
+Oriented data sets keep their quadrilateral as the one four-point polygon of `segmentation`. On writing every box has both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from rscovlm.data.jsonfiles import read_json
+from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.tally import Rejected, Tally
+
+
+def read_coco(
+    path: str | Path,
+    *,
+    images: str = "",
+    source: str = "coco",
+    split: str = "train",
+    kind: Literal["auto", "hbb", "quad"] = "auto",
+    tally: Tally | None = None,
+) -> Iterator[Record]:
+    """Read one detection record an image, images without objects included.
+
+    Args:
+        path: The annotation file.
+        images: Folder of the pictures, relative to the data folder; put before each `file_name`.
+        source: Written into the records.
+        split: Written into the records.
+        kind: `hbb` takes `bbox`; `quad` takes the four-point polygon, and an object without one makes its row unusable; `auto` takes
+            `quad` if every object has exactly one four-point polygon.
+        tally: Counts images that cannot be read. Without it the first one is an error.
+
+    Raises:
+        ValueError: The file is not COCO JSON, or a row cannot be read; the message names file and row.
+    """
+    strict = tally or Tally(0.0)
+    name = Path(path).name
+    content = read_json(Path(path))
+    try:
+        names = {category["id"]: category["name"] for category in content["categories"]}
+        by_image = defaultdict(list)
+        for item in content["annotations"]:
+            by_image[item["image_id"]].append(item)
+        rows = content["images"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{name} is not COCO detection JSON: {error!r} is missing; it needs images, annotations, categories"
+        ) from error
+    quads = kind == "quad" or (kind == "auto" and content["annotations"] and all(map(_is_quad, content["annotations"])))
+    for number, row in enumerate(rows, start=1):
+        with strict.row(f"{name}, image {number}"):
+            objects = tuple(_object(item, names, quads=bool(quads)) for item in by_image.pop(row["id"], ()))
+            file = f"{images}/{row['file_name']}" if images else row["file_name"]
+            image = ImageRef(file, width=int(row["width"]), height=int(row["height"]))
+            name_of_row = str(row.get("record_id", row["id"]))
+            record = Record(
+                name_of_row, source, split, "detection", (image,), objects=objects, categories=tuple(names.values())
+            )
+            strict.keep()
+            yield record
+        if tally is None:
+            strict.finish()
+    for image_id, orphans in by_image.items():
+        strict.drop("object on no image", f"{name}, image id {image_id!r}", f"{len(orphans)} objects")
+    if tally is None:
+        strict.finish()
+
+
+def write_coco(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
+    """Write detection records as one COCO file; category ids follow the first appearance of each name.
+
+    Args:
+        records: Detection records with one image each; other records cannot be written.
+        path: The file to write.
+        tally: Counts records that are no detections. Without it the first one is an error.
+
+    Returns:
+        How many images were written.
+    """
+    strict = tally or Tally(0.0)
+    content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
+    ids: dict[str, int] = {}
+    for record in records:
+        with strict.row(f"record {record.id!r}"):
+            _append(record, content, ids)
+            strict.keep()
+        if tally is None:
+            strict.finish()
+    content["categories"] = [{"id": number, "name": name} for name, number in ids.items()]
+    Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return strict.kept
+
+
+def _append(record: Record, content: dict[str, list[dict[str, Any]]], ids: dict[str, int]) -> None:
+    if record.task != "detection" or len(record.images) != 1:
+        raise Rejected(
+            "not a detection of one image", f"a {record.task} record with {len(record.images)} images is not COCO"
+        )
+    image = record.images[0]
+    number = len(content["images"]) + 1
+    content["images"].append(
+        {"id": number, "record_id": record.id, "file_name": image.path, "width": image.width, "height": image.height}
+    )
+    for label in (*record.categories, *(item.label for item in record.objects)):
+        ids.setdefault(label, len(ids) + 1)
+    for item in record.objects:
+        quad = corners(item)
+        xs, ys = quad[0::2], quad[1::2]
+        box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+        rings = [list(ring) for ring in item.polygons] or [list(quad)]
+        content["annotations"].append(
+            {
+                "id": len(content["annotations"]) + 1,
+                "image_id": number,
+                "category_id": ids[item.label],
+                "bbox": box,
+                "area": box[2] * box[3],
+                "segmentation": rings if item.polygons or item.kind != "hbb" else [],
+                "iscrowd": 0,
+                "difficult": int(item.difficult),
+            }
+        )
+
+
+def corners(item: Annotation) -> tuple[float, ...]:
+    """Give the four corners of a box of any kind as x1 y1 ... x4 y4, a `quad` in the order it has."""
+    if item.kind == "quad":
+        return item.box
+    if item.kind == "hbb":
+        x1, y1, x2, y2 = item.box
+        return (x1, y1, x2, y1, x2, y2, x1, y2)
+    from rscovlm.geometry import Boxes
+
+    return tuple(Boxes([item.box], "obb").as_kind("quad").coords[0].tolist())
+
+
+def _is_quad(item: dict[str, Any]) -> bool:
+    rings = item.get("segmentation")
+    return isinstance(rings, list) and len(rings) == 1 and len(rings[0]) == 8
+
+
+def _object(item: dict[str, Any], names: dict[Any, str], *, quads: bool) -> Annotation:
+    if item["category_id"] not in names:
+        raise Rejected("unknown class", f"category {item['category_id']!r} is not in the file's categories")
+    label = names[item["category_id"]]
+    hard = bool(item.get("iscrowd") or item.get("ignore") or item.get("difficult"))
+    if quads:
+        if not _is_quad(item):
+            raise Rejected(
+                "no quadrilateral",
+                f"object {item.get('id')!r} has no single four-point polygon; read it with kind='hbb'",
+            )
+        return Annotation(tuple(map(float, item["segmentation"][0])), label, "quad", difficult=hard)
+    x, y, w, h = map(float, item["bbox"])
+    rings = item.get("segmentation")
+    polygons = tuple(tuple(map(float, ring)) for ring in rings) if isinstance(rings, list) else ()
+    return Annotation((x, y, x + w, y + h), label, "hbb", difficult=hard, polygons=polygons)

@@ -1,0 +1,123 @@
+"""refGeo grounding JSON lines: an expression, its box and outline in absolute pixels of the original image.
+
+    {"image_id": "00001.jpg", "dataset": "dior_rsvg", "question": "the red roof", "question_id": 7, "bbox": [x1, y1, x2, y2],
+     "poly": [[x, y], [x, y], [x, y], [x, y]], "image_width": 800, "image_height": 800, "mask_exists": true}
+
+Pictures are `images/<dataset>/<image_id>`, masks `masks/<dataset>/<stem of the picture>_<question_id>.png`. The record keeps `bbox` as its
+box, because that is what is scored, and `poly` as its polygon.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rscovlm.data.jsonfiles import read_items
+from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.tally import Rejected, Tally
+
+
+def read_refgeo(
+    path: str | Path, *, source: str = "refgeo", split: str = "train", prefix: str = "", tally: Tally | None = None
+) -> Iterator[Record]:
+    """Read one grounding record a line.
+
+    Args:
+        path: The file.
+        source: Written into the records.
+        split: Written into the records.
+        prefix: Put before `images/...` and `masks/...`, where the data folder is not refGeo's own.
+        tally: Counts rows that cannot be read. Without it the first one is an error.
+
+    Raises:
+        ValueError: A row cannot be read; the message names file and row.
+    """
+    strict = tally or Tally(0.0)
+    for place, row in read_items(Path(path)):
+        with strict.row(place):
+            record = _record(row, source, split, prefix)
+            strict.keep()
+            yield record
+        if tally is None:
+            strict.finish()
+
+
+def write_refgeo(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
+    """Write grounding records that have one image and one object.
+
+    Args:
+        records: Images lie in `images/<dataset>/`, as `read_refgeo` says.
+        path: The file to write.
+        tally: Counts records that are not of that kind. Without it the first one is an error.
+
+    Returns:
+        How many lines were written.
+    """
+    strict = tally or Tally(0.0)
+    with Path(path).open("w", encoding="utf-8") as lines:
+        for record in records:
+            with strict.row(f"record {record.id!r}"):
+                lines.write(json.dumps(_line(record), ensure_ascii=False) + "\n")
+                strict.keep()
+            if tally is None:
+                strict.finish()
+    return strict.kept
+
+
+def _record(row: dict[str, Any], source: str, split: str, prefix: str) -> Record:
+    width, height = int(row["image_width"]), int(row["image_height"])
+    dataset, picture, name = row["dataset"], row["image_id"], str(row["question_id"])
+    image = ImageRef(f"{prefix}images/{dataset}/{picture}", width=width, height=height)
+    ring = tuple(float(value) for point in row.get("poly") or () for value in point)
+    item = Annotation(tuple(map(float, row["bbox"])), row["question"], "hbb", polygons=(ring,) if ring else ())
+    masks: tuple[ImageRef, ...] = ()
+    if row.get("mask_exists"):
+        mask = f"{prefix}masks/{dataset}/{PurePosixPath(picture).stem}_{name}.png"
+        masks = (ImageRef(mask, width=width, height=height),)
+    extra = {"dataset": dataset}
+    return Record(
+        f"{dataset}/{name}",
+        source,
+        split,
+        "grounding",
+        (image,),
+        expression=row["question"],
+        objects=(item,),
+        masks=masks,
+        extra=extra,
+    )
+
+
+def _line(record: Record) -> dict[str, Any]:
+    if record.task != "grounding" or len(record.images) != 1 or len(record.objects) != 1:
+        count = len(record.objects)
+        raise Rejected(
+            "not one expression for one object", f"a {record.task} record with {count} objects is not a refGeo line"
+        )
+    (image,), (item,) = record.images, record.objects
+    path, name = PurePosixPath(image.path), record.id.rpartition("/")[2]
+    line: dict[str, Any] = {
+        "image_id": path.name,
+        "dataset": record.extra.get("dataset", path.parent.name),
+        "question": record.expression,
+        "question_id": int(name) if name.isdecimal() else name,
+        "bbox": list(_bounds(item)),
+        "image_width": image.width,
+        "image_height": image.height,
+    }
+    ring = item.polygons[0] if item.polygons else item.box if item.kind == "quad" else ()
+    if ring:
+        line["poly"] = [[x, y] for x, y in zip(ring[0::2], ring[1::2], strict=True)]
+    if record.masks:
+        line["mask_exists"] = True
+    return line
+
+
+def _bounds(item: Annotation) -> tuple[float, ...]:
+    if item.kind == "hbb":
+        return item.box
+    from rscovlm.geometry import Boxes
+
+    return tuple(Boxes([item.box], item.kind).as_kind("hbb").coords[0].tolist())

@@ -1,0 +1,262 @@
+"""Reading windows through rasterio (GDAL): every format, block by block."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.places import fit_affine, world_file
+from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
+
+DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
+IDENTITY: Affine6 = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+# Nothing beside the file named is opened (GDAL would follow names found in side files), nothing remote, no code in
+# VRTs; a JPEG cut short is an error and not grey; and the cache of blocks is bounded.
+OPTIONS: dict[str, Any] = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+    "CPL_CURL_ENABLE_VSIMEM": "NO",
+    "GDAL_HTTP_MAX_RETRY": "0",
+    "GDAL_CACHEMAX": 96,
+}
+
+
+def available() -> bool:
+    """Tell whether rasterio is installed."""
+    try:
+        import rasterio  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+class GdalReader:
+    """A file, or a file's bytes, opened with one named GDAL driver.
+
+    Args:
+        source: Path or bytes of the file.
+        kind: Format found in the first bytes, a key of `DRIVERS`.
+        name: What messages call it.
+        limits: Sizes to refuse.
+    """
+
+    def __init__(self, source: Path | bytes, kind: str, *, name: str, limits: Limits) -> None:
+        from rasterio.io import MemoryFile
+
+        self.name = name
+        self.front_to_back = kind in ("png", "jpeg")
+        self._source, self._kind = source, kind
+        self._memory = MemoryFile(source) if isinstance(source, bytes) else None
+        self._open_files: dict[tuple[str, int], Any] = {}
+        with self._environment():
+            self._file = self._open(self._path)
+            self._check(limits)
+            self.layout = _layout(self._file)
+            self.place = _place(self._file, source if isinstance(source, Path) else None)
+        self.notes: tuple[str, ...] = self.place.notes
+
+    @cached_property
+    def levels(self) -> Sequence[Level]:
+        """Levels of detail: the file's own overviews and those of an .ovr file beside it."""
+        with self._environment():
+            return tuple(_level(file) for file in self._level_files)
+
+    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+        """Return (len(bands), h, w) stored numbers of a window of a level."""
+        x1, y1, x2, y2 = window
+        with self._environment():
+            file = self._level_files[level]
+            out: NDArray[Any] = file.read([band + 1 for band in bands], window=((y1, y2), (x1, x2)))
+        return out
+
+    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+        """Return (h, w) True where the file's own mask says valid."""
+        x1, y1, x2, y2 = window
+        with self._environment():
+            values = self._level_files[level].read_masks(1, window=((y1, y2), (x1, x2)))
+        return np.asarray(values > 0)
+
+    def blank(self, level: int, window: Window) -> bool:
+        """Tell whether all blocks under a window are holes of a sparse TIFF."""
+        if level or self._stored is None:
+            return False
+        x1, y1, x2, y2 = window
+        root = self.levels[0]
+        rows = slice(y1 // root.block_height, math.ceil(y2 / root.block_height))
+        columns = slice(x1 // root.block_width, math.ceil(x2 / root.block_width))
+        return not self._stored[:, rows, columns].any()
+
+    def close(self) -> None:
+        """Close the file and its levels."""
+        for file in self._open_files.values():
+            file.close()
+        if self._memory is not None:
+            self._memory.close()
+
+    @property
+    def _path(self) -> Path | str:
+        return Path(self._source).absolute() if isinstance(self._source, Path) else str(self._memory.name)  # type: ignore[union-attr]
+
+    @cached_property
+    def _level_files(self) -> list[Any]:
+        files = [self._file]
+        files += [self._open(self._path, level=k) for k in range(len(self._file.overviews(1)))]
+        beside = Path(f"{self._source}.ovr") if isinstance(self._source, Path) else None
+        if len(files) == 1 and beside is not None and beside.is_file():
+            first = self._open(beside, kind="tiff")
+            files += [first, *(self._open(beside, level=k, kind="tiff") for k in range(len(first.overviews(1))))]
+        # A level that is not a smaller picture of the same bands is of no use.
+        return [self._file] + [f for f in files[1:] if f.width < self._file.width and f.count >= self._file.count]
+
+    @cached_property
+    def _stored(self) -> NDArray[np.bool_] | None:
+        """(planes, rows, columns) of blocks: which hold anything; None where all do or it is not known."""
+        if self._kind != "tiff":
+            return None
+        import tifffile
+
+        try:
+            source = self._source if isinstance(self._source, Path) else io.BytesIO(self._source)
+            with _quiet_tifffile(), tifffile.TiffFile(source) as tiff:
+                page: Any = tiff.pages[0]
+                counts = np.asarray(page.databytecounts) > 0
+        except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError):
+            return None
+        root = self.levels[0]
+        rows, columns = math.ceil(root.height / root.block_height), math.ceil(root.width / root.block_width)
+        if counts.all() or len(counts) % (rows * columns):
+            return None
+        return counts.reshape(-1, rows, columns)
+
+    def _open(self, path: Path | str, *, level: int | None = None, kind: str | None = None) -> Any:
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning
+
+        key = (str(path), -1 if level is None else level)
+        if key not in self._open_files:
+            options = {} if level is None else {"overview_level": level}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                self._open_files[key] = rasterio.open(
+                    path, driver=DRIVERS[kind or self._kind], sharing=False, **options
+                )
+        return self._open_files[key]
+
+    def _check(self, limits: Limits) -> None:
+        width, height = self._file.width, self._file.height
+        if self.front_to_back and width * height > limits.sequential:
+            raise RasterError(
+                f"{self.name}: claims {width}x{height} pixels, above the limit of {limits.sequential:,} for a "
+                f"{self._kind.upper()}, which is decoded from its beginning; if you trust the file, set "
+                f"limits=Limits(sequential={width * height}) or convert it to a tiled GeoTIFF"
+            )
+        block_height, block_width = self._file.block_shapes[0]
+        if block_width * block_height > limits.block:
+            raise RasterError(
+                f"{self.name}: is stored in blocks of {block_width}x{block_height} pixels, above the limit of "
+                f"{limits.block:,}; set limits=Limits(block={block_width * block_height}) or convert it to a tiled GeoTIFF"
+            )
+
+    @contextmanager
+    def _environment(self) -> Iterator[None]:
+        """Run GDAL with our options; its errors become ours, naming the file."""
+        import rasterio
+        from rasterio._err import CPLE_BaseError
+        from rasterio.errors import RasterioError
+
+        logger = logging.getLogger("rasterio")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)  # what GDAL logs is in the exception too
+        try:
+            with rasterio.Env(**OPTIONS):
+                yield
+        except (RasterioError, CPLE_BaseError) as error:
+            cause = error.__cause__ or error
+            raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({cause}); is it whole?") from error
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _quiet_tifffile() -> Iterator[None]:
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _level(file: Any) -> Level:
+    height, width = file.block_shapes[0]
+    return Level(file.width, file.height, min(width, file.width), min(height, file.height))
+
+
+def _layout(file: Any) -> Layout:
+    from rasterio.enums import MaskFlags
+
+    colours = tuple(interpretation.name for interpretation in file.colorinterp)
+    if file.count == 3 and colours[1:] == ("undefined", "undefined"):
+        colours = ("undefined",) * 3
+    palette = None
+    if colours[0] == "palette":
+        table = file.colormap(1)
+        palette = np.zeros((max(table) + 1, 4), dtype=np.uint8)
+        for index, entry in table.items():
+            palette[index] = entry
+    flags = file.mask_flag_enums[0]
+    bits = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
+    dtype = np.dtype("complex64") if file.dtypes[0] == "complex_int16" else np.dtype(file.dtypes[0])
+    return Layout(
+        colours=colours,
+        dtype=dtype,
+        nodata=tuple(file.nodatavals),
+        palette=palette,
+        masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        bits=int(bits) if bits is not None and palette is None else None,
+    )
+
+
+def _place(file: Any, path: Path | None) -> Place:
+    transform: Affine6 = tuple(float(v) for v in file.transform[:6])  # type: ignore[assignment]
+    crs = _crs(file.crs)
+    if transform != IDENTITY:
+        return Place(transform, crs)
+    points, points_crs = file.gcps
+    if len(points) >= 3:
+        affine, residual = fit_affine([(p.col, p.row) for p in points], [(p.x, p.y) for p in points])
+        if affine is not None:
+            note = f"map coordinates are an affine fit to {len(points)} ground control points, r.m.s. {residual:.3g} pixels"
+            return Place(affine, _crs(points_crs), (note,))
+    if path is not None:
+        beside = world_file(path)
+        if beside is not None:
+            return Place(beside, crs)
+    if file.rpcs is not None:
+        return Place(None, None, ("it has rational polynomial coefficients, which are not used: no map coordinates",))
+    return Place()
+
+
+def _crs(crs: Any) -> str | None:
+    """Write a rasterio CRS as an EPSG code where it is one, else as WKT."""
+    if not crs:
+        return None
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code is not None else str(crs.to_wkt())

@@ -1,0 +1,33 @@
+"""How much an image may ask of this machine before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Largest number of pixels per step; checked against what a file claims, before anything is decoded.
+
+    Attributes:
+        in_memory: Pixels that may be held at once: an image decoded whole (Pillow, arrays never count) or a view.
+            The default is the size at which Pillow itself suspects a decompression bomb.
+        sequential: Pixels of a PNG or JPEG that is decoded front to back in small pieces (needs rasterio).
+            The default holds the largest pictures of published benchmarks (27,860 x 31,096).
+        streamed: Pixels of a tiled or stripped file read once, block by block, to make an overview it lacks.
+        block: Pixels of one tile or strip, which is always decoded whole.
+
+    Example:
+        >>> Limits(in_memory=2**26).in_memory
+        67108864
+    """
+
+    in_memory: int = 178_956_970
+    sequential: int = 2**30
+    streamed: int = 2**34
+    block: int = 2**28
+
+    def __post_init__(self) -> None:
+        for name in ("in_memory", "sequential", "streamed", "block"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Limits({name}={getattr(self, name)!r}) must be a positive number of pixels")

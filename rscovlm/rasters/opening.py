@@ -1,0 +1,166 @@
+"""Open an image of any size, from a file, its bytes, or memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rscovlm.rasters import gdal
+from rscovlm.rasters.arrays import ArrayReader
+from rscovlm.rasters.cache import Cache
+from rscovlm.rasters.errors import MissingRasterError, RasterError
+from rscovlm.rasters.formats import ENDINGS, png_header, sniff
+from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.pillow import PillowReader
+from rscovlm.rasters.raster import Raster, StretchChoice
+from rscovlm.rasters.reader import Reader
+
+SMALL = 2**24
+"""Pixels up to which a PNG or JPEG is decoded whole and kept: quicker than decoding it for every window."""
+
+Backend = Literal["auto", "rasterio", "plain"]
+
+
+def open_image(
+    source: str | os.PathLike[str] | bytes | Image.Image | NDArray[Any] | Raster,
+    *,
+    bands: Sequence[int] | None = None,
+    stretch: StretchChoice = "auto",
+    percentiles: tuple[float, float] = (2.0, 98.0),
+    nodata: float | None = None,
+    allow_vrt: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    limits: Limits | None = None,
+    backend: Backend = "auto",
+) -> Raster:
+    """Open an image; nothing is decoded until a view of it is asked for.
+
+    GeoTIFF and COG, JPEG 2000, PNG and JPEG are read block by block through rasterio where it is installed
+    (``pip install rscovlm[geo]``). Without it, TIFFs in tiles or strips (uncompressed, Deflate, PackBits) are still read
+    block by block; other TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP and BMP always are.
+
+    Coordinates count the stored pixels: an EXIF orientation is not applied (`Raster.notes` says so).
+
+    Args:
+        source: Path, bytes of a file, PIL image, or array (h, w[, bands]). URLs and GDAL's virtual paths are refused.
+        bands: One or three band numbers counted from 1; by default the file's red, green and blue, else its first three,
+            else its first.
+        stretch: How stored numbers become 0-255. ``"auto"`` shows bytes as they are and spreads anything else between
+            percentiles (complex numbers: logarithm of their magnitude); ``"none"`` clips to 0-255; ``"percentiles"`` and
+            ``"log"`` (for SAR intensity) ask for it; a `Stretch` fixes it.
+        percentiles: Lower and upper percentile, taken from an overview.
+        nodata: For an array: the number that means nothing was measured.
+        allow_vrt: Open GDAL virtual files, whose sources must be local files.
+        cache: ``"beside"`` or a folder: store the overview made of a file that has none.
+        limits: Sizes to refuse.
+        backend: ``"rasterio"`` or ``"plain"`` (Pillow and tifffile) instead of the better one for the file.
+
+    Raises:
+        MissingRasterError: There is no such file (a `ValueError` and a `FileNotFoundError`).
+        RasterError: It is empty, not an image, of a kind not read, or claims more pixels than the limits (a `ValueError`).
+
+    Example:
+        >>> import numpy as np
+        >>> image = open_image(np.zeros((300, 400, 3), dtype=np.uint8))
+        >>> image.read((100, 50, 300, 150), max_pixels=5000).image.size
+        (100, 50)
+    """
+    if isinstance(source, Raster):
+        return source
+    bounds = limits or Limits()
+    notes: tuple[str, ...] = ()
+    stored: Cache | None = None
+    reader: Reader
+    if isinstance(source, Image.Image):
+        name = str(getattr(source, "filename", "") or "picture")
+        reader = PillowReader(source, "image", name=name, limits=bounds)
+    elif isinstance(source, np.ndarray):
+        name = "array"
+        reader = ArrayReader(source, nodata=nodata)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        name = "bytes"
+        reader = _reader(bytes(source), sniff(bytes(source[:4096]), name), name, bounds, backend, allow_vrt)
+    elif isinstance(source, str | os.PathLike):
+        path = _local(source)
+        name = str(path)
+        with path.open("rb") as handle:
+            kind = sniff(handle.read(4096), name)
+        if path.suffix.lower() not in ENDINGS[kind]:
+            notes = (f"its name ends in {path.suffix!r} and it holds {kind.upper()}: read as that",)
+        reader = _reader(path, kind, name, bounds, backend, allow_vrt)
+        if cache is not None:
+            stored = Cache(path, None if cache == "beside" else Path(cache))
+    else:
+        raise RasterError(f"a {type(source).__name__} cannot be opened; give a path, bytes, PIL image or numpy array")
+    return Raster(
+        reader,
+        path=name,
+        bands=bands,
+        stretch=stretch,
+        percentiles=percentiles,
+        limits=bounds,
+        cache=stored,
+        notes=notes,
+    )
+
+
+def _local(source: str | os.PathLike[str]) -> Path:
+    """Return the path of an existing plain file; what only looks like one is refused with the reason."""
+    text = os.fspath(source)
+    if not text or "\0" in text:
+        raise RasterError(f"path {text!r} is not a file name; give the path of an image")
+    if "://" in text or text.lower().startswith(("data:", "/vsi", "gtiff_dir:")):
+        raise RasterError(f"{text[:80]!r} is not a local file; download it first and give its path")
+    path = Path(text)
+    if path.is_dir():
+        raise RasterError(f"{path} is a folder; give one image file in it")
+    if not path.exists():
+        raise MissingRasterError(f"{path} does not exist; check the path (relative to {'the current folder'})")
+    if not path.is_file():
+        raise RasterError(f"{path} is not a plain file; copy the image into one")
+    if not path.stat().st_size:
+        raise RasterError(f"{path} is empty (0 bytes); copy or download it again")
+    return path
+
+
+def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend: Backend, allow_vrt: bool) -> Reader:
+    if backend not in ("auto", "rasterio", "plain"):
+        raise ValueError(f"backend={backend!r} is not known; use 'auto', 'rasterio' or 'plain'")
+    has_gdal = gdal.available()
+    if backend == "rasterio" and (not has_gdal or kind not in gdal.DRIVERS):
+        raise RasterError(
+            f"{name}: rasterio is not installed or does not read {kind.upper()} here; leave backend='auto'"
+        )
+    use_gdal = has_gdal and backend != "plain" and kind in gdal.DRIVERS
+    if kind == "vrt":
+        from rscovlm.rasters.vrt import check_vrt
+
+        if not allow_vrt:
+            raise RasterError(
+                f"{name}: is a GDAL virtual file, which may name any other file; set allow_vrt=True if you trust it"
+            )
+        if not use_gdal or isinstance(source, bytes):
+            raise RasterError(f"{name}: a GDAL virtual file needs rasterio (pip install rscovlm[geo]) and a path")
+        check_vrt(source, name)
+    if kind in ("png", "jpeg") and use_gdal and backend == "auto":
+        use_gdal = _wants_gdal(source, kind, name, limits)
+    if use_gdal:
+        return gdal.GdalReader(source, kind, name=name, limits=limits)
+    return PillowReader(source, kind, name=name, limits=limits)
+
+
+def _wants_gdal(source: Path | bytes, kind: str, name: str, limits: Limits) -> bool:
+    """Tell whether a PNG or JPEG is better read in pieces, or has numbers that Pillow would cut to 8 bits."""
+    if kind == "png":
+        head = source[:33] if isinstance(source, bytes) else source.open("rb").read(33)
+        width, height, depth, colour = png_header(head, name)
+        return width * height > SMALL or (depth == 16 and colour != 0)
+    probe = PillowReader(source, kind, name=name, limits=limits)
+    root = probe.levels[0]
+    return root.width * root.height > SMALL

@@ -1,0 +1,168 @@
+"""Reading windows through Pillow, which decodes a picture whole: small files, and anything without rasterio."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from rscovlm.rasters.arrays import COLOURS
+from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.places import world_file
+from rscovlm.rasters.reader import Layout, Level, Place, Window
+
+ORIENTATION = 274
+"""EXIF tag: how a camera was held."""
+
+PLAIN = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+NUMBERS = {
+    "I;16": np.uint16,
+    "I;16B": np.uint16,
+    "I;16L": np.uint16,
+    "I;16N": np.uint16,
+    "I": np.int32,
+    "F": np.float32,
+}
+
+
+class PillowReader:
+    """A picture that Pillow decodes when it is first read, and keeps.
+
+    Palettes and colour keys become RGB (with alpha where they have transparency), CMYK, YCbCr and Lab become RGB,
+    one-bit pictures 0 and 255. A JPEG also has levels of 1/2, 1/4 and 1/8, which are decoded directly and cheaply.
+
+    Args:
+        source: A PIL image, or the path or bytes of a file.
+        kind: Format found in the first bytes; ``"image"`` for a PIL image.
+        name: What messages call it.
+        limits: Sizes to refuse.
+    """
+
+    front_to_back = True
+
+    def __init__(self, source: Image.Image | Path | bytes, kind: str, *, name: str, limits: Limits) -> None:
+        self.name = name
+        self._source, self._kind, self._limits = source, kind, limits
+        self._decoded: dict[int, NDArray[Any]] = {}
+        image = self._open()
+        width, height = image.size
+        if not width or not height:
+            raise RasterError(f"{name}: has {width}x{height} pixels; nothing can be shown of it")
+        bound = limits.sequential if kind == "jpeg" else limits.in_memory
+        if width * height > bound and not isinstance(source, Image.Image):
+            raise RasterError(_too_large(name, width, height, bound, "sequential" if kind == "jpeg" else "in_memory"))
+        self._mode = _target_mode(image)
+        self.layout = Layout(
+            colours=("gray",) if self._mode in NUMBERS else COLOURS[PLAIN[self._mode]],
+            dtype=np.dtype(NUMBERS.get(self._mode, np.uint8)),
+        )
+        self.place = Place(world_file(source)) if isinstance(source, Path) else Place()
+        self.notes: tuple[str, ...] = _notes(image, kind)
+        self.levels: Sequence[Level] = tuple(_levels(width, height, kind))
+        if not isinstance(source, Image.Image):
+            image.close()
+
+    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+        """Return (len(bands), h, w) numbers of a window; the first read of a level decodes it whole."""
+        x1, y1, x2, y2 = window
+        part = self._level(level)[y1:y2, x1:x2]
+        return np.stack([part[..., band] for band in bands])
+
+    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+        """Return None: transparency is a band here."""
+        return None
+
+    def blank(self, level: int, window: Window) -> bool:
+        """Return False: a picture has no holes."""
+        return False
+
+    def close(self) -> None:
+        """Let go of what was decoded."""
+        self._decoded.clear()
+
+    def _level(self, level: int) -> NDArray[Any]:
+        if level not in self._decoded:
+            grid = self.levels[level]
+            if grid.width * grid.height > self._limits.in_memory and not isinstance(self._source, Image.Image):
+                raise RasterError(_too_large(self.name, grid.width, grid.height, self._limits.in_memory, "in_memory"))
+            image = self._open()
+            if level:
+                image.draft(None, (grid.width, grid.height))
+            try:
+                image.load()
+            except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+                raise RasterError(f"{self.name}: cannot be decoded ({error}); is it whole?") from error
+            if image.size != (grid.width, grid.height):
+                image = image.resize((grid.width, grid.height), Image.Resampling.BOX)
+            if image.mode != self._mode:
+                image = image.convert(self._mode)
+            array = np.asarray(image)
+            self._decoded[level] = array[..., None] if array.ndim == 2 else array
+        return self._decoded[level]
+
+    def _open(self) -> Image.Image:
+        if isinstance(self._source, Image.Image):
+            return self._source
+        handle: Any = io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
+        try:
+            return _plugin(self._kind)(handle)
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+            handle.close()
+            raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({error}); is it whole?") from error
+
+
+def _plugin(kind: str) -> Callable[[Any], Image.Image]:
+    """Return Pillow's own class for a format: opened so, sizes are checked against our limits alone."""
+    from PIL import BmpImagePlugin, Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+    plugins: dict[str, Callable[[Any], Image.Image]] = {
+        "png": PngImagePlugin.PngImageFile,
+        "jpeg": JpegImagePlugin.JpegImageFile,
+        "jp2": Jpeg2KImagePlugin.Jpeg2KImageFile,
+        "tiff": TiffImagePlugin.TiffImageFile,
+        "webp": WebPImagePlugin.WebPImageFile,
+        "bmp": BmpImagePlugin.BmpImageFile,
+    }
+    return plugins[kind]
+
+
+def _target_mode(image: Image.Image) -> str:
+    """Return the mode a picture is brought to."""
+    mode = image.mode
+    if mode in NUMBERS:
+        return mode
+    if "transparency" in image.info or mode in ("PA", "La", "RGBa"):
+        return "LA" if mode in ("1", "L", "La") else "RGBA"
+    return mode if mode in PLAIN else "L" if mode == "1" else "RGB"
+
+
+def _levels(width: int, height: int, kind: str) -> list[Level]:
+    factors = (1, 2, 4, 8) if kind == "jpeg" and width * height > 2**24 else (1,)
+    sizes = [(math.ceil(width / factor), math.ceil(height / factor)) for factor in factors]
+    return [Level(w, h, w, h) for w, h in sizes]
+
+
+def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
+    notes = []
+    if "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1:  # asked without, a PNG decodes itself
+        notes.append("its EXIF orientation is not applied: coordinates count the pixels as they are stored")
+    tiles = getattr(image, "tile", None)
+    if kind == "png" and tiles and ";16" in str(tiles[0][3]) and image.mode not in NUMBERS:
+        notes.append("16 bits a channel are read as their upper 8; install rscovlm[geo] to choose a stretch")
+    if kind in ("tiff", "jp2"):
+        notes.append("read by Pillow: decoded whole, and without map coordinates; install rscovlm[geo] for these")
+    return tuple(notes)
+
+
+def _too_large(name: str, width: int, height: int, bound: int, limit: str) -> str:
+    return (
+        f"{name}: claims {width}x{height} pixels, above the limit of {bound:,} for a picture that must be decoded "
+        f"whole; install rscovlm[geo] to read it in pieces, or, if you trust it, set limits=Limits({limit}={width * height})"
+    )

@@ -1,0 +1,56 @@
+"""Where an image lies, from side files and ground control points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rscovlm.rasters.reader import Affine6
+
+
+def fit_affine(
+    pixels: Sequence[tuple[float, float]], world: Sequence[tuple[float, float]]
+) -> tuple[Affine6 | None, float]:
+    """Fit the affine map that takes pixels (x, y) to world coordinates with the least squared error.
+
+    Returns:
+        The map, and its r.m.s. error in pixels; None and infinity when the points lie on one line.
+
+    Example:
+        >>> fit_affine([(0, 0), (10, 0), (0, 10)], [(5, 50), (25, 50), (5, 30)])[0]
+        (2.0, 0.0, 5.0, 0.0, -2.0, 50.0)
+    """
+    source, target = np.asarray(pixels, dtype=np.float64), np.asarray(world, dtype=np.float64)
+    centre, middle = source.mean(axis=0), target.mean(axis=0)
+    solution, _, rank, _ = np.linalg.lstsq(source - centre, target - middle, rcond=None)
+    linear = solution.T
+    if rank < 2 or abs(np.linalg.det(linear)) == 0:
+        return None, math.inf
+    offset = middle - linear @ centre
+    error = target - (source @ linear.T + offset)
+    residual = float(np.sqrt((np.linalg.solve(linear, error.T) ** 2).sum(axis=0).mean()))
+    values = [float(np.round(v, 12)) + 0.0 for v in (*linear[0], offset[0], *linear[1], offset[1])]
+    return (values[0], values[1], values[2], values[3], values[4], values[5]), residual
+
+
+def world_file(path: Path) -> Affine6 | None:
+    """Read the six numbers of a world file (.tfw, .pgw, .jgw, .wld) beside an image, if there is one.
+
+    Its last two numbers are the centre of the first pixel; the result maps that pixel's outer corner.
+    """
+    suffix = path.suffix.lstrip(".")
+    short = f"{suffix[:1]}{suffix[-1:]}w" if len(suffix) > 1 else f"{suffix}w"
+    for ending in (f".{short}", f".{suffix}w", ".wld"):
+        candidate = path.with_suffix(ending)
+        if not candidate.is_file() or candidate.stat().st_size > 4096:
+            continue
+        try:
+            a, d, b, e, x, y = (float(line) for line in candidate.read_text("ascii").split()[:6])
+        except ValueError:
+            continue
+        if all(map(math.isfinite, (a, b, d, e, x, y))) and a * e - b * d != 0:
+            return (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
+    return None

@@ -1,0 +1,268 @@
+"""An image of any size, of which overviews and windows are read."""
+
+from __future__ import annotations
+
+import math
+import operator
+import threading
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rscovlm.geometry import Frame
+from rscovlm.rasters import sampling
+from rscovlm.rasters.cache import Base, Cache
+from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.pixels import Pixels
+from rscovlm.rasters.reader import Reader, Window
+from rscovlm.rasters.sampling import Samples
+from rscovlm.rasters.stretch import Stretch, from_values
+from rscovlm.rasters.view import View
+
+DEFAULT_PIXELS = 1008 * 1008
+STATISTICS = 2**18
+"""Pixels of the overview that percentiles are taken from."""
+
+StretchChoice = Literal["auto", "none", "percentiles", "log"] | Stretch
+
+
+class Raster:
+    """An opened image; nothing is decoded before `overview` or `read`. Made by `open_image`.
+
+    Safe to use from several threads (reads are serialised); a `with` block closes it.
+
+    Attributes:
+        width: Columns of the original image.
+        height: Rows of the original image.
+        frame: Its pixel grid with map coordinates, the root of every view's frame.
+        path: Path of the file, or a word for what is not a file.
+        bands: Bands shown, counted from 1.
+        notes: What a reader of the result should know: conversions, things not supported.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        path: str,
+        bands: Sequence[int] | None = None,
+        stretch: StretchChoice = "auto",
+        percentiles: tuple[float, float] = (2.0, 98.0),
+        limits: Limits | None = None,
+        cache: Cache | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        if not isinstance(stretch, Stretch) and stretch not in ("auto", "none", "percentiles", "log"):
+            raise ValueError(f"stretch={stretch!r} is not known; use 'auto', 'none', 'percentiles', 'log' or a Stretch")
+        if not 0 <= percentiles[0] < percentiles[1] <= 100:
+            raise ValueError(f"percentiles={percentiles} must rise within 0 and 100")
+        root = reader.levels[0]
+        self.width, self.height, self.path = root.width, root.height, path
+        self.frame = Frame(root.width, root.height, root_to_world=reader.place.to_world, crs=reader.place.crs)
+        self.notes = (*notes, *reader.notes)
+        self._reader, self._pixels = reader, Pixels(reader, bands)
+        self.bands = tuple(band + 1 for band in self._pixels.bands)
+        self._limits, self._cache = limits or Limits(), cache
+        self._wanted, self._percentiles = stretch, percentiles
+        self._stretch: Stretch | None = stretch if isinstance(stretch, Stretch) else None
+        self._settled = isinstance(stretch, Stretch)
+        self._base: Base | None = None
+        self._lock = threading.RLock()
+
+    def overview(self, max_pixels: int = DEFAULT_PIXELS, *, size: tuple[int, int] | None = None) -> View:
+        """Return the whole image in at most `max_pixels` pixels, of its own aspect ratio.
+
+        A large file without overviews is read once, block by block; the result is kept (and stored, when
+        `open_image` was given a cache).
+
+        Args:
+            max_pixels: Largest number of pixels of the result; a smaller image is given as it is.
+            size: Exact width and height instead, such as a model's planned size.
+
+        Raises:
+            RasterError: The file is damaged, or above a limit.
+        """
+        return self.read((0, 0, self.width, self.height), max_pixels, size=size)
+
+    def read(self, window: Window, max_pixels: int | None = None, *, size: tuple[int, int] | None = None) -> View:
+        """Return a window of the original image.
+
+        Args:
+            window: x1, y1, x2, y2 in original pixels, integers, x2 and y2 exclusive, inside the image.
+            max_pixels: Largest number of pixels of the result; None reads every pixel of the window.
+            size: Exact width and height instead; the only way to get more pixels than the window has.
+
+        Raises:
+            RasterError: The window is empty, inverted or outside the image; the file is damaged; or a limit is met.
+        """
+        x1, y1, x2, y2 = self._checked(window)
+        wanted = planned(x2 - x1, y2 - y1, max_pixels) if size is None else _checked_size(size)
+        if wanted[0] * wanted[1] > self._limits.in_memory:
+            raise RasterError(
+                f"{self.path}: a view of {wanted[0]}x{wanted[1]} pixels is above the limit of "
+                f"{self._limits.in_memory:,}; give max_pixels, or set limits=Limits(in_memory=...)"
+            )
+        with self._lock:
+            stretch = self.stretch
+            samples = self._sample((x1, y1, x2, y2), wanted)
+            image, valid = self._render(samples, stretch)
+        return View(image, self.frame.cropped(x1, y1, x2, y2).resized(*wanted), stretch, valid)
+
+    @property
+    def stretch(self) -> Stretch | None:
+        """How stored numbers become 0-255 (found from an overview when first asked); None: they are shown as they are."""
+        with self._lock:
+            if not self._settled:
+                self._stretch = self._find_stretch()
+                self._settled = True
+            return self._stretch
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        crs = (self.frame.crs or "")[:24] or None
+        return f"Raster({self.path!r}, {self.width}x{self.height}, bands={self.bands}, crs={crs})"
+
+    def _checked(self, window: Sequence[Any]) -> Window:
+        try:
+            x1, y1, x2, y2 = (_integer(value) for value in window)
+        except (TypeError, ValueError):
+            raise RasterError(f"{self.path}: window {window!r}; give four whole numbers x1, y1, x2, y2") from None
+        if x2 <= x1 or y2 <= y1:
+            raise RasterError(
+                f"{self.path}: window {(x1, y1, x2, y2)} is empty or inverted; x1 must be below x2 and y1 below y2"
+            )
+        inside = (max(x1, 0), max(y1, 0), min(x2, self.width), min(y2, self.height))
+        if inside != (x1, y1, x2, y2):
+            empty = inside[2] <= inside[0] or inside[3] <= inside[1]
+            advice = "choose one inside" if empty else f"its part inside is {inside}"
+            raise RasterError(
+                f"{self.path}: window {(x1, y1, x2, y2)} is not inside the image of {self.width}x{self.height} "
+                f"pixels; {advice}"
+            )
+        return inside
+
+    def _sample(self, window: Window, size: tuple[int, int]) -> Samples:
+        ratio = min((window[2] - window[0]) / size[0], (window[3] - window[1]) / size[1])
+        level = sampling.choose_level(self._reader.levels, ratio)
+        grid = self._reader.levels[level]
+        scale = self.width / grid.width
+        work = (window[2] - window[0]) * (window[3] - window[1]) / scale**2
+        whole = window == (0, 0, self.width, self.height)
+        if self._base is None and self._cache is not None:
+            self._base = self._cache.load(self._pixels)
+        if self._base is None and whole and (work > 2**24 or (self._reader.front_to_back and work * scale**2 > 2**24)):
+            self._base = self._make_base(level)
+        if self._base is not None and self._base.factor <= ratio and self._base.factor > scale * 1.02:
+            return self._base.sample(window, size)
+        self._budget(work)
+        return sampling.sample(self._pixels, window, size)
+
+    def _make_base(self, level: int) -> Base:
+        """Read a whole level once, reduced to what may be kept in memory."""
+        grid = self._reader.levels[level]
+        self._budget(grid.width * grid.height)
+        base = Base.make(self._pixels, level)
+        if self._cache is not None:
+            self._cache.save(base, self._pixels)
+        return base
+
+    def _budget(self, work: float) -> None:
+        if work > self._limits.streamed:
+            raise RasterError(
+                f"{self.path}: {work:,.0f} pixels would have to be decoded, above the limit of "
+                f"{self._limits.streamed:,}; add overviews to the file (gdaladdo), or set limits=Limits(streamed=...)"
+            )
+
+    def _find_stretch(self) -> Stretch | None:
+        layout = self._reader.layout
+        if self._wanted == "none" or (self._wanted == "auto" and layout.dtype == np.uint8 and layout.bits is None):
+            return None
+        if self._wanted == "auto" and layout.bits is not None and layout.bits < 8:
+            top = float(2**layout.bits - 1)
+            return Stretch((0.0,), (top,), source=f"{layout.bits} significant bits")
+        size = planned(self.width, self.height, STATISTICS)
+        samples = self._sample((0, 0, self.width, self.height), size)
+        log = self._wanted == "log" or (self._wanted == "auto" and layout.dtype.kind == "c")
+        first, last = self._percentiles
+        source = f"percentiles {first:g}-{last:g} of an overview of {size[0]}x{size[1]} pixels"
+        return from_values(
+            samples.values,
+            samples.weight,
+            percentiles=self._percentiles,
+            scale="log" if log else "linear",
+            source=source,
+        )
+
+    def _render(self, samples: Samples, stretch: Stretch | None) -> tuple[Image.Image, NDArray[np.bool_] | None]:
+        values, weight = samples.values, samples.weight
+        if stretch is not None:
+            shown = stretch.apply(values)
+        elif values.dtype == np.uint8:
+            shown = values
+        else:
+            shown = np.clip(values + np.float32(0.5), 0, 255).astype(np.uint8)
+        valid = None
+        if weight is not None:
+            valid = weight > 0.5
+            background = self._pixels.background if stretch is None else (0,) * len(shown)
+            empty = weight <= 0
+            shown = shown.copy() if shown is values else shown
+            for plane, value in zip(shown, background):
+                if self._pixels.blends:
+                    plane[...] = plane * weight + value * (1 - weight) + np.float32(0.5)
+                plane[empty] = value
+        image = Image.fromarray(np.ascontiguousarray(np.moveaxis(shown, 0, -1)) if len(shown) == 3 else shown[0])
+        return image.convert("RGB"), valid
+
+
+def planned(width: int, height: int, max_pixels: int | None) -> tuple[int, int]:
+    """Return the largest size of the same shape with at most `max_pixels` pixels; never a larger one.
+
+    Raises:
+        ValueError: `max_pixels` is not a positive whole number.
+
+    Example:
+        >>> planned(4000, 2000, 1_000_000)
+        (1414, 707)
+    """
+    if max_pixels is None:
+        return width, height
+    if isinstance(max_pixels, bool) or int(max_pixels) != max_pixels or max_pixels < 1:
+        raise ValueError(f"max_pixels={max_pixels!r} must be a positive whole number")
+    if width * height <= max_pixels:
+        return width, height
+    scale = math.sqrt(max_pixels / (width * height))
+    across, down = int(width * scale), int(height * scale)
+    if across < 1 or down < 1:  # a line of pixels
+        return (1, min(height, int(max_pixels))) if across < 1 else (min(width, int(max_pixels)), 1)
+    return across, down
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return operator.index(value)
+
+
+def _checked_size(size: Sequence[Any]) -> tuple[int, int]:
+    try:
+        width, height = (_integer(value) for value in size)
+    except (TypeError, ValueError):
+        raise ValueError(f"size={size!r}; give a width and a height in whole pixels") from None
+    if width < 1 or height < 1:
+        raise ValueError(f"size={size!r}; give a width and a height of at least one pixel")
+    return width, height

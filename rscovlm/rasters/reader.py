@@ -1,0 +1,80 @@
+"""What every way of reading a file offers: levels of detail, and raw bands of a window of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Window = tuple[int, int, int, int]
+Affine6 = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of an image: its size, and the blocks it is stored in, in its own pixels."""
+
+    width: int
+    height: int
+    block_width: int
+    block_height: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the bands of a file are.
+
+    Attributes:
+        colours: One of gray, red, green, blue, alpha, palette, cyan, magenta, yellow, black, undefined for each band.
+        dtype: Type of the stored numbers.
+        nodata: The value of each band that means "nothing was measured here", or None.
+        palette: (n, 4) uint8 red, green, blue, alpha of the palette's entries, or None.
+        masked: Whether the file holds a separate validity mask.
+        bits: Significant bits where fewer than the type has (a 1-bit mask stored as bytes), or None.
+    """
+
+    colours: tuple[str, ...]
+    dtype: np.dtype[Any]
+    nodata: tuple[float | None, ...] = ()
+    palette: NDArray[np.uint8] | None = None
+    masked: bool = False
+    bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies: affine map from pixels to the units of a CRS, either of which may be unknown."""
+
+    to_world: Affine6 | None = None
+    crs: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+class Reader(Protocol):
+    """A file (or picture in memory) opened for reading windows."""
+
+    name: str
+    layout: Layout
+    place: Place
+    notes: tuple[str, ...]
+    front_to_back: bool
+    """Whether any read decodes the file from its beginning (PNG, JPEG), so that few large reads are best."""
+
+    @property
+    def levels(self) -> Sequence[Level]:
+        """Levels of detail, the full resolution first."""
+
+    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+        """Return (len(bands), h, w) stored numbers of a window x1, y1, x2, y2 of a level; bands count from 0."""
+
+    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+        """Return (h, w) True where the file's own mask says valid; None where it holds no mask."""
+
+    def blank(self, level: int, window: Window) -> bool:
+        """Tell whether a window is known to hold nothing at all (a hole in a sparse file), without reading it."""
+
+    def close(self) -> None:
+        """Close the file."""

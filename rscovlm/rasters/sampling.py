@@ -1,0 +1,202 @@
+"""Bring a window to a size by averaging, reading the coarsest stored level that is fine enough, piece by piece.
+
+A window is cut into pieces aligned with the file's blocks; each is averaged over whole 2^n x 2^n squares as it
+arrives, so that memory depends on the size of the result and not of the file. What is left, a factor between
+one and two, is done by Pillow's anti-aliased resize.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rscovlm.rasters.pixels import Pixels
+from rscovlm.rasters.reader import Level, Window
+
+PIECE = 6_000_000
+"""Pixels read at a time."""
+
+Rectangle = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Averaged channels (c, h, w), uint8 or float32, with the valid share of each pixel (h, w) or None for all."""
+
+    values: NDArray[Any]
+    weight: NDArray[np.float32] | None
+
+    @property
+    def nbytes(self) -> int:
+        """Return the memory held."""
+        return int(self.values.nbytes) + (0 if self.weight is None else int(self.weight.nbytes))
+
+
+def choose_level(levels: Sequence[Level], ratio: float) -> int:
+    """Return the coarsest level that is not coarser than `ratio` full-resolution pixels per wanted pixel."""
+    best = 0
+    for k, level in enumerate(levels):
+        factor = levels[0].width / level.width
+        if factor <= ratio * 1.02 and level.width <= levels[best].width:  # 2 %: not worth four times the reading
+            best = k
+    return best
+
+
+def halvings(length: float, wanted: int) -> int:
+    """Return the largest power of two that `length` pixels can be divided by and still give `wanted`.
+
+    Example:
+        >>> halvings(1000, 100), halvings(50, 100)
+        (8, 1)
+    """
+    return 1 << max(0, math.floor(math.log2(max(length / wanted, 1.0)) + 1e-9))
+
+
+def read_reduced(pixels: Pixels, level: int, window: Window, factors: tuple[int, int]) -> Samples:
+    """Average a window of a level over squares of `factors` pixels, in one pass.
+
+    Args:
+        pixels: What to read.
+        level: Which level of detail.
+        window: x1, y1, x2, y2 in the level's pixels; x1 and y1 multiples of the factors.
+        factors: Pixels averaged across and down; the last square of a row or column may be partly outside.
+    """
+    x1, y1, x2, y2 = window
+    kx, ky = factors
+    if (kx, ky) == (1, 1) and (x2 - x1) * (y2 - y1) <= 4 * PIECE:
+        return Samples(*pixels.read(level, window))
+    shape = (math.ceil((y2 - y1) / ky), math.ceil((x2 - x1) / kx))
+    floating = pixels.weighted or pixels.dtype != np.uint8
+    values = np.zeros((pixels.channels, *shape), dtype=np.float32 if floating else np.uint8)
+    weight = np.ones(shape, dtype=np.float32) if pixels.weighted else None
+    for piece in _pieces(pixels.reader.levels[level], window, factors):
+        left, top = (piece[0] - x1) // kx, (piece[1] - y1) // ky
+        size = (math.ceil((piece[2] - piece[0]) / kx), math.ceil((piece[3] - piece[1]) / ky))
+        here = np.s_[top : top + size[1], left : left + size[0]]
+        if pixels.reader.blank(level, piece):
+            part, share = pixels.blank(size)
+            if share is not None:
+                part = part * share
+        else:
+            part, share = pixels.read(level, piece)
+            if share is not None:
+                part = part * share
+                share = _reduce(share, factors)
+            part = np.stack([_reduce(plane, factors) for plane in part])
+        values[:, *here] = part
+        if weight is not None and share is not None:
+            weight[here] = share
+    return _divided(values, weight)
+
+
+def resize(samples: Samples, box: Rectangle, size: tuple[int, int]) -> Samples:
+    """Resize a part of samples to (width, height), anti-aliased; invalid pixels do not bleed into valid ones.
+
+    Args:
+        samples: What to resize.
+        box: x1, y1, x2, y2 of the part, fractions of a pixel allowed.
+        size: Width and height wanted.
+    """
+    samples, box = _shrunk(samples, box, size)
+    height, width = samples.values.shape[1:]
+    if box == (0, 0, width, height) and size == (width, height):
+        return samples
+    if samples.weight is None:
+        planes = [_resize(plane, size, Image.Resampling.BICUBIC, box) for plane in samples.values]
+        return Samples(np.stack(planes), None)
+    method = Image.Resampling.BILINEAR  # has no negative lobes, so that shares stay within 0 and 1
+    share = np.clip(_resize(samples.weight, size, method, box), 0, 1)
+    planes = [_resize(plane * samples.weight, size, method, box) for plane in samples.values.astype(np.float32)]
+    return _divided(np.stack(planes), share)
+
+
+def _shrunk(samples: Samples, box: Rectangle, size: tuple[int, int]) -> tuple[Samples, Rectangle]:
+    """Average over whole squares first where much is to be shrunk: the same picture, and faster."""
+    x1, y1, x2, y2 = box
+    kx, ky = factors = halvings(x2 - x1, size[0]), halvings(y2 - y1, size[1])
+    if factors == (1, 1):
+        return samples, box
+    left, top = math.floor(x1), math.floor(y1)
+    part = np.s_[top : top + _up(y2 - top, ky), left : left + _up(x2 - left, kx)]
+    values, weight = samples.values[:, *part], samples.weight
+    if weight is not None:
+        weight = weight[part]
+        values, weight = values * weight, _reduce(weight, factors)
+    shrunk = _divided(np.stack([_reduce(plane, factors) for plane in values]), weight)
+    return shrunk, ((x1 - left) / kx, (y1 - top) / ky, (x2 - left) / kx, (y2 - top) / ky)
+
+
+def sample(pixels: Pixels, window: Rectangle, size: tuple[int, int]) -> Samples:
+    """Return a window of the full-resolution grid at a size, from the level that suits."""
+    levels = pixels.reader.levels
+    ratio = min((window[2] - window[0]) / size[0], (window[3] - window[1]) / size[1])
+    level = choose_level(levels, ratio)
+    return _sample_level(pixels, level, window, size)
+
+
+def _sample_level(pixels: Pixels, level: int, window: Rectangle, size: tuple[int, int]) -> Samples:
+    grid, root = pixels.reader.levels[level], pixels.reader.levels[0]
+    sx, sy = grid.width / root.width, grid.height / root.height
+    x1, y1, x2, y2 = window[0] * sx, window[1] * sy, window[2] * sx, window[3] * sy
+    kx, ky = halvings(x2 - x1, size[0]), halvings(y2 - y1, size[1])
+    left, top = math.floor(x1 / kx + 1e-6) * kx, math.floor(y1 / ky + 1e-6) * ky
+    # Whole squares, also where they reach over the window: only those at the image's border are partial.
+    right, bottom = min(_up(x2, kx), grid.width), min(_up(y2, ky), grid.height)
+    reduced = read_reduced(pixels, level, (left, top, right, bottom), (kx, ky))
+    height, width = reduced.values.shape[1:]
+    box = (
+        max((x1 - left) / kx, 0),
+        max((y1 - top) / ky, 0),
+        min((x2 - left) / kx, width),
+        min((y2 - top) / ky, height),
+    )
+    return resize(reduced, box, size)
+
+
+def _pieces(level: Level, window: Window, factors: tuple[int, int]) -> Iterator[Window]:
+    """Cut a window into pieces aligned with blocks and factors, each of about `PIECE` pixels."""
+    x1, y1, x2, y2 = window
+    kx, ky = factors
+    down = _unit(level.block_height, ky)
+    if level.block_width >= level.width or level.width * down <= PIECE:
+        across = math.ceil(level.width / kx) * kx
+    else:
+        unit = _unit(level.block_width, kx)
+        across = max(PIECE // down // unit, 1) * unit
+    if down * min(across, x2 - x1) > 4 * PIECE:  # huge strips: their decoder keeps its place between reads
+        down = ky
+    down *= max(PIECE // (min(across, x2 - x1) * down), 1)
+    for top in range(y1 // down * down, y2, down):
+        for left in range(x1 // across * across, x2, across):
+            yield max(left, x1), max(top, y1), min(left + across, x2), min(top + down, y2)
+
+
+def _up(position: float, factor: int) -> int:
+    return math.ceil(position / factor - 1e-6) * factor
+
+
+def _unit(block: int, factor: int) -> int:
+    return math.lcm(block, factor) if block & (block - 1) == 0 else factor * max(block // factor, 1)
+
+
+def _reduce(plane: NDArray[Any], factors: tuple[int, int]) -> NDArray[Any]:
+    if factors == (1, 1):
+        return plane
+    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).reduce(factors))
+
+
+def _resize(plane: NDArray[Any], size: tuple[int, int], method: Image.Resampling, box: Rectangle) -> NDArray[Any]:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, method, box))
+
+
+def _divided(values: NDArray[Any], weight: NDArray[np.float32] | None) -> Samples:
+    """Turn sums of valid numbers into their means."""
+    if weight is None or bool((weight > 1 - 1e-6).all()):
+        return Samples(values, None)
+    return Samples(values / np.maximum(weight, 1e-6), np.where(weight < 1e-6, np.float32(0), weight))

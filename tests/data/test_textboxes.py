@@ -1,0 +1,89 @@
+"""Boxes in sentences: every writing is found, and a set of them gives away its scale."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+
+from rscovlm.data import textboxes
+from rscovlm.data.records import Annotation
+from rscovlm.data.textboxes import find_boxes, lift, recognise, to_annotation
+
+
+def test_examples_in_the_documentation_run() -> None:
+    assert doctest.testmod(textboxes).attempted
+    assert not doctest.testmod(textboxes).failed
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "numbers"),
+    [
+        ("at {<25><30><40><50>}.", "hbb", (25, 30, 40, 50)),
+        ("at {<25> <30> <40> <50> | <-15>}", "obb", (25, 30, 40, 50, -15)),
+        ("{<1><2><3><4><5><6><7><8>}", "quad", (1, 2, 3, 4, 5, 6, 7, 8)),
+        ("[25, 30,40 ,50]", "hbb", (25, 30, 40, 50)),
+        ("[0.25, 0.3, 0.4, 0.5, 90]", "obb", (0.25, 0.3, 0.4, 0.5, 90)),
+        ("<box>(25,30),(40,50)</box>", "hbb", (25, 30, 40, 50)),
+        ("(1,2) (3,4) (5,6) (7,8)", "quad", (1, 2, 3, 4, 5, 6, 7, 8)),
+    ],
+)
+def test_every_writing_is_found_whole(text: str, kind: str, numbers: tuple[float, ...]) -> None:
+    (box,) = find_boxes(text)
+    assert (box.kind, box.numbers) == (kind, numbers)
+    rest = text[: box.start] + text[box.end :]
+    assert not any(character.isdigit() for character in rest)
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2, 3]", "[1,2,3,4,5,6]", "between 10 and 20", "(1, 2)", "array[3]", "{<1><2>}", ""]
+)
+def test_what_is_no_box_is_left_alone(text: str) -> None:
+    assert find_boxes(text) == []
+    objects: list[Annotation] = []
+    assert lift(text, objects, 100, 10, 10) == text
+    assert objects == []
+
+
+def test_an_angle_turns_the_upright_box_about_its_centre() -> None:
+    (box,) = find_boxes("{<20><40><60><60>|<30>}")
+    assert to_annotation(box, 100, 500, 500).box == (200, 250, 200, 100, 30)
+    (box,) = find_boxes("{<20><40><60><60>|<0>}")
+    from rscovlm.geometry import Boxes
+
+    upright = Boxes([to_annotation(box, 100, 200, 100).box], "obb").as_kind("hbb")
+    assert upright.coords[0].tolist() == pytest.approx([40, 40, 120, 60])
+
+
+def test_repeated_boxes_are_one_object_and_marks_are_not_forged() -> None:
+    objects: list[Annotation] = []
+    assert lift("[1,2,3,4] and [5,6,7,8] and [1, 2, 3, 4]", objects, 0, 0, 0) == "<box:0> and <box:1> and <box:0>"
+    assert len(objects) == 2
+    with pytest.raises(ValueError, match="already contains"):
+        lift("see <box:3>", objects, 0, 0, 0)
+    with pytest.raises(ValueError, match="size is unknown"):
+        lift("[1,2,3,4]", objects, 100, 0, 0)
+
+
+@pytest.mark.parametrize("scale", [0, 1, 100, 1000])
+@pytest.mark.parametrize("seed", range(5))
+def test_scales_are_recognised_from_a_set(scale: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(200):
+        width, height = (int(side) for side in rng.integers(400, 3000, 2))
+        x, y = np.sort(rng.random((2, 2)), axis=1)
+        corners = np.stack([x, y], 1).reshape(-1)[[0, 1, 2, 3]]
+        values = corners * (scale or 1) if scale else corners * [width, height, width, height]
+        numbers = [round(float(value), 3) if scale == 1 else round(float(value)) for value in values]
+        rows.append((find_boxes(str(numbers))[0], width, height))
+    guess = recognise(rows)
+    assert (guess.scale, guess.certain) == (scale, True)
+
+
+def test_a_few_boxes_are_not_enough_to_be_certain() -> None:
+    (box,) = find_boxes("[10, 20, 60, 80]")
+    assert not recognise([(box, 800, 800)]).certain
+    with pytest.raises(ValueError, match="no boxes"):
+        recognise([])

@@ -1,0 +1,173 @@
+"""Files of every kind that is read, and files that must be refused."""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rscovlm.rasters import Limits, MissingRasterError, RasterError, open_image
+from tests.rasters.test_raster import picture
+from tests.shared_data import shared
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG of less than a kilobyte whose header claims any size."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(600))) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_file_its_bytes_and_the_picture_itself_give_the_same_view(tmp_path: Path) -> None:
+    array = picture(200, 120)
+    path = tmp_path / "scene.png"
+    Image.fromarray(array).save(path)
+    for source in (path, str(path), path.read_bytes(), Image.open(path), Image.fromarray(array), array):
+        view = open_image(source).read((20, 10, 180, 110))
+        assert np.array_equal(np.asarray(view.image), array[10:110, 20:180])
+
+
+def test_nothing_is_decoded_at_opening(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(picture(400, 300)).save(path, quality=90)
+    path.write_bytes(path.read_bytes()[:2000])
+    raster = open_image(path)  # the header is whole
+    assert (raster.width, raster.height) == (400, 300)
+    with pytest.raises(RasterError, match=r"cut\.jpg.*is it whole"):
+        raster.overview()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "I;16"])
+def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
+    original = Image.fromarray(picture(64, 48))
+    image = (
+        Image.fromarray(np.asarray(original.convert("L")).astype(np.uint16) * 200)
+        if mode == "I;16"
+        else original.convert(mode)
+    )
+    view = open_image(image).overview()
+    assert view.image.mode == "RGB" and view.image.size == (64, 48)
+    if mode == "I;16":
+        assert view.stretch is not None and "percentiles 2-98" in view.stretch.source
+    else:
+        assert np.array_equal(np.asarray(view.image), np.asarray(image.convert("RGB")))
+
+
+def test_a_missing_file_is_both_kinds_of_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingRasterError, match=r"absent\.tif does not exist"):
+        open_image(tmp_path / "absent.tif")
+    with pytest.raises(FileNotFoundError):
+        open_image(tmp_path / "absent.tif")
+
+
+@pytest.mark.parametrize("ending", ["tif", "png", "jpg", "jp2"])
+def test_empty_text_and_folder_are_named(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"bad.{ending}"
+    path.write_bytes(b"")
+    with pytest.raises(RasterError, match=rf"bad\.{ending} is empty"):
+        open_image(path)
+    path.write_text("these are words and not an image")
+    with pytest.raises(RasterError, match=rf"bad\.{ending} is not an image.*these are w"):
+        open_image(path)
+    with pytest.raises(RasterError, match="is a folder"):
+        open_image(tmp_path)
+
+
+def test_a_wrong_name_is_read_by_content_and_noted(tmp_path: Path) -> None:
+    array = picture(60, 40)
+    path = tmp_path / "scene.tif"
+    Image.fromarray(array).save(path, format="PNG")
+    raster = open_image(path)
+    assert np.array_equal(np.asarray(raster.overview().image), array)
+    assert raster.notes == ("its name ends in '.tif' and it holds PNG: read as that",)
+
+
+@pytest.mark.parametrize("backend", ["auto", "plain"])
+def test_a_small_png_that_claims_a_huge_picture_is_refused_before_decoding(backend: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(claiming(60_000, 60_000))
+    assert path.stat().st_size < 1024
+    begin = time.perf_counter()
+    for source in (path, path.read_bytes()):
+        with pytest.raises(
+            RasterError, match=r"60000x60000 pixels, above the limit .*limits=Limits\((sequential|in_memory)="
+        ):
+            open_image(source, backend=backend)  # type: ignore[arg-type]
+    assert time.perf_counter() - begin < 2
+
+
+def test_limits_are_checked_against_the_view_as_well() -> None:
+    with pytest.raises(RasterError, match=r"view of 64x48 .*give max_pixels"):
+        open_image(picture(64, 48), limits=Limits(in_memory=1000)).read((0, 0, 64, 48))
+    with pytest.raises(ValueError, match="positive number"):
+        Limits(block=0)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://example.org/a.tif",
+        "/vsicurl/http://127.0.0.1/a.tif",
+        "/vsizip/a.zip/a.tif",
+        "file:///etc/passwd",
+        "s3://bucket/a.tif",
+        "GTIFF_DIR:1:a.tif",
+        "data:image/png;base64,AAAA",
+        "a\0b.png",
+        "",
+    ],
+)
+def test_what_is_not_a_local_path_is_refused(source: str) -> None:
+    with pytest.raises(RasterError, match="not a local file|not a file name"):
+        open_image(source)
+
+
+@pytest.mark.parametrize("source", [None, 7, ["a.png"], {"path": "a.png"}])
+def test_what_is_not_an_image_is_refused(source: object) -> None:
+    with pytest.raises(RasterError, match="cannot be opened"):
+        open_image(source)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 5, 3), (2, 3, 4, 5), (3, 100, 200)])
+def test_arrays_that_are_no_images_are_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(RasterError, match="array of shape"):
+        open_image(np.zeros(shape, dtype=np.uint8))
+
+
+def test_every_cut_of_a_file_is_an_error_or_the_picture(tmp_path: Path) -> None:
+    """A file cut anywhere never gives a picture that differs from the whole one."""
+    array = picture(96, 80)
+    for ending, options in {"png": {}, "jpg": {"quality": 90}, "tif": {"compression": "tiff_adobe_deflate"}}.items():
+        memory = io.BytesIO()
+        Image.fromarray(array).save(memory, format={"jpg": "JPEG", "png": "PNG", "tif": "TIFF"}[ending], **options)  # type: ignore[arg-type]
+        whole = np.asarray(open_image(memory.getvalue()).overview().image)
+        refused = 0
+        for end in range(0, len(memory.getvalue()), max(len(memory.getvalue()) // 40, 1)):
+            try:
+                shown = np.asarray(open_image(memory.getvalue()[:end]).overview().image)
+            except RasterError as error:
+                assert str(error).startswith("bytes")
+                refused += 1
+            else:
+                assert np.array_equal(shown, whole)
+        assert refused >= 30
+
+
+def test_a_photograph_of_a_drone(tmp_path: Path) -> None:
+    raster = open_image(shared("uhr/geochat_7292_4592x3072.jpg"))
+    view = raster.overview(1008 * 1008)
+    assert (raster.width, raster.height) == (4592, 3072)
+    oracle = Image.open(shared("uhr/geochat_7292_4592x3072.jpg")).resize(view.image.size, Image.Resampling.BICUBIC)
+    difference = np.abs(np.asarray(view.image, dtype=float) - np.asarray(oracle, dtype=float))
+    assert difference.mean() < 2.5
