@@ -174,7 +174,7 @@ class Boxes:
         if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
             rows = self._coords[index][None]
         else:
-            rows = self._coords[index if isinstance(index, slice) else _rows(index, len(self))]
+            rows = self._coords[index if isinstance(index, slice) else as_rows(index, len(self))]
         return Boxes(rows, self._kind, self._frame)
 
     def __iter__(self) -> Iterator[Boxes]:
@@ -195,7 +195,7 @@ class Boxes:
         return f"Boxes({np.array2string(self._coords, threshold=40)}, {self._kind!r}, {self._frame})"
 
 
-def _rows(index: object, count: int) -> NDArray[np.intp] | NDArray[np.bool_]:
+def as_rows(index: object, count: int) -> NDArray[np.intp] | NDArray[np.bool_]:
     """A mask or row numbers as an array."""
     rows = np.asarray(index)
     if rows.dtype == np.bool_:
