@@ -21,7 +21,7 @@ def test_detection_answers_decode_to_the_true_quads() -> None:
     for seed in range(30):
         sample = turns(np.random.default_rng(seed))
         scene = make_scene(np.random.default_rng(seed), CONFIG)
-        assert np.array_equal(sample["images"][0], scene.image)
+        assert np.array_equal(np.asarray(sample["images"][0]), np.asarray(scene.image))
         truth = scene_objects(scene)
         for question, answer in zip(sample["messages"][1::2], sample["messages"][2::2], strict=True):
             text = question["content"][-1]["text"]
