@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex
@@ -10,7 +9,8 @@ from typing import SupportsIndex
 import numpy as np
 
 from rscovlm.geometry.affine import Floats
-from rscovlm.geometry.boxes import Boxes, Index, as_rows
+from rscovlm.geometry.boxes import Boxes
+from rscovlm.geometry.checks import Index, chosen
 from rscovlm.geometry.frame import Frame
 from rscovlm.geometry.kinds import Kind
 
@@ -83,8 +83,8 @@ class Objects:
 
     def __getitem__(self, index: Index) -> Objects:
         if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
-            index = [operator.index(index)]
-        rows = np.arange(len(self))[index if isinstance(index, slice) else as_rows(index, len(self))]
+            index = [range(len(self))[index]]
+        rows = np.arange(len(self))[index] if isinstance(index, slice) else chosen(index, len(self))
         scores = None if self.scores is None else self.scores[rows]
         return Objects(self.boxes[rows], tuple(self.labels[row] for row in rows), scores)
 
