@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Floats
+
+
+def quad_shapes(quads: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which quadrilaterals are convex and which cross themselves; neither is true of one with a dent.
+
+    A corner bent the other way by no more than rounding does not count.
+
+    Args:
+        quads: (n, 8) corners in order, either direction.
+
+    Returns:
+        (n,) True where convex, (n,) True where it crosses itself.
+    """
+    c = quads.reshape(-1, 4, 2)
+    edges = np.roll(c, -1, axis=1) - c
+    turns = _cross(edges, np.roll(edges, -1, axis=1))
+    noise = 1e-14 * np.square(np.abs(edges).max(axis=(1, 2), initial=0.0))[:, None]
+    left, right = (turns > noise).sum(axis=1), (turns < -noise).sum(axis=1)
+    return (left == 0) | (right == 0), (left == 2) & (right == 2)
 
 
 def triangles(quads: Floats) -> tuple[Floats, Floats]:

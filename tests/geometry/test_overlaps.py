@@ -6,6 +6,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rscovlm.geometry import Boxes
+from rscovlm.geometry.clipping import quad_shapes
 from rscovlm.geometry.overlaps import quad_area, quad_intersection, quad_overlap
 from tests.geometry.exact import exact_iou
 
@@ -120,3 +121,18 @@ def test_more_pairs_than_are_worked_on_at_once() -> None:
     parts = [quad_intersection(a[k : k + 700], b[k : k + 700]) for k in range(0, 5000, 700)]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
     assert quad_intersection(a[:0], b[:0]).shape == (0,)
+
+
+def test_shapes_are_told_apart() -> None:
+    square, bow = [0, 0, 9, 0, 9, 9, 0, 9], [0, 0, 9, 9, 9, 0, 0, 9]
+    dent, triangle, line = [0, 0, 9, 0, 9, 9, 8, 2], [0, 0, 9, 0, 9, 9, 4.5, 4.5], [0, 0, 3, 3, 6, 6, 9, 9]
+    quads = np.array([square, bow, dent, triangle, line, np.roll(bow, 2), np.roll(dent, 4)], dtype=np.float64)
+    convex, crossed = quad_shapes(quads)
+    assert convex.tolist() == [True, False, False, True, True, False, False]
+    assert crossed.tolist() == [False, True, False, False, False, True, False]
+    rng = np.random.default_rng(9)
+    assert quad_shapes(_quads(_oriented(5000, rng)))[0].all()
+    anything = rng.uniform(0, 100, (5000, 8))
+    np.testing.assert_array_equal(
+        quad_shapes(anything)[1], ~shapely.is_valid(shapely.polygons(anything.reshape(-1, 4, 2)))
+    )
