@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from rscovlm.data.paths import resolve
 from rscovlm.data.records import ImageRef, Record, features
-from rscovlm.data.tally import Rejected, Tally
+from rscovlm.data.tally import Rejected, Strict, Tally
 
 _SPLIT = re.compile(r"\w+(\.\w+)*")
 _BATCH_ROWS = 512
@@ -147,16 +147,9 @@ def _shards(source: Path, split: str | None) -> list[Path]:
 
 
 def _decoded(rows: Iterable[Any], name: str, decode: Any, tally: Tally | None) -> Iterator[Record]:
+    tally = tally or Strict()
     for number, row in enumerate(rows, start=1):
-        place = f"{name}, row {number}"
-        if tally is None:
-            try:
-                record = decode(row)
-            except ValueError as error:
-                raise ValueError(f"{place}: {error}") from error
-            yield record
-            continue
-        with tally.row(place):
+        with tally.row(f"{name}, row {number}"):
             record = decode(row)
             tally.keep()
             yield record

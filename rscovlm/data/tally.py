@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Rejected(ValueError):
@@ -60,6 +63,12 @@ class Tally:
         """Count `count` usable units."""
         self.kept += count
 
+    def counted(self, units: Iterable[T]) -> Iterator[T]:
+        """Pass units on, counting each as kept."""
+        for unit in units:
+            self.keep()
+            yield unit
+
     def drop(self, reason: str, place: str, detail: str = "") -> None:
         """Count one unusable unit found at `place`."""
         self.dropped[reason] += 1
@@ -99,3 +108,18 @@ class Tally:
             raise TooManyRejected(
                 f"{share:.2%} of the rows cannot be used, more than {self.limit:.2%}; mend them or raise the limit\n{self.table()}"
             )
+
+
+class Strict(Tally):
+    """A tally that lets nothing pass: the first unusable row is an error that names its place."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def drop(self, reason: str, place: str, detail: str = "") -> None:
+        """Raise what would be counted.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise Rejected(reason, f"{place}: {detail or reason}")

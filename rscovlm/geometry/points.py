@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rscovlm.geometry.affine import Floats, apply
-from rscovlm.geometry.boxes import Boxes
-from rscovlm.geometry.checks import Index, chosen
+from rscovlm.geometry.boxes import Boxes, Index, _rows
 from rscovlm.geometry.frame import Frame
 
 
@@ -73,7 +72,8 @@ class PointSets:
     def __getitem__(self, index: Index) -> PointSets:
         if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
             return PointSets([self._points[index]], self._frame)
-        rows = range(len(self))[index] if isinstance(index, slice) else chosen(index, len(self))
+        every = np.arange(len(self))
+        rows = every[index if isinstance(index, slice) else _rows(index, len(self))]
         return PointSets([self._points[row] for row in rows], self._frame)
 
     def __iter__(self) -> Iterator[PointSets]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,19 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from rscovlm.data import paths, records, tally
 from rscovlm.data.records import Annotation, ImageRef, Record, Turn, features
 from tests.data.strategies import records as any_record
 
 IMAGE = ImageRef("a.png", width=10, height=8)
 BASE = Record("1", "mine", "train", "vqa", (IMAGE,), question="How many?", answer="2")
-
-
-@pytest.mark.parametrize("module", [records, paths, tally])
-def test_examples_in_the_documentation_run(module: Any) -> None:
-    result = doctest.testmod(module)
-    assert result.attempted
-    assert not result.failed
 
 
 @settings(max_examples=60, deadline=None)

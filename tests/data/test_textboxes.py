@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 import pytest
 
-from rscovlm.data import textboxes
 from rscovlm.data.records import Annotation
 from rscovlm.data.textboxes import find_boxes, lift, recognise, to_annotation
-
-
-def test_examples_in_the_documentation_run() -> None:
-    assert doctest.testmod(textboxes).attempted
-    assert not doctest.testmod(textboxes).failed
 
 
 @pytest.mark.parametrize(

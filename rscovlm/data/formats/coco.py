@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from rscovlm.data.jsonfiles import read_json
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.tally import Rejected, Tally
+from rscovlm.data.tally import Rejected, Strict, Tally
 
 
 def read_coco(
@@ -39,9 +39,16 @@ def read_coco(
     Raises:
         ValueError: The file is not COCO JSON, or a row cannot be read; the message names file and row.
     """
-    strict = tally or Tally(0.0)
-    name = Path(path).name
-    content = read_json(Path(path))
+    tally = tally or Strict()
+    yield from tally.counted(coco_records(Path(path), tally, images=images, source=source, split=split, kind=kind))
+
+
+def coco_records(
+    path: Path, tally: Tally, *, images: str, source: str, split: str, kind: Literal["auto", "hbb", "quad"]
+) -> Iterator[Record]:
+    """Do what `read_coco` does, leaving it to the caller to count what is kept."""
+    name = path.name
+    content = read_json(path)
     try:
         names = {category["id"]: category["name"] for category in content["categories"]}
         by_image = defaultdict(list)
@@ -54,7 +61,7 @@ def read_coco(
         ) from error
     quads = kind == "quad" or (kind == "auto" and content["annotations"] and all(map(_is_quad, content["annotations"])))
     for number, row in enumerate(rows, start=1):
-        with strict.row(f"{name}, image {number}"):
+        with tally.row(f"{name}, image {number}"):
             objects = tuple(_object(item, names, quads=bool(quads)) for item in by_image.pop(row["id"], ()))
             file = f"{images}/{row['file_name']}" if images else row["file_name"]
             image = ImageRef(file, width=int(row["width"]), height=int(row["height"]))
@@ -62,14 +69,9 @@ def read_coco(
             record = Record(
                 name_of_row, source, split, "detection", (image,), objects=objects, categories=tuple(names.values())
             )
-            strict.keep()
             yield record
-        if tally is None:
-            strict.finish()
     for image_id, orphans in by_image.items():
-        strict.drop("object on no image", f"{name}, image id {image_id!r}", f"{len(orphans)} objects")
-    if tally is None:
-        strict.finish()
+        tally.drop("object on no image", f"{name}, image id {image_id!r}", f"{len(orphans)} objects")
 
 
 def write_coco(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
@@ -83,18 +85,17 @@ def write_coco(records: Iterable[Record], path: str | Path, *, tally: Tally | No
     Returns:
         How many images were written.
     """
-    strict = tally or Tally(0.0)
+    tally = tally or Strict()
+    before = tally.kept
     content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
     ids: dict[str, int] = {}
     for record in records:
-        with strict.row(f"record {record.id!r}"):
+        with tally.row(f"record {record.id!r}"):
             _append(record, content, ids)
-            strict.keep()
-        if tally is None:
-            strict.finish()
+            tally.keep()
     content["categories"] = [{"id": number, "name": name} for name, number in ids.items()]
     Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return strict.kept
+    return tally.kept - before
 
 
 def _append(record: Record, content: dict[str, list[dict[str, Any]]], ids: dict[str, int]) -> None:

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from rscovlm.data.jsonfiles import read_items
 from rscovlm.data.records import BOX_MARK, ImageRef, Record, Role, Turn
-from rscovlm.data.tally import Rejected, Tally
+from rscovlm.data.tally import Rejected, Strict, Tally
 from rscovlm.data.textboxes import Scale, lift
 
 _IMAGE = "<image>"
@@ -53,14 +53,15 @@ def read_messages(
     Raises:
         ValueError: A row cannot be read; the message names file and row.
     """
-    strict = tally or Tally(0.0)
-    for place, item in read_items(Path(path)):
-        with strict.row(place):
-            record = _record(item, place, source, split, scale)
-            strict.keep()
-            yield record
-        if tally is None:
-            strict.finish()
+    tally = tally or Strict()
+    yield from tally.counted(message_records(Path(path), tally, source=source, split=split, scale=scale))
+
+
+def message_records(path: Path, tally: Tally, *, source: str, split: str, scale: Scale | None) -> Iterator[Record]:
+    """Do what `read_messages` does, leaving it to the caller to count what is kept."""
+    for place, item in read_items(path):
+        with tally.row(place):
+            yield _record(item, place, source, split, scale)
 
 
 def write_messages(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
@@ -77,16 +78,15 @@ def write_messages(records: Iterable[Record], path: str | Path, *, tally: Tally 
     Raises:
         ValueError: A record has no wording.
     """
-    strict = tally or Tally(0.0)
+    tally = tally or Strict()
+    before = tally.kept
     target = Path(path)
     with target.open("w", encoding="utf-8") as lines:
         for record in records:
-            with strict.row(f"record {record.id!r}"):
+            with tally.row(f"record {record.id!r}"):
                 lines.write(json.dumps(_line(record), ensure_ascii=False) + "\n")
-                strict.keep()
-            if tally is None:
-                strict.finish()
-    return strict.kept
+                tally.keep()
+    return tally.kept - before
 
 
 def _record(item: Any, place: str, source: str, split: str, scale: Scale | None) -> Record:

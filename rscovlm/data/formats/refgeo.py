@@ -16,7 +16,7 @@ from typing import Any
 
 from rscovlm.data.jsonfiles import read_items
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.tally import Rejected, Tally
+from rscovlm.data.tally import Rejected, Strict, Tally
 
 
 def read_refgeo(
@@ -34,14 +34,15 @@ def read_refgeo(
     Raises:
         ValueError: A row cannot be read; the message names file and row.
     """
-    strict = tally or Tally(0.0)
-    for place, row in read_items(Path(path)):
-        with strict.row(place):
-            record = _record(row, source, split, prefix)
-            strict.keep()
-            yield record
-        if tally is None:
-            strict.finish()
+    tally = tally or Strict()
+    yield from tally.counted(refgeo_records(Path(path), tally, source=source, split=split, prefix=prefix))
+
+
+def refgeo_records(path: Path, tally: Tally, *, source: str, split: str, prefix: str = "") -> Iterator[Record]:
+    """Do what `read_refgeo` does, leaving it to the caller to count what is kept."""
+    for place, row in read_items(path):
+        with tally.row(place):
+            yield _record(row, source, split, prefix)
 
 
 def write_refgeo(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
@@ -55,15 +56,14 @@ def write_refgeo(records: Iterable[Record], path: str | Path, *, tally: Tally | 
     Returns:
         How many lines were written.
     """
-    strict = tally or Tally(0.0)
+    tally = tally or Strict()
+    before = tally.kept
     with Path(path).open("w", encoding="utf-8") as lines:
         for record in records:
-            with strict.row(f"record {record.id!r}"):
+            with tally.row(f"record {record.id!r}"):
                 lines.write(json.dumps(_line(record), ensure_ascii=False) + "\n")
-                strict.keep()
-            if tally is None:
-                strict.finish()
-    return strict.kept
+                tally.keep()
+    return tally.kept - before
 
 
 def _record(row: dict[str, Any], source: str, split: str, prefix: str) -> Record:

@@ -1,0 +1,149 @@
+"""What a converter sees of its data: files below one root, and a count of the rows that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from rscovlm.data.jsonfiles import read_items, read_json
+from rscovlm.data.paths import resolve
+from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.tally import Rejected, Tally
+from rscovlm.rasters import Limits, RasterError, open_image
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2")
+# Only headers are read here, so an image too large to decode whole may pass.
+_HEADERS = Limits(in_memory=1 << 30)
+
+
+class Folder:
+    """Files below `root`, named by relative paths with `/`; nothing outside can be reached.
+
+    Args:
+        root: The data folder.
+        tally: Where `row` counts.
+    """
+
+    def __init__(self, root: str | Path, tally: Tally) -> None:
+        self.root = Path(root)
+        self.tally = tally
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._stems: dict[str, dict[str, str]] = {}
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"no folder {str(root)!r}; give the folder the data set was unpacked into")
+
+    def row(self, place: str) -> AbstractContextManager[None]:
+        """Count what is worked on inside as dropped if it turns out unusable; see `Tally.row`."""
+        return self.tally.row(place)
+
+    def path(self, name: str) -> Path:
+        """Find a file; see `paths.resolve`."""
+        return resolve(self.root, name)
+
+    def image(self, name: str, *, width: int = 0, height: int = 0, time: str = "") -> ImageRef:
+        """Refer to an image that exists; its size is read from its header unless both sides are given."""
+        if name not in self._sizes:
+            path = self.path(name)
+            self._sizes[name] = (width, height) if width and height else image_size(path)
+        width, height = self._sizes[name]
+        return ImageRef(name, width=width, height=height, time=time)
+
+    def picture(self, folder: str, stem: str) -> ImageRef:
+        """Refer to the image in `folder` whose name without its ending is `stem`."""
+        if folder not in self._stems:
+            names = self.files(folder, *PICTURES)
+            self._stems[folder] = {name.rpartition("/")[2].rpartition(".")[0]: name for name in names}
+        if stem not in self._stems[folder]:
+            raise FileNotFoundError(f"no image {stem!r} in {folder!r}")
+        return self.image(self._stems[folder][stem])
+
+    def present(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Pass on the records whose images and masks all exist; the others are counted."""
+        for record in records:
+            with self.row(f"{record.source}/{record.id}"):
+                for image in (*record.images, *record.masks):
+                    if image.path:
+                        self.path(image.path)
+                yield record
+
+    def files(self, folder: str, *endings: str) -> list[str]:
+        """List the files directly in `folder` by name, only those with one of the endings (of any case) if some are given."""
+        base = self.root / folder
+        if not base.is_dir():
+            raise FileNotFoundError(f"no folder {folder!r} below {str(self.root)!r}")
+        names = (entry.name for entry in base.iterdir() if entry.is_file() and not entry.name.startswith("."))
+        prefix = "" if folder in ("", ".") else f"{folder}/"
+        return [prefix + name for name in sorted(names) if not endings or name.lower().endswith(endings)]
+
+    def folders(self, folder: str) -> list[str]:
+        """List the folders directly in `folder` by name."""
+        base = self.root / folder
+        if not base.is_dir():
+            raise FileNotFoundError(f"no folder {folder!r} below {str(self.root)!r}")
+        prefix = "" if folder in ("", ".") else f"{folder}/"
+        return [
+            prefix + entry.name for entry in sorted(base.iterdir()) if entry.is_dir() and not entry.name.startswith(".")
+        ]
+
+    def first(self, *names: str) -> str:
+        """Choose the first of several places a release is unpacked to.
+
+        Raises:
+            FileNotFoundError: None of them exists.
+        """
+        for name in names:
+            if (self.root / name).exists():
+                return name
+        raise FileNotFoundError(
+            f"none of {', '.join(map(repr, names))} is below {str(self.root)!r}; unpack the data set as published"
+        )
+
+    def lines(self, name: str) -> list[str]:
+        """Read a text file's lines without their ends."""
+        return self.path(name).read_text(encoding="utf-8-sig").splitlines()
+
+    def json(self, name: str) -> Any:
+        """Read one JSON document."""
+        return read_json(self.path(name))
+
+    def items(self, name: str) -> Iterator[tuple[str, Any]]:
+        """Read a JSON array or JSON lines element by element, each with its place in words."""
+        return read_items(self.path(name))
+
+    def xml(self, name: str) -> ElementTree.Element:
+        """Read an XML document; one that declares a document type or entities is refused."""
+        text = self.path(name).read_bytes()
+        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+            raise Rejected("unsafe XML", f"{name} declares a document type; annotation files have none")
+        try:
+            return ElementTree.fromstring(text)
+        except ElementTree.ParseError as error:
+            raise Rejected("malformed XML", f"{name} is not XML: {error}") from error
+
+
+def image_size(image: Path | bytes) -> tuple[int, int]:
+    """Read (width, height) in pixels from an image's header, from its file or what is in one; no pixel is decoded.
+
+    Raises:
+        ValueError: It is no image, or claims more pixels than can be worked with.
+    """
+    try:
+        with open_image(image, limits=_HEADERS) as raster:
+            return raster.width, raster.height
+    except RasterError as error:
+        raise Rejected("unreadable image", str(error)) from error
+
+
+def value(element: ElementTree.Element, path: str) -> str:
+    """Read the text of a child element.
+
+    Raises:
+        ValueError: There is none.
+    """
+    text = element.findtext(path)
+    if text is None or not text.strip():
+        raise Rejected("missing element", f"element <{element.tag}> has no text at {path!r}")
+    return text.strip()

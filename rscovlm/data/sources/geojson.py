@@ -1,0 +1,106 @@
+"""A folder of pictures with GeoJSON polygons beside them, in pixels or, where the picture is on the map, in map coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rscovlm.data.records import Annotation, Record
+from rscovlm.data.sources.folder import PICTURES, Folder
+from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
+from rscovlm.geometry import Frame
+from rscovlm.geometry.affine import apply, inverse
+from rscovlm.rasters import open_image
+
+_NAMES = ("label", "class", "category", "name", "type")
+_GEOGRAPHIC = "EPSG:4326"
+_CRS84 = ("CRS84", "4326")
+
+
+@source(
+    "geojson",
+    splits=["train", "val", "test"],
+    tasks=["detection"],
+    licence="your own",
+    layout="""<split>/<picture> with <split>/<stem>.geojson (or all at the top for 'train'): a FeatureCollection of Polygon or MultiPolygon
+    features, the class in the property label, class, category, name or type. Coordinates are longitude and latitude (or the CRS the
+    file names) for a picture with map coordinates, pixels otherwise. A picture without a file of labels has no objects.""",
+)
+def geojson(folder: Folder, split: str) -> Iterator[Record]:
+    """Read one detection record a picture; four-cornered polygons are quadrilaterals, others keep their outline."""
+    place = split if (folder.root / split).is_dir() or split != "train" else "."
+    pictures = folder.files(place, *PICTURES)
+    labels = {name: f"{name.rpartition('.')[0]}.geojson" for name in pictures}
+    present = {name for name, file in labels.items() if (folder.root / file).exists()}
+    found = {name: folder.json(labels[name]) for name in present}
+    classes = tuple(sorted({name for content in found.values() for name in _classes(content)}))
+    for name in pictures:
+        with folder.row(name):
+            image = folder.image(name)
+            with open_image(folder.path(name)) as raster:
+                frame = raster.frame
+            content = found.get(name, {"features": []})
+            objects = tuple(item for feature in content["features"] for item in _objects(feature, content, frame))
+            identity = name.rpartition("/")[2].rpartition(".")[0]
+            yield Record(identity, "geojson", split, "detection", (image,), objects=objects, categories=classes)
+
+
+def _classes(content: Any) -> Iterator[str]:
+    if not isinstance(content, dict) or not isinstance(content.get("features"), list):
+        return
+    for feature in content["features"]:
+        name = _label(feature)
+        if name:
+            yield name
+
+
+def _label(feature: dict[str, Any]) -> str:
+    properties = feature.get("properties") or {}
+    return next((str(properties[key]) for key in _NAMES if properties.get(key)), "")
+
+
+def _objects(feature: dict[str, Any], content: dict[str, Any], frame: Frame) -> Iterator[Annotation]:
+    label, geometry = _label(feature), feature["geometry"]
+    if not label:
+        raise Rejected("missing class", f"a feature has none of the properties {', '.join(_NAMES)}")
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        raise Rejected("unsupported geometry", f"geometry {geometry['type']!r}; only polygons are read")
+    parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    crs = ((content.get("crs") or {}).get("properties") or {}).get("name", "")
+    for rings in parts:
+        pixels = [_to_pixels(np.asarray(ring, float)[:, :2], crs, frame) for ring in rings]
+        outline = pixels[0][:-1] if np.array_equal(pixels[0][0], pixels[0][-1]) else pixels[0]
+        if len(pixels) == 1 and len(outline) == 4:
+            yield Annotation(tuple(outline.ravel().tolist()), label, "quad")
+            continue
+        bounds = (*outline.min(axis=0).tolist(), *outline.max(axis=0).tolist())
+        yield Annotation(bounds, label, "hbb", polygons=tuple(tuple(ring.ravel().tolist()) for ring in pixels))
+
+
+def _to_pixels(points: NDArray[np.float64], crs: str, frame: Frame) -> NDArray[np.float64]:
+    if frame.root_to_world is None or frame.crs is None:
+        return points
+    same = crs.rpartition(":")[2] == frame.crs.rpartition(":")[2] if crs else frame.crs == _GEOGRAPHIC
+    if not same:
+        points = _projected(points, crs, frame.crs)
+    return apply(inverse(frame.root_to_world), points)
+
+
+def _projected(points: NDArray[np.float64], crs: str, target: str) -> NDArray[np.float64]:
+    try:
+        from rasterio.errors import CRSError
+        from rasterio.warp import transform
+    except ImportError as error:
+        raise Rejected(
+            "rasterio is not installed", "labels in another CRS than the picture's need rscovlm[geo]"
+        ) from error
+    start = _GEOGRAPHIC if not crs or crs.endswith(_CRS84) else f"EPSG:{crs.rpartition(':')[2]}"
+    try:
+        xs, ys = transform(start, target, points[:, 0].tolist(), points[:, 1].tolist())
+    except CRSError as error:
+        raise Rejected("unknown CRS", f"CRS {crs!r} of the labels is not known: {error}") from error
+    return np.column_stack([xs, ys])

@@ -1,0 +1,41 @@
+"""HRSC2016: ships in 1,061 labelled Google Earth images, boxes as centre, size and angle in radians."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from rscovlm.data.records import Annotation, Record
+from rscovlm.data.sources.folder import Folder, value
+from rscovlm.data.sources.registry import source
+
+
+@source(
+    "hrsc2016",
+    splits=["train", "val", "trainval", "test"],
+    tasks=["detection"],
+    licence="academic use only; the images are Google Earth's",
+    layout="""ImageSets/<split>.txt, one stem a line; FullDataSet/AllImages/*.bmp with FullDataSet/Annotations/*.xml (or Train/ and Test/,
+    each with AllImages and Annotations). All objects are 'ship'; the fine class id stays in the record's extra.""",
+)
+def hrsc2016(folder: Folder, split: str) -> Iterator[Record]:
+    """Read one detection record an image."""
+    base = folder.first("FullDataSet", "Test" if split == "test" else "Train")
+    for stem in filter(None, map(str.strip, folder.lines(f"ImageSets/{split}.txt"))):
+        with folder.row(f"{base}/Annotations/{stem}.xml"):
+            root = folder.xml(f"{base}/Annotations/{stem}.xml")
+            size = int(value(root, "Img_SizeWidth")), int(value(root, "Img_SizeHeight"))
+            items = list(root.iterfind("HRSC_Objects/HRSC_Object"))
+            image = folder.image(f"{base}/AllImages/{stem}.bmp", width=size[0], height=size[1])
+            extra = {"class_ids": " ".join(value(item, "Class_ID") for item in items)} if items else {}
+            objects = tuple(map(_object, items))
+            yield Record(
+                stem, "hrsc2016", split, "detection", (image,), objects=objects, categories=("ship",), extra=extra
+            )
+
+
+def _object(element: Element) -> Annotation:
+    x, y, w, h, angle = (float(value(element, f"mbox_{name}")) for name in ("cx", "cy", "w", "h", "ang"))
+    hard = (element.findtext("difficult") or "0").strip() == "1"
+    return Annotation((x, y, w, h, math.degrees(angle)), "ship", "obb", difficult=hard)

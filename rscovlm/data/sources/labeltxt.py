@@ -1,0 +1,110 @@
+"""DOTA's label text and the data sets that share it: four corners, a class, a difficulty, one object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rscovlm.data.records import Annotation, Record
+from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
+
+DOTA = [
+    "plane",
+    "baseball-diamond",
+    "bridge",
+    "ground-track-field",
+    "small-vehicle",
+    "large-vehicle",
+    "ship",
+    "tennis-court",
+    "basketball-court",
+    "storage-tank",
+    "soccer-ball-field",
+    "roundabout",
+    "harbor",
+    "swimming-pool",
+    "helicopter",
+]
+DOTA_15 = [*DOTA, "container-crane"]
+DOTA_20 = [*DOTA_15, "airport", "helipad"]
+SRSDD = ["Cell-Container", "Container", "Dredger", "Fishing", "LawEnforce", "ore-oil"]
+RSAR = ["ship", "aircraft", "car", "tank", "bridge", "harbor"]
+
+_DOTA_LICENCE = "annotations and images for academic use only; the images are Google Earth's, GF-2's and others'"
+
+
+def parse_label_txt(lines: list[str]) -> tuple[tuple[Annotation, ...], dict[str, str]]:
+    """Read the lines of one image: objects, and the header's `imagesource` and `gsd`.
+
+    A difficulty of 1 or 2 (truncated by tiling) marks an object difficult; without one it is not.
+
+    Raises:
+        ValueError: A line is neither a header nor an object.
+
+    >>> objects, header = parse_label_txt(["gsd:0.25", "0 0 4 0 4 2 0 2 large-vehicle 1"])
+    >>> objects[0].label, objects[0].difficult, header
+    ('large-vehicle', True, {'gsd': '0.25'})
+    """
+    objects, header = [], {}
+    for line in lines:
+        key, colon, rest = line.partition(":")
+        if colon and key in ("imagesource", "gsd"):
+            header[key] = rest.strip()
+            continue
+        words = line.split()
+        if not words:
+            continue
+        try:
+            box = tuple(map(float, words[:8]))
+            difficult = int(words[-1]) if len(words) > 9 else 0
+        except ValueError:
+            raise Rejected(
+                "malformed label", f"label line {line!r} is not 'x1 y1 x2 y2 x3 y3 x4 y4 class difficulty'"
+            ) from None
+        name = " ".join(words[8:-1] if len(words) > 9 else words[8:])
+        if len(box) != 8 or not name:
+            raise Rejected("malformed label", f"label line {line!r} is not 'x1 y1 x2 y2 x3 y3 x4 y4 class difficulty'")
+        objects.append(Annotation(box, name, "quad", difficult=difficult > 0))
+    return tuple(objects), header
+
+
+def read_pairs(folder: Folder, name: str, split: str, labels: str, images: str, classes: list[str]) -> Iterator[Record]:
+    """Yield one detection record for every label file in `labels`, with the picture of the same stem in `images`."""
+    for file in folder.files(labels, ".txt"):
+        with folder.row(file):
+            objects, header = parse_label_txt(folder.lines(file))
+            unknown = {item.label for item in objects} - set(classes)
+            if unknown:
+                raise Rejected("unknown class", f"classes {sorted(unknown)} are not among {', '.join(classes)}")
+            stem = file.rpartition("/")[2].removesuffix(".txt")
+            image = folder.picture(images, stem)
+            yield Record(
+                stem, name, split, "detection", (image,), objects=objects, categories=tuple(classes), extra=header
+            )
+
+
+def _dota(version: str, classes: list[str]) -> None:
+    name = f"dota-v{version}"
+
+    def read(folder: Folder, split: str) -> Iterator[Record]:
+        labels = folder.first(
+            f"{split}/labelTxt-v{version}/DOTA-v{version}_{split}",
+            f"{split}/labelTxt-v{version}/labelTxt",
+            f"{split}/labelTxt-v{version}",
+            *([f"{split}/labelTxt", f"{split}/annfiles"] if version == "1.0" else []),
+        )
+        yield from read_pairs(folder, name, split, labels, f"{split}/images", classes)
+
+    source(
+        name,
+        splits=["train", "val", "trainval"],
+        tasks=["detection"],
+        licence=_DOTA_LICENCE,
+        layout=f"""<split>/images/P0001.png; <split>/labelTxt-v{version}/P0001.txt, or below DOTA-v{version}_<split>/ in it
+        (v1.0 also <split>/labelTxt/, and tiles in <split>/annfiles/). The test split's labels are not published.""",
+    )(read)
+
+
+for _version, _classes in (("1.0", DOTA), ("1.5", DOTA_15), ("2.0", DOTA_20)):
+    _dota(_version, _classes)

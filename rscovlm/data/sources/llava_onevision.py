@@ -1,0 +1,66 @@
+"""LLaVA-OneVision-Data: general conversations with one image or none, as the Hub serves it or as `save_to_disk` wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.sources.chat import chat_record
+from rscovlm.data.sources.folder import Folder, image_size
+from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
+
+
+@source(
+    "llava-onevision",
+    splits=["train"],
+    tasks=["conversation"],
+    licence="Apache-2.0 for the collection; each subset under its own terms",
+    layout="""*.parquet anywhere below the folder (<subset>/train-00000-of-00002.parquet), or data-*.arrow of save_to_disk; columns id,
+    image (bytes and path, or nothing), conversations. Multi-image and video subsets are not read.""",
+)
+def llava_onevision(folder: Folder, split: str) -> Iterator[Record]:
+    """Read one conversation a row, images embedded; a row without an image is text only."""
+    for path in sorted([*folder.root.rglob("*.parquet"), *folder.root.rglob("*.arrow")]):
+        name = path.relative_to(folder.root).as_posix()
+        for number, row in enumerate(rows(path), start=1):
+            with folder.row(f"{name}, row {number}"):
+                if any("<image>" in turn["value"] for turn in row["conversations"]) and row["image"] is None:
+                    raise Rejected("missing image", "the text shows an image, but the row holds none")
+                images = [embedded_image(row["image"])] if row["image"] is not None else []
+                yield chat_record(row, f"{row.get('id')}#{name}:{number}", "llava-onevision", split, images, scale=None)
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Stream the rows of a Parquet or Arrow file, a few at a time.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        if path.suffix == ".parquet":
+            batches = parquet.ParquetFile(path).iter_batches(64)
+        else:
+            batches = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
+        for batch in batches:
+            yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"shard {path.name} cannot be read ({error}); download it again") from error
+
+
+def embedded_image(cell: dict[str, Any]) -> ImageRef:
+    """Refer to the image inside a cell of the Hub's Image column; its size is read from its header.
+
+    Raises:
+        ValueError: The bytes are no image, or claim too many pixels.
+    """
+    data = cell["bytes"]
+    if not data:
+        raise Rejected("missing image", f"image {cell.get('path')!r} is not embedded in the shard")
+    width, height = image_size(data)
+    return ImageRef(data=data, width=width, height=height)

@@ -1,0 +1,111 @@
+"""LRS-VQA (the benchmark) and LRS-VQA-Zoom (the training set): questions on images of thousands of pixels a side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from rscovlm.data.records import Annotation, Record
+from rscovlm.data.sources.chat import named
+from rscovlm.data.sources.choices import check_letter, split_choices
+from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
+
+_LICENCE = "no licence is stated; images of DOTA/FAIR1M, GLH-Bridge and STAR under their own terms, academic use"
+Box = tuple[float, float, float, float]
+
+
+@source(
+    "lrs-vqa",
+    splits=["test"],
+    tasks=["vqa"],
+    licence=_LICENCE,
+    layout="LRS_VQA_merged.jsonl (or any LRS_VQA*.jsonl beside it); pictures LRS_VQA/image/*.tif, as the rows name them.",
+)
+def lrs_vqa(folder: Folder, split: str) -> Iterator[Record]:
+    """Read one question a row; the region that answers it, where the row has one, is kept in `regions` for oracle runs."""
+    for file in (name for name in folder.files("", ".jsonl") if name.lower().startswith("lrs")):
+        for place, row in folder.items(file):
+            with folder.row(place):
+                width, height = row["image_size"]
+                image = folder.image(row["image"], width=width, height=height)
+                extra = {"category": row["category"]} | (
+                    {"size_bin": str(row["size_bin"])} if "size_bin" in row else {}
+                )
+                yield Record(
+                    row["question_id"],
+                    "lrs-vqa",
+                    split,
+                    "vqa",
+                    (image,),
+                    question=row["text"],
+                    answer=str(row["ground_truth"]),
+                    regions=_regions(row.get("hbox")),
+                    objects=_quads(row.get("rbox")),
+                    extra=extra,
+                )
+
+
+@source(
+    "lrs-vqa-zoom",
+    splits=["train"],
+    tasks=["zoom"],
+    licence=_LICENCE,
+    layout="""LRS_VQA/annotations/train/*.json, arrays (or annotations/train/, or the folder itself); pictures LRS_VQA/images/train/.
+    Open questions have question and answer; multiple choice has Text, Answer choices, Ground truth. bbox_info holds crop_hbox and rbox.""",
+)
+def lrs_vqa_zoom(folder: Folder, split: str) -> Iterator[Record]:
+    """Read one zoom record a row: the crops are its regions."""
+    annotations = folder.first("LRS_VQA/annotations/train", "annotations/train", ".")
+    pictures = folder.first("LRS_VQA/images/train", "images/train", "images")
+    for file in folder.files(annotations, ".json"):
+        stem = file.rpartition("/")[2].removesuffix(".json")
+        for place, row in folder.items(file):
+            with folder.row(place):
+                size = int(row["image_ori_width"]), int(row["image_ori_height"])
+                image = folder.image(f"{pictures}/{row['image']}", width=size[0], height=size[1])
+                boxes = row["bbox_info"]
+                question, answer, choices = _pair(row)
+                yield Record(
+                    f"{stem}/{named(row, place)}",
+                    "lrs-vqa-zoom",
+                    split,
+                    "zoom",
+                    (image,),
+                    question=question,
+                    answer=answer,
+                    choices=choices,
+                    regions=_regions(boxes["crop_hbox"]),
+                    objects=_quads(boxes.get("rbox")),
+                )
+
+
+def _pair(row: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+    if "question" in row:
+        return row["question"], str(row["answer"]), ()
+    choices = split_choices(row["Answer choices"])
+    return row["Text"], check_letter(row["Ground truth"], choices), choices
+
+
+def _regions(boxes: Any) -> tuple[Box, ...]:
+    rows = boxes if boxes and isinstance(boxes[0], list) else [boxes] if boxes else []
+    if any(len(row) != 4 for row in rows):
+        raise Rejected("malformed box", f"regions {rows} are not x1 y1 x2 y2")
+    return tuple(cast(Box, tuple(map(float, row))) for row in rows)
+
+
+def _quads(boxes: Any) -> tuple[Annotation, ...]:
+    """Keep quadrilaterals as boxes and longer outlines as polygons of their bounds."""
+    rows = boxes if boxes and isinstance(boxes[0], list) else [boxes] if boxes else []
+    items = []
+    for row in rows:
+        numbers = tuple(map(float, row))
+        if len(numbers) == 8:
+            items.append(Annotation(numbers, "", "quad"))
+        elif len(numbers) > 8 and len(numbers) % 2 == 0:
+            xs, ys = numbers[0::2], numbers[1::2]
+            items.append(Annotation((min(xs), min(ys), max(xs), max(ys)), "", "hbb", polygons=(numbers,)))
+        else:
+            raise Rejected("malformed box", f"outline {row} is not four or more corners")
+    return tuple(items)

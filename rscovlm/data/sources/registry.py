@@ -1,0 +1,104 @@
+"""The table of sources: a name, what is known about the data set, and the function that reads it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rscovlm.data.records import Record, Task
+from rscovlm.data.sources.folder import Folder
+from rscovlm.data.tally import Tally
+
+Reader = Callable[[Folder, str], Iterator[Record]]
+_SOURCES: dict[str, Source] = {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set as published.
+
+    Attributes:
+        name: What recipes and records call it.
+        read: Yields the records of one split of the data in a folder.
+        splits: Names that `read` takes.
+        tasks: What its records are.
+        licence: The terms of the data as its publishers state them.
+        layout: Files below the data folder.
+    """
+
+    name: str
+    read: Reader
+    splits: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    licence: str
+    layout: str
+
+
+def source(
+    name: str, *, splits: Sequence[str], tasks: Sequence[Task], licence: str, layout: str
+) -> Callable[[Reader], Reader]:
+    """Register the decorated function as the reader of a source.
+
+    Raises:
+        ValueError: The name is taken by another function.
+    """
+
+    def register(read: Reader) -> Reader:
+        known = _SOURCES.get(name)
+        if known is not None and known.read.__module__ != read.__module__:
+            raise ValueError(f"source {name!r} is already read by {known.read.__module__}; choose another name")
+        _SOURCES[name] = Source(name, read, tuple(splits), tuple(tasks), licence, " ".join(layout.split()))
+        return read
+
+    return register
+
+
+def sources() -> dict[str, Source]:
+    """Give all sources by name, the shipped ones and those registered since."""
+    package = "rscovlm.data.sources"
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+    return dict(sorted(_SOURCES.items()))
+
+
+def convert(name: str, root: str | Path, split: str = "train", *, tally: Tally | None = None) -> Iterator[Record]:
+    """Read one split of a source as records, in the order of its files.
+
+    Rows that cannot be used, and records that lack what their task needs, are counted. When all is read, more than the tally's limit of
+    them is an error.
+
+    Args:
+        name: A source of `sources()`.
+        root: Folder the data set was unpacked into; the records' paths are relative to it.
+        split: One of the source's splits.
+        tally: Counts; by default one that allows 0.5 %.
+
+    Raises:
+        ValueError: The name or split is unknown, a whole annotation file cannot be read, or too many rows are unusable.
+        FileNotFoundError: The folder is not laid out as the source documents.
+    """
+    known = sources()
+    if name not in known:
+        raise ValueError(f"source {name!r} is unknown; use one of {', '.join(known)}, or register it with @source")
+    if split not in known[name].splits:
+        raise ValueError(f"source {name!r} has no split {split!r}; use one of {', '.join(known[name].splits)}")
+    return _counted(known[name], Folder(root, tally or Tally()), split)
+
+
+def _counted(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
+    tally, before = folder.tally, folder.tally.seen
+    for record in chosen.read(folder, split):
+        problems = record.problems()
+        if problems:
+            tally.drop(problems[0], f"{chosen.name}/{record.id}")
+            continue
+        tally.keep()
+        yield record
+    if tally.seen == before:
+        raise FileNotFoundError(
+            f"{chosen.name} split {split!r} has no rows below {str(folder.root)!r}; layout: {chosen.layout}"
+        )
+    tally.finish()

@@ -1,0 +1,21 @@
+"""SRSDD-v1.0: ships of six classes in GF-3 spotlight SAR chips, oriented boxes."""
+
+from collections.abc import Iterator
+
+from rscovlm.data.records import Record
+from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.labeltxt import SRSDD, read_pairs
+from rscovlm.data.sources.registry import source
+
+
+@source(
+    "srsdd",
+    splits=["train", "test"],
+    tasks=["detection"],
+    licence="for research; images of GF-3, terms as stated with the download",
+    layout="<split>/images/*.jpg (or .png); <split>/labels/*.txt in DOTA's label text with a two-line header (or labelTxt/).",
+)
+def srsdd(folder: Folder, split: str) -> Iterator[Record]:
+    """Read one detection record a chip."""
+    labels = folder.first(f"{split}/labels", f"{split}/labelTxt")
+    yield from read_pairs(folder, "srsdd", split, labels, f"{split}/images", SRSDD)

@@ -1,0 +1,111 @@
+"""VRSBench: captions, questions and referring expressions on 29,614 chips of 512 x 512 from DOTA and DIOR."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.sources.chat import chat_record, named
+from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
+from rscovlm.data.textboxes import find_boxes, to_annotation
+
+_LICENCE = "annotations CC BY 4.0; images of DOTA-v2 and DIOR, academic use only"
+
+
+@source(
+    "vrsbench",
+    splits=["train", "val"],
+    tasks=["conversation", "vqa", "caption", "grounding"],
+    licence=_LICENCE,
+    layout="""VRSBench_train.json, one array of LLaVA conversations with boxes {<x1><y1><x2><y2>} in per cent, pictures in Images_train/;
+    VRSBench_EVAL_vqa.json, VRSBench_EVAL_Cap.json, VRSBench_EVAL_referring.json (any of them) with pictures in Images_val/.""",
+)
+def vrsbench(folder: Folder, split: str) -> Iterator[Record]:
+    """Read conversations for training; questions, captions and expressions for validation."""
+    if split == "train":
+        for place, row in folder.items("VRSBench_train.json"):
+            with folder.row(place):
+                image = folder.image(f"Images_train/{row['image']}")
+                yield chat_record(row, named(row, place), "vrsbench", split, [image], scale=100)
+        return
+    for file, read in (("vqa", _question), ("Cap", _caption), ("referring", _expression)):
+        name = f"VRSBench_EVAL_{file}.json"
+        if not (folder.root / name).exists():
+            continue
+        for place, row in folder.items(name):
+            with folder.row(place):
+                image = folder.image(f"Images_val/{row['image_id']}")
+                yield read(row, f"{file}/{named(row, place)}", image)
+
+
+def _question(row: dict[str, Any], name: str, image: ImageRef) -> Record:
+    extra = {"type": str(row["type"])} if row.get("type") else {}
+    answer = str(row["ground_truth"])
+    return Record(name, "vrsbench", "val", "vqa", (image,), question=row["question"], answer=answer, extra=extra)
+
+
+def _caption(row: dict[str, Any], name: str, image: ImageRef) -> Record:
+    return Record(name, "vrsbench", "val", "caption", (image,), captions=(row["ground_truth"],))
+
+
+def _expression(row: dict[str, Any], name: str, image: ImageRef) -> Record:
+    boxes = find_boxes(row["ground_truth"])
+    if len(boxes) != 1:
+        raise Rejected("malformed box", f"expression has {len(boxes)} boxes in {row['ground_truth']!r}, not one")
+    upright = to_annotation(boxes[0], 100, image.width, image.height)
+    corners = row.get("obj_corner")
+    corners = json.loads(corners) if isinstance(corners, str) else corners
+    rings = (_pixels(corners, image),) if corners else ()
+    item = Annotation(upright.box, row.get("obj_cls") or "", "hbb", polygons=rings)
+    extra = {"unique": str(row["unique"])} if "unique" in row else {}
+    return Record(
+        name, "vrsbench", "val", "grounding", (image,), expression=row["question"], objects=(item,), extra=extra
+    )
+
+
+@source(
+    "vrsbench-objects",
+    splits=["train", "val"],
+    tasks=["detection", "grounding", "caption", "vqa"],
+    licence=_LICENCE,
+    layout="""Annotations_<split>/*.json, one a chip (caption; objects with obj_cls, obj_coord and obj_corner as shares of the sides,
+    referring_sentence; qa_pairs); Images_<split>/.""",
+)
+def vrsbench_objects(folder: Folder, split: str) -> Iterator[Record]:
+    """Read the chips' own annotations: objects, expressions, the caption, question-answer pairs."""
+    for file in folder.files(f"Annotations_{split}", ".json"):
+        with folder.row(file):
+            row = folder.json(file)
+            image = folder.image(f"Images_{split}/{row['image']}")
+            stem = file.rpartition("/")[2].removesuffix(".json")
+            common = ("vrsbench-objects", split)
+            objects = [_object(item, image) for item in row.get("objects") or ()]
+            names = tuple(sorted({item.label for item in objects}))
+            if names:
+                yield Record(
+                    f"{stem}/objects", *common, "detection", (image,), objects=tuple(objects), categories=names
+                )
+            for number, (item, given) in enumerate(zip(objects, row.get("objects") or (), strict=True)):
+                if given.get("referring_sentence"):
+                    identity, text = f"{stem}/ref{given.get('obj_id', number)}", given["referring_sentence"]
+                    yield Record(identity, *common, "grounding", (image,), expression=text, objects=(item,))
+            if row.get("caption"):
+                yield Record(f"{stem}/caption", *common, "caption", (image,), captions=(row["caption"],))
+            for number, pair in enumerate(row.get("qa_pairs") or ()):
+                identity = f"{stem}/qa{pair.get('ques_id', number)}"
+                question, answer = pair["question"], str(pair["answer"])
+                yield Record(identity, *common, "vqa", (image,), question=question, answer=answer)
+
+
+def _object(item: dict[str, Any], image: ImageRef) -> Annotation:
+    ring = _pixels(item["obj_corner"], image) if item.get("obj_corner") else ()
+    upright = _pixels(item["obj_coord"], image)
+    return Annotation(upright, item["obj_cls"], "hbb", polygons=(ring,) if ring else ())
+
+
+def _pixels(shares: list[float], image: ImageRef) -> tuple[float, ...]:
+    return tuple(float(value) * (image.height if i % 2 else image.width) for i, value in enumerate(shares))

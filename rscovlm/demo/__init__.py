@@ -1,1 +1,0 @@
-"""The main job in one run: make scenes, fine-tune, measure, zoom, detect, and tell about it."""
