@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 if TYPE_CHECKING:
+    from rscovlm.codec import Codec
     from rscovlm.geometry import Boxes, Frame, Objects, PointSets, iou
     from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor, plan_size
+    from rscovlm.rasters import open_image
 
 # Public name -> the module that defines it. Add a line to publish a name.
 _HOME = {
@@ -48,6 +50,7 @@ _MODULES = (
 
 __all__ = [
     "Boxes",
+    "Codec",
     "Frame",
     "Objects",
     "PixelBudget",
@@ -55,6 +58,7 @@ __all__ = [
     "RSCoVLMImageProcessor",
     "RSCoVLMProcessor",
     "iou",
+    "open_image",
     "plan_size",
 ]
 

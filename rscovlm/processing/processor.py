@@ -13,7 +13,7 @@ from transformers.processing_utils import MultiModalData, ProcessorMixin
 from .checkpoint import write_for_other_tools
 from .image_processor import RSCoVLMImageProcessor
 from .resolution import PixelBudget, plan_size
-from .template import chat_template as default_template
+from .template import default_template
 
 # The coordinates each family was trained to write: pixels of the resized image, or 0 to 1000.
 _CODECS = {"qwen2_5_vl": "rscovlm-v1", "qwen3_vl": "qwen3-vl"}

@@ -28,3 +28,6 @@ def chat_template(family: str = "qwen2_5_vl") -> str:
         raise ValueError(f"family {family!r} has no chat template here; choose qwen2_5_vl or qwen3_vl")
     text = resources.files(__package__).joinpath("chat_template.jinja").read_text(encoding="utf-8")
     return text if family == "qwen2_5_vl" else text.replace(_DEFAULT_SYSTEM, _NO_SYSTEM)
+
+
+default_template = chat_template  # where `chat_template` is also the name of an argument

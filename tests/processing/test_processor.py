@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
-from rscovlm.geometry import Frame
+from rscovlm.codec import Codec
+from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor, chat_template, plan_size
 from rscovlm.processing.tokenizer import build_tokenizer
 from rscovlm.training.tiny import build_model
@@ -172,3 +173,56 @@ def test_pipeline(tmp_path: Path) -> None:
     inputs = processor.apply_chat_template(CONVERSATION[:1], tokenize=True, return_dict=True, return_tensors="pt")
     texts = processor.post_process_image_text_to_text(model.generate(**inputs, max_new_tokens=2))
     assert len(texts) == 1 and "compare with" in texts[0]
+
+
+BOXES = Boxes([[100, 200, 400, 350], [10, 20, 90, 70]], "hbb", Frame(2000, 1000))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("kind", ["hbb", "quad"])
+@pytest.mark.parametrize("style", ["plain", "json"])
+def test_answers_come_back_as_boxes_on_the_original_image(family: str, kind: Any, style: Any) -> None:
+    processor = make(family)
+    (frame,) = processor.frames(picture(2000, 1000))
+    truth = Objects(BOXES, ("plane", "ship")).as_kind(kind)
+    answer = processor.codec.encode(truth, frame, kind=kind, style=style)
+    found = processor.post_process_detection(answer, frame, categories=["ship", "plane", "tank"])
+    assert found.objects.labels == ("plane", "ship") and not found.problems
+    assert (found.objects.boxes.frame.width, found.objects.boxes.frame.height) == (2000, 1000)
+    # Half a step of the text, counted in pixels of the original.
+    assert np.abs(found.objects.boxes.coords - truth.boxes.coords).max() <= 1.01
+    batch = processor.post_process_grounding([answer, "There are none."], [frame, frame])
+    assert np.allclose(batch[0].objects.boxes.coords, found.objects.boxes.coords) and batch[1].none
+
+
+def test_boxes_of_a_crop_lie_on_the_image_it_was_cut_from() -> None:
+    processor = make()
+    crop = Frame(5000, 4000, root_to_world=(0.5, 0, 7e5, 0, -0.5, 4e6), crs="EPSG:32617").cropped(1000, 500, 3000, 1500)
+    (frame,) = processor.frames(crop)
+    found = processor.post_process_grounding(f"0,0,{frame.width},{frame.height} the harbour\n", frame, kind="hbb")
+    assert found.objects.boxes.coords == pytest.approx(np.array([[1000, 500, 3000, 1500]]))
+    assert found.objects.boxes.frame.crs == "EPSG:32617"
+
+
+def test_answers_that_cannot_be_read_are_counted_not_raised() -> None:
+    processor = make()
+    frames = processor.frames([picture(), picture()])
+    found = processor.post_process_detection(["no idea", "1,2,3"], frames, categories=["plane"])
+    assert [len(one.objects) for one in found] == [0, 0] and all(one.problems for one in found)
+    unknown = processor.post_process_detection("1,2,30,40 plain\n", frames[:1], categories=["plane"])
+    assert unknown.objects.labels == ("plain",) and unknown.problems
+    near = processor.post_process_detection("1,2,30,40 plain\n", frames[0], categories=["plane"], cutoff=0.5)
+    assert near.objects.labels == ("plane",)
+    with pytest.raises(ValueError, match="2 answers came with 1 frames"):
+        processor.post_process_detection(["a", "b"], frames[:1])
+    with pytest.raises(ValueError, match="one answer came with 2 frames"):
+        processor.post_process_detection("a", frames)
+
+
+def test_a_codec_that_is_no_preset_is_saved_whole(tmp_path: Path) -> None:
+    codec = Codec("hundred", space="0-100", kind="hbb", none="nothing")
+    make(codec=codec).save_pretrained(tmp_path)
+    assert AutoProcessor.from_pretrained(tmp_path).codec == codec
+    assert make(codec=Codec.preset("qwen3-vl")).to_dict()["codec"] == "qwen3-vl"
+    with pytest.raises(ValueError, match="'v9'"):
+        _ = make(codec="v9").codec
