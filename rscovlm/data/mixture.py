@@ -140,6 +140,43 @@ class Mixture(Sequence[Any]):
         return np.random.default_rng(state).permutation(rows)
 
 
+class Stages(Sequence[Any]):
+    """Mixtures one after another: weights, subsets or scenes that change at a stated position.
+
+    Args:
+        stages: (number of positions, mixture) in order; the last one also serves every later position.
+
+    Raises:
+        ValueError: No stage, or a stage without positions.
+
+    Examples:
+        >>> easy, hard = (Mixture([Subset(name, [name])]) for name in ("easy", "hard"))
+        >>> list(Stages([(2, easy), (1, hard)]))
+        ['easy', 'easy', 'hard']
+    """
+
+    def __init__(self, stages: Sequence[tuple[int, Mixture]]) -> None:
+        if not stages or any(count < 1 for count, _ in stages):
+            raise ValueError(f"stages of {[count for count, _ in stages]} positions; give each at least one")
+        self.stages = tuple(stages)
+
+    def __len__(self) -> int:
+        """Return the number of positions of all stages."""
+        return sum(count for count, _ in self.stages)
+
+    def __getitem__(self, position: Any) -> Any:
+        """Return the sample at a position, drawn at that same position of its stage's mixture."""
+        index = int(position)
+        if not 0 <= index < len(self):
+            raise IndexError(f"position {index} is not one of {len(self)}")
+        end = 0
+        for count, mixture in self.stages:
+            end += count
+            if index < end:
+                break
+        return mixture[index]
+
+
 def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:
     """Share out a block's positions: at least one each, the rest by largest remainder."""
     exact = np.asarray(weights, dtype=np.float64) / np.sum(weights) * BLOCK

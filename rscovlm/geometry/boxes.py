@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import SupportsIndex, TypeAlias
+from typing import SupportsIndex
 
 import numpy as np
 import shapely
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from rscovlm.geometry.affine import Floats
+from rscovlm.geometry.checks import Index, checked_coords, checked_kind, chosen
 from rscovlm.geometry.frame import Frame
 from rscovlm.geometry.kinds import (
     COLUMNS,
@@ -23,8 +24,6 @@ from rscovlm.geometry.kinds import (
     tidy_quads,
 )
 from rscovlm.geometry.overlaps import quad_area
-
-Index: TypeAlias = SupportsIndex | slice | Sequence[int] | Sequence[bool] | NDArray[np.integer] | NDArray[np.bool_]
 
 
 class Boxes:
@@ -58,16 +57,14 @@ class Boxes:
     __slots__ = ("_coords", "_frame", "_kind")
 
     def __init__(self, coords: ArrayLike, kind: Kind, frame: Frame | None = None) -> None:
-        if kind not in COLUMNS:
-            raise ValueError(f"box kind is {kind!r}; choose one of {', '.join(map(repr, COLUMNS))}")
-        self._kind: Kind = kind
-        self._coords = _validated(coords, kind)
+        self._kind: Kind = checked_kind(kind)
+        self._coords = _settled(checked_coords(coords, kind), kind)
         self._frame = frame
 
     @classmethod
     def empty(cls, kind: Kind, frame: Frame | None = None) -> Boxes:
         """Return no boxes, of a kind and on a grid."""
-        return cls(np.empty((0, COLUMNS[kind]) if kind in COLUMNS else 0), kind, frame)
+        return cls(np.empty((0, COLUMNS[checked_kind(kind)])), kind, frame)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Boxes]) -> Boxes:
@@ -123,10 +120,8 @@ class Boxes:
 
     def as_kind(self, kind: Kind) -> Boxes:
         """Return the smallest boxes of another kind around these; exact from hbb to obb and from either to quad."""
-        if kind == self._kind:
+        if checked_kind(kind) == self._kind:
             return self
-        if kind not in COLUMNS:
-            raise ValueError(f"box kind is {kind!r}; choose one of {', '.join(map(repr, COLUMNS))}")
         return Boxes(convert(self._coords, self._kind, kind), kind, self._frame)
 
     def clipped(self) -> Boxes:
@@ -174,7 +169,7 @@ class Boxes:
         if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
             rows = self._coords[index][None]
         else:
-            rows = self._coords[index if isinstance(index, slice) else _rows(index, len(self))]
+            rows = self._coords[index if isinstance(index, slice) else chosen(index, len(self))]
         return Boxes(rows, self._kind, self._frame)
 
     def __iter__(self) -> Iterator[Boxes]:
@@ -195,56 +190,11 @@ class Boxes:
         return f"Boxes({np.array2string(self._coords, threshold=40)}, {self._kind!r}, {self._frame})"
 
 
-def _rows(index: object, count: int) -> NDArray[np.intp] | NDArray[np.bool_]:
-    """A mask or row numbers as an array."""
-    rows = np.asarray(index)
-    if rows.dtype == np.bool_:
-        if rows.shape != (count,):
-            raise ValueError(f"mask has shape {rows.shape} for {count} rows; give one truth value a row")
-        return rows
-    if rows.size == 0:
-        return np.empty(0, dtype=np.intp)
-    if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
-        raise ValueError(f"index is an array of {rows.dtype} with shape {rows.shape}; give row numbers or a mask")
-    return rows.astype(np.intp)
-
-
-def _validated(coords: ArrayLike, kind: Kind) -> Floats:
-    """Return (n, k) coordinates in the form of their kind, read-only."""
-    columns = COLUMNS[kind]
-    try:
-        values = np.array(coords, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{kind} coordinates are not a table of numbers ({error}); give {columns} numbers a box"
-        ) from None
-    if values.size == 0 and values.ndim <= 2:
-        values = np.empty((0, columns))
-    if values.ndim != 2 or values.shape[1] != columns:
-        raise ValueError(f"{kind} coordinates have shape {values.shape}; give (n, {columns})")
-    finite = np.isfinite(values)
-    if not finite.all():
-        row = int(np.flatnonzero(~finite.all(axis=1))[0])
-        raise ValueError(
-            f"row {row} of {kind} boxes is {values[row].tolist()}; every number must be finite, drop or mend the row"
-        )
-    values += 0.0  # -0.0 becomes 0.0
-    if kind == "hbb":
-        _refuse(values[:, 2] < values[:, 0], values, "x2 is below x1; give the left side first")
-        _refuse(values[:, 3] < values[:, 1], values, "y2 is below y1; give the upper side first")
-    elif kind == "obb":
-        _refuse((values[:, 2] < 0) | (values[:, 3] < 0), values, "w or h is negative; give lengths from 0 up")
-        values = tidy_obb(values)
-    else:
-        values = tidy_quads(values)
+def _settled(coords: Floats, kind: Kind) -> Floats:
+    """Bring coordinates to the one form their kind has, and make them read-only."""
+    values = tidy_obb(coords) if kind == "obb" else tidy_quads(coords) if kind == "quad" else coords
     values.flags.writeable = False
     return values
-
-
-def _refuse(bad: NDArray[np.bool_], values: Floats, why: str) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"row {row} of the boxes is {values[row].tolist()}: {why}")
 
 
 def _part_inside(quads: Floats, width: int, height: int) -> Floats:

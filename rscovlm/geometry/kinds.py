@@ -173,13 +173,13 @@ def _direction(angle: Floats) -> tuple[Floats, Floats]:
 
 def _obb_to_quad(coords: Floats) -> Floats:
     cos, sin = _direction(coords[:, 4])
-    w, h = coords[:, 2] / 2, coords[:, 3] / 2
-    along = np.stack([cos * w, sin * w], axis=1)
-    across = np.stack([-sin * h, cos * h], axis=1)
-    centre = coords[:, :2]
-    return np.concatenate(
-        [centre - along - across, centre + along - across, centre + along + across, centre - along + across], axis=1
-    )
+    half_w, half_h = coords[:, 2] / 2, coords[:, 3] / 2
+    corners = np.empty((len(coords), 8))
+    for axis, along, across in ((0, cos * half_w, -sin * half_h), (1, sin * half_w, cos * half_h)):
+        one, other = along + across, along - across
+        for corner, offset in enumerate((-one, other, one, -other)):
+            np.add(coords[:, axis], offset, out=corners[:, 2 * corner + axis])
+    return corners
 
 
 def _hbb_to_quad(coords: Floats) -> Floats:

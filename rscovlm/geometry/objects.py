@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 import numpy as np
 
 from rscovlm.geometry.affine import Floats
-from rscovlm.geometry.boxes import Boxes, Index
+from rscovlm.geometry.boxes import Boxes
+from rscovlm.geometry.checks import Index, chosen
 from rscovlm.geometry.frame import Frame
 from rscovlm.geometry.kinds import Kind
 
@@ -80,7 +82,9 @@ class Objects:
         return len(self.labels)
 
     def __getitem__(self, index: Index) -> Objects:
-        rows = np.atleast_1d(np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)])
+        if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
+            index = [range(len(self))[index]]
+        rows = np.arange(len(self))[index] if isinstance(index, slice) else chosen(index, len(self))
         scores = None if self.scores is None else self.scores[rows]
         return Objects(self.boxes[rows], tuple(self.labels[row] for row in rows), scores)
 

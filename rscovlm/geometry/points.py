@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rscovlm.geometry.affine import Floats, apply
-from rscovlm.geometry.boxes import Boxes, Index, _rows
+from rscovlm.geometry.boxes import Boxes
+from rscovlm.geometry.checks import Index, chosen
 from rscovlm.geometry.frame import Frame
 
 
@@ -72,8 +73,7 @@ class PointSets:
     def __getitem__(self, index: Index) -> PointSets:
         if isinstance(index, SupportsIndex) and not isinstance(index, np.ndarray):
             return PointSets([self._points[index]], self._frame)
-        every = np.arange(len(self))
-        rows = every[index if isinstance(index, slice) else _rows(index, len(self))]
+        rows = range(len(self))[index] if isinstance(index, slice) else chosen(index, len(self))
         return PointSets([self._points[row] for row in rows], self._frame)
 
     def __iter__(self) -> Iterator[PointSets]:

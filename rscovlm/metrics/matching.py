@@ -10,8 +10,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rscovlm.geometry.clipping import quad_shapes
 from rscovlm.geometry.kinds import bounds
-from rscovlm.geometry.overlaps import hbb_intersection, quad_area, quad_intersection, split_quads
+from rscovlm.geometry.overlaps import hbb_intersection, quad_area, quad_intersection
 from rscovlm.metrics.detections import Floats, Ints, Rows
 from rscovlm.metrics.rectangles import smallest_rectangles
 
@@ -88,17 +89,12 @@ def areas(boxes: Floats) -> Floats:
 
 def odd_shapes(quads: Floats) -> dict[str, int]:
     """Count quadrilaterals without area, that cross themselves, and that are otherwise not convex."""
-    convex, _ = split_quads(quads)
+    convex, crossing = quad_shapes(quads)
     empty = np.round(quad_area(quads), _DECIMALS) <= 0
-    bent = quads[~convex & ~empty].reshape(-1, 4, 2)
-    edges = np.roll(bent, -1, axis=1) - bent
-    following = np.roll(edges, -1, axis=1)
-    turns = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
-    crossing = (turns < 0).sum(axis=1) == 2
     return {
         "zero_area": int(empty.sum()),
-        "self_crossing": int(crossing.sum()),
-        "not_convex": int((~crossing).sum()),
+        "self_crossing": int((crossing & ~empty).sum()),
+        "not_convex": int((~convex & ~crossing & ~empty).sum()),
     }
 
 

@@ -48,8 +48,24 @@ def build_trainer(
         model=model,
         args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),
         data_collator=Collator(processor),
-        train_dataset=mixture,
+        train_dataset=as_dataset(mixture),
         processing_class=processor,
         optimizers=(optimizer, None),
         callbacks=callbacks,
     )
+
+
+def as_dataset(mixture: Sequence[Any]) -> Any:
+    """Return a `datasets.Dataset` whose row i is drawn from the mixture at position i, when it is asked for.
+
+    TRL takes nothing but a `datasets.Dataset`; this one stores positions only.
+    """
+    from datasets import Dataset
+
+    positions = Dataset.from_dict({"position": range(len(mixture))})
+
+    def draw(rows: dict[str, list[int]]) -> dict[str, list[Any]]:
+        samples = [mixture[position] for position in rows["position"]]
+        return {name: [sample[name] for sample in samples] for name in ("messages", "images", "tools", "task")}
+
+    return positions.with_transform(draw)

@@ -1,19 +1,39 @@
-"""Overlaps held against shapely."""
+"""Shared areas held against shapely and against rational arithmetic."""
 
 import numpy as np
+import pytest
 import shapely
 from numpy.typing import NDArray
 
-from rscovlm.geometry.overlaps import quad_area, quad_intersection
+from rscovlm.geometry import Boxes
+from rscovlm.geometry.clipping import quad_shapes
+from rscovlm.geometry.overlaps import quad_area, quad_intersection, quad_overlap
+from tests.geometry.exact import exact_iou
 
 Floats = NDArray[np.float64]
 
 
-def _shapely(a: Floats, b: Floats) -> Floats:
-    def regions(quads: Floats) -> NDArray[np.object_]:
-        return np.asarray(shapely.make_valid(np.asarray(shapely.polygons(quads.reshape(-1, 4, 2)))))
+def _regions(quads: Floats) -> NDArray[np.object_]:
+    return np.asarray(shapely.make_valid(np.asarray(shapely.polygons(quads.reshape(-1, 4, 2)))))
 
-    return np.asarray(shapely.area(shapely.intersection(regions(a), regions(b))))
+
+def _shapely(a: Floats, b: Floats) -> Floats:
+    return np.asarray(shapely.area(shapely.intersection(_regions(a), _regions(b))))
+
+
+def _oriented(count: int, rng: np.random.Generator) -> Floats:
+    columns = [rng.uniform(0, 1000, (count, 2)), rng.uniform(8, 120, (count, 2)), rng.uniform(-90, 90, count)]
+    return np.column_stack(columns)
+
+
+def _quads(oriented: Floats) -> Floats:
+    return Boxes(oriented, "obb").as_kind("quad").coords
+
+
+def _moved_along(oriented: Floats, widths: float) -> Floats:
+    turn = np.deg2rad(oriented[:, 4])
+    step = widths * oriented[:, 2:3] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return np.column_stack([oriented[:, :2] + step, oriented[:, 2:]])
 
 
 def test_random_quadrilaterals_of_every_shape() -> None:
@@ -21,6 +41,7 @@ def test_random_quadrilaterals_of_every_shape() -> None:
     a = rng.uniform(0, 100, (20_000, 8))
     b = rng.uniform(0, 100, (20_000, 8))
     assert np.abs(quad_intersection(a, b) - _shapely(a, b)).max() < 1e-9
+    np.testing.assert_allclose(quad_area(a), shapely.area(_regions(a)), rtol=1e-9, atol=1e-9)
 
 
 def test_integer_boxes_of_twelve_pixels() -> None:
@@ -30,6 +51,88 @@ def test_integer_boxes_of_twelve_pixels() -> None:
     assert np.abs(quad_intersection(base, other) - _shapely(base, other)).max() < 1e-9
 
 
+def test_corners_on_a_grid_of_three_points_coincide_in_every_way() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 3, (10_000, 8)).astype(np.float64)
+    b = rng.integers(0, 3, (10_000, 8)).astype(np.float64)
+    assert np.abs(quad_intersection(a, b) - _shapely(a, b)).max() < 1e-12
+    np.testing.assert_allclose(quad_area(a), shapely.area(_regions(a)), atol=1e-12)
+
+
 def test_a_box_shares_its_own_area_with_itself() -> None:
     quads = np.random.default_rng(2).uniform(0, 3000, (1000, 8))
-    np.testing.assert_allclose(quad_intersection(quads, quads), quad_area(quads), rtol=1e-9)
+    np.testing.assert_array_equal(quad_intersection(quads, quads), quad_area(quads))
+    turned = np.roll(quads, 2, axis=1)
+    np.testing.assert_allclose(quad_intersection(quads, turned), quad_area(quads), rtol=1e-9)
+
+
+def test_direction_of_the_corners_does_not_matter() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.uniform(0, 100, (2, 2000, 8))
+    backwards = a.reshape(-1, 4, 2)[:, ::-1].reshape(-1, 8)
+    np.testing.assert_allclose(quad_intersection(backwards, b), quad_intersection(a, b), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["shifted", "turned by rounding", "touching along a side", "half over", "flush on three sides", "far from 0"],
+)
+def test_rotated_boxes_against_rational_arithmetic(case: str) -> None:
+    rng = np.random.default_rng(5)
+    boxes = _oriented(300, rng)
+    others = {
+        "shifted": np.column_stack([boxes[:, :2] + rng.normal(0, 9, (300, 2)), boxes[:, 2:]]),
+        "turned by rounding": boxes * (1 + rng.normal(0, 1e-15, boxes.shape)),
+        "touching along a side": _moved_along(boxes, 1.0),
+        "half over": _moved_along(boxes, 0.5),
+        "flush on three sides": _moved_along(boxes, 0.25) * [1, 1, 0.5, 1, 1],
+        "far from 0": np.column_stack([boxes[:, :2] + 3, boxes[:, 2:]]),
+    }
+    far = 5e6 if case == "far from 0" else 0.0
+    a, b = _quads(boxes) + far, _quads(others[case]) + far
+    shared, area_a, area_b = quad_overlap(a, b)
+    expected = np.array([exact_iou(one, two) for one, two in zip(a, b, strict=True)])
+    assert np.abs(shared / (area_a + area_b - shared) - expected).max() < 1e-14
+
+
+@pytest.mark.parametrize("thickness", [1e-2, 1e-4, 1e-6, 1e-9, 1e-12])
+def test_slivers_that_cross_keep_their_digits(thickness: float) -> None:
+    rng = np.random.default_rng(6)
+    boxes = _oriented(300, rng)
+    boxes[:, 2:4] = 1000, thickness
+    across = np.column_stack([boxes[:, :2] + rng.normal(0, 50, (300, 2)), boxes[:, 2:4], boxes[:, 4] + 40])
+    a, b = _quads(boxes), _quads(across)
+    shared, area_a, area_b = quad_overlap(a, b)
+    expected = np.array([exact_iou(one, two) for one, two in zip(a, b, strict=True)])
+    assert np.abs(shared / (area_a + area_b - shared) - expected).max() < 1e-10
+    assert (shared > 0).mean() > 0.5
+
+
+def test_boxes_apart_share_exactly_nothing() -> None:
+    boxes = _oriented(1000, np.random.default_rng(7))
+    far = np.column_stack([boxes[:, 0], boxes[:, 1] + 300, boxes[:, 2:]])
+    assert not quad_intersection(_quads(boxes), _quads(far)).any()
+
+
+def test_more_pairs_than_are_worked_on_at_once() -> None:
+    rng = np.random.default_rng(8)
+    a, b = rng.uniform(0, 100, (2, 5000, 8))
+    whole = quad_intersection(a, b)
+    parts = [quad_intersection(a[k : k + 700], b[k : k + 700]) for k in range(0, 5000, 700)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+    assert quad_intersection(a[:0], b[:0]).shape == (0,)
+
+
+def test_shapes_are_told_apart() -> None:
+    square, bow = [0, 0, 9, 0, 9, 9, 0, 9], [0, 0, 9, 9, 9, 0, 0, 9]
+    dent, triangle, line = [0, 0, 9, 0, 9, 9, 8, 2], [0, 0, 9, 0, 9, 9, 4.5, 4.5], [0, 0, 3, 3, 6, 6, 9, 9]
+    quads = np.array([square, bow, dent, triangle, line, np.roll(bow, 2), np.roll(dent, 4)], dtype=np.float64)
+    convex, crossed = quad_shapes(quads)
+    assert convex.tolist() == [True, False, False, True, True, False, False]
+    assert crossed.tolist() == [False, True, False, False, False, True, False]
+    rng = np.random.default_rng(9)
+    assert quad_shapes(_quads(_oriented(5000, rng)))[0].all()
+    anything = rng.uniform(0, 100, (5000, 8))
+    np.testing.assert_array_equal(
+        quad_shapes(anything)[1], ~shapely.is_valid(shapely.polygons(anything.reshape(-1, 4, 2)))
+    )

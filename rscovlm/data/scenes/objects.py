@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .shapes import SHAPES, Shape, Tone
+from rscovlm.data.scenes.shapes import GIANTS, SHAPES, Shape, Tone
 
 CLASSES = tuple(SHAPES)
 """Classes of object."""
@@ -53,7 +53,7 @@ class SceneObject:
     @property
     def shape(self) -> Shape:
         """The outline and details it is drawn from."""
-        return SHAPES[self.label][self.variant]
+        return (SHAPES if self.label in SHAPES else GIANTS)[self.label][self.variant]
 
     @property
     def polygon(self) -> NDArray[np.float64]:
@@ -83,21 +83,17 @@ class SceneObject:
 
     def moved(self, dx: float, dy: float) -> SceneObject:
         """The same object elsewhere."""
-        return SceneObject(
-            self.label,
-            self.colour,
-            (self.centre[0] + dx, self.centre[1] + dy),
-            self.length,
-            self.width,
-            self.angle,
-            self.variant,
-            self.tint,
-        )
+        return replace(self, centre=(self.centre[0] + dx, self.centre[1] + dy))
+
+    def scaled(self, factor: float) -> SceneObject:
+        """The same object in a picture of another resolution."""
+        x, y = self.centre
+        return replace(self, centre=(x * factor, y * factor), length=self.length * factor, width=self.width * factor)
 
     def mask(self, width: int, height: int) -> NDArray[np.bool_]:
         """(height, width) True where at least half of a pixel belongs to the object, without its shadow."""
         fine = Image.new("L", (width * FINE, height * FINE))
-        ImageDraw.Draw(fine).polygon(_flat(self.polygon * FINE - 0.5), fill=255)
+        ImageDraw.Draw(fine).polygon(_flat(self.polygon * FINE), fill=255)
         return np.asarray(fine.reduce(FINE)) >= 128
 
 
@@ -125,17 +121,18 @@ def draw_object(
     draw = ImageDraw.Draw(sprite)
     corner = np.array([x1, y1])
     if not thing.shape.flat:
-        draw.polygon(_flat((polygon + [dx, dy] - corner) * fine - 0.5), fill=_SHADOW)
-    draw.polygon(_flat((polygon - corner) * fine - 0.5), fill=(*thing.tint, 255))
+        draw.polygon(_flat((polygon + [dx, dy] - corner) * fine), fill=_SHADOW)
+    draw.polygon(_flat((polygon - corner) * fine), fill=(*thing.tint, 255))
     for tone, points in thing.shape.details:
-        draw.polygon(_flat((thing.place(points) - corner) * fine - 0.5), fill=(*_tone(thing, tone), 255))
+        draw.polygon(_flat((thing.place(points) - corner) * fine), fill=(*_tone(thing, tone), 255))
     if fine > 1:
         sprite = sprite.reduce(fine)
     canvas.paste(sprite, (x1 - origin[0], y1 - origin[1]), sprite)
 
 
 def _flat(points: NDArray[np.float64]) -> list[float]:
-    flat: list[float] = points.ravel().tolist()
+    """Pixels that hold the corners; Pillow would cut off decimals towards 0, which depends on the window."""
+    flat: list[float] = np.floor(points).ravel().tolist()
     return flat
 
 

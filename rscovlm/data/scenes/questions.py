@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .objects import SceneObject
+from rscovlm.data.scenes.objects import SceneObject
 
 Task = Literal["class", "count", "presence", "colour", "grounding", "detection"]
 TASKS: tuple[Task, ...] = ("class", "count", "presence", "colour", "grounding", "detection")

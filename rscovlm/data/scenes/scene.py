@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .objects import CLASSES, COLOURS, SceneObject, draw_object, touching
-from .shapes import SHAPES
-from .textures import COVERS, Texture, textures
+from rscovlm.data.scenes.objects import CLASSES, COLOURS, SceneObject, draw_object, touching
+from rscovlm.data.scenes.shapes import SHAPES
+from rscovlm.data.scenes.textures import COVERS, Texture, textures
 
 HABITAT: dict[str, dict[str, float]] = {
     "field": {"plane": 1, "vehicle": 1, "tank": 1, "court": 1},
@@ -24,7 +24,8 @@ HABITAT: dict[str, dict[str, float]] = {
     "harbour": {"ship": 3, "vehicle": 1, "tank": 1},
 }
 """Which classes a land cover holds, and in which proportion."""
-_LENGTH = {"plane": (0.0, 1.0), "ship": (0.1, 1.0), "vehicle": (0.0, 0.6), "tank": (0.0, 0.7), "court": (0.1, 1.0)}
+LENGTHS = {"plane": (0.0, 1.0), "ship": (0.1, 1.0), "vehicle": (0.0, 0.6), "tank": (0.0, 0.7), "court": (0.1, 1.0)}
+"""Between which shares of the way from the least to the largest length the objects of a class are."""
 _MARGIN = 1.5
 _GAP = 3.0
 _TRIES = 16
@@ -211,7 +212,7 @@ def place_objects(
 
 def _candidate(rng: np.random.Generator, label: str, config: SceneConfig) -> SceneObject:
     """An object of random size, heading, colour and place, wholly inside the scene."""
-    low, high = _LENGTH[label]
+    low, high = LENGTHS[label]
     spread = config.max_length - config.min_length
     draw = rng.uniform(0, 1, 5)
     length = config.min_length + spread * (low + (high - low) * float(draw[0]))

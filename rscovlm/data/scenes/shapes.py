@@ -151,3 +151,5 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
     "court": (_COURT,),
 }
 """Every class of object and its variants."""
+GIANTS: dict[str, tuple[Shape, ...]] = {"airliner": (_JET,), "freighter": (_FREIGHTER,)}
+"""Classes found in large scenes only, several times as long as the others."""

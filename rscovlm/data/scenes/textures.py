@@ -221,9 +221,7 @@ def _block(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: tuple[int, 
             right, bottom = left + (x2 - x1) // columns - 4, top + (y2 - y1) // rows - 4
             if rng.random() < 0.18:
                 for _ in range(5):
-                    x, y = rng.uniform(left + 4, right - 4), rng.uniform(top + 4, bottom - 4)
-                    draw.ellipse((x - 3, y - 3, x + 5, y + 5), fill=(34, 48, 34))
-                    draw.ellipse((x - 4, y - 4, x + 3, y + 3), fill=(66, 94, 56))
+                    tree(draw, float(rng.uniform(left + 4, right - 4)), float(rng.uniform(top + 4, bottom - 4)), rng)
                 continue
             inset = rng.integers(0, 5, 4)
             roof(
@@ -231,6 +229,13 @@ def _block(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: tuple[int, 
                 (left + int(inset[0]), top + int(inset[1]), right - int(inset[2]), bottom - int(inset[3])),
                 rng,
             )
+
+
+def tree(draw: ImageDraw.ImageDraw, x: float, y: float, rng: np.random.Generator) -> None:
+    """Draw a single tree with its shadow."""
+    r, light = 3 + 2.2 * rng.random(), int(rng.integers(-12, 13))
+    draw.ellipse((x - r + 2, y - r + 2, x + r + 2, y + r + 2), fill=(34, 48, 34))
+    draw.ellipse((x - r, y - r, x + r, y + r), fill=(60 + light, 92 + light, 50 + light))
 
 
 def roof(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: np.random.Generator) -> None:

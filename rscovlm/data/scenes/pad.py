@@ -1,0 +1,103 @@
+"""A white pad with a marking: what a model must zoom in to read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+GLYPHS = ("plus", "cross", "bars", "ring")
+"""Markings that a pad may carry. All have the same amount of black, so that darkness in an overview tells nothing."""
+UNIT = 336
+"""Side of the scene in which the measures below are pixels; in a larger scene everything grows with it."""
+PAD = 34.0
+"""Half the width of the pad."""
+CROP = 52.0
+"""Half the width of the region that shows the pad well."""
+_BLACK = (24, 24, 26)
+_WHITE = (238, 238, 234)
+_RADIUS = 15.0
+_STROKE = 5.0
+_RING = (2 * _RADIUS - _STROKE / 2) * 2 / (2 * np.pi) + _STROKE / 2
+
+
+QUESTION = "What marking is on the white pad?"
+"""What is asked about a pad."""
+
+
+@dataclass(frozen=True)
+class Pad:
+    """A white square with a marking, in pixels of its scene.
+
+    Attributes:
+        centre: (x, y) of its middle.
+        glyph: The marking, one of ``GLYPHS``.
+        width: Width of the scene.
+        height: Height of the scene.
+    """
+
+    centre: tuple[float, float]
+    glyph: str
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        """Pixels of this scene per pixel of one whose shorter side is ``UNIT``."""
+        return min(self.width, self.height) / UNIT
+
+    @property
+    def box(self) -> NDArray[np.float64]:
+        """(4,) x1 y1 x2 y2 of the pad."""
+        return self._around(PAD)
+
+    @property
+    def crop(self) -> NDArray[np.float64]:
+        """(4,) x1 y1 x2 y2 of the region to read, clipped to the scene."""
+        return np.clip(self._around(CROP), 0, [self.width, self.height] * 2)
+
+    def _around(self, half: float) -> NDArray[np.float64]:
+        x, y = self.centre
+        reach = half * self.scale
+        return np.array([x - reach, y - reach, x + reach, y + reach])
+
+    def draw(self, canvas: Image.Image, origin: tuple[int, int] = (0, 0)) -> None:
+        """Draw pad and marking on a canvas whose first pixel is the scene's pixel ``origin``."""
+        draw = ImageDraw.Draw(canvas)
+        s = self.scale
+        (x, y), r, w = self.centre, _RADIUS * s, _STROKE * s / 2
+
+        def box(left: float, top: float, right: float, bottom: float) -> tuple[int, int, int, int]:
+            """Whole pixels of the canvas for edges given from the pad's middle (Pillow includes the last pixel)."""
+            x1, y1 = math.floor(x + left + 0.5) - origin[0], math.floor(y + top + 0.5) - origin[1]
+            x2, y2 = math.floor(x + right + 0.5) - origin[0] - 1, math.floor(y + bottom + 0.5) - origin[1] - 1
+            return x1, y1, max(x1, x2), max(y1, y2)
+
+        rim = PAD * s - 2 * s
+        draw.rectangle(box(-PAD * s, -PAD * s, PAD * s, PAD * s), fill=(70, 72, 74))
+        draw.rectangle(box(-rim, -rim, rim, rim), fill=_WHITE)
+        if self.glyph == "ring":
+            outer, inner = _RING * s, (_RING - _STROKE) * s
+            draw.ellipse(box(-outer, -outer, outer, outer), fill=_BLACK)
+            draw.ellipse(box(-inner, -inner, inner, inner), fill=_WHITE)
+        elif self.glyph == "cross":
+            d, e = r * math.sqrt(0.5), w * math.sqrt(0.5)
+            for sign in (1, -1):
+                points = ((-d - e, -d + e), (-d + e, -d - e), (d + e, d - e), (d - e, d + e))
+                draw.polygon([box(px, sign * py, px, sign * py)[:2] for px, py in points], fill=_BLACK)
+        else:
+            half = w if self.glyph == "plus" else (w - w * w / (2 * r))
+            for dy in (0.0,) if self.glyph == "plus" else (-2.2 * w, 2.2 * w):
+                draw.rectangle(box(-r, dy - half, r, dy + half), fill=_BLACK)
+            if self.glyph == "plus":
+                draw.rectangle(box(-w, -r, w, r), fill=_BLACK)
+
+
+def place_pad(rng: np.random.Generator, width: int, height: int) -> Pad:
+    """Choose a place and a marking for a pad in a scene of this size."""
+    s = min(width, height) / UNIT
+    x, y = (float(np.floor(rng.uniform(50 * s, side - 50 * s))) for side in (width, height))
+    return Pad((x, y), GLYPHS[int(rng.integers(len(GLYPHS)))], width, height)

@@ -1,0 +1,1 @@
+"""The main job in one run: make scenes, fine-tune, measure, zoom, detect, and tell about it."""

@@ -1,0 +1,79 @@
+"""What answers a conversation: the one small protocol that the chain and the detector know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from rscovlm.codec import Codec
+    from rscovlm.processing.resolution import PixelBudget
+
+Finish = Literal["stop", "length", "repeat"]
+
+
+@dataclass
+class Conversation:
+    """Messages that wait for an answer.
+
+    Attributes:
+        messages: Turns with Hugging Face content blocks; images as ``{"type": "image", "image": PIL.Image}``.
+        tools: Function schemas for the chat template, or ``None``.
+    """
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None = None
+
+    def images(self) -> list[Any]:
+        """Return the images of all turns, in order."""
+        blocks = (block for turn in self.messages if not isinstance(turn["content"], str) for block in turn["content"])
+        return [block["image"] for block in blocks if block["type"] == "image"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an engine answered.
+
+    Attributes:
+        text: The answer without the tokens that end a turn.
+        tokens: How many tokens were generated, the one that ends the turn included.
+        seconds: This reply's equal share of the time its batch took.
+        finish: ``"stop"`` (the model ended its turn), ``"length"`` (cut at the limit) or ``"repeat"`` (ended by the
+            repeat guard because the model said the same thing over and over).
+        token_logprobs: Natural log-probability of each generated token, when asked for.
+        token_texts: The text of each generated token, when log-probabilities were asked for; joined they are ``text``.
+    """
+
+    text: str
+    tokens: int = 0
+    seconds: float = 0.0
+    finish: Finish = "stop"
+    token_logprobs: list[float] | None = None
+    token_texts: list[str] | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Conversations in, replies out, in the same order.
+
+    Attributes:
+        codec: How this model writes boxes.
+        budget: The pixels this model sees of an image; the engine's own processing must agree with
+            ``plan_size(width, height, budget)``.
+    """
+
+    codec: Codec
+    budget: PixelBudget
+
+    def generate(
+        self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
+    ) -> list[Reply]:
+        """Answer each conversation.
+
+        Args:
+            conversations: What to answer; none gives an empty list.
+            max_new_tokens: Limit of generated tokens of each reply.
+            logprobs: Also return each token's log-probability and text (``None`` where an engine cannot).
+        """
+        ...

@@ -1,0 +1,210 @@
+"""Answers from a model in this process, through Hugging Face ``generate``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor, StoppingCriteria
+
+from rscovlm.codec import Codec
+from rscovlm.engines.engine import Conversation, Finish, Reply
+from rscovlm.engines.repeats import RepeatGuard
+from rscovlm.processing.resolution import PixelBudget, plan_size
+
+# Greedy, and nothing of a checkpoint's chat defaults: Qwen's repetition penalty (1.05) punishes the digits of every further box.
+_GREEDY: dict[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+    "repetition_penalty": 1.0,
+}
+_GUARD = RepeatGuard()
+
+
+class Transformers:
+    """Answers conversations with a loaded model, greedily unless told otherwise.
+
+    Conversations are sorted by length, padded on the left, and answered ``batch_size`` at a time; replies come back in the order asked. Device and
+    precision are the model's.
+
+    Args:
+        model: A Qwen2.5-VL or Qwen3-VL model with ``generate``.
+        processor: Its ``RSCoVLMProcessor``, which knows codec and budget.
+        batch_size: Conversations answered at a time.
+        codec: How the model writes boxes; the processor's when omitted.
+        budget: What the processor lets the model see of an image; the processor's when omitted.
+        repeat_guard: Ends endless replies; ``None`` lets them run to the limit.
+        generation: Options of ``generate`` in place of greedy decoding, such as ``{"do_sample": True, "temperature": 0.7}``.
+
+    Raises:
+        ValueError: ``batch_size`` is below 1, or the processor has no codec or budget and none is given.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        batch_size: int = 8,
+        *,
+        codec: Codec | None = None,
+        budget: PixelBudget | None = None,
+        repeat_guard: RepeatGuard | None = _GUARD,
+        generation: Mapping[str, Any] | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; give a number from 1 up")
+        self.model, self.processor, self.batch_size = model, processor, batch_size
+        self.codec: Codec = codec if codec is not None else _own(processor, "codec")
+        self.budget: PixelBudget = budget if budget is not None else _own(processor, "budget")
+        self.repeat_guard = repeat_guard
+        self._options = {**_GREEDY, **(generation or {})}
+        self._ends = _end_tokens(model, processor.tokenizer)
+
+    def generate(
+        self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
+    ) -> list[Reply]:
+        """Answer each conversation; see :class:`~rscovlm.engines.Engine`."""
+        texts = [self._render(one) for one in conversations]
+        lengths = [len(text) // 4 + self._visual_tokens(one) for text, one in zip(texts, conversations, strict=True)]
+        order = sorted(range(len(texts)), key=lambda row: -lengths[row])
+        replies: dict[int, Reply] = {}
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            images = [image for row in rows for image in conversations[row].images()]
+            answered = self._answer([texts[row] for row in rows], images, max_new_tokens, logprobs)
+            replies.update(zip(rows, answered, strict=True))
+        return [replies[row] for row in range(len(texts))]
+
+    def _render(self, conversation: Conversation) -> str:
+        text: str = self.processor.apply_chat_template(
+            conversation.messages, tools=conversation.tools, tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def _visual_tokens(self, conversation: Conversation) -> int:
+        sizes = (plan_size(image.width, image.height, self.budget) for image in conversation.images())
+        return sum(self.budget.tokens(size) for size in sizes)
+
+    def _answer(self, texts: list[str], images: list[Any], max_new_tokens: int, logprobs: bool) -> list[Reply]:
+        start = time.perf_counter()
+        inputs = self.processor(
+            text=texts, images=images or None, padding=True, padding_side="left", return_tensors="pt"
+        ).to(self.model.device)
+        prompt = inputs["input_ids"].shape[1]
+        guard = _Guard(self.repeat_guard, prompt) if self.repeat_guard else None
+        record = _Record() if logprobs else None
+        with torch.inference_mode():
+            sequences = self.model.generate(
+                **inputs,
+                **self._options,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=sorted(self._ends),
+                pad_token_id=self.processor.tokenizer.pad_token_id,
+                stopping_criteria=[guard] if guard else None,
+                logits_processor=[record] if record else None,
+            )
+        rows = [
+            self._cut(row, guard.ended.get(number) if guard else None)
+            for number, row in enumerate(sequences[:, prompt:].tolist())
+        ]
+        scores = record.finished(sequences, prompt) if record else None
+        seconds = (time.perf_counter() - start) / len(texts)
+        replies = []
+        for number, (tokens, finish) in enumerate(rows):
+            reply = Reply(self._text(tokens), len(tokens), seconds, finish)
+            if scores is not None:
+                reply = replace(
+                    reply, token_logprobs=scores[number][: len(tokens)], token_texts=self._token_texts(tokens)
+                )
+            replies.append(reply)
+        return replies
+
+    def _cut(self, tokens: list[int], guarded: int | None) -> tuple[list[int], Finish]:
+        """Return the generated tokens of one row without its padding, and how it ended."""
+        end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
+        if guarded is not None and (end is None or end >= guarded):
+            return tokens[:guarded], "repeat"
+        return (tokens, "length") if end is None else (tokens[: end + 1], "stop")
+
+    def _text(self, tokens: list[int]) -> str:
+        if tokens and tokens[-1] in self._ends:
+            tokens = tokens[:-1]
+        text: str = self.processor.tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _token_texts(self, tokens: list[int]) -> list[str]:
+        """Return the text of each token; a character of several tokens stands with the last of them."""
+        texts, begun = [], 0
+        for place in range(len(tokens)):
+            piece = self._text(tokens[begun : place + 1])
+            # Half a character decodes to the replacement character; no character has more than four bytes.
+            if piece.endswith("\ufffd") and place - begun < 3 and place + 1 < len(tokens):
+                texts.append("")
+                continue
+            texts.append(piece)
+            begun = place + 1
+        return texts
+
+
+class _Guard(StoppingCriteria):
+    """Ends each row of a batch by itself when the repeat guard says so."""
+
+    def __init__(self, guard: RepeatGuard, prompt: int) -> None:
+        self.guard, self.prompt = guard, prompt
+        self.ended: dict[int, int] = {}
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        done = torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+        length = input_ids.shape[1] - self.prompt
+        if length < self.guard.least or length % self.guard.every:
+            return done
+        for row, tokens in enumerate(input_ids[:, self.prompt :].cpu().numpy()):
+            if row not in self.ended and self.guard.endless(tokens):
+                self.ended[row] = length
+            done[row] = row in self.ended
+        return done
+
+
+class _Record(LogitsProcessor):
+    """Keeps the log-probability of each chosen token, and never more than one step of the whole vocabulary."""
+
+    def __init__(self) -> None:
+        self._chosen: list[torch.Tensor] = []
+        self._last: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._take(input_ids[:, -1])
+        self._last = torch.log_softmax(scores.float(), dim=-1)
+        return scores
+
+    def finished(self, sequences: torch.Tensor, prompt: int) -> list[list[float]]:
+        """Return one list for each row, one number for each generated token."""
+        self._take(sequences[:, -1])
+        self._last = None
+        return torch.stack(self._chosen, dim=1).tolist() if sequences.shape[1] > prompt else [[] for _ in sequences]
+
+    def _take(self, tokens: torch.Tensor) -> None:
+        if self._last is not None:
+            self._chosen.append(self._last.gather(1, tokens[:, None].to(self._last.device))[:, 0].cpu())
+
+
+def _own(processor: Any, name: str) -> Any:
+    value = getattr(processor, name, None)
+    if value is None:
+        raise ValueError(f"{type(processor).__name__} has no {name}; use an RSCoVLMProcessor or give {name}=...")
+    return value
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """Return the tokens that end a turn: the model's own and the tokenizer's."""
+    own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    listed = own if isinstance(own, (list, tuple)) else [own]
+    return {int(token) for token in (*listed, tokenizer.eos_token_id) if token is not None}

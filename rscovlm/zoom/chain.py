@@ -1,0 +1,188 @@
+"""Questions about images of any size: look at the whole, zoom in where the answer lies, answer."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rscovlm.rasters import Raster, open_image
+from rscovlm.zoom.episode import Episode
+from rscovlm.zoom.layouts import Layout, check_layout
+from rscovlm.zoom.result import Step, ZoomResult
+from rscovlm.zoom.windows import Limits, ZoomView, show
+
+if TYPE_CHECKING:
+    from rscovlm.engines import Engine
+    from rscovlm.geometry import Boxes
+
+
+class ZoomChain:
+    """Asks a model about images and reads the regions it wants to see from the original.
+
+    Args:
+        engine: Who answers: any :class:`~rscovlm.engines.Engine`.
+        max_steps: Windows shown for one question at most; 0 never zooms.
+        max_visual_tokens: Visual tokens of all images shown for one question, overviews included.
+        min_side: Smallest side of a window in original pixels; smaller regions are shown with context around them.
+        max_refusals: Broken calls that may be tried again before the answer is asked for.
+        layout: ``"reference"`` (released RSCoVLM checkpoints) or ``"native"`` (the template's own tools).
+        max_new_tokens: Limit of generated tokens of each reply.
+        in_flight: Questions of :meth:`ask_many` whose images are held at a time.
+
+    Raises:
+        ValueError: A limit or the layout has no meaning.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        max_steps: int = 3,
+        max_visual_tokens: int = 3000,
+        min_side: int = 28,
+        max_refusals: int = 1,
+        layout: Layout = "reference",
+        max_new_tokens: int = 512,
+        in_flight: int = 64,
+    ) -> None:
+        if in_flight < 1 or max_new_tokens < 1:
+            raise ValueError(f"in_flight is {in_flight} and max_new_tokens {max_new_tokens}; give numbers from 1 up")
+        self.engine = engine
+        self.limits = Limits(max_steps, max_visual_tokens, min_side, max_refusals)
+        self.layout = check_layout(layout)
+        self.max_new_tokens = max_new_tokens
+        self.in_flight = in_flight
+
+    def ask(
+        self, image: Any, question: str, *, zoom: bool = True, regions: Sequence[Boxes] | None = None
+    ) -> ZoomResult:
+        """Answer a question about an image, or about a list of images.
+
+        Args:
+            image: Whatever ``open_image`` takes (path, bytes, PIL image, array, Raster), or a list of those.
+            question: The question.
+            zoom: False asks for the answer at once, without the tool.
+            regions: Oracle: show these regions of the (first) image as if the model had asked for them, then take its answer.
+
+        Raises:
+            ValueError: An image cannot be read, is longer than 200 times its width, or does not fit into the visual tokens.
+        """
+        return self.ask_many([(image, question)], zoom=zoom, regions=None if regions is None else [regions])[0]
+
+    def ask_many(
+        self,
+        questions: Iterable[tuple[Any, str]],
+        *,
+        zoom: bool = True,
+        regions: Iterable[Sequence[Boxes]] | None = None,
+    ) -> list[ZoomResult]:
+        """Answer many questions, each stage of all of them as one batch.
+
+        Args:
+            questions: Pairs of image (or list of images) and question. An image that several questions share is opened and shrunk once.
+            zoom: As for :meth:`ask`.
+            regions: As for :meth:`ask`, one sequence for each question.
+
+        Returns:
+            Results in the order of the questions.
+        """
+        pool = _Images(self.engine, self.limits)
+        waiting = enumerate(_paired(questions, regions))
+        results: dict[int, ZoomResult] = {}
+        running: dict[int, Episode] = {}
+        while True:
+            for number, (image, question, wanted) in waiting:
+                running[number] = self._start(pool, image, question, zoom, wanted)
+                if len(running) >= self.in_flight:
+                    break
+            if not running:
+                return [results[number] for number in sorted(results)]
+            episodes = list(running.items())
+            replies = self.engine.generate([one.pending for _, one in episodes], max_new_tokens=self.max_new_tokens)
+            for (number, episode), reply in zip(episodes, replies, strict=True):
+                episode.receive(reply)
+                if episode.done:
+                    results[number] = running.pop(number).result()
+
+    def stream(self, image: Any, question: str, *, zoom: bool = True) -> Iterator[Step | ZoomResult]:
+        """Answer a question and yield each :class:`Step` as it happens, then the :class:`ZoomResult`."""
+        episode = self._start(_Images(self.engine, self.limits), image, question, zoom, None)
+        while not episode.done:
+            (reply,) = self.engine.generate([episode.pending], max_new_tokens=self.max_new_tokens)
+            yield episode.receive(reply)
+        yield episode.result()
+
+    def start(self, image: Any, question: str, *, zoom: bool = True) -> Episode:
+        """Return the question as an :class:`Episode`, for callers that generate themselves."""
+        return self._start(_Images(self.engine, self.limits), image, question, zoom, None)
+
+    def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Sequence[Boxes] | None) -> Episode:
+        sources = list(image) if isinstance(image, (list, tuple)) else [image]
+        if not sources:
+            raise ValueError(f"question {question!r} has no image; give at least one")
+        rasters = [pool.open(source) for source in sources]
+        overviews = [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]
+        zoom = zoom and self.limits.max_steps > 0
+        episode = Episode(
+            rasters,
+            overviews,
+            question,
+            codec=self.engine.codec,
+            budget=self.engine.budget,
+            limits=self.limits,
+            layout=self.layout,
+            zoom=zoom or regions is not None,
+        )
+        for region in regions or ():
+            episode.look(region)
+        return episode
+
+
+class _Images:
+    """The images of a run: each opened once, overviews of the last few kept."""
+
+    def __init__(self, engine: Engine, limits: Limits, keep: int = 16) -> None:
+        self._budget, self._limits, self._keep = engine.budget, limits, keep
+        self._opened: OrderedDict[Any, tuple[Any, Raster]] = OrderedDict()
+        self._overviews: OrderedDict[tuple[int, int], tuple[Raster, ZoomView]] = OrderedDict()
+
+    def open(self, source: Any) -> Raster:
+        if isinstance(source, Raster):
+            return source
+        key = source if isinstance(source, str) else id(source)
+        if key not in self._opened:
+            # The source is kept beside its raster, so that its id stays its own.
+            self._opened[key] = source, open_image(source)
+            if len(self._opened) > self._keep:
+                self._opened.popitem(last=False)
+        return self._opened[key][1]
+
+    def overview(self, raster: Raster, source: int, images: int) -> ZoomView:
+        key = id(raster), images
+        if key not in self._overviews:
+            # Half of the tokens at most, so that there is room to zoom; all of them where half shows nothing.
+            shares = (self._limits.max_visual_tokens // (part * images) for part in (2, 1))
+            views = (show(raster, None, source, self._budget, share) for share in shares)
+            view = next((view for view in views if view is not None), None)
+            if view is None:
+                raise ValueError(
+                    f"{images} image(s) do not fit into {self._limits.max_visual_tokens} visual tokens; "
+                    "raise max_visual_tokens or lower the budget's min_pixels"
+                )
+            self._overviews[key] = raster, view
+            if len(self._overviews) > self._keep:
+                self._overviews.popitem(last=False)
+        view = self._overviews[key][1]
+        return view if view.source == source else ZoomView(view.image, view.frame, view.window, source, view.tokens)
+
+
+def _paired(
+    questions: Iterable[tuple[Any, str]], regions: Iterable[Sequence[Boxes]] | None
+) -> Iterator[tuple[Any, str, Sequence[Boxes] | None]]:
+    if regions is None:
+        for image, question in questions:
+            yield image, question, None
+        return
+    for (image, question), wanted in zip(questions, regions, strict=True):
+        yield image, question, wanted

@@ -1,0 +1,180 @@
+"""Dense detection on images of any size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import isqrt
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from rscovlm.data.prompts import Kind, Style, detection_prompt
+from rscovlm.engines.engine import Conversation, Reply
+from rscovlm.geometry import Frame, Objects
+from rscovlm.processing.resolution import plan_size
+from rscovlm.rasters import Raster, open_image
+from rscovlm.zoom.detections import Detections, TileStats
+from rscovlm.zoom.merging import duplicates, merge
+from rscovlm.zoom.tiling import count_tiles, tiles
+from rscovlm.zoom.windows import Window
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from rscovlm.engines.engine import Engine
+
+DetectionMode = Literal["native", "max"]
+
+
+def detect(
+    engine: Engine,
+    image: Any,
+    classes: Sequence[str],
+    *,
+    tile: int | None = None,
+    overlap: int | None = None,
+    mode: DetectionMode = "native",
+    kind: Kind = "quad",
+    style: Style = "plain",
+    confidence: bool = False,
+    skip: Callable[[Image.Image], bool] | None = None,
+    merge_iou: float = 0.1,
+    batch: int = 16,
+    max_new_tokens: int = 4096,
+    progress: Callable[[int, int], None] | None = None,
+) -> Detections:
+    """Find every object of some classes, tile by tile where the image is large, and merge what the tiles found.
+
+    Tiles are read from the original as they are needed, so memory does not grow with the image. The prompt is the one of training
+    (:func:`~rscovlm.data.prompts.detection_prompt`), the answer is read by the engine's codec.
+
+    Args:
+        engine: Who answers.
+        image: Whatever ``open_image`` takes.
+        classes: Class names.
+        tile: Side of a tile in original pixels; by default the largest the budget shows without shrinking. The paper's DOTA patches are 512.
+        overlap: Pixels that neighbouring tiles share; a fifth of the tile by default.
+        mode: ``"max"`` enlarges every tile to the budget's limit, the paper's max mode; boxes come back on the original either way.
+        kind: Box kind to ask for.
+        style: ``"plain"`` lines or ``"json"``.
+        confidence: Score each object by the geometric mean of its tokens' probabilities; needs an engine that returns them.
+        skip: Leaves out a tile for which it returns true, such as :func:`~rscovlm.zoom.tiling.flat`.
+        merge_iou: IoU above which objects of one class from two tiles are one; see :func:`~rscovlm.zoom.merging.merge`.
+        batch: Tiles read and asked about at a time.
+        max_new_tokens: Limit of an answer.
+        progress: Called with (tiles done, tiles) after each batch.
+
+    Raises:
+        ValueError: No class, a tile or overlap without meaning, or an image that cannot be read.
+    """
+    raster = image if isinstance(image, Raster) else open_image(image)
+    tile = isqrt(engine.budget.max_pixels) if tile is None else tile
+    overlap = tile // 5 if overlap is None else overlap
+    task = _Task(engine, raster, classes, mode, kind, style, confidence, max_new_tokens)
+    total = count_tiles(raster.width, raster.height, tile, overlap)
+    stats: list[TileStats] = []
+    parts: list[Objects] = []
+    windows = tiles(raster.width, raster.height, tile, overlap)
+    while chunk := list(islice(windows, max(1, batch))):
+        for window, (objects, stat) in zip(chunk, task.run(chunk, skip), strict=True):
+            parts.append(objects)
+            stats.append(stat if stat is not None else TileStats(window, problems={"skipped": 1}))
+        if progress is not None:
+            progress(len(stats), total)
+    return _merged(raster, parts, stats, merge_iou)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked about every tile."""
+
+    engine: Engine
+    raster: Raster
+    classes: Sequence[str]
+    mode: DetectionMode
+    kind: Kind
+    style: Style
+    confidence: bool
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("native", "max"):
+            raise ValueError(f"mode is {self.mode!r}; choose 'native' or 'max'")
+        detection_prompt(self.classes, self.kind, self.style)
+
+    def run(
+        self, windows: Sequence[Window], skip: Callable[[Image.Image], bool] | None
+    ) -> Iterator[tuple[Objects, TileStats | None]]:
+        """Yield the objects (in original pixels) and the statistics of each window, ``None`` for those left out."""
+        shown = [self._read(window) for window in windows]
+        asked = [row for row, (picture, _) in enumerate(shown) if skip is None or not skip(picture)]
+        replies = self.engine.generate(
+            [self._conversation(shown[row][0]) for row in asked],
+            max_new_tokens=self.max_new_tokens,
+            logprobs=self.confidence,
+        )
+        answered = dict(zip(asked, replies, strict=True))
+        for row, window in enumerate(windows):
+            if row in answered:
+                yield self._decode(answered[row], window, shown[row][1])
+            else:
+                yield Objects.empty(self.kind, self.raster.frame), None
+
+    def _read(self, window: Window) -> tuple[Image.Image, Frame]:
+        """Return a tile's picture and the grid in which the model sees it."""
+        budget = self.engine.budget
+        width, height = window[2] - window[0], window[3] - window[1]
+        # A planned size is planned as itself, so the processor leaves such a picture as it is.
+        planned = plan_size(width, height, replace(budget, mode="max") if self.mode == "max" else budget)
+        given = self.mode == "native" and width * height <= budget.max_pixels
+        view = self.raster.read(window) if given else self.raster.read(window, size=planned)
+        return view.image, view.frame.resized(*plan_size(*view.image.size, budget))
+
+    def _conversation(self, picture: Image.Image) -> Conversation:
+        system, user = detection_prompt(self.classes, self.kind, self.style)
+        content = [{"type": "image", "image": picture}, {"type": "text", "text": user}]
+        return Conversation([{"role": "system", "content": system}, {"role": "user", "content": content}])
+
+    def _decode(self, reply: Reply, window: Window, frame: Frame) -> tuple[Objects, TileStats]:
+        decoded = self.engine.codec.decode(reply.text, frame, kind=self.kind, categories=self.classes)
+        objects, problems = decoded.objects, Counter(decoded.problems)
+        if self.confidence:
+            objects = replace(objects, scores=_scores(reply, decoded.spans))
+        again = duplicates(objects.boxes, objects.labels)
+        problems["duplicate"] += int(again.sum())
+        objects = objects[~again].to(self.raster.frame)
+        clipped = replace(objects, boxes=objects.boxes.clipped())
+        empty = clipped.boxes.area() <= 0
+        problems["no_area"] += int(empty.sum())
+        problems["cut_off"] += reply.finish == "length"
+        problems["repeat"] += reply.finish == "repeat"
+        counts = {reason: count for reason, count in problems.items() if count}
+        stat = TileStats(window, int((~empty).sum()), reply.tokens, reply.seconds, reply.finish, counts)
+        return clipped[~empty], stat
+
+
+def _scores(reply: Reply, spans: Iterable[tuple[int, int]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the geometric mean of the probabilities of the tokens that each span of the text touches."""
+    if reply.token_logprobs is None or reply.token_texts is None:
+        raise ValueError("the engine returned no log-probabilities; use one that does or leave confidence=False")
+    ends = np.cumsum([len(text) for text in reply.token_texts])
+    starts = ends - [len(text) for text in reply.token_texts]
+    logs = np.asarray(reply.token_logprobs, dtype=np.float64)
+    means = []
+    for begin, end in spans:
+        inside = (starts < end) & (ends > begin)
+        means.append(float(np.exp(logs[inside].mean())) if inside.any() else 0.0)
+    return np.array(means, dtype=np.float64)
+
+
+def _merged(raster: Raster, parts: Sequence[Objects], stats: Sequence[TileStats], merge_iou: float) -> Detections:
+    objects = Objects.concatenate(parts)
+    tile_of = [number for number, part in enumerate(parts) for _ in range(len(part))]
+    kept = merge(objects, tile_of, [stat.window for stat in stats], (raster.width, raster.height), overlap=merge_iou)
+    problems: Counter[str] = Counter()
+    for stat in stats:
+        problems.update(stat.problems)
+    return Detections(objects[kept], raster.frame, problems, len(objects) - len(kept), tuple(stats), raster)

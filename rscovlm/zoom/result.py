@@ -1,0 +1,110 @@
+"""What a chain hands back: the answer and everything it rests on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from rscovlm.engines.engine import Finish
+from rscovlm.zoom.calls import Call, Refusal
+from rscovlm.zoom.windows import Window, ZoomView
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Why a chain stopped: the model answered (``answer``, or ``length`` / ``repeat`` when that answer was cut off), or it was asked for its answer
+#: without tools because of a limit on steps or visual tokens, the same window again, or more broken calls than allowed.
+Stopped = Literal["answer", "length", "repeat", "max_steps", "max_visual_tokens", "no_progress", "refused"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One reply of the model and what came of it.
+
+    Attributes:
+        text: What the model wrote, as it stands.
+        tokens: Generated tokens.
+        seconds: The engine's time for it.
+        finish: How the reply ended.
+        call: The zoom call in it, when it fits the schema.
+        refusal: Why the call was not carried out.
+        view: Index into the result's ``views`` of what the call brought, or ``None``.
+        read_seconds: Time to read that view from the original.
+    """
+
+    text: str
+    tokens: int
+    seconds: float
+    finish: Finish
+    call: Call | None = None
+    refusal: Refusal | None = None
+    view: int | None = None
+    read_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ZoomResult:
+    """An answer with its evidence.
+
+    Attributes:
+        question: What was asked.
+        answer: The model's answer, without any call.
+        stopped: Why the chain stopped.
+        views: Every image the model was shown, overviews first.
+        steps: Every reply of the model.
+        problems: Counts by reason: each refusal, ``extra_calls`` (more than one in a reply), ``call_after_limit`` (the final answer held a call),
+            ``clipped`` (a region reached over the border), ``empty_answer``.
+        messages: The conversation as it ended.
+        tools: Its tools, where the layout has them beside the messages.
+        read_seconds: Time to read all views.
+    """
+
+    question: str
+    answer: str
+    stopped: Stopped
+    views: Sequence[ZoomView]
+    steps: Sequence[Step]
+    problems: Counter[str]
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None
+    read_seconds: float
+
+    @property
+    def windows(self) -> list[Window]:
+        """The windows zoomed into, in original pixels, in order; overviews left out."""
+        return [view.window for view in self.crops]
+
+    @property
+    def crops(self) -> list[ZoomView]:
+        """The views that zoom in."""
+        overviews = len({view.source for view in self.views})
+        return list(self.views[overviews:])
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether the model was shown any window."""
+        return bool(self.crops)
+
+    @property
+    def tokens(self) -> int:
+        """Generated tokens."""
+        return sum(step.tokens for step in self.steps)
+
+    @property
+    def visual_tokens(self) -> int:
+        """Visual tokens of all images shown."""
+        return sum(view.tokens for view in self.views)
+
+    @property
+    def seconds(self) -> float:
+        """Time of the engine and of reading."""
+        return sum(step.seconds for step in self.steps) + self.read_seconds
+
+    def draw(self, source: int = 0) -> Image.Image:
+        """Return the overview of one image with the windows that were looked into, numbered in order."""
+        from rscovlm.zoom.drawing import draw_windows
+
+        mine = [view for view in self.crops if view.source == source]
+        return draw_windows(self.views[source], mine)

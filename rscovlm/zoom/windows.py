@@ -1,0 +1,157 @@
+"""From a call to a window of the original image, and from a window to the view a model gets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.zoom.calls import Call
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from rscovlm.codec import Codec
+    from rscovlm.geometry import Frame
+    from rscovlm.rasters import Raster
+
+Window = tuple[int, int, int, int]
+
+# Larger numbers mean nothing in any image, and their products could leave the range of floats.
+_FAR = 1e9
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a chain may spend on one question.
+
+    Attributes:
+        max_steps: Windows shown at most.
+        max_visual_tokens: Visual tokens of all images shown, overviews included.
+        min_side: Smallest side of a window in original pixels; a smaller region is shown with context around it.
+        max_refusals: Calls that may fail and be tried again.
+        max_aspect: Longest side over the shortest; a slimmer region is shown with context beside it.
+        same: Two windows whose IoU is above this are the same window.
+    """
+
+    max_steps: int = 3
+    max_visual_tokens: int = 3000
+    min_side: int = 28
+    max_refusals: int = 1
+    max_aspect: float = 20.0
+    same: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("max_steps", 0),
+            ("max_visual_tokens", 1),
+            ("min_side", 1),
+            ("max_refusals", 0),
+            ("max_aspect", 1),
+        ):
+            value = getattr(self, name)
+            if not value >= least:
+                raise ValueError(f"{name} is {value!r}; give a number from {least} up")
+        if not 0 < self.same <= 1:
+            raise ValueError(f"same is {self.same!r}; give an IoU above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class ZoomView:
+    """An image the model was shown.
+
+    Attributes:
+        image: The picture as read from the original, before the processor's own resize.
+        frame: The grid of the resized picture the model sees; its root is the original image.
+        window: The part of the original it shows, (x1, y1, x2, y2) in original pixels.
+        source: Which of the images asked about, from 0.
+        tokens: Visual tokens it costs.
+    """
+
+    image: Image.Image
+    frame: Frame
+    window: Window
+    source: int
+    tokens: int
+
+
+def locate(call: Call, view: ZoomView, raster: Raster, codec: Codec, limits: Limits) -> tuple[Window, bool] | None:
+    """Return the window of the original that a call on ``view`` means, and whether the region reached over the border.
+
+    The part of the region inside the view counts; ``None`` when there is none.
+    """
+    region = codec.decode_box([min(max(value, -_FAR), _FAR) for value in call.bbox], view.frame)
+    inside = region.clipped()
+    x1, y1, x2, y2 = inside.coords[0]
+    if not (x2 > x1 and y2 > y1):
+        return None
+    cut = bool(abs(inside.coords - region.coords).max() > 1e-6)
+    return enclose([float(side) for side in inside.to(raster.frame).coords[0]], raster, limits), cut
+
+
+def enclose(box: list[float], raster: Raster, limits: Limits) -> Window:
+    """Return the whole pixels that hold ``box`` (original pixels), with context where it is small or slim."""
+    x1, x2 = _whole(box[0], box[2], raster.width)
+    y1, y2 = _whole(box[1], box[3], raster.height)
+    longest = max(x2 - x1, y2 - y1)
+    least = max(limits.min_side, math.ceil(longest / limits.max_aspect))
+    x1, x2 = _widen(x1, x2, least, raster.width)
+    y1, y2 = _widen(y1, y2, least, raster.height)
+    return x1, y1, x2, y2
+
+
+def overlap(a: Window, b: Window) -> float:
+    """Return the IoU of two windows.
+
+    >>> overlap((0, 0, 4, 4), (2, 0, 6, 4))
+    0.3333333333333333
+    """
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget, tokens: int) -> ZoomView | None:
+    """Read a window (``None``: the whole image) at the best resolution that costs at most ``tokens`` visual tokens.
+
+    A window of no more pixels than the model may see is handed over as it is, and the processor resizes it as in training; a larger one is read at
+    exactly the size the processor plans, so it is resized once.
+
+    Returns:
+        The view, or ``None`` when even the smallest picture the budget knows costs more.
+    """
+    x1, y1, x2, y2 = window or (0, 0, raster.width, raster.height)
+    width, height = x2 - x1, y2 - y1
+    size = plan_size(width, height, budget)
+    as_is = width * height <= budget.max_pixels
+    if budget.tokens(size) > tokens:
+        as_is = False
+        room = tokens * budget.factor**2
+        if room < budget.factor**2:
+            return None
+        smaller = replace(budget, mode="native", min_pixels=min(budget.min_pixels, room), max_pixels=room)
+        size = plan_size(width, height, smaller)
+        if budget.tokens(plan_size(*size, budget)) > tokens:
+            return None
+    view = raster.read((x1, y1, x2, y2)) if as_is else raster.read((x1, y1, x2, y2), size=size)
+    planned = plan_size(*view.image.size, budget)
+    return ZoomView(view.image, view.frame.resized(*planned), (x1, y1, x2, y2), source, budget.tokens(planned))
+
+
+def _whole(low: float, high: float, end: int) -> tuple[int, int]:
+    """Return whole pixels around [low, high), at least one, inside [0, end)."""
+    start = min(max(math.floor(low + 1e-6), 0), end - 1)
+    return start, max(start + 1, min(math.ceil(high - 1e-6), end))
+
+
+def _widen(start: int, stop: int, least: int, end: int) -> tuple[int, int]:
+    """Return [start, stop) grown around its middle to ``least`` pixels, as far as the image goes."""
+    length = min(least, end)
+    if stop - start >= length:
+        return start, stop
+    start = min(max((start + stop - length) // 2, 0), end - length)
+    return start, start + length

@@ -1,0 +1,101 @@
+"""The collator trains assistant turns and nothing else, on the text inference sees."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rscovlm.data.scene_tasks import ZoomTurns
+from rscovlm.data.scenes import SceneConfig
+from rscovlm.training.collator import IGNORED, Collator
+from rscovlm.training.embedded import STAGES, budget, build_mixture, build_processor
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[dict[str, Any]]:
+    mixture = build_mixture(STAGES, seed=5)
+    return [mixture[i] for i in [*range(20), *range(200_000, 200_030)]]
+
+
+@pytest.fixture(scope="module")
+def processor(samples: list[dict[str, Any]]) -> Any:
+    return build_processor(samples)
+
+
+def _trained(processor: Any, batch: dict[str, Any], row: int) -> str:
+    labels = batch["labels"][row]
+    return str(processor.tokenizer.decode(labels[labels != IGNORED]))
+
+
+def test_the_trained_text_is_the_answers(processor: Any, samples: list[dict[str, Any]]) -> None:
+    assert {"zoom", "detection_quad"} <= {task for sample in samples for task in sample["task"].split("+")}
+    batch = Collator(processor)(samples)
+    for row, sample in enumerate(samples):
+        answers = [turn["content"][0]["text"] for turn in sample["messages"] if turn["role"] == "assistant"]
+        assert _trained(processor, batch, row) == "".join(f"{answer}<|im_end|>" for answer in answers)
+
+
+def test_the_text_is_what_the_processor_renders(processor: Any, samples: list[dict[str, Any]]) -> None:
+    batch = Collator(processor)(samples)
+    for row, sample in enumerate(samples):
+        images = iter(sample["images"])
+        messages = []
+        for turn in sample["messages"]:
+            content = turn["content"]
+            if not isinstance(content, str):
+                content = [{**block, "image": next(images)} if block["type"] == "image" else block for block in content]
+            messages.append({**turn, "content": content})
+        whole = processor.apply_chat_template(messages, tokenize=True, return_dict=True, return_tensors="pt")
+        length = int(batch["attention_mask"][row].sum())
+        assert batch["input_ids"][row, :length].equal(whole["input_ids"][0])
+        assert batch["mm_token_type_ids"][row, :length].equal(whole["mm_token_type_ids"][0].long())
+
+
+def test_a_row_does_not_depend_on_its_batch(processor: Any, samples: list[dict[str, Any]]) -> None:
+    collator = Collator(processor)
+    together = collator(samples[:8])
+    patches = 0
+    for row, sample in enumerate(samples[:8]):
+        alone = collator([sample])
+        length = alone["input_ids"].shape[1]
+        assert together["input_ids"][row, :length].equal(alone["input_ids"][0])
+        assert together["labels"][row, :length].equal(alone["labels"][0])
+        assert (together["labels"][row, length:] == IGNORED).all()
+        count = alone["pixel_values"].shape[0]
+        assert together["pixel_values"][patches : patches + count].equal(alone["pixel_values"])
+        patches += count
+
+
+def _text(role: str, text: str, image: bool = False) -> dict[str, Any]:
+    blocks: list[dict[str, Any]] = [{"type": "image"}] if image else []
+    return {"role": role, "content": [*blocks, {"type": "text", "text": text}]}
+
+
+def test_an_image_in_a_tool_turn_is_seen(processor: Any) -> None:
+    codec = processor.codec
+    sample = ZoomTurns(SceneConfig(), codec, budget(), layout="native", direct=0.0)(np.random.default_rng(0))
+    assert sample["messages"][2]["role"] == "tool"
+    batch = Collator(processor)([sample])
+    assert batch["image_grid_thw"].tolist() == [[1, 6, 6]] * 2
+    assert int(batch["mm_token_type_ids"].sum()) == 18
+    assert "image_zoom_in" in _trained(processor, batch, 0)
+
+
+def test_text_alone_needs_no_image(processor: Any) -> None:
+    batch = Collator(processor)([{"messages": [_text("user", "hello"), _text("assistant", "yes")], "images": []}])
+    assert "pixel_values" not in batch
+    assert _trained(processor, batch, 0) == "yes<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("messages", "images", "message"),
+    [
+        ([_text("user", "hello", image=True)], 1, "row 0 has nothing to train"),
+        ([_text("user", "a", image=True), _text("assistant", "b")], 0, "row 0 has more image blocks than its 0 images"),
+        ([_text("user", "a"), _text("assistant", "b")], 1, "row 0 has 1 images but only 0 image blocks"),
+    ],
+)
+def test_unusable_rows_are_named(processor: Any, messages: list[Any], images: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Collator(processor)([{"messages": messages, "images": [Image.new("RGB", (84, 84))] * images}])
