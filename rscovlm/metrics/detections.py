@@ -126,6 +126,20 @@ def quads(boxes: Any, name: str) -> Floats:
     return corners
 
 
+def above(item: Any, threshold: float, name: str) -> dict[str, Any]:
+    """Return an item of predictions without the boxes whose score is not above a threshold.
+
+    Raises:
+        ValueError: If the item is malformed or has no scores.
+    """
+    parts = _item(item, name)
+    if parts.scores is None:
+        raise ValueError(f"{name} has no 'scores'; a threshold needs them")
+    keep = parts.scores > threshold
+    labels = [label for label, kept in zip(parts.labels, keep, strict=True) if kept]
+    return {"boxes": parts.boxes[keep], "labels": labels, "scores": parts.scores[keep]}
+
+
 def _column(values: Any, n: int, name: str) -> Floats:
     try:
         column = np.asarray(values, dtype=np.float64)

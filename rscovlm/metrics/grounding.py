@@ -96,8 +96,9 @@ def grounding_accuracy(
 def rscovlm_answer(text: str, style: Literal["plain", "json"] = "plain") -> list[float] | None:
     """Read a grounding answer as the reference system does, its limits included.
 
-    Plain: the first line must be ``x1,y1,x2,y2 label``, whole numbers without blanks, the label obligatory. JSON: the
-    first bracket of exactly four numbers; if none exceeds 1 they are taken as shares and multiplied by 1000.
+    Plain: the first line must be ``x1,y1,x2,y2 label``, whole numbers without blanks, the label obligatory; if none
+    exceeds 1 there is no answer. JSON: the first bracket of exactly four numbers; if none exceeds 1 they are taken as
+    shares and multiplied by 1000.
 
     Returns:
         Four numbers in pixels of the resized image, or None.
@@ -110,7 +111,7 @@ def rscovlm_answer(text: str, style: Literal["plain", "json"] = "plain") -> list
         ([12.0, 30.0, 40.0, 52.0], None)
     """
     if style == "plain":
-        match = _PLAIN.fullmatch((text.strip().splitlines() or [""])[0])
+        match = _PLAIN.fullmatch(text.strip().split("\n")[0].strip())
     elif style == "json":
         match = _BRACKET.search(text)
     else:
@@ -118,9 +119,9 @@ def rscovlm_answer(text: str, style: Literal["plain", "json"] = "plain") -> list
     if match is None:
         return None
     values = [float(value) for value in match.groups()[:4]]
-    if max(map(abs, values)) <= 1:
-        return [float(int(1000 * value)) for value in values]
-    return values
+    if max(values) > 1:
+        return values
+    return None if style == "plain" else [float(int(1000 * value)) for value in values]
 
 
 def rescaled(box: Sequence[float] | None, size: tuple[int, int], to: tuple[int, int]) -> list[float] | None:

@@ -55,9 +55,7 @@ def best_truths(found: Rows, true: Rows, classes: int, shape: Shape, priorities:
     my_area, their_area = areas(mine), areas(theirs)
     results = [Best(np.full(len(found), -1, np.intp), np.zeros(len(found))) for _ in priorities]
     for i, j in _touching(mine, found, theirs, true, classes):
-        shared = _shared(mine[i], theirs[j])
-        union = my_area[i] + their_area[j] - shared
-        iou = np.round(shared / np.where(union > 0, union, 1.0), _DECIMALS)
+        iou = overlaps(mine[i], theirs[j], my_area[i], their_area[j])
         touching = iou > 0
         i, j, iou = i[touching], j[touching], iou[touching]
         for result, priority in zip(results, priorities, strict=True):
@@ -87,6 +85,14 @@ def areas(boxes: Floats) -> Floats:
     return area
 
 
+def overlaps(a: Floats, b: Floats, area_a: Floats, area_b: Floats) -> Floats:
+    """Return the (n,) intersections over union of boxes of one form, pair by pair, rounded to 10 decimals."""
+    shared = quad_intersection(a, b) if a.shape[1] == 8 else hbb_intersection(a, b)
+    union = area_a + area_b - shared
+    iou: Floats = np.round(shared / np.where(union > 0, union, 1.0), _DECIMALS)
+    return iou
+
+
 def odd_shapes(quads: Floats) -> dict[str, int]:
     """Count quadrilaterals without area, that cross themselves, and that are otherwise not convex."""
     convex, crossing = quad_shapes(quads)
@@ -96,10 +102,6 @@ def odd_shapes(quads: Floats) -> dict[str, int]:
         "self_crossing": int((crossing & ~empty).sum()),
         "not_convex": int((~convex & ~crossing & ~empty).sum()),
     }
-
-
-def _shared(a: Floats, b: Floats) -> Floats:
-    return quad_intersection(a, b) if a.shape[1] == 8 else hbb_intersection(a, b)
 
 
 def _touching(
@@ -121,11 +123,11 @@ def _touching(
     if not len(rows):
         return
     shift = np.searchsorted(shared, other[columns]) * pitch - low
-    tree = shapely.STRtree(_boxes(b[columns], shift))
+    tree = shapely.STRtree(outlines(b[columns], shift))
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         shift = np.searchsorted(shared, group[part]) * pitch - low
-        pairs = tree.query(_boxes(a[part], shift))
+        pairs = tree.query(outlines(a[part], shift))
         yield part[pairs[0]], columns[pairs[1]]
 
 
@@ -133,7 +135,8 @@ def _bounds(boxes: Floats) -> Floats:
     return bounds(boxes, "quad") if boxes.shape[1] == 8 else boxes.copy()
 
 
-def _boxes(bounds: Floats, shift: Floats) -> NDArray[np.object_]:
+def outlines(bounds: Floats, shift: Floats | float = 0.0) -> NDArray[np.object_]:
+    """Return horizontal boxes (n, 4), shifted along x, as shapely geometries."""
     made: NDArray[np.object_] = np.asarray(
         shapely.box(bounds[:, 0] + shift, bounds[:, 1], bounds[:, 2] + shift, bounds[:, 3])
     )

@@ -35,7 +35,7 @@ def smallest_rectangles(quads: Floats) -> Floats:
 
     Example:
         >>> smallest_rectangles(np.array([[0.0, 0, 4, 0, 4, 2, 0, 1]])).tolist()
-        [[0.0, 2.0, 0.0, 0.0, 4.0, 0.0, 4.0, 2.0]]
+        [[4.0, 0.0, 4.0, 2.0, 0.0, 2.0, 0.0, 0.0]]
     """
     corners = np.empty((len(quads), 8))
     for start in range(0, len(quads), _CHUNK):
@@ -139,8 +139,10 @@ def _calipers(hull: Singles) -> Floats:
 def _corners(cx: Singles, cy: Singles, w: Singles, h: Singles, angle: Singles) -> Floats:
     """Return the (m, 8) corners of rectangles with an angle in radians, in 64 bits from here on."""
     cos, sin = np.cos(angle.astype(np.float64)), np.sin(angle.astype(np.float64))
-    # The sine and cosine of a right angle's 32-bit neighbour are 4e-8; a rectangle along the axes shall stay so.
-    cos, sin = np.where(np.abs(cos) < 1e-7, 0.0, cos), np.where(np.abs(sin) < 1e-7, 0.0, sin)
+    # The cosine of a right angle's 32-bit neighbour is 4e-8; a rectangle along the axes shall stay so.
+    upright, level = np.abs(cos) < 1e-7, np.abs(sin) < 1e-7
+    cos = np.where(upright, 0.0, np.where(level, np.sign(cos), cos))
+    sin = np.where(level, 0.0, np.where(upright, np.sign(sin), sin))
     centre = np.stack([cx, cy], axis=1).astype(np.float64)
     along = np.stack([cos * w, sin * w], axis=1) / 2
     across = np.stack([-sin * h, cos * h], axis=1) / 2

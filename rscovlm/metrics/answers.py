@@ -1,0 +1,124 @@
+"""Accuracy of written answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rscovlm.metrics.rules import RULES
+from rscovlm.metrics.texts import check_texts
+
+RSVQA_SUBSETS = ("HR-comp", "HR-presence", "LR-comp", "LR-presence", "LR-rural_urban")
+"""The five columns of table V; its average is their plain mean."""
+
+
+def answer_accuracy(
+    predictions: Sequence[str],
+    references: Sequence[str],
+    *,
+    match: str = "exact",
+    groups: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Compute the share of right answers under a named rule.
+
+    Our rules compare whole words and call an empty answer wrong: ``"exact"`` (the default), ``"contains"`` (the true
+    answer stands in the prediction), ``"contained"`` (either in the other), ``"choice"`` (a letter), ``"number"``,
+    ``"yes_no"``. The peers' rules compare as their programs do, traps included: ``"geochat"`` (GeoChat and RSCoVLM's
+    scenes and VQA), ``"vhm"``, ``"vhm_presence"``, ``"vhm_colour"``, ``"vhm_choice"``, ``"vrsbench"`` (before its GPT
+    step), ``"teochat"``, ``"mme_realworld"``. `rscovlm.metrics.rules` describes each.
+
+    Args:
+        predictions: One answer per item.
+        references: The true answers.
+        match: Name of the rule.
+        groups: A name per item; adds the accuracy of each group and their mean.
+
+    Returns:
+        ``accuracy`` (an item that the rule cannot decide counts as wrong), ``items``, ``undecided`` (how many, such as
+        those VRSBench hands to GPT or that choose no letter), ``empty`` (empty answers), ``correct`` (credit per item),
+        ``match``; with `groups` also ``groups`` (name -> accuracy and items) and ``group_mean``. Values are fractions.
+
+    Raises:
+        ValueError: If lengths differ, nothing is given, an entry is no string, or the rule is not known.
+
+    Example:
+        >>> answer_accuracy(["Yes.", "", "no"], ["yes", "no", "no"])["accuracy"]
+        0.6666666666666666
+    """
+    columns = {"predictions": predictions, "references": references}
+    check_texts(columns if groups is None else {**columns, "groups": groups})
+    if match not in RULES:
+        raise ValueError(f"match is {match!r}; use one of {', '.join(RULES)}")
+    credits = [_credit(match, predictions[k], references[k], k) for k in range(len(references))]
+    correct = [credit or 0.0 for credit in credits]
+    result: dict[str, Any] = {
+        "accuracy": _mean(correct),
+        "items": len(correct),
+        "undecided": sum(credit is None for credit in credits),
+        "empty": sum(not text.strip() for text in predictions),
+        "correct": correct,
+        "match": match,
+    }
+    if groups is not None:
+        table = {}
+        for group in sorted(set(groups)):
+            hits = [credit for credit, name in zip(correct, groups, strict=True) if name == group]
+            table[group] = {"accuracy": _mean(hits), "items": len(hits)}
+        result |= {"groups": table, "group_mean": _mean([row["accuracy"] for row in table.values()])}
+    return result
+
+
+def rsvqa_accuracy(
+    predictions: Sequence[str], references: Sequence[str], *, subsets: Sequence[str], match: str = "exact"
+) -> dict[str, Any]:
+    """Compute the RSVQA columns of table V and their average.
+
+    Args:
+        predictions: One answer per question.
+        references: The true answers.
+        subsets: Per question one of ``"HR-comp"``, ``"HR-presence"``, ``"LR-comp"``, ``"LR-presence"`` and
+            ``"LR-rural_urban"``; case and a leading ``"RSVQA_"`` do not matter.
+        match: A rule of `answer_accuracy`; the paper's numbers are those of ``"vhm"``.
+
+    Returns:
+        ``average`` (mean over the subsets present), ``subsets`` (name -> accuracy and items), ``missing`` (subsets
+        without a question), and ``overall`` (all questions pooled), ``undecided``, ``match``.
+
+    Raises:
+        ValueError: As `answer_accuracy`, or if a subset is not known.
+
+    Source:
+        RSCoVLM table V; VHM's split of RSVQA.
+
+    Example:
+        >>> rsvqa_accuracy(["yes", "no"], ["yes", "yes"], subsets=["HR-comp", "LR-comp"])["average"]
+        0.5
+    """
+    known = {name.lower(): name for name in RSVQA_SUBSETS}
+    names = []
+    for k, subset in enumerate(subsets):
+        plain = subset.lower().removeprefix("rsvqa_")
+        if plain not in known:
+            raise ValueError(f"subsets[{k}] is {subset!r}; use one of {', '.join(RSVQA_SUBSETS)}")
+        names.append(known[plain])
+    result = answer_accuracy(predictions, references, match=match, groups=names)
+    return {
+        "average": result["group_mean"],
+        "subsets": result["groups"],
+        "missing": [name for name in RSVQA_SUBSETS if name not in result["groups"]],
+        "overall": result["accuracy"],
+        "undecided": result["undecided"],
+        "match": match,
+    }
+
+
+def _credit(match: str, prediction: str, reference: str, k: int) -> float | None:
+    try:
+        return RULES[match](prediction, reference)
+    except ValueError as error:
+        raise ValueError(f"references[{k}]: {error}") from None
+
+
+def _mean(values: Sequence[float]) -> float:
+    # Exact sums: credits are mostly 0 and 1, and shares are added in an order that rows do not change.
+    return sum(sorted(values)) / len(values)

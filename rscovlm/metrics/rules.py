@@ -1,0 +1,222 @@
+"""Rules that say whether a written answer is right: sane ones, and the peers' own under the peers' names."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable
+
+from rscovlm.metrics.texts import holds, normalised, number_in, words
+
+Rule = Callable[[str, str], float | None]
+"""Takes an answer and the true one; returns the credit (0 to 1), or None where the rule cannot decide."""
+
+_LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
+_LETTER_FIRST = re.compile(r"\A\s*([A-Za-z])[).:,]")
+_LETTER_NAMED = re.compile(
+    r"\b(?:answer|option|choice)\b(?:\s+(?:is|would\s+be))?\s*:?\s*\W?\(?([A-Za-z])\b(?!['’])", re.IGNORECASE
+)
+_LETTER_BRACKETED = re.compile(r"\(([A-Za-z])\)")
+_LETTER_CAPITAL = re.compile(r"(?<![\w'’])([B-HJ-Z])(?![\w'’])")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+# As MME-RealWorld's script has them: a comma is missing twice, which glues two phrases together.
+_MME_PREFIXES = (
+    "The best answer is",
+    "The correct answer is",
+    "The answer is",
+    "The answer",
+    "The best option is" + "The correct option is",
+    "Best answer:" + "Best option:",
+)
+
+
+def exact(prediction: str, reference: str) -> float:
+    """Right if both have the same words: case, punctuation and hyphens aside.
+
+    Example:
+        >>> exact("Dense-residential.", "dense residential"), exact("", "no")
+        (1.0, 0.0)
+    """
+    return float(words(prediction) == words(reference) != [])
+
+
+def contains(prediction: str, reference: str) -> float:
+    """Right if the true answer's words stand in the prediction, whole and in one piece.
+
+    Example:
+        >>> contains("It is a park.", "park"), contains("a parking lot", "park"), contains("I do not know", "no")
+        (1.0, 0.0, 0.0)
+    """
+    return float(holds(words(prediction), words(reference)))
+
+
+def contained(prediction: str, reference: str) -> float:
+    """Right if either's words stand in the other, whole and in one piece; an empty answer is wrong.
+
+    Example:
+        >>> contained("residential", "dense residential"), contained("", "dense residential")
+        (1.0, 0.0)
+    """
+    mine, true = words(prediction), words(reference)
+    return float(holds(mine, true) or holds(true, mine))
+
+
+def choice(prediction: str, reference: str) -> float | None:
+    """Right if the letter the answer chooses is the true one; undecided where it names none, or several.
+
+    Example:
+        >>> choice("The answer is (B).", "B"), choice("Answer: b", "B"), choice("A large ship", "A")
+        (1.0, 1.0, None)
+    """
+    mine, true = chosen_letter(prediction), chosen_letter(reference)
+    if true is None:
+        raise ValueError(f"the true answer {reference!r} is no choice; give a letter such as 'B' or '(B)'")
+    return None if mine is None else float(mine == true)
+
+
+def number(prediction: str, reference: str) -> float | None:
+    """Right if the first number named equals the true one; undecided where none is named.
+
+    Example:
+        >>> number("There are seven.", "7"), number("13 ships", "3"), number("many", "3")
+        (1.0, 0.0, None)
+    """
+    mine, true = number_in(prediction), number_in(reference)
+    if true is None:
+        raise ValueError(f"the true answer {reference!r} names no number; give one such as '3' or 'three'")
+    return None if mine is None else float(mine == true)
+
+
+def yes_no(prediction: str, reference: str) -> float | None:
+    """Right if the answer says yes or no as it should; undecided where it says neither or both.
+
+    Example:
+        >>> yes_no("Yes, there is.", "yes"), yes_no("I do not know", "no"), yes_no("yes or no", "no")
+        (1.0, None, None)
+    """
+    mine, true = _yes_or_no(prediction), _yes_or_no(reference)
+    if true is None:
+        raise ValueError(f"the true answer {reference!r} is neither yes nor no")
+    return None if mine is None else float(mine == true)
+
+
+def chosen_letter(text: str) -> str | None:
+    """Return the letter a text chooses, upper case, or None.
+
+    In this order: the text is a letter; one follows "answer", "option" or "choice"; one stands in brackets; one starts
+    the text before a bracket, period, colon or comma; one capital stands alone (A and I do not count here, being
+    words). Where the first of these that applies gives two letters, none is chosen.
+    """
+    alone = _LETTER_ALONE.fullmatch(text)
+    if alone:
+        return alone.group(1).upper()
+    for pattern in (_LETTER_NAMED, _LETTER_BRACKETED, _LETTER_FIRST, _LETTER_CAPITAL):
+        letters = {letter.upper() for letter in pattern.findall(text)}
+        if letters:
+            return letters.pop() if len(letters) == 1 else None
+    return None
+
+
+def _yes_or_no(text: str) -> bool | None:
+    said = set(words(text))
+    yes, no = bool(said & {"yes", "true"}), bool(said & {"no", "false"})
+    return None if yes == no else yes
+
+
+def geochat(prediction: str, reference: str) -> float:
+    """GeoChat's and RSCoVLM's rule for scenes and VQA: the true answer is a substring. "No" is found in "unknown".
+
+    Example:
+        >>> geochat("unknown", "no")
+        1.0
+    """
+    return float(normalised(reference) in normalised(prediction))
+
+
+def vhm(prediction: str, reference: str) -> float:
+    """VHM's rule for scenes and RSVQA: either is a substring of the other, so an empty answer is always right.
+
+    Example:
+        >>> vhm("", "rural")
+        1.0
+    """
+    mine, true = normalised(prediction), normalised(reference)
+    return float(mine in true or true in mine)
+
+
+def vhm_presence(prediction: str, reference: str) -> float:
+    """VHM's rule for presence: "yes" or "true" against "no" or "false" anywhere; both or neither is wrong."""
+    mine = normalised(prediction)
+    yes, no = "yes" in mine or "true" in mine, "no" in mine or "false" in mine
+    said = "unknown" if yes == no else "yes" if yes else "no"
+    return float(said == normalised(reference))
+
+
+def vhm_colour(prediction: str, reference: str) -> float:
+    """VHM's rule for colours: the share of the true colours, parted by commas, that occur as substrings."""
+    mine = normalised(prediction).replace(" ", "")
+    true = normalised(reference).replace(" ", "").split(",")
+    return sum(colour in mine for colour in true) / len(true)
+
+
+def vhm_choice(prediction: str, reference: str) -> float:
+    """VHM's rule for choices: the first capital A to E anywhere, so that "Answer: B" is read as A.
+
+    Example:
+        >>> vhm_choice("Answer: B", "A"), choice("Answer: B", "A")
+        (1.0, 0.0)
+    """
+    letter = next((sign.lower() for sign in prediction.strip().strip(".") if sign in "ABCDE"), None)
+    return float(letter is not None and letter in normalised(reference))
+
+
+def vrsbench(prediction: str, reference: str) -> float | None:
+    """VRSBench's rule before its GPT step: substring; "yes", "no" and 0 to 99 are then wrong; the rest is undecided."""
+    mine, true = prediction.lower(), reference.lower()
+    if true in mine:
+        return 1.0
+    return 0.0 if true in ("yes", "no", *map(str, range(100))) else None
+
+
+def teochat(prediction: str, reference: str) -> float:
+    """TEOChat's rule: equal in lower case without any ASCII punctuation. Blanks around count."""
+    mine, true = (text.lower().translate(_NO_PUNCTUATION) for text in (prediction, reference))
+    return float(mine == true)
+
+
+def mme_realworld(prediction: str, reference: str) -> float:
+    """MME-RealWorld's rule: set phrases go, then the first capital A to E counts; "Answer: B" is read as A.
+
+    Its comparison of short answers with the options' own text needs the options and is left out but for the letters:
+    an empty answer is read as A, as there.
+    """
+    text = prediction.strip()
+    for prefix in _MME_PREFIXES:
+        text = text.replace(prefix, "")
+    found = re.search("[ABCDE]", text)
+    if found:
+        letter = found.group()
+    elif len(text.split()) > 10:
+        letter = ""
+    else:
+        letter = next((option for option in "ABCDE" if text.lower() in f"({option})".lower()), "")
+    return float(letter == reference.strip().strip("()."))
+
+
+RULES: dict[str, Rule] = {
+    "exact": exact,
+    "contains": contains,
+    "contained": contained,
+    "choice": choice,
+    "number": number,
+    "yes_no": yes_no,
+    "geochat": geochat,
+    "vhm": vhm,
+    "vhm_presence": vhm_presence,
+    "vhm_colour": vhm_colour,
+    "vhm_choice": vhm_choice,
+    "vrsbench": vrsbench,
+    "teochat": teochat,
+    "mme_realworld": mme_realworld,
+}
