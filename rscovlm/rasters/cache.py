@@ -73,7 +73,7 @@ class Cache:
                 weight = stored["weight"] if stored["weight"].size else None
                 root = pixels.reader.levels[0]
                 return Base(Samples(stored["values"], weight), float(stored["factor"]), root.width, root.height)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def save(self, base: Base, pixels: Pixels) -> None:

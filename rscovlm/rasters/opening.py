@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pillow import PillowReader
 from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
+from rscovlm.rasters.tiff import TiffReader, Unsupported
 
 SMALL = 2**24
 """Pixels up to which a PNG or JPEG is decoded whole and kept: quicker than decoding it for every window."""
@@ -152,7 +154,22 @@ def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend:
         use_gdal = _wants_gdal(source, kind, name, limits)
     if use_gdal:
         return gdal.GdalReader(source, kind, name=name, limits=limits)
+    if kind == "tiff":
+        return _plain_tiff(source, name, limits)
     return PillowReader(source, kind, name=name, limits=limits)
+
+
+def _plain_tiff(source: Path | bytes, name: str, limits: Limits) -> Reader:
+    """Read a TIFF block by block where that is possible without GDAL, else whole through Pillow."""
+    handle: Any = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    try:
+        return TiffReader(handle, name=name, limits=limits, path=source if isinstance(source, Path) else None)
+    except Unsupported as why:
+        handle.close()
+        return PillowReader(source, "tiff", name=name, limits=limits, place=why.place, nodata=why.nodata)
+    except RasterError:
+        handle.close()
+        raise
 
 
 def _wants_gdal(source: Path | bytes, kind: str, name: str, limits: Limits) -> bool:

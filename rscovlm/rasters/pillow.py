@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,22 @@ class PillowReader:
         kind: Format found in the first bytes; ``"image"`` for a PIL image.
         name: What messages call it.
         limits: Sizes to refuse.
+        place: Where it lies, where its caller knows.
+        nodata: The number that means nothing was measured, where its caller knows.
     """
 
     front_to_back = True
 
-    def __init__(self, source: Image.Image | Path | bytes, kind: str, *, name: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        source: Image.Image | Path | bytes,
+        kind: str,
+        *,
+        name: str,
+        limits: Limits,
+        place: Place | None = None,
+        nodata: float | None = None,
+    ) -> None:
         self.name = name
         self._source, self._kind, self._limits = source, kind, limits
         self._decoded: dict[int, NDArray[Any]] = {}
@@ -59,12 +71,13 @@ class PillowReader:
         if width * height > bound and not isinstance(source, Image.Image):
             raise RasterError(_too_large(name, width, height, bound, "sequential" if kind == "jpeg" else "in_memory"))
         self._mode = _target_mode(image)
-        self.layout = Layout(
-            colours=("gray",) if self._mode in NUMBERS else COLOURS[PLAIN[self._mode]],
-            dtype=np.dtype(NUMBERS.get(self._mode, np.uint8)),
-        )
-        self.place = Place(world_file(source)) if isinstance(source, Path) else Place()
-        self.notes: tuple[str, ...] = _notes(image, kind)
+        colours = ("gray",) if self._mode in NUMBERS else COLOURS[PLAIN[self._mode]]
+        dtype = np.dtype(NUMBERS.get(self._mode, np.uint8))
+        self.layout = Layout(colours=colours, dtype=dtype, nodata=(nodata,) * len(colours))
+        self.place = place or Place()
+        if self.place.to_world is None and isinstance(source, Path):
+            self.place = Place(world_file(source), self.place.crs)
+        self.notes: tuple[str, ...] = (*self.place.notes, *_notes(image, kind))
         self.levels: Sequence[Level] = tuple(_levels(width, height, kind))
         if not isinstance(source, Image.Image):
             image.close()
@@ -112,7 +125,9 @@ class PillowReader:
             return self._source
         handle: Any = io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
         try:
-            return _plugin(self._kind)(handle)
+            with warnings.catch_warnings():  # what Pillow warns of becomes an error at decoding where it matters
+                warnings.simplefilter("ignore")
+                return _plugin(self._kind)(handle)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
             handle.close()
             raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({error}); is it whole?") from error
@@ -156,8 +171,10 @@ def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
     tiles = getattr(image, "tile", None)
     if kind == "png" and tiles and ";16" in str(tiles[0][3]) and image.mode not in NUMBERS:
         notes.append("16 bits a channel are read as their upper 8; install rscovlm[geo] to choose a stretch")
-    if kind in ("tiff", "jp2"):
-        notes.append("read by Pillow: decoded whole, and without map coordinates; install rscovlm[geo] for these")
+    if kind == "tiff":
+        notes.append("read by Pillow: decoded whole, its overviews not used; install rscovlm[geo] to read it in pieces")
+    if kind == "jp2":
+        notes.append("read by Pillow: decoded whole, without map coordinates; install rscovlm[geo] for both")
     return tuple(notes)
 
 

@@ -20,8 +20,9 @@ def fit_affine(
         The map, and its r.m.s. error in pixels; None and infinity when the points lie on one line.
 
     Example:
-        >>> fit_affine([(0, 0), (10, 0), (0, 10)], [(5, 50), (25, 50), (5, 30)])[0]
-        (2.0, 0.0, 5.0, 0.0, -2.0, 50.0)
+        >>> affine, residual = fit_affine([(0, 0), (10, 0), (0, 10)], [(5, 50), (25, 50), (5, 30)])
+        >>> [round(value) for value in affine], residual < 1e-9
+        ([2, 0, 5, 0, -2, 50], True)
     """
     source, target = np.asarray(pixels, dtype=np.float64), np.asarray(world, dtype=np.float64)
     centre, middle = source.mean(axis=0), target.mean(axis=0)
@@ -32,8 +33,8 @@ def fit_affine(
     offset = middle - linear @ centre
     error = target - (source @ linear.T + offset)
     residual = float(np.sqrt((np.linalg.solve(linear, error.T) ** 2).sum(axis=0).mean()))
-    values = [float(np.round(v, 12)) + 0.0 for v in (*linear[0], offset[0], *linear[1], offset[1])]
-    return (values[0], values[1], values[2], values[3], values[4], values[5]), residual
+    (a, b), (d, e) = linear.tolist()
+    return (a, b, float(offset[0]), d, e, float(offset[1])), residual
 
 
 def world_file(path: Path) -> Affine6 | None:

@@ -6,6 +6,7 @@ import math
 import operator
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -26,6 +27,9 @@ from rscovlm.rasters.view import View
 DEFAULT_PIXELS = 1008 * 1008
 STATISTICS = 2**18
 """Pixels of the overview that percentiles are taken from."""
+
+KEPT = 4 * DEFAULT_PIXELS
+"""Largest overview that is kept: every question about an image begins with the same one."""
 
 StretchChoice = Literal["auto", "none", "percentiles", "log"] | Stretch
 
@@ -71,6 +75,7 @@ class Raster:
         self._stretch: Stretch | None = stretch if isinstance(stretch, Stretch) else None
         self._settled = isinstance(stretch, Stretch)
         self._base: Base | None = None
+        self._shown: View | None = None
         self._lock = threading.RLock()
 
     def overview(self, max_pixels: int = DEFAULT_PIXELS, *, size: tuple[int, int] | None = None) -> View:
@@ -106,11 +111,17 @@ class Raster:
                 f"{self.path}: a view of {wanted[0]}x{wanted[1]} pixels is above the limit of "
                 f"{self._limits.in_memory:,}; give max_pixels, or set limits=Limits(in_memory=...)"
             )
+        whole = (x1, y1, x2, y2) == (0, 0, self.width, self.height)
         with self._lock:
+            if whole and self._shown is not None and self._shown.image.size == wanted:
+                return replace(self._shown, image=self._shown.image.copy())
             stretch = self.stretch
             samples = self._sample((x1, y1, x2, y2), wanted)
             image, valid = self._render(samples, stretch)
-        return View(image, self.frame.cropped(x1, y1, x2, y2).resized(*wanted), stretch, valid)
+            view = View(image, self.frame.cropped(x1, y1, x2, y2).resized(*wanted), stretch, valid)
+            if whole and wanted[0] * wanted[1] <= KEPT:
+                self._shown = replace(view, image=image.copy())
+        return view
 
     @property
     def stretch(self) -> Stretch | None:
@@ -125,6 +136,7 @@ class Raster:
         """Close the file."""
         with self._lock:
             self._reader.close()
+            self._base = self._shown = None
 
     def __enter__(self) -> Self:
         return self
@@ -225,8 +237,8 @@ class Raster:
                 if self._pixels.blends:
                     plane[...] = plane * weight + value * (1 - weight) + np.float32(0.5)
                 plane[empty] = value
-        image = Image.fromarray(np.ascontiguousarray(np.moveaxis(shown, 0, -1)) if len(shown) == 3 else shown[0])
-        return image.convert("RGB"), valid
+        planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in shown]
+        return Image.merge("RGB", planes * (3 // len(planes))), valid
 
 
 def planned(width: int, height: int, max_pixels: int | None) -> tuple[int, int]:

@@ -1,0 +1,250 @@
+"""Reading windows of a TIFF without GDAL: tags through tifffile, blocks decoded here."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.geokeys import tiff_place
+from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.places import world_file
+from rscovlm.rasters.reader import Layout, Level, Place, Window
+from rscovlm.rasters.tiff_blocks import COMPRESSIONS, JPEG, decode
+
+PAGES = 64
+"""Directories looked at: a main image, its overviews and their masks."""
+
+NODATA, EXTRA, PALETTE = 42113, 338, 320
+PHOTOMETRIC = {
+    1: ("gray",),
+    2: ("red", "green", "blue"),
+    3: ("palette",),
+    5: ("cyan", "magenta", "yellow", "black"),
+    6: ("red", "green", "blue"),
+}
+
+
+class Unsupported(Exception):
+    """A TIFF that is stored in a way not read here; Pillow may."""
+
+    def __init__(self, why: str, place: Place | None = None, nodata: float | None = None) -> None:
+        super().__init__(why)
+        self.place, self.nodata = place, nodata
+
+
+class TiffReader:
+    """A TIFF in strips or tiles: uncompressed, Deflate, or JPEG, of 8, 16, 32 or 64 bits, with its overviews and masks.
+
+    Args:
+        source: The file, opened; closed with the reader.
+        name: What messages call it.
+        limits: Sizes to refuse.
+        path: Its path where it has one, for a world file beside it.
+
+    Raises:
+        Unsupported: It is stored in another way.
+        RasterError: It is damaged, or a block is above the limit.
+    """
+
+    front_to_back = False
+
+    def __init__(self, source: BinaryIO, *, name: str, limits: Limits, path: Path | None = None) -> None:
+        self.name = name
+        self._file = source
+        with self._errors():
+            import tifffile
+
+            pages = list(itertools.islice(tifffile.TiffFile(source).pages, PAGES))
+            main: Any = pages[0]
+            try:
+                _check(main, name, limits)
+            except Unsupported as why:
+                raise Unsupported(str(why), tiff_place(main.tags), _nodata(main)) from why
+            reduced = [page for page in pages[1:] if page.is_reduced and not page.is_mask and _like(page, main)]
+            self._pages = [main, *sorted(reduced, key=lambda page: -int(page.imagewidth))]
+            masks = [page for page in pages[1:] if page.is_mask]
+            self._masks = [_mask_of(page, masks) for page in self._pages]
+            self.levels: Sequence[Level] = tuple(_level(page) for page in self._pages)
+            self.layout = _layout(main, self._masks[0] is not None)
+            self.place = tiff_place(main.tags)
+        if self.place.to_world is None and path is not None:
+            self.place = Place(world_file(path), self.place.crs, self.place.notes)
+        self.notes: tuple[str, ...] = self.place.notes
+
+    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+        """Return (len(bands), h, w) stored numbers of a window, decoding only the blocks under it."""
+        return self._read(self._pages[level], window, bands)
+
+    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+        """Return (h, w) True where the file's own mask says valid."""
+        page = self._masks[level]
+        return None if page is None else np.asarray(self._read(page, window, [0])[0] > 0)
+
+    def blank(self, level: int, window: Window) -> bool:
+        """Tell whether all blocks under a window are holes of a sparse file."""
+        page, grid = self._pages[level], self.levels[level]
+        return not any(page.databytecounts[index] for index, _, _, _ in _blocks(page, grid, window))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self, page: Any, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+        x1, y1, x2, y2 = window
+        grid = _level(page)
+        out = np.zeros((len(bands), y2 - y1, x2 - x1), dtype=page.dtype)
+        fill = _nodata(page)
+        if fill is not None and np.can_cast(np.min_scalar_type(int(fill) if fill == int(fill) else fill), out.dtype):
+            out[:] = fill
+        separate = page.planarconfig == 2
+        for index, plane, left, top in _blocks(page, grid, window):
+            wanted = [k for k, band in enumerate(bands) if not separate or band == plane]
+            if not wanted or not page.databytecounts[index]:
+                continue
+            with self._errors():
+                block = self._block(page, grid, index, top)
+            bx, by = min(left + block.shape[1], x2), min(top + block.shape[0], y2)
+            if bx <= max(left, x1) or by <= max(top, y1):
+                continue
+            part = block[max(y1 - top, 0) : by - top, max(x1 - left, 0) : bx - left]
+            for k in wanted:
+                out[k, max(top - y1, 0) : by - y1, max(left - x1, 0) : bx - x1] = part[..., 0 if separate else bands[k]]
+        return out
+
+    def _block(self, page: Any, grid: Level, index: int, top: int) -> NDArray[Any]:
+        rows = grid.block_height if page.is_tiled else min(grid.block_height, grid.height - top)
+        samples = 1 if page.planarconfig == 2 else page.samplesperpixel
+        stored = int(page.databytecounts[index])
+        if stored > 2 * rows * grid.block_width * samples * page.dtype.itemsize + 65536:
+            raise ValueError(f"block {index} claims {stored:,} bytes, more than its pixels")
+        self._file.seek(int(page.dataoffsets[index]))
+        data = self._file.read(stored)
+        if len(data) < stored:
+            raise ValueError(f"it ends inside block {index}")
+        width = int(page.tilewidth) if page.is_tiled else grid.width
+        return decode(data, page, (rows, width, samples), index)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn what a damaged file makes tifffile and the decoders raise into one error that names the file."""
+        import zlib
+
+        import tifffile
+
+        logger = logging.getLogger("tifffile")
+        before = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        except RasterError:
+            raise
+        except (
+            tifffile.TiffFileError,
+            ValueError,
+            KeyError,
+            IndexError,
+            TypeError,
+            OSError,
+            OverflowError,
+            SyntaxError,
+            MemoryError,
+            zlib.error,
+        ) as error:
+            raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); is it whole?") from error
+        finally:
+            logger.setLevel(before)
+
+
+def _check(page: Any, name: str, limits: Limits) -> None:
+    if page.dtype is None or page.compression not in COMPRESSIONS or page.photometric not in PHOTOMETRIC:
+        raise Unsupported(f"compression {int(page.compression)}, photometric {int(page.photometric)}")
+    if page.bitspersample not in (8, 16, 32, 64) or page.fillorder != 1 or page.imagedepth != 1:
+        raise Unsupported(f"{page.bitspersample} bits a sample")
+    if page.photometric == 6 and page.compression != JPEG:
+        raise Unsupported("YCbCr that is not JPEG")
+    if page.compression == JPEG and (page.bitspersample != 8 or page.photometric not in (1, 6)):
+        raise Unsupported("JPEG of other than YCbCr or grey bytes")
+    if page.imagewidth < 1 or page.imagelength < 1:
+        raise RasterError(f"{name}: has {page.imagewidth}x{page.imagelength} pixels; nothing can be shown of it")
+    grid = _level(page)
+    if min(grid.block_width, grid.block_height) < 1:
+        raise RasterError(f"{name}: claims blocks of {grid.block_width}x{grid.block_height} pixels; is it whole?")
+    if grid.block_width * grid.block_height > limits.block:
+        raise RasterError(
+            f"{name}: is stored in blocks of {grid.block_width}x{grid.block_height} pixels, above the limit of "
+            f"{limits.block:,}; set limits=Limits(block={grid.block_width * grid.block_height}) or convert it to tiles"
+        )
+
+
+def _like(page: Any, main: Any) -> bool:
+    return bool(
+        page.samplesperpixel == main.samplesperpixel
+        and page.dtype == main.dtype
+        and page.compression in COMPRESSIONS
+        and page.imagewidth < main.imagewidth
+    )
+
+
+def _mask_of(page: Any, masks: Sequence[Any]) -> Any | None:
+    for mask in masks:
+        same = (mask.imagewidth, mask.imagelength) == (page.imagewidth, page.imagelength)
+        if same and mask.compression in COMPRESSIONS and mask.bitspersample in (1, 8):
+            return mask
+    return None
+
+
+def _level(page: Any) -> Level:
+    width, height = int(page.imagewidth), int(page.imagelength)
+    if page.is_tiled:
+        return Level(width, height, min(int(page.tilewidth), width), min(int(page.tilelength), height))
+    return Level(width, height, width, min(int(page.rowsperstrip), height))
+
+
+def _blocks(page: Any, grid: Level, window: Window) -> Iterator[tuple[int, int, int, int]]:
+    """Give index, plane, left and top of the blocks under a window."""
+    x1, y1, x2, y2 = window
+    wide, high = (int(page.tilewidth), int(page.tilelength)) if page.is_tiled else (grid.width, grid.block_height)
+    columns, rows = math.ceil(grid.width / wide), math.ceil(grid.height / high)
+    for plane in range(page.samplesperpixel if page.planarconfig == 2 else 1):
+        for row in range(y1 // high, math.ceil(y2 / high)):
+            for column in range(x1 // wide, math.ceil(x2 / wide)):
+                yield (plane * rows + row) * columns + column, plane, column * wide, row * high
+
+
+def _nodata(page: Any) -> float | None:
+    try:
+        return float(str(page.tags.valueof(NODATA)).strip("\0 "))
+    except ValueError:
+        return None
+
+
+def _layout(page: Any, masked: bool) -> Layout:
+    colours = list(PHOTOMETRIC[int(page.photometric)])
+    extra = page.tags.valueof(EXTRA, ())
+    kinds = [int(kind) for kind in (extra if isinstance(extra, Sequence) else (extra,))]
+    missing = int(page.samplesperpixel) - len(colours)
+    colours = [*colours, *("alpha" if kind in (1, 2) else "undefined" for kind in kinds[-missing:] if missing > 0)]
+    colours += ["undefined"] * (int(page.samplesperpixel) - len(colours))
+    if colours[0] == "gray" and len(colours) > 2:
+        colours[0] = "undefined"
+    palette = None
+    if colours[0] == "palette":
+        table = np.asarray(page.tags.valueof(PALETTE), dtype=np.uint16).reshape(3, -1) >> 8
+        palette = np.full((table.shape[1], 4), 255, dtype=np.uint8)
+        palette[:, :3] = table.T
+    return Layout(
+        colours=tuple(colours[: int(page.samplesperpixel)]),
+        dtype=page.dtype,
+        nodata=(_nodata(page),) * int(page.samplesperpixel),
+        palette=palette,
+        masked=masked,
+    )

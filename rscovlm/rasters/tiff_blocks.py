@@ -1,0 +1,77 @@
+"""One strip or tile of a TIFF: bytes to numbers, never more of them than the block holds."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import JpegImagePlugin
+
+NONE, JPEG = 1, 7
+DEFLATE = (8, 32946)
+COMPRESSIONS = (NONE, *DEFLATE, JPEG)
+JPEG_TABLES = 347
+
+
+def decode(data: bytes, page: Any, shape: tuple[int, int, int], index: int) -> NDArray[Any]:
+    """Return (rows, width, samples) numbers of a block.
+
+    Args:
+        data: The block as stored.
+        page: The directory (tifffile's page) it belongs to.
+        shape: Rows, width and samples it must have.
+        index: Its number, for messages.
+
+    Raises:
+        ValueError: It holds another number of bytes.
+    """
+    if page.compression == JPEG:
+        return _jpeg(data, page.tags.valueof(JPEG_TABLES), shape, index)
+    if page.bitspersample == 1:
+        row = (shape[1] * shape[2] + 7) // 8
+        packed = np.frombuffer(_inflated(data, page, shape[0] * row, index), dtype=np.uint8).reshape(shape[0], row)
+        return np.unpackbits(packed, axis=1)[:, : shape[1] * shape[2]].reshape(shape)
+    dtype = np.dtype(page.dtype)
+    raw = _inflated(data, page, shape[0] * shape[1] * shape[2] * dtype.itemsize, index)
+    if page.predictor == 3:
+        return _float_predictor(raw, shape, dtype)
+    numbers = (
+        np.frombuffer(raw, dtype=dtype.newbyteorder(page.parent.byteorder)).reshape(shape).astype(dtype, copy=False)
+    )
+    if page.predictor == 2:  # differences of the bits, whatever these stand for
+        bits = np.dtype(f"u{dtype.itemsize}")
+        return np.cumsum(numbers.view(bits), axis=1, dtype=bits).view(dtype)
+    if page.predictor != 1:
+        raise ValueError(f"predictor {page.predictor} is not known")
+    return numbers
+
+
+def _inflated(data: bytes, page: Any, size: int, index: int) -> bytes:
+    raw = zlib.decompressobj().decompress(data, size) if page.compression in DEFLATE else data[:size]
+    if len(raw) < size:
+        raise ValueError(f"block {index} holds {len(raw):,} of {size:,} bytes")
+    return raw
+
+
+def _float_predictor(raw: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Undo TIFF's predictor 3: bytes of equal rank lie together, most significant first, each row as differences."""
+    rows, width, samples = shape
+    planes = np.frombuffer(raw, dtype=np.uint8).reshape(rows, dtype.itemsize * width, samples)
+    summed = np.cumsum(planes, axis=1, dtype=np.uint8).reshape(rows, dtype.itemsize, width * samples)
+    ordered = np.ascontiguousarray(np.moveaxis(summed, 1, 2))
+    return ordered.view(dtype.newbyteorder(">")).reshape(shape).astype(dtype)
+
+
+def _jpeg(data: bytes, tables: bytes | None, shape: tuple[int, int, int], index: int) -> NDArray[Any]:
+    whole = data if tables is None else tables[:-2] + data[2:]
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(whole))
+    rows, width, samples = shape
+    if image.width != width or image.height < rows or image.mode != {1: "L", 3: "RGB"}.get(samples):
+        raise ValueError(
+            f"block {index} holds {image.width}x{image.height} {image.mode}, not {width}x{rows} of {samples}"
+        )
+    array = np.asarray(image)
+    return array[:rows].reshape(shape)

@@ -1,0 +1,123 @@
+"""Files without overviews: read once, kept in memory, stored when asked, and never trusted when stale."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rscovlm.rasters import Limits, RasterError, open_image, sampling
+from rscovlm.rasters.raster import Raster
+from tests.rasters.files import write_tiff
+from tests.rasters.test_raster import picture
+
+SIZE = (250, 200)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 5000 x 4000 file without overviews: above what is read anew for every overview."""
+    array = np.tile(picture(1000, 1000), (4, 5, 1))
+    return write_tiff(tmp_path_factory.mktemp("large") / "scene.tif", array, tiled=True, compress="lzw")
+
+
+def reads(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the pixels a raster asks its file for."""
+    counted: list[int] = []
+    original = raster._reader.read
+
+    def read(level: int, window: tuple[int, int, int, int], bands: list[int]) -> object:
+        counted.append((window[2] - window[0]) * (window[3] - window[1]))
+        return original(level, window, bands)
+
+    monkeypatch.setattr(raster._reader, "read", read)
+    return counted
+
+
+def test_a_file_without_overviews_is_read_once(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raster = open_image(large)
+    counted = reads(raster, monkeypatch)
+    first = raster.overview(size=SIZE)
+    assert sum(counted) == 5000 * 4000 and max(counted) <= sampling.PIECE
+    raster.overview(size=(500, 400))
+    raster.read((0, 0, 4000, 3000), max_pixels=50_000)
+    assert sum(counted) == 5000 * 4000
+    tile = np.asarray(first.image).astype(int)
+    assert np.abs(tile[3:47, 3:47] - tile[53:97, 153:197]).mean() < 4  # the picture repeats
+    exact = picture(1000, 1000).reshape(50, 20, 50, 20, 3).mean(axis=(1, 3))
+    assert np.abs(tile[1:49, 1:49] - exact[1:49, 1:49]).mean() < 4
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_overview_is_stored_where_asked(
+    large: Path, beside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = "beside" if beside else tmp_path / "cache"
+    shown = np.asarray(open_image(large, cache=cache).overview(size=SIZE).image)
+    stored = list((large.parent if beside else tmp_path / "cache").glob("*.npz"))
+    assert len(stored) == 1 and stored[0].name.startswith("scene.")
+    again = open_image(large, cache=cache)
+    counted = reads(again, monkeypatch)
+    assert np.array_equal(np.asarray(again.overview(size=SIZE).image), shown)
+    assert not counted
+    # Another choice of bands has a copy of its own.
+    grey = np.asarray(open_image(large, cache=cache, bands=(2,)).overview(size=SIZE).image)
+    assert np.abs(grey[..., 0].astype(int) - shown[..., 1]).max() <= 2
+    for file in (large.parent if beside else tmp_path / "cache").glob("*.npz"):
+        file.unlink()
+
+
+def test_a_stale_or_damaged_copy_is_not_used(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    open_image(large, cache=cache).overview(size=SIZE)
+    (stored,) = cache.glob("*.npz")
+    os.utime(large, ns=(1, 1))
+    counted = reads(raster := open_image(large, cache=cache), monkeypatch)
+    raster.overview(size=SIZE)
+    assert sum(counted) == 5000 * 4000
+    for damaged in (b"", b"PK\x03\x04 not a zip", stored.read_bytes()[: stored.stat().st_size // 2]):
+        stored.write_bytes(damaged)
+        counted = reads(raster := open_image(large, cache=cache), monkeypatch)
+        raster.overview(size=SIZE)
+        assert sum(counted) == 5000 * 4000
+
+
+def test_a_pass_above_the_limit_is_refused(large: Path) -> None:
+    with pytest.raises(RasterError, match=r"20,000,000 pixels would have to be decoded.*gdaladdo"):
+        open_image(large, limits=Limits(streamed=10**7)).overview(size=SIZE)
+
+
+@pytest.mark.parametrize("backend", ["rasterio", "plain"])
+def test_a_sparse_file_of_ten_gigapixels_works(backend: str, tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+    path = tmp_path / "sparse.tif"
+    options = {
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "sparse_ok": True,
+        "bigtiff": "yes",
+        "compress": "deflate",
+    }
+    with rasterio.open(
+        path, "w", driver="GTiff", width=100_000, height=100_000, count=3, dtype="uint8", **options
+    ) as out:
+        out.write(np.full((3, 4096, 4096), 200, np.uint8), window=rasterio.windows.Window(51200, 20480, 4096, 4096))
+    raster = open_image(path, backend=backend)  # type: ignore[arg-type]
+    view = raster.overview(500 * 500)
+    shown = np.asarray(view.image)[..., 0]
+    assert view.image.size == (500, 500)
+    assert shown[110, 265] == 200 and (shown > 0).sum() < 30 * 30 and shown.sum() > 15 * 15 * 200
+    assert np.asarray(raster.read((51100, 20400, 51300, 20600)).image)[..., 0].sum() == 100 * 120 * 200
+
+
+def test_a_long_line_of_pixels_keeps_its_ends(tmp_path: Path) -> None:
+    line = np.arange(30_000, dtype=np.uint16)[None, :].repeat(2, axis=0)
+    view = open_image(write_tiff(tmp_path / "a.tif", line), stretch="percentiles", percentiles=(0, 100)).overview(1000)
+    shown = np.asarray(view.image)[..., 0].astype(int)
+    assert view.image.size[0] * view.image.size[1] <= 1000
+    assert shown[0, 0] <= 2 and shown[0, -1] >= 253 and (np.diff(shown[0]) >= 0).all()
