@@ -26,9 +26,19 @@ class Conversation:
     tools: list[dict[str, Any]] | None = None
 
     def images(self) -> list[Any]:
-        """Return the images of all turns, in order."""
-        blocks = (block for turn in self.messages if not isinstance(turn["content"], str) for block in turn["content"])
-        return [block["image"] for block in blocks if block["type"] == "image"]
+        """Return the images of all turns, in order.
+
+        Raises:
+            ValueError: An image block holds no image.
+        """
+        images = []
+        for number, turn in enumerate(self.messages):
+            for block in () if isinstance(turn["content"], str) else turn["content"]:
+                if block["type"] == "image":
+                    if block.get("image") is None:
+                        raise ValueError(f'turn {number} has an image block without an image; give {{"image": ...}}')
+                    images.append(block["image"])
+        return images
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,16 @@ class RepeatGuard:
     def endless(self, tokens: Sequence[int] | NDArray[np.int64]) -> bool:
         """Return whether these generated tokens end in an endless repetition."""
         tail = np.asarray(tokens[-self.times * max(self.longest, self.least) :])
-        for period in range(1, self.longest + 1):
-            span = max(self.times * period, -(-self.least // period) * period)
-            if span > len(tail):
-                if self.times * period > len(tail):
-                    return False
-                continue
-            if np.array_equal(tail[len(tail) - span + period :], tail[len(tail) - span : len(tail) - period]):
+        count = len(tail)
+        if count < self.least:
+            return False
+        # A period is a distance at which the last eight tokens stand once more.
+        recent = tail[max(0, count - self.longest - 8) :]
+        same = recent[7:-1] == recent[-1]
+        for back in range(1, 8):
+            same &= recent[7 - back : -1 - back] == recent[-1 - back]
+        for period in (len(recent) - 8 - np.flatnonzero(same)[::-1]).tolist():
+            span = max(self.times, -(-self.least // period)) * period
+            if span <= count and np.array_equal(tail[count - span + period :], tail[count - span : count - period]):
                 return True
         return False
