@@ -252,7 +252,7 @@ def test_a_geotiff_on_disk(tmp_path: Path, scene: Image.Image) -> None:
     path = tmp_path / "scene.tif"
     pixels = np.moveaxis(np.asarray(scene), -1, 0)
     options = {"driver": "GTiff", "width": SIDE, "height": SIDE, "count": 3, "dtype": "uint8", "tiled": True}
-    place = rasterio.transform.from_origin(500_000, 4_000_000, 0.5, 0.5)
+    place = rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)
     with rasterio.open(path, "w", crs="EPSG:32617", transform=place, compress="deflate", **options) as file:
         file.write(pixels)
     result = ZoomChain(Scripted([call(100, 100, 200, 200), "ok"])).ask(str(path), "?")
