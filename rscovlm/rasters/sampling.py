@@ -1,8 +1,8 @@
 """Bring a window to a size by averaging, reading the coarsest stored level that is fine enough, piece by piece.
 
 A window is cut into pieces aligned with the file's blocks; each is averaged over whole 2^n x 2^n squares as it
-arrives, so that memory depends on the size of the result and not of the file. What is left, a factor between
-one and two, is done by Pillow's anti-aliased resize.
+arrives, so that memory depends on the size of the result and not of the file. What is left, a factor up to three, is
+done by Pillow's anti-aliased resize.
 """
 
 from __future__ import annotations
@@ -48,14 +48,16 @@ def choose_level(levels: Sequence[Level], ratio: float) -> int:
     return best
 
 
-def halvings(length: float, wanted: int) -> int:
-    """Return the largest power of two that `length` pixels can be divided by and still give `wanted`.
+def squares(length: float, wanted: int) -> int:
+    """Return the power of two to average over first, so that between 1.5 and 3 times the wanted pixels are left.
+
+    Less would be quicker and shows the squares as a pattern; powers of two because blocks of files are.
 
     Example:
-        >>> halvings(1000, 100), halvings(50, 100)
-        (8, 1)
+        >>> squares(1000, 100), squares(50, 100)
+        (4, 1)
     """
-    return 1 << max(0, math.floor(math.log2(max(length / wanted, 1.0)) + 1e-9))
+    return 1 << max(0, math.floor(math.log2(max(length / wanted, 1.0) / 1.5) + 1e-9))
 
 
 def read_reduced(pixels: Pixels, level: int, window: Window, factors: tuple[int, int]) -> Samples:
@@ -119,7 +121,7 @@ def resize(samples: Samples, box: Rectangle, size: tuple[int, int]) -> Samples:
 def _shrunk(samples: Samples, box: Rectangle, size: tuple[int, int]) -> tuple[Samples, Rectangle]:
     """Average over whole squares first where much is to be shrunk: the same picture, and faster."""
     x1, y1, x2, y2 = box
-    kx, ky = factors = halvings(x2 - x1, size[0]), halvings(y2 - y1, size[1])
+    kx, ky = factors = max(int((x2 - x1) / size[0] / 2), 1), max(int((y2 - y1) / size[1] / 2), 1)
     if factors == (1, 1):
         return samples, box
     left, top = math.floor(x1), math.floor(y1)
@@ -144,7 +146,7 @@ def _sample_level(pixels: Pixels, level: int, window: Rectangle, size: tuple[int
     grid, root = pixels.reader.levels[level], pixels.reader.levels[0]
     sx, sy = grid.width / root.width, grid.height / root.height
     x1, y1, x2, y2 = window[0] * sx, window[1] * sy, window[2] * sx, window[3] * sy
-    kx, ky = halvings(x2 - x1, size[0]), halvings(y2 - y1, size[1])
+    kx, ky = squares(x2 - x1, size[0]), squares(y2 - y1, size[1])
     left, top = math.floor(x1 / kx + 1e-6) * kx, math.floor(y1 / ky + 1e-6) * ky
     # Whole squares, also where they reach over the window: only those at the image's border are partial.
     right, bottom = min(_up(x2, kx), grid.width), min(_up(y2, ky), grid.height)

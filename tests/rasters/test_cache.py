@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rscovlm.rasters import Limits, RasterError, open_image, sampling
 from rscovlm.rasters.raster import Raster
@@ -21,7 +22,7 @@ SIZE = (250, 200)
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A 5000 x 4000 file without overviews: above what is read anew for every overview."""
     array = np.tile(picture(1000, 1000), (4, 5, 1))
-    return write_tiff(tmp_path_factory.mktemp("large") / "scene.tif", array, tiled=True, compress="lzw")
+    return write_tiff(tmp_path_factory.mktemp("large") / "scene.tif", array, tiled=True)
 
 
 def reads(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -47,8 +48,8 @@ def test_a_file_without_overviews_is_read_once(large: Path, monkeypatch: pytest.
     assert sum(counted) == 5000 * 4000
     tile = np.asarray(first.image).astype(int)
     assert np.abs(tile[3:47, 3:47] - tile[53:97, 153:197]).mean() < 4  # the picture repeats
-    exact = picture(1000, 1000).reshape(50, 20, 50, 20, 3).mean(axis=(1, 3))
-    assert np.abs(tile[1:49, 1:49] - exact[1:49, 1:49]).mean() < 4
+    exact = Image.fromarray(picture(1000, 1000)).resize((50, 50), Image.Resampling.BICUBIC)
+    assert np.abs(tile[3:47, 3:47] - np.asarray(exact)[3:47, 3:47]).mean() < 3
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -65,7 +66,7 @@ def test_the_overview_is_stored_where_asked(
     assert not counted
     # Another choice of bands has a copy of its own.
     grey = np.asarray(open_image(large, cache=cache, bands=(2,)).overview(size=SIZE).image)
-    assert np.abs(grey[..., 0].astype(int) - shown[..., 1]).max() <= 2
+    assert np.abs(grey[..., 0].astype(int) - shown[..., 1]).max() <= 4
     for file in (large.parent if beside else tmp_path / "cache").glob("*.npz"):
         file.unlink()
 

@@ -29,11 +29,12 @@ def test_a_window_at_full_resolution_is_the_pixels_themselves() -> None:
     assert view.image.mode == "RGB" and view.stretch is None and view.valid is None
 
 
-def test_an_overview_by_a_whole_factor_is_the_mean_of_squares() -> None:
+@pytest.mark.parametrize("size", [(640, 320), (500, 250), (320, 160), (160, 80), (91, 53), (33, 16)])
+def test_an_overview_is_as_good_as_pillows_slow_and_exact_one(size: tuple[int, int]) -> None:
     array = picture(640, 320)
-    view = open_image(array).overview(size=(160, 80))
-    mean = array.reshape(80, 4, 160, 4, 3).mean(axis=(1, 3))
-    assert np.abs(np.asarray(view.image) - mean).max() <= 1.0
+    view = open_image(array).overview(size=size)
+    oracle = Image.fromarray(array).resize(size, Image.Resampling.BICUBIC)
+    assert np.abs(np.asarray(view.image).astype(int) - np.asarray(oracle)).mean() <= 2
 
 
 def test_the_frame_of_a_view_takes_boxes_to_the_original_image() -> None:
@@ -68,8 +69,8 @@ def test_any_window_at_any_size_lies_where_its_frame_says(data: st.DataObject) -
     centres = np.stack(np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5), axis=-1)
     a, _, c, _, e, f = view.frame.to_root
     expected = centres * (a, e) + (c, f) - 0.5  # pixel k holds the number k, and its centre is k + 0.5
-    inner = np.s_[2:-2, 2:-2]
-    assert np.abs(shown[..., :2] - expected)[inner].max() <= 0.75
+    wrong = np.abs(shown[..., :2] - expected)[2:-2, 2:-2]
+    assert (wrong <= 0.51 + 0.05 * np.array([a, e])).all()  # rounding, and a twentieth of a pixel of the view
 
 
 @pytest.mark.parametrize(
