@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from rscovlm.data.scenes.shapes import GIANTS, SHAPES, Shape, Tone
+from rscovlm.geometry import Boxes, Frame, Objects
 
 CLASSES = tuple(SHAPES)
 """Classes of object."""
@@ -145,6 +147,13 @@ def _tone(thing: SceneObject, tone: Tone) -> tuple[int, int, int]:
     if tone == "line":
         return (84, 88, 92) if thing.colour == "white" else (238, 238, 234)
     return 40, 50, 62
+
+
+def as_objects(objects: Sequence[SceneObject], frame: Frame) -> Objects:
+    """Return generated objects as labelled quads on a frame."""
+    if not objects:
+        return Objects(Boxes.empty("quad", frame), ())
+    return Objects(Boxes(np.stack([o.quad.ravel() for o in objects]), "quad", frame), tuple(o.label for o in objects))
 
 
 def touching(a: SceneObject, b: SceneObject, gap: float) -> bool:

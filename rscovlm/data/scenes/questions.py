@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from rscovlm.data.scenes.objects import SceneObject
 
-Task = Literal["class", "count", "presence", "colour", "grounding", "detection"]
+Task = Literal["class", "count", "presence", "colour", "grounding", "detection", "marking"]
 TASKS: tuple[Task, ...] = ("class", "count", "presence", "colour", "grounding", "detection")
+"""Kinds of question a small scene has; large scenes also ask for the marking on a pad."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Question:
         label: The class it is about, if it is about one.
         phrase: The referring expression (grounding), such as ``"the red plane"``.
         objects: Positions in the scene's ``objects`` of those it is about; for detection, all that must be found.
+        region: x1 y1 x2 y2 in pixels of the scene that must be seen closely to answer; empty if the whole is needed.
     """
 
     task: Task
@@ -31,6 +35,7 @@ class Question:
     label: str = ""
     phrase: str = ""
     objects: tuple[int, ...] = ()
+    region: tuple[float, ...] = ()
 
 
 def plural(label: str) -> str:
@@ -51,32 +56,58 @@ def references(objects: Sequence[SceneObject]) -> list[str | None]:
         >>> len(references(scene.objects)) == len(scene.objects)
         True
     """
-    return [_reference(objects, i) for i in range(len(objects))]
+    labels, twins = _groups(objects, False), _groups(objects, True)
+    names: list[str | None] = [None] * len(objects)
+    for (label, _), group in labels.items():
+        for i, word in superlatives(objects, group).items():
+            names[i] = f"the {word} {label}"
+    for (label, colour), group in twins.items():
+        for i, word in superlatives(objects, group).items():
+            names[i] = f"the {word} {colour} {label}"
+        if len(group) == 1:
+            names[group[0]] = f"the {colour} {label}"
+    for (label, _), group in labels.items():
+        if len(group) == 1:
+            names[group[0]] = f"the {label}"
+    return names
 
 
-def _reference(objects: Sequence[SceneObject], index: int) -> str | None:
-    me = objects[index]
-    same = [o for i, o in enumerate(objects) if i != index and o.label == me.label]
-    if not same:
-        return f"the {me.label}"
-    twins = [o for o in same if o.colour == me.colour]
-    if not twins:
-        return f"the {me.colour} {me.label}"
-    for rivals, name in ((twins, f"{me.colour} {me.label}"), (same, me.label)):
-        (x, y), others = me.centre, [o.centre for o in rivals]
-        if all(x <= o[0] - 6 for o in others):
-            return f"the leftmost {name}"
-        if all(x >= o[0] + 6 for o in others):
-            return f"the rightmost {name}"
-        if all(y <= o[1] - 6 for o in others):
-            return f"the topmost {name}"
-        if all(y >= o[1] + 6 for o in others):
-            return f"the bottommost {name}"
-        if all(me.length >= 1.15 * o.length for o in rivals):
-            return f"the largest {name}"
-        if all(me.length <= o.length / 1.15 for o in rivals):
-            return f"the smallest {name}"
-    return None
+def _groups(objects: Sequence[SceneObject], by_colour: bool) -> dict[tuple[str, str], list[int]]:
+    """Positions of the objects of each class, or of each class and colour."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, thing in enumerate(objects):
+        groups.setdefault((thing.label, thing.colour if by_colour else ""), []).append(i)
+    return groups
+
+
+def superlatives(objects: Sequence[SceneObject], group: Sequence[int]) -> dict[int, str]:
+    """Say which of a group is the leftmost, rightmost, topmost, bottommost, largest or smallest, where it is clear.
+
+    Args:
+        objects: All objects.
+        group: Positions of those compared.
+
+    Returns:
+        A word for each object that has one, by its position; the first that fits, in the order above.
+    """
+    if len(group) < 2:
+        return {}
+    members = np.array(group)
+    x, y = np.array([objects[i].centre for i in group]).T
+    size = np.log([objects[i].length for i in group])
+    words: dict[int, str] = {}
+    for word, key, lead in (
+        ("leftmost", x, 6.0),
+        ("rightmost", -x, 6.0),
+        ("topmost", y, 6.0),
+        ("bottommost", -y, 6.0),
+        ("largest", -size, np.log(1.15)),
+        ("smallest", size, np.log(1.15)),
+    ):
+        first, second = np.argpartition(key, 1)[:2]
+        if key[second] - key[first] >= lead:
+            words.setdefault(int(members[first]), word)
+    return words
 
 
 def questions(

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rscovlm.data.scenes.objects import CLASSES, COLOURS, SceneObject, draw_object, touching
+from rscovlm.data.scenes.objects import CLASSES, COLOURS, SceneObject, as_objects, draw_object, touching
 from rscovlm.data.scenes.shapes import SHAPES
 from rscovlm.data.scenes.textures import COVERS, Texture, textures
+from rscovlm.geometry import Frame, Objects
 
 HABITAT: dict[str, dict[str, float]] = {
     "field": {"plane": 1, "vehicle": 1, "tank": 1, "court": 1},
@@ -125,6 +126,16 @@ class Scene:
             if (label is None or o.label == label) and (colour is None or o.colour == colour)
         ]
 
+    @property
+    def frame(self) -> Frame:
+        """The scene's pixel grid."""
+        return Frame(*self.image.size)
+
+    @property
+    def truth(self) -> Objects:
+        """All objects as labelled quads on the scene's frame."""
+        return as_objects(self.objects, self.frame)
+
     def mask(self, index: int) -> NDArray[np.bool_]:
         """(height, width) True on the object, False on its shadow."""
         return self.objects[index].mask(*self.image.size)
@@ -187,9 +198,15 @@ def _ground(rng: np.random.Generator, cover: str, config: SceneConfig) -> Textur
 
 
 def place_objects(
-    rng: np.random.Generator, cover: str, water: NDArray[np.bool_], count: int, config: SceneConfig
+    rng: np.random.Generator,
+    cover: str,
+    water: NDArray[np.bool_],
+    count: int,
+    config: SceneConfig,
+    *,
+    beside: Sequence[SceneObject] = (),
 ) -> list[SceneObject]:
-    """Find places for up to ``count`` objects where they do not touch and the ground suits them."""
+    """Find places for up to ``count`` objects where they touch neither each other nor those ``beside`` them."""
     weights = HABITAT[cover] if config.plausible else dict.fromkeys(CLASSES, 1.0)
     names = [c for c in config.classes if c in weights]
     if not names:
@@ -200,7 +217,7 @@ def place_objects(
         label = names[int(np.searchsorted(shares, rng.uniform(0, shares[-1]), side="right"))]
         for _ in range(_TRIES):
             thing = _candidate(rng, label, config)
-            if any(touching(thing, other, _GAP) for other in placed):
+            if any(touching(thing, other, _GAP) for other in (*beside, *placed)):
                 continue
             if not config.plausible or _suits(thing, cover, water):
                 placed.append(thing)
