@@ -15,7 +15,7 @@ from rscovlm.data.scenes.city import TOWN, pieces
 from rscovlm.data.scenes.drawing import Drawing
 from rscovlm.data.scenes.land import Land, paints, town_images
 from rscovlm.data.scenes.objects import COLOURS, SceneObject, draw_object
-from rscovlm.data.scenes.pad import Pad, place_pad
+from rscovlm.data.scenes.pad import MARKING, Pad, place_pad
 from rscovlm.data.scenes.placing import Placer
 from rscovlm.data.scenes.terrain import Local, Terrain
 
@@ -38,6 +38,7 @@ class LayoutConfig:
         colours: Colours to draw from.
         giants: Also place airliners and freighters, several times as long.
         pad: Place a white pad with a marking, as zoom scenes have.
+        marking: Width of that marking where the shorter side is 336 pixels.
         texture_seed: Which set of textures.
 
     Raises:
@@ -51,6 +52,7 @@ class LayoutConfig:
     colours: tuple[str, ...] = tuple(COLOURS)
     giants: bool = True
     pad: bool = True
+    marking: float = MARKING
     texture_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -130,7 +132,7 @@ class Layout:
         for way in ways:
             districts.fill_road(rng, placer, way, self._open_road(airfield, harbour))
         self._sail(rng, placer, harbour)
-        self.pad = self._choose_pad(rng) if config.pad else None
+        self.pad = self._choose_pad(rng, config.marking) if config.pad else None
         if self.pad:
             placer.drop(self.pad.box)
         self.objects = tuple(placer.objects)
@@ -174,9 +176,9 @@ class Layout:
                 )
                 self._built.add(wake, (104, 140, 152))
 
-    def _choose_pad(self, rng: np.random.Generator) -> Pad:
+    def _choose_pad(self, rng: np.random.Generator, marking: float) -> Pad:
         """Of a few places, the one furthest from the districts."""
-        places = [place_pad(rng, self.width, self.height) for _ in range(12)]
+        places = [place_pad(rng, self.width, self.height, marking) for _ in range(12)]
         return max(places, key=lambda p: min(math.dist(p.centre, area) for area in self.areas.values()))
 
     def render(self, x1: int, y1: int, x2: int, y2: int, *, step: int = 1) -> Image.Image:
@@ -209,9 +211,7 @@ class Layout:
         image = view.lit(image)
         self._draw_objects(image, x1, y1, step)
         if self.pad:
-            x, y = self.pad.centre
-            small = Pad((x / step, y / step), self.pad.glyph, self.width // step, self.height // step)
-            small.draw(image, (x1 // step, y1 // step))
+            self.pad.scaled(step).draw(image, (x1 // step, y1 // step))
         return image
 
     def _lay_town(self, image: Image.Image, x1: int, y1: int, step: int) -> None:

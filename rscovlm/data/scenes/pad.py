@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ UNIT = 336
 """Side of the scene in which the measures below are pixels; in a larger scene everything grows with it."""
 PAD = 34.0
 """Half the width of the pad."""
+MARKING = 30.0
+"""Width of the marking."""
 CROP = 52.0
-"""Half the width of the region that shows the pad well."""
+"""Half the width of the region that shows a marking of that width well; it grows and shrinks with the marking."""
 _BLACK = (24, 24, 26)
 _WHITE = (238, 238, 234)
-_RADIUS = 15.0
-_STROKE = 5.0
+_RADIUS = MARKING / 2
+_STROKE = MARKING / 6
 _RING = (2 * _RADIUS - _STROKE / 2) * 2 / (2 * np.pi) + _STROKE / 2
 
 
@@ -37,12 +39,15 @@ class Pad:
         glyph: The marking, one of ``GLYPHS``.
         width: Width of the scene.
         height: Height of the scene.
+        marking: Width of the marking in a scene whose shorter side is ``UNIT``. At 30 a sharp eye can read it in an
+            84-pixel overview, where it is 7.5 pixels wide; at 18 it is 4.5 and cannot be read.
     """
 
     centre: tuple[float, float]
     glyph: str
     width: int
     height: int
+    marking: float = MARKING
 
     @property
     def scale(self) -> float:
@@ -57,7 +62,12 @@ class Pad:
     @property
     def crop(self) -> NDArray[np.float64]:
         """(4,) x1 y1 x2 y2 of the region to read, clipped to the scene."""
-        return np.clip(self._around(CROP), 0, [self.width, self.height] * 2)
+        return np.clip(self._around(CROP * self.marking / MARKING), 0, [self.width, self.height] * 2)
+
+    def scaled(self, step: int) -> Pad:
+        """The pad in a picture with one pixel for ``step`` of the scene."""
+        x, y = self.centre
+        return replace(self, centre=(x / step, y / step), width=self.width // step, height=self.height // step)
 
     def _around(self, half: float) -> NDArray[np.float64]:
         x, y = self.centre
@@ -68,7 +78,8 @@ class Pad:
         """Draw pad and marking on a canvas whose first pixel is the scene's pixel ``origin``."""
         draw = ImageDraw.Draw(canvas)
         s = self.scale
-        (x, y), r, w = self.centre, _RADIUS * s, _STROKE * s / 2
+        m = s * self.marking / MARKING
+        (x, y), r, w = self.centre, _RADIUS * m, _STROKE * m / 2
 
         def box(left: float, top: float, right: float, bottom: float) -> tuple[int, int, int, int]:
             """Whole pixels of the canvas for edges given from the pad's middle (Pillow includes the last pixel)."""
@@ -80,7 +91,7 @@ class Pad:
         draw.rectangle(box(-PAD * s, -PAD * s, PAD * s, PAD * s), fill=(70, 72, 74))
         draw.rectangle(box(-rim, -rim, rim, rim), fill=_WHITE)
         if self.glyph == "ring":
-            outer, inner = _RING * s, (_RING - _STROKE) * s
+            outer, inner = _RING * m, (_RING - _STROKE) * m
             draw.ellipse(box(-outer, -outer, outer, outer), fill=_BLACK)
             draw.ellipse(box(-inner, -inner, inner, inner), fill=_WHITE)
         elif self.glyph == "cross":
@@ -96,8 +107,14 @@ class Pad:
                 draw.rectangle(box(-w, -r, w, r), fill=_BLACK)
 
 
-def place_pad(rng: np.random.Generator, width: int, height: int) -> Pad:
-    """Choose a place and a marking for a pad in a scene of this size."""
+def place_pad(rng: np.random.Generator, width: int, height: int, marking: float = MARKING) -> Pad:
+    """Choose a place and a marking for a pad in a scene of this size.
+
+    Raises:
+        ValueError: If the marking is not 9 to 48 wide: smaller is unreadable in the crop too, wider leaves the pad.
+    """
+    if not 9 <= marking <= 48:
+        raise ValueError(f"marking={marking}; give a width of 9 to 48 in a scene of {UNIT} pixels")
     s = min(width, height) / UNIT
     x, y = (float(np.floor(rng.uniform(50 * s, side - 50 * s))) for side in (width, height))
-    return Pad((x, y), GLYPHS[int(rng.integers(len(GLYPHS)))], width, height)
+    return Pad((x, y), GLYPHS[int(rng.integers(len(GLYPHS)))], width, height, marking)

@@ -140,6 +140,11 @@ class Scene:
         """(height, width) True on the object, False on its shadow."""
         return self.objects[index].mask(*self.image.size)
 
+    def masks(self) -> NDArray[np.bool_]:
+        """(n, height, width) masks of all objects."""
+        empty = np.zeros((0, *self.water.shape), bool)
+        return np.stack([self.mask(i) for i in range(len(self.objects))]) if self.objects else empty
+
 
 def render(background: Image.Image, objects: Sequence[SceneObject], sun: tuple[float, float]) -> Image.Image:
     """Return the ground with the objects drawn on it, in order."""

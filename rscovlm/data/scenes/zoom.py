@@ -10,7 +10,7 @@ from PIL import Image
 
 from rscovlm.data.scenes.layout import Layout, LayoutConfig
 from rscovlm.data.scenes.objects import COLOURS, SceneObject, draw_object
-from rscovlm.data.scenes.pad import PAD, QUESTION, UNIT, Pad, place_pad
+from rscovlm.data.scenes.pad import MARKING, PAD, QUESTION, UNIT, Pad, place_pad
 from rscovlm.data.scenes.scene import SceneConfig
 from rscovlm.data.scenes.shapes import SHAPES
 from rscovlm.data.scenes.textures import Texture, textures
@@ -42,6 +42,7 @@ def make_zoom_scene(
     *,
     max_distractors: int = 2,
     mixed: float = 0.5,
+    marking: float = MARKING,
 ) -> ZoomScene:
     """Make a scene whose question needs a closer look; the same seed gives the same bytes.
 
@@ -51,9 +52,10 @@ def make_zoom_scene(
         config: Supplies land covers, classes, colours and textures; its sizes are not used.
         max_distractors: Largest number of coloured objects beside the pad; mixed landscapes have their own.
         mixed: Share of scenes that show a whole landscape, as a large scene seen from far does, not one land cover.
+        marking: Width of the marking in a scene of 336 pixels; the region to look at shrinks and grows with it.
 
     Raises:
-        ValueError: If the scene is smaller than 168 pixels, where the marking is lost.
+        ValueError: If the scene is smaller than 168 pixels, where the marking is lost, or ``marking`` out of range.
 
     Examples:
         >>> scene = make_zoom_scene(3, mixed=0)
@@ -72,7 +74,7 @@ def make_zoom_scene(
     ground = texture.crop(x, y, side, int(rng.integers(8))).image
     shift = int(np.clip(8 * rng.normal(), -20, 20))
     image = Image.fromarray(np.clip(ground.astype(np.int16) + shift, 0, 255).astype(np.uint8))
-    pad = place_pad(rng, side, side)
+    pad = place_pad(rng, side, side, marking)
     s = pad.scale
     for _ in range(int(rng.integers(0, max_distractors + 1)) if cover != "mixed" else 0):
         thing = _distractor(rng, side, config)

@@ -13,7 +13,7 @@ CONFIG = SceneConfig(min_objects=1, max_objects=4, max_length=32)
 @pytest.fixture(scope="module")
 def pairs() -> list[Change]:
     rng = np.random.default_rng(8)
-    return [make_change(rng, CONFIG) for _ in range(80)]
+    return [make_change(rng, CONFIG) for _ in range(50)]
 
 
 def test_objects_that_stayed_are_the_same(pairs: list[Change]) -> None:

@@ -64,8 +64,9 @@ def test_an_object_changes_only_its_mask_and_shadow(scenes: list[Scene]) -> None
 
 def test_masks_are_disjoint_and_inside(scenes: list[Scene]) -> None:
     for scene in scenes:
-        masks = [scene.mask(i) for i in range(len(scene.objects))]
-        assert np.sum(masks, axis=0).max() == 1
+        masks = scene.masks()
+        assert masks.shape == (scene.count(), FULL.size, FULL.size)
+        assert masks.sum(axis=0).max() == 1
         for thing in scene.objects:
             assert thing.quad.min() >= 0
             assert thing.quad.max() <= FULL.size
@@ -82,6 +83,16 @@ def test_quads_hold_their_polygons_tightly_in_contract_order(scenes: list[Scene]
         inward = np.stack([-edges[:, 1], edges[:, 0]], axis=1) / np.linalg.norm(edges, axis=1, keepdims=True)
         distances = np.einsum("kid,id->ki", thing.polygon[:, None] - quad[None], inward)
         np.testing.assert_allclose(distances.min(axis=0), 0, atol=1e-6)
+
+
+def test_truth_is_the_objects_as_labelled_quads(scenes: list[Scene]) -> None:
+    for scene in scenes[:30]:
+        assert scene.truth.labels == tuple(o.label for o in scene.objects)
+        for quad, thing in zip(scene.truth.boxes.coords, scene.objects, strict=True):
+            np.testing.assert_array_equal(quad.reshape(4, 2), thing.quad)
+    empty = make_scene(0, SceneConfig(max_objects=0))
+    assert len(empty.truth) == 0
+    assert empty.masks().shape == (0, 84, 84)
 
 
 def test_polygon_area_is_the_masks(scenes: list[Scene]) -> None:

@@ -48,6 +48,16 @@ def test_markings_have_equal_ink_so_that_darkness_tells_nothing() -> None:
     assert max(amounts) / min(amounts) < 1.05
 
 
+def test_a_smaller_marking_needs_a_closer_look() -> None:
+    usual, fine = make_zoom_scene(5), make_zoom_scene(5, marking=18)
+    assert usual.pad.centre == fine.pad.centre
+    np.testing.assert_array_equal(usual.pad.box, fine.pad.box)
+    width = [scene.pad.crop[2] - scene.pad.crop[0] for scene in (usual, fine)]
+    assert width[1] / width[0] == pytest.approx(0.6, abs=0.05)
+    with pytest.raises(ValueError, match="marking=60"):
+        make_zoom_scene(5, marking=60)
+
+
 @pytest.mark.parametrize("glyph", GLYPHS)
 def test_a_larger_scene_shows_the_same_pad(glyph: str) -> None:
     small, large = Image.new("RGB", (336, 336)), Image.new("RGB", (336 * 8, 336 * 8))
