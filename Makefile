@@ -1,10 +1,10 @@
-# Two commands: `make demo` runs the main job, `make test` passes the tests. Each sets itself up in .venv.
+# Two commands: `make demo` runs the main job, `make test` passes the tests. Each sets itself up in .venv once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test clean
+.PHONY: demo test clean
 export OMP_NUM_THREADS := 1
 
 $(STAMP): pyproject.toml constraints.txt
@@ -12,11 +12,14 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
+demo: $(STAMP)
+	$(BIN)/rscovlm demo --out demo
+
 test: $(STAMP)
-	$(BIN)/ruff format --check rscovlm tests
-	$(BIN)/ruff check rscovlm tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy --strict rscovlm tests
 	$(BIN)/python -m pytest -q -n 2 tests
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) demo

@@ -27,6 +27,7 @@ _HOME = {
     "RSCoVLMProcessor": "rscovlm.processing",
     "ZoomChain": "rscovlm.zoom",
     "detect": "rscovlm.zoom",
+    "embedded_model": "rscovlm.embedded",
     "iou": "rscovlm.geometry",
     "open_image": "rscovlm.rasters",
     "plan_size": "rscovlm.processing",

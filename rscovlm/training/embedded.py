@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.trainer_utils import get_last_checkpoint
 
 from rscovlm.codec import Codec
 from rscovlm.data.mixture import Mixture, Stages, Subset
 from rscovlm.data.rendering import Sample
 from rscovlm.data.scene_tasks import SceneTurns, ZoomTurns
 from rscovlm.data.scenes import SceneConfig
-from rscovlm.processing.resolution import PixelBudget
+from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
+from rscovlm.processing.template import chat_template
 from rscovlm.processing.tokenizer import build_tokenizer
 from rscovlm.training.optimizer import MuonAdamW
 from rscovlm.training.sft import build_trainer
@@ -74,7 +77,7 @@ class Stage:
 
 
 STAGES = (
-    Stage(2400, 1, 24, 44, points=1.0, detects=1.0, zooms=0.0),
+    Stage(3600, 1, 24, 44, points=1.0, detects=1.0, zooms=0.0),
     Stage(5600, 3, 22, 40, points=1.0, detects=1.6, zooms=1.2, tasks=("class", "count", "presence", "colour")),
 )
 
@@ -119,9 +122,6 @@ def build_mixture(stages: Sequence[Stage], *, seed: int = 0, texture_seed: int =
 
 def build_processor(samples: Sequence[Sample]) -> Any:
     """Build the processor: its tokenizer learns the words of the samples, fixed texts are one token each."""
-    from rscovlm.processing import RSCoVLMImageProcessor, RSCoVLMProcessor
-    from rscovlm.processing.template import chat_template
-
     tokenizer = build_tokenizer(_corpus(samples), phrases=_phrases(samples), vocab_size=480)
     template = chat_template()
     return RSCoVLMProcessor(
@@ -152,9 +152,18 @@ def train(
         The finished trainer.
     """
     mixture = build_mixture(stages, seed=seed)
-    rng = np.random.default_rng(seed)
-    processor = build_processor([mixture[int(place)] for place in rng.integers(0, len(mixture), 600)])
-    model = build_model(processor.tokenizer, seed=seed)
+    last = get_last_checkpoint(str(folder / "checkpoints")) if resume else None
+    if last is None:
+        places = np.random.default_rng(seed).integers(0, len(mixture), 600)
+        processor = build_processor([mixture[int(place)] for place in places])
+    else:
+        processor = AutoProcessor.from_pretrained(last)
+    # The trainer's own loading knows the names of the weights in memory, not those they are saved under.
+    model = (
+        build_model(processor.tokenizer, seed=seed)
+        if last is None
+        else AutoModelForImageTextToText.from_pretrained(last, dtype="float32")
+    )
     steps = sum(stage.steps for stage in stages)
     settings = {
         "output_dir": str(folder / "checkpoints"),
@@ -177,7 +186,7 @@ def train(
     }
     optimizer = MuonAdamW(model.named_parameters())
     trainer = build_trainer(model, processor, mixture, optimizer=optimizer, **settings)
-    trainer.train(resume_from_checkpoint=resume)
+    trainer.train(resume_from_checkpoint=last)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return trainer

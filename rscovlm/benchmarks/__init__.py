@@ -1,0 +1,1 @@
+"""Benchmarks: what a model scores, each figure beside a trivial baseline."""

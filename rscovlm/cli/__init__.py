@@ -1,0 +1,23 @@
+"""The command line: ``rscovlm demo``, ``rscovlm data ...`` and the rest."""
+
+from __future__ import annotations
+
+import typer
+
+from rscovlm.cli.demo import demo
+
+app = typer.Typer(
+    name="rscovlm",
+    help="Remote-sensing vision-language models: data, training, zooming, detection, metrics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Remote-sensing vision-language models: data, training, zooming, detection, metrics."""
+
+
+app.command()(demo)

@@ -1,0 +1,16 @@
+"""The model that ships with the package: a Qwen2.5-VL checkpoint of a million parameters, see its README.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def embedded_model() -> str:
+    """Return the folder of the embedded checkpoint, for ``from_pretrained``.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> Path(embedded_model(), "config.json").is_file()
+        True
+    """
+    return str(Path(__file__).parent)
