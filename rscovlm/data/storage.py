@@ -135,6 +135,21 @@ def read_parquet(
             raise ValueError(f"shard {shard.name} cannot be read ({error}); write it again") from error
 
 
+def read_records(source: str | Path, *, tally: Tally | None = None) -> Iterator[Record]:
+    """Stream records from a `.jsonl` file, a `.parquet` shard, or a folder of shards."""
+    if Path(source).suffix == ".jsonl":
+        return read_jsonl(source, tally=tally)
+    return read_parquet(source, tally=tally)
+
+
+def write_records(records: Iterable[Record], target: str | Path) -> None:
+    """Write records to a `.jsonl` file, or as Parquet shards below a folder."""
+    if Path(target).suffix == ".jsonl":
+        write_jsonl(records, target)
+    else:
+        write_parquet(records, target)
+
+
 def _shards(source: Path, split: str | None) -> list[Path]:
     if source.is_file():
         return [source]

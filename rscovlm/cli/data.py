@@ -1,0 +1,118 @@
+"""`rscovlm data`: convert published data sets to records, clean them, and look for faults."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Convert data sets to records, clean them, look for faults.", no_args_is_help=True)
+
+Limit = Annotated[float, typer.Option(help="Largest share of unusable rows, 0 to 1.", min=0, max=1)]
+
+
+@app.command()
+def sources(name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None) -> None:
+    """List the data sets that can be converted."""
+    from rscovlm.data.sources import sources as table
+
+    known = table()
+    if name is None:
+        for entry in known.values():
+            typer.echo(f"{entry.name:<22}{', '.join(entry.tasks):<34}{', '.join(entry.splits)}")
+        return
+    if name not in known:
+        raise typer.BadParameter(f"source {name!r} is unknown; `rscovlm data sources` lists them")
+    entry = known[name]
+    typer.echo(f"{entry.name}\ntasks    {', '.join(entry.tasks)}\nsplits   {', '.join(entry.splits)}")
+    typer.echo(f"licence  {entry.licence}\nlayout   {entry.layout}")
+
+
+@app.command()
+def convert(
+    name: Annotated[str, typer.Argument(help="A source of `rscovlm data sources`.")],
+    root: Annotated[Path, typer.Argument(help="Folder the data set was unpacked into.")],
+    target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
+    split: Annotated[str, typer.Option(help="Split to read.")] = "train",
+    embed: Annotated[bool, typer.Option(help="Put the images into the shards.")] = False,
+    limit: Limit = 0.005,
+) -> None:
+    """Convert one split of a published data set to records."""
+    from rscovlm.data.sources import convert as read
+    from rscovlm.data.storage import embedded, write_records
+    from rscovlm.data.tally import Tally
+
+    tally = Tally(limit)
+    with _refusals():
+        records = read(name, root, split, tally=tally)
+        write_records((embedded(record, root) for record in records) if embed else records, target)
+    typer.echo(_printable(tally.table()))
+
+
+@app.command()
+def clean(
+    records: Annotated[Path, typer.Argument(help="A .jsonl file, a shard, or a folder of shards.")],
+    target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
+    rules: Annotated[Path | None, typer.Option(help="Rules instead of the shipped ones.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what changed as JSON.")] = None,
+) -> None:
+    """Turn task tags into words and boxes in texts into structure; mend punctuation and typos."""
+    from rscovlm.data.cleaning import Cleaner, survey
+    from rscovlm.data.storage import read_records, write_records
+
+    with _refusals():
+        guesses = survey(read_records(records))
+        for source, guess in guesses.items():
+            sure = "" if guess.certain else " (uncertain: left as text)"
+            typer.echo(f"{source}: boxes in texts are {f'shares of {guess.scale}' if guess.scale else 'pixels'}{sure}")
+        scales = {source: guess.scale for source, guess in guesses.items() if guess.certain}
+        cleaner = Cleaner(rules, scales=scales)
+        write_records(cleaner.clean_all(read_records(records)), target)
+    typer.echo(_printable(cleaner.table()))
+    if report is not None:
+        report.write_text(json.dumps(cleaner.report(), ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+@app.command()
+def lint(
+    records: Annotated[
+        list[Path], typer.Argument(help=".jsonl files, shards, or folders of shards; all splits at once.")
+    ],
+    root: Annotated[Path | None, typer.Option(help="Data folder; without it files are not looked at.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for lint.json and pictures of the worst cases.")] = None,
+    pixels: Annotated[bool, typer.Option(help="Compare images, for duplicates and leaks.")] = True,
+) -> None:
+    """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
+    from rscovlm.data.lint import lint as check
+    from rscovlm.data.lint_pictures import draw_worst
+    from rscovlm.data.storage import read_records
+
+    with _refusals():
+        report = check((record for path in records for record in read_records(path)), root, pixels=pixels)
+    typer.echo(_printable(report.table()))
+    if out is not None:
+        report.write(out / "lint.json")
+        if pixels:
+            draw_worst(report, root or Path(), out / "pictures")
+    raise typer.Exit(1 if report.errors else 0)
+
+
+def _printable(text: str) -> str:
+    """Show control characters, which annotation files may hold, as escapes: a terminal would obey them."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text
+    )
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say what was refused in words instead of a traceback."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        typer.echo(_printable(str(error)), err=True)
+        raise typer.Exit(2) from error

@@ -1,0 +1,101 @@
+"""From a record to what code works with: its pixels as a picture, its boxes as `Objects`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from rscovlm.data.paths import resolve
+from rscovlm.data.records import Annotation, ImageRef, Kind, Record
+from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.rasters import Limits, Raster, open_image
+
+PADDING = (124, 116, 104)
+"""RGB outside the parent image of a tile: the mean colour that detectors of the field pad with."""
+
+
+def open_ref(image: ImageRef, root: str | Path, *, limits: Limits | None = None) -> Raster:
+    """Open the file an image's pixels are in: its own, or, for a tile that is a window, its parent's.
+
+    Raises:
+        ValueError: The path is unsafe or the file is no image.
+        FileNotFoundError: The file is missing.
+    """
+    if image.data is not None:
+        return open_image(image.data, limits=limits)
+    return open_image(resolve(root, image.path or image.parent), limits=limits)
+
+
+def load_image(
+    image: ImageRef, root: str | Path, *, max_pixels: int | None = None, padding: tuple[int, int, int] = PADDING
+) -> Image.Image:
+    """Read an image's pixels as RGB; a window is cut from its parent, and padded where it reaches past the edge.
+
+    Args:
+        image: What a record refers to.
+        root: Folder that paths are relative to.
+        max_pixels: Largest number of pixels of the result; by default all there are.
+        padding: RGB outside the parent.
+    """
+    with open_ref(image, root) as raster:
+        if image.path or image.data is not None or image.window is None:
+            return raster.read((0, 0, raster.width, raster.height), max_pixels).image
+        x1, y1, x2, y2 = image.window
+        inside = (max(0, x1), max(0, y1), min(raster.width, x2), min(raster.height, y2))
+        if inside[0] >= inside[2] or inside[1] >= inside[3]:
+            raise ValueError(
+                f"window {image.window} lies outside {image.parent!r} of {raster.width}x{raster.height} pixels"
+            )
+        whole = (x2 - x1) * (y2 - y1)
+        scale = min(1.0, (max_pixels / whole) ** 0.5) if max_pixels else 1.0
+        size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
+        left, top = round((inside[0] - x1) * scale), round((inside[1] - y1) * scale)
+        right, bottom = round((inside[2] - x1) * scale), round((inside[3] - y1) * scale)
+        part = raster.read(inside, size=(max(1, right - left), max(1, bottom - top))).image
+    if part.size == size:
+        return part
+    canvas = Image.new("RGB", size, padding)
+    canvas.paste(part, (left, top))
+    return canvas
+
+
+def frame_of(image: ImageRef) -> Frame:
+    """Give the pixel grid of an image.
+
+    Raises:
+        ValueError: Its size is not known.
+    """
+    if not (image.width and image.height):
+        raise ValueError(f"image {image.path or image.parent!r} has no size; open it once and note width and height")
+    return Frame(image.width, image.height)
+
+
+def objects_of(record: Record, kind: Kind = "quad", *, image: int = 0) -> Objects:
+    """Give the boxes on one image of a record as labelled boxes of one kind, in the source's order.
+
+    A horizontal box that comes with a four-cornered outline (refGeo, VRSBench) becomes that outline when `quad` or `obb` is asked for.
+
+    Args:
+        record: Any record whose image has a size.
+        kind: The kind of box wanted.
+        image: Which of its images.
+
+    Raises:
+        ValueError: The image's size is not known, or a box is inverted.
+    """
+    frame = frame_of(record.images[image])
+    items = [item for item in record.objects if item.image == image]
+    labels = tuple(item.label for item in items)
+    kinds = {item.kind for item in items}
+    if len(kinds) == 1 and (kind in kinds or not any(item.polygons for item in items)):
+        return Objects(Boxes([item.box for item in items], items[0].kind, frame).as_kind(kind), labels)
+    parts = [_boxes(item, kind, frame) for item in items]
+    boxes = Boxes.concatenate(parts) if parts else Boxes.empty(kind, frame)
+    return Objects(boxes, labels)
+
+
+def _boxes(item: Annotation, kind: Kind, frame: Frame) -> Boxes:
+    if kind != "hbb" and item.kind == "hbb" and len(item.polygons) == 1 and len(item.polygons[0]) == 8:
+        return Boxes([item.polygons[0]], "quad", frame).as_kind(kind)
+    return Boxes([item.box], item.kind, frame).as_kind(kind)

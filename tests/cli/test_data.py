@@ -1,0 +1,68 @@
+"""The data commands, from a published layout to cleaned and linted shards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rscovlm.cli.data import app
+from rscovlm.data.storage import read_records
+from tests.data.sources.layouts import chat, picture, text
+
+pytest.importorskip("pyarrow")
+RUN = CliRunner()
+
+
+def _geochat(root: Path) -> None:
+    picture(root, "images/a.png", 200, 100)
+    rows = [
+        {"id": i, "image": "a.png", "conversations": chat("<image>\n[vqa] How many  ships?", "Two .")} for i in range(3)
+    ]
+    text(root, "GeoChat_Instruct.json", rows)
+
+
+def test_convert_clean_and_lint(tmp_path: Path) -> None:
+    _geochat(tmp_path / "raw")
+    result = RUN.invoke(app, ["convert", "geochat", str(tmp_path / "raw"), str(tmp_path / "set"), "--embed"])
+    assert result.exit_code == 0, result.output
+    assert "3 rows: 3 kept, 0 dropped" in result.output
+    report = tmp_path / "clean.json"
+    result = RUN.invoke(app, ["clean", str(tmp_path / "set"), str(tmp_path / "clean.jsonl"), "--report", str(report)])
+    assert result.exit_code == 0, result.output
+    assert [record.turns[0].text for record in read_records(tmp_path / "clean.jsonl")] == ["<image>How many ships?"] * 3
+    assert json.loads(report.read_text())["changed"] == 3
+    result = RUN.invoke(app, ["lint", str(tmp_path / "clean.jsonl"), "--out", str(tmp_path / "lint")])
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "lint" / "lint.json").read_text())["records"] == 3
+
+
+def test_lint_exits_with_1_on_errors_and_prints_no_control_characters(tmp_path: Path) -> None:
+    _geochat(tmp_path)
+    RUN.invoke(app, ["convert", "geochat", str(tmp_path), str(tmp_path / "a.jsonl")])
+    line = (tmp_path / "a.jsonl").read_text().splitlines()[0].replace('"geochat"', '"geo\\u001b[2Jchat"')
+    (tmp_path / "b.jsonl").write_text(f"{line}\n{line}\n")
+    result = RUN.invoke(app, ["lint", str(tmp_path / "b.jsonl")])
+    assert result.exit_code == 1
+    assert "repeated id" in result.output
+    assert "\x1b" not in result.output
+
+
+def test_refusals_are_words_with_exit_2(tmp_path: Path) -> None:
+    _geochat(tmp_path)
+    (tmp_path / "images" / "a.png").unlink()
+    result = RUN.invoke(app, ["convert", "geochat", str(tmp_path), str(tmp_path / "a.jsonl")])
+    assert result.exit_code == 2
+    assert "100.00% of the rows cannot be used" in result.output
+    assert not (tmp_path / "a.jsonl").exists()
+    assert RUN.invoke(app, ["lint", str(tmp_path / "absent.jsonl")]).exit_code == 2
+
+
+def test_sources_are_listed(tmp_path: Path) -> None:
+    assert "dota-v1.0" in RUN.invoke(app, ["sources"]).output
+    shown = RUN.invoke(app, ["sources", "dota-v1.0"]).output
+    assert "labelTxt" in shown
+    assert "licence" in shown
+    assert RUN.invoke(app, ["sources", "atlantis"]).exit_code == 2
