@@ -129,3 +129,9 @@ def test_rescaling_and_normalising_can_be_off_and_tensors_come_out() -> None:
     assert isinstance(out["pixel_values"], torch.Tensor) and out["image_grid_thw"].shape == (2, 3)
     tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
     assert torch.equal(RSCoVLMImageProcessor()(tensor, return_tensors="pt")["pixel_values"], out["pixel_values"][:256])
+
+
+def test_preprocessing_is_at_least_four_times_as_fast_as_the_stock_class() -> None:
+    from tests.benchmarks.bench_image_processor import measure
+
+    assert measure(rounds=3, repeats=5)["ratio"] >= 4

@@ -1,0 +1,62 @@
+"""Checkpoints for tests: the real architectures, small enough to build in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rscovlm.zoom import layouts
+
+if TYPE_CHECKING:
+    from rscovlm.processing import PixelBudget
+    from rscovlm.training.tiny import Family
+
+# What the tokenizer learns its words from; every byte can be written besides.
+_CORPUS = (
+    "find the plane, ship, large vehicle, small vehicle, storage tank, tennis court, harbor, bridge\n",
+    "What colour is the roof of the largest hangar? How many ships are there? Is there a plane? yes no\n",
+    '120,44,310,205 plane\n```json\n[\n\t{"bbox_2d": [98, 12, 140, 20], "label": "ship"}\n]\n```\nThere are none.\n',
+    "Describe the image. The scene is an airfield with two red planes on the left.\n",
+)
+
+
+def tiny_checkpoint(
+    folder: str | Path,
+    family: Family = "qwen2_5_vl",
+    *,
+    seed: int = 0,
+    codec: Any = None,
+    budget: PixelBudget | None = None,
+) -> Path:
+    """Save a random Qwen-VL checkpoint of under a million parameters, processor included.
+
+    The architecture is the stock one (attention heads of 64 values, so that other engines load it too), the tokenizer is
+    built on the spot with Qwen's special tokens, one token a digit, and one token for each of the long fixed texts of
+    system and zoom turns. It generates text without meaning, but every path around the model is the real one.
+
+    Args:
+        folder: Where to save; made if absent.
+        family: ``"qwen2_5_vl"`` or ``"qwen3_vl"``.
+        seed: Seed of the weights.
+        codec: As in `RSCoVLMProcessor`; None for the family's own.
+        budget: Limits of the visual tokens; None for the processor's own.
+
+    Returns:
+        The folder, ready for ``AutoModelForImageTextToText`` and ``AutoProcessor``.
+
+    Raises:
+        ValueError: if the family is unknown.
+    """
+    from rscovlm.processing import RSCoVLMImageProcessor, RSCoVLMProcessor
+    from rscovlm.processing.tokenizer import build_tokenizer
+    from rscovlm.training.tiny import build_model
+
+    phrases = ["You are a helpful assistant.", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
+    phrases += [layouts.ZOOM_SYSTEM, layouts.ZOOM_REQUEST, layouts.CROP_TEXT, layouts.CALL_START, layouts.CALL_END]
+    tokenizer = build_tokenizer(_CORPUS, phrases=phrases)
+    image_processor = RSCoVLMImageProcessor.for_family(family, budget)
+    model = build_model(tokenizer, family=family, vision_width=64, width=128, depth=2, heads=2, seed=seed)
+    folder = Path(folder)
+    model.save_pretrained(folder)
+    RSCoVLMProcessor(image_processor, tokenizer, codec=codec).save_pretrained(folder)
+    return folder
