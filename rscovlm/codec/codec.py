@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +12,9 @@ import numpy as np
 from rscovlm.codec import patterns
 from rscovlm.codec.categories import Matcher, ranks
 from rscovlm.codec.decoded import Decoded
-from rscovlm.codec.reading import COUNTS, Found, read
+from rscovlm.codec.haul import KINDS as KIND_OF_COUNT
+from rscovlm.codec.haul import LARGEST, Found
+from rscovlm.codec.reading import read
 from rscovlm.codec.spaces import SCALES, SpaceName, limits, pixels_per_unit, quantise, restore, written
 from rscovlm.codec.writing import STYLES, Style, json_list, plain_lines
 from rscovlm.geometry import Boxes, Frame, Objects
@@ -190,7 +191,8 @@ class Codec:
         if cutoff is not None and categories is None:
             raise ValueError(f"cutoff is {cutoff} without categories to match; give categories too")
         match = None if categories is None else Matcher(categories, cutoff)
-        found, problems = read(text, self.label_key, tuple(self._box_keys.values()))
+        haul = read(text, self.label_key, tuple(self._box_keys.values()))
+        found, problems = haul.found, haul.problems
         labels = [one.label if match is None else _matched(one.label, match, problems) for one in found]
         boxes = self._boxes(found, frame, kind, problems)
         none = not found and not sum(problems.values()) and self._says_none(text)
@@ -234,15 +236,15 @@ class Codec:
             One box on `frame`.
 
         Raises:
-            ValueError: When these are not four finite numbers, or x2 < x1 or y2 < y1.
+            ValueError: When these are not four finite numbers, one is beyond a billion, or x2 < x1 or y2 < y1.
         """
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or len(values) != 4:
             raise ValueError(f"bbox is {values!r}; give four numbers x1, y1, x2, y2")
         for value in values:
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
                 raise ValueError(f"bbox is {values!r}, where {value!r} is no number; give four numbers x1, y1, x2, y2")
-            if not (isinstance(value, int) and abs(value) < 10**300) and not math.isfinite(value):
-                raise ValueError(f"bbox is {values!r}, where {value!r} is not finite; give four finite numbers")
+            if not -LARGEST <= value <= LARGEST:
+                raise ValueError(f"bbox is {values!r}, where {value!r} is no coordinate; give four finite numbers")
         sides = np.array([[float(value) for value in values]])
         return Boxes(sides * pixels_per_unit(self.space, "hbb", frame), "hbb", frame)
 
@@ -255,12 +257,12 @@ class Codec:
         return (
             said == self.none.strip().strip(".").lower()
             or patterns.NONE.search(text) is not None
-            or patterns.EMPTY_LIST.search(text) is not None
+            or patterns.EMPTY_LIST.fullmatch(text) is not None
         )
 
     def _boxes(self, found: Sequence[Found], frame: Frame, wanted: Kind | None, problems: Counter[str]) -> Boxes:
         """Return what was found as boxes of one kind, in order."""
-        kinds: list[Kind] = [COUNTS[len(one.numbers)] for one in found]
+        kinds: list[Kind] = [KIND_OF_COUNT[len(one.numbers)] for one in found]
         if wanted is None:
             wanted = kinds[0] if kinds else self.kind
         coords = np.empty((len(found), limits(self.space, wanted, frame).size))

@@ -16,10 +16,12 @@ _WORD = r"(?i:nan|infinity|inf|null|none)(?!\w)"
 _TOKEN = rf"(?:[-+]?\.?\d[\d.]*+(?:[eE][-+]?\d++)?+|[-+]?{_WORD})"
 _COMMA = ",;，；、"
 _GAP = rf"(?:[ \t]*+[{_COMMA}][ \t]*+|[ \t]++)"
-_RUN = rf"{_TOKEN}(?:{_GAP}{_TOKEN})*+"
+# Bounded: of a longer run only the beginning can be a box, and the rest may be further boxes.
+_RUN = rf"{_TOKEN}(?:{_GAP}{_TOKEN}){{0,15}}+"
 
 TOKEN = re.compile(_TOKEN)
 COMMA = re.compile(f"[{_COMMA}]")
+MORE_NUMBERS = re.compile(rf"(?:{_GAP}{_TOKEN})*+")
 TEXT_END = re.compile(rf"[\s{_COMMA}]*+\Z")
 SEPARATORS = re.compile(rf"[\s{_COMMA}]+")
 
@@ -35,15 +37,21 @@ LOOSE_LINE = re.compile(
 CONTINUED = {4: re.compile(rf"{NUMBER}(?:,{NUMBER}){{3}}"), 5: re.compile(rf"{NUMBER}(?:,{NUMBER}){{2}}(?![\d,.])")}
 """After 4 or 5 numbers and a space: numbers that make up a quadrilateral, so that only a comma is missing."""
 
-LABEL_STOP = re.compile(rf"```|\{{\s*+[\"']|(?<!\S){NUMBER}(?:,{NUMBER}){{3}}")
+LABEL_STOP = re.compile(
+    rf"```|\{{\s*+[\"']|(?<![\d.,-]){NUMBER}(?:,{NUMBER}){{3}}|[\[(]\s*+{NUMBER}(?:\s*+,\s*+{NUMBER}){{3}}"
+)
 """What ends a label on a plain line because another object, or a fence, begins."""
 
 NEXT_KEY = re.compile(r"[,;]?+\s*+[\"'][^\"'\n]{1,64}+[\"']\s*+:")
 REST_OF_VALUE = re.compile(r"[^\n{}]{0,512}+")
 BARE_VALUE = re.compile(r"[^\s\"'{}\[\](),:][^\"'{}\[\],\n]*+")
 AFTER_VALUE = re.compile(r"\s*+(?:[,;}\])\"'{]|\Z)")
+WRONG_CLOSE = re.compile(r"\s*+\}(?=\s*+,\s*+[\"'])")
+BETWEEN_LISTS = re.compile(r"[\s,;()\[\]{}]{0,16}+")
 NONE = re.compile(r"\bthere (?:is|are) (?:none|no)\b", re.IGNORECASE)
-EMPTY_LIST = re.compile(r"\[\s*+\]")
+EMPTY_LIST = re.compile(
+    r"\s*+(?:```\w*+\s*+)?+(?:\{\s*+\"[^\"\n]{1,64}+\"\s*+:\s*+)?+\[\s*+\]\s*+\}?+\s*+(?:```\s*+)?+"
+)
 
 _STRING = r'"(?:[^"\\\n]++|\\.)*+"'
 _LIST = rf"\[(?:[^\[\]{{}}\"]++|{_STRING}|\[[^\[\]{{}}\"]*+\])*+\]"
@@ -52,17 +60,20 @@ _PAIR = rf"{_STRING}\s*+:\s*+(?:{_STRING}|{_LIST}|[-+.\w]++)\s*+"
 # another brace has it in a string, and an attempt from that brace sees strings and gaps exchanged and ends at the next.
 _JSON_OBJECT = rf"\{{\s*+{_PAIR}(?:,\s*+{_PAIR})*+\}}"
 _ITEMS = rf"(?:[\d\s{_COMMA}.+\-]++|(?<=[\d.])[eE](?=[-+\d])|{_WORD})*+"
+_ITEMS_ON_LINE = _ITEMS.replace(r"[\d\s", r"[\d \t")
 _LIST_START = r"(?:[\[(]\s*+|\{\s*+(?=[-+.]?\d))"
 
 _LINE_START = r"(?P<line>^(?=[ \t]*+[-+*•.\d\[(nNiI]))"
 _EVENTS = rf"""
     (?P<object>{_JSON_OBJECT})
-  | (?:"(?P<key1>[^"\\\n]{{1,64}}+)"|'(?P<key2>[^'\\\n]{{1,64}}+)'|\b(?P<key3>KEYS)["']?+)\s*+[:=]\s*+
-    (?:"(?P<text1>(?:[^"\\\n]++|\\.)*+)(?P<end1>"?+)(?!\s*+:)
-      |'(?P<text2>(?:[^'\\\n]++|\\.)*+)(?P<end2>'?+)(?!\s*+:)
-      |(?P<open1>{_LIST_START}*+)(?P<items1>{_ITEMS})(?P<close1>[\])]?+))
+  | (?:(?:"(?P<key1>[^"\\\n]{{1,64}}+)"|'(?P<key2>[^'\\\n]{{1,64}}+)')\s*+[:=]
+      |\b(?P<key3>KEYS)(?:["']?+\s*+[:=]|["'](?=\s*+["'])))[ \t]*+
+    (?:"(?P<text1>(?:[^"\\\n]++|\\.)*+)(?P<end1>"?+)(?![ \t]*+:)
+      |'(?P<text2>(?:[^'\\\n]++|\\.)*+)(?P<end2>'?+)(?![ \t]*+:)
+      |(?P<open1>{_LIST_START}++)(?P<items1>{_ITEMS})(?P<close1>[\])]?+)
+      |(?P<items3>{_ITEMS_ON_LINE})(?P<close3>[\])]?+))
   | (?P<open2>{_LIST_START}++)(?P<items2>{_ITEMS})(?P<close2>[\])]?+)
-  | (?P<brace>[{{}}])
+  | (?P<brace>\}}|\{{(?=\s*+(?:["'\w]|\Z)))
 """
 
 
@@ -77,3 +88,8 @@ def events(keys: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     rest = _EVENTS.replace("KEYS", named)
     flags = re.MULTILINE | re.VERBOSE
     return re.compile(_LINE_START + "|" + rest, flags), re.compile(rest, flags)
+
+
+def words(items: str) -> list[str]:
+    """Return what stands between commas and spaces."""
+    return [word for word in SEPARATORS.split(items) if word]
