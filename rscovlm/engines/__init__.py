@@ -8,9 +8,10 @@ from rscovlm.engines.engine import Conversation, Engine, Reply
 from rscovlm.engines.repeats import RepeatGuard
 
 if TYPE_CHECKING:
+    from rscovlm.engines.server import Server, ServerError
     from rscovlm.engines.transformers import Transformers
 
-__all__ = ["Conversation", "Engine", "RepeatGuard", "Reply", "Transformers"]
+__all__ = ["Conversation", "Engine", "RepeatGuard", "Reply", "Server", "ServerError", "Transformers"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from rscovlm.engines.transformers import Transformers
 
         return Transformers
+    if name in ("Server", "ServerError"):
+        from rscovlm.engines import server
+
+        return getattr(server, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 class RepeatGuard:
     """The rule by which an endless reply is ended.
 
-    A reply is endless when its last tokens are one block said ``times`` times or more, over at least ``least`` tokens. In dense detection that is
-    the same few objects listed for ever; no true list does it.
+    A reply is endless when its last tokens are one block said ``times`` times or more, over at least ``least`` tokens.
+    In dense detection that is the same few objects listed for ever; no true list does it.
 
     Attributes:
         times: Repetitions of the block.

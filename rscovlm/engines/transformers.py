@@ -15,7 +15,8 @@ from rscovlm.engines.engine import Conversation, Finish, Reply
 from rscovlm.engines.repeats import RepeatGuard
 from rscovlm.processing.resolution import PixelBudget, plan_size
 
-# Greedy, and nothing of a checkpoint's chat defaults: Qwen's repetition penalty (1.05) punishes the digits of every further box.
+# Greedy, and nothing of a checkpoint's chat defaults: Qwen's repetition penalty (1.05) punishes the digits of every
+# further box.
 _GREEDY: dict[str, Any] = {
     "do_sample": False,
     "num_beams": 1,
@@ -30,8 +31,8 @@ _GUARD = RepeatGuard()
 class Transformers:
     """Answers conversations with a loaded model, greedily unless told otherwise.
 
-    Conversations are sorted by length, padded on the left, and answered ``batch_size`` at a time; replies come back in the order asked. Device and
-    precision are the model's.
+    Conversations are sorted by length, padded on the left, and answered ``batch_size`` at a time; replies come back in
+    the order asked. Device and precision are the model's.
 
     Args:
         model: A Qwen2.5-VL or Qwen3-VL model with ``generate``.
@@ -40,7 +41,8 @@ class Transformers:
         codec: How the model writes boxes; the processor's when omitted.
         budget: What the processor lets the model see of an image; the processor's when omitted.
         repeat_guard: Ends endless replies; ``None`` lets them run to the limit.
-        generation: Options of ``generate`` in place of greedy decoding, such as ``{"do_sample": True, "temperature": 0.7}``.
+        generation: Options of ``generate`` in place of greedy decoding, such as ``{"do_sample": True, "temperature":
+            0.7}``.
 
     Raises:
         ValueError: ``batch_size`` is below 1, or the processor has no codec or budget and none is given.

@@ -50,15 +50,16 @@ class Said:
 def read_calls(reply: str, *, several: bool = False) -> Said:
     """Take a reply apart into words and the first tool call; never raises, in time linear in the reply's length.
 
-    A call stands between ``<tool_call>`` and ``</tool_call>`` (or the end, when the reply was cut) or is the whole reply as one JSON object, with or
-    without a code fence. Reasons: ``malformed`` (not a JSON object with a name and arguments), ``unknown_tool``, ``bad_arguments`` (they do not
-    fit the schema), ``not_finite`` (NaN, infinity or a number beyond float), ``inverted`` (x2 < x1 or y2 < y1), ``zero_area``.
+    A call stands between ``<tool_call>`` and ``</tool_call>`` (or the end, when the reply was cut) or is the whole
+    reply as one JSON object, with or without a code fence. Reasons: ``malformed`` (not a JSON object with a name and
+    arguments), ``unknown_tool``, ``bad_arguments`` (they do not fit the schema), ``not_finite`` (NaN, infinity or a
+    number beyond float), ``inverted`` (x2 < x1 or y2 < y1), ``zero_area``.
 
     Args:
         reply: What the model said.
         several: Several images are asked about, so that a call may name one.
 
-    >>> read_calls('I see it. <tool_call>{"name": "image_zoom_in", "arguments": {"bbox": [1, 2, 3, 4]}}</tool_call>').call
+    >>> read_calls('Here: <tool_call>{"name": "image_zoom_in", "arguments": {"bbox": [1, 2, 3, 4]}}</tool_call>').call
     Call(bbox=(1.0, 2.0, 3.0, 4.0), image=None)
     >>> read_calls("Two ships.")
     Said(text='Two ships.', call=None, refusal=None, calls=0)
@@ -85,7 +86,7 @@ def _split(reply: str) -> tuple[str, list[str]]:
 
 
 def _bare_call(text: str) -> str | None:
-    """Return the text when all of it is one JSON object that names a function and arguments: a call without its tags."""
+    """Return the text when all of it is one JSON object with a name and arguments: a call without its tags."""
     body = _unfenced(text)
     if not body.startswith("{") or '"name"' not in body or '"arguments"' not in body:
         return None

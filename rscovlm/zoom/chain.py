@@ -63,10 +63,12 @@ class ZoomChain:
             image: Whatever ``open_image`` takes (path, bytes, PIL image, array, Raster), or a list of those.
             question: The question.
             zoom: False asks for the answer at once, without the tool.
-            regions: Oracle: show these regions of the (first) image as if the model had asked for them, then take its answer.
+            regions: Oracle: show these regions of the (first) image as if the model had asked for them, then take its
+                answer.
 
         Raises:
-            ValueError: An image cannot be read, is longer than 200 times its width, or does not fit into the visual tokens.
+            ValueError: An image cannot be read, is longer than 200 times its width, or does not fit into the visual
+                tokens.
         """
         return self.ask_many([(image, question)], zoom=zoom, regions=None if regions is None else [regions])[0]
 
@@ -80,7 +82,8 @@ class ZoomChain:
         """Answer many questions, each stage of all of them as one batch.
 
         Args:
-            questions: Pairs of image (or list of images) and question. An image that several questions share is opened and shrunk once.
+            questions: Pairs of image (or list of images) and question. An image that several questions share is opened
+                and shrunk once.
             zoom: As for :meth:`ask`.
             regions: As for :meth:`ask`, one sequence for each question.
 

@@ -35,7 +35,7 @@ def detect(
     classes: Sequence[str],
     *,
     tile: int | None = None,
-    overlap: int | None = None,
+    overlap: float | None = None,
     mode: DetectionMode = "native",
     kind: Kind = "quad",
     style: Style = "plain",
@@ -48,19 +48,23 @@ def detect(
 ) -> Detections:
     """Find every object of some classes, tile by tile where the image is large, and merge what the tiles found.
 
-    Tiles are read from the original as they are needed, so memory does not grow with the image. The prompt is the one of training
-    (:func:`~rscovlm.data.prompts.detection_prompt`), the answer is read by the engine's codec.
+    Tiles are read from the original as they are needed, so memory does not grow with the image. The prompt is the one
+    of training (:func:`~rscovlm.data.prompts.detection_prompt`), the answer is read by the engine's codec.
 
     Args:
         engine: Who answers.
         image: Whatever ``open_image`` takes.
         classes: Class names.
-        tile: Side of a tile in original pixels; by default the largest the budget shows without shrinking. The paper's DOTA patches are 512.
-        overlap: Pixels that neighbouring tiles share; a fifth of the tile by default.
-        mode: ``"max"`` enlarges every tile to the budget's limit, the paper's max mode; boxes come back on the original either way.
+        tile: Side of a tile in original pixels; by default the largest the budget shows without shrinking. The paper's
+            DOTA patches are 512.
+        overlap: What neighbouring tiles share, in original pixels, or as a share of the tile when below 1; a fifth by
+            default. The paper's is 100 pixels of 512. Objects larger than that may be seen whole by no tile.
+        mode: ``"max"`` enlarges every tile to the budget's limit, the paper's max mode; boxes come back on the original
+            either way.
         kind: Box kind to ask for.
         style: ``"plain"`` lines or ``"json"``.
-        confidence: Score each object by the geometric mean of its tokens' probabilities; needs an engine that returns them.
+        confidence: Score each object by the geometric mean of its tokens' probabilities; needs an engine that returns
+            them.
         skip: Leaves out a tile for which it returns true, such as :func:`~rscovlm.zoom.tiling.flat`.
         merge_iou: IoU above which objects of one class from two tiles are one; see :func:`~rscovlm.zoom.merging.merge`.
         batch: Tiles read and asked about at a time.
@@ -72,12 +76,12 @@ def detect(
     """
     raster = image if isinstance(image, Raster) else open_image(image)
     tile = isqrt(engine.budget.max_pixels) if tile is None else tile
-    overlap = tile // 5 if overlap is None else overlap
+    shared = tile // 5 if overlap is None else int(overlap * tile if 0 < overlap < 1 else overlap)
     task = _Task(engine, raster, classes, mode, kind, style, confidence, max_new_tokens)
-    total = count_tiles(raster.width, raster.height, tile, overlap)
+    total = count_tiles(raster.width, raster.height, tile, shared)
     stats: list[TileStats] = []
     parts: list[Objects] = []
-    windows = tiles(raster.width, raster.height, tile, overlap)
+    windows = tiles(raster.width, raster.height, tile, shared)
     while chunk := list(islice(windows, max(1, batch))):
         for window, (objects, stat) in zip(chunk, task.run(chunk, skip), strict=True):
             parts.append(objects)
@@ -111,11 +115,9 @@ class _Task:
         """Yield the objects (in original pixels) and the statistics of each window, ``None`` for those left out."""
         shown = [self._read(window) for window in windows]
         asked = [row for row, (picture, _) in enumerate(shown) if skip is None or not skip(picture)]
-        replies = self.engine.generate(
-            [self._conversation(shown[row][0]) for row in asked],
-            max_new_tokens=self.max_new_tokens,
-            logprobs=self.confidence,
-        )
+        options = {"logprobs": True} if self.confidence else {}
+        conversations = [self._conversation(shown[row][0]) for row in asked]
+        replies = self.engine.generate(conversations, max_new_tokens=self.max_new_tokens, **options) if asked else []
         answered = dict(zip(asked, replies, strict=True))
         for row, window in enumerate(windows):
             if row in answered:

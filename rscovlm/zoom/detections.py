@@ -46,8 +46,9 @@ class Detections:
     Attributes:
         objects: Labelled boxes in pixels of the original image; with scores when confidence was asked for.
         frame: The original's grid, with its place on the ground where the file has one.
-        problems: Counts by reason: those of the codec; ``duplicate`` (the same line again in one answer), ``no_area`` (nothing of the box lies on the
-            image), ``cut_off`` (answers cut at the token limit), ``repeat`` (answers ended by the repeat guard), ``skipped`` (tiles not asked about).
+        problems: Counts by reason: those of the codec; ``duplicate`` (the same line again in one answer), ``no_area``
+            (nothing of the box lies on the image), ``cut_off`` (answers cut at the token limit), ``repeat`` (answers
+            ended by the repeat guard), ``skipped`` (tiles not asked about).
         merged: Objects removed because another tile's stands for them.
         tiles: What happened on each tile, in order.
         raster: The image, for drawing.
@@ -78,7 +79,10 @@ class Detections:
         return Counter(self.objects.labels)
 
     def to_geojson(self, path: str | PathLike[str] | None = None, *, crs: str | None = "EPSG:4326") -> dict[str, Any]:
-        """Return the objects as a GeoJSON feature collection, and write it to ``path`` when given; see :func:`~rscovlm.zoom.geojson.feature_collection`."""
+        """Return the objects as a GeoJSON feature collection, and write it to ``path`` when given.
+
+        See :func:`~rscovlm.zoom.geojson.feature_collection` for what ``crs`` does.
+        """
         from rscovlm.zoom.geojson import feature_collection, write_json
 
         collection = feature_collection(self.objects, self.frame, crs=crs)

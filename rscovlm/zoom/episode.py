@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Episode:
     """The conversation about one question, turn by turn.
 
-    ``pending`` is what an engine has to answer next; ``receive`` takes the reply; once ``done``, ``result`` holds the answer. It knows no engine, so the
-    same state machine serves a batch, a stream, and reinforcement learning.
+    ``pending`` is what an engine has to answer next; ``receive`` takes the reply; once ``done``, ``result`` holds the
+    answer. It knows no engine, so the same state machine serves a batch, a stream, and reinforcement learning.
 
     Args:
         rasters: The images asked about.
@@ -119,7 +119,8 @@ class Episode:
         shown, _ = self._read(window, source)
         if shown is None:
             raise ValueError(
-                f"{self._limits.max_visual_tokens} visual tokens leave no room for region {window}; raise max_visual_tokens"
+                f"{self._limits.max_visual_tokens} visual tokens leave no room for region {window}; "
+                "raise max_visual_tokens"
             )
         self._looks_left = 0
         self._turns += [self._called(call, ""), crop_turn(shown.image, self._layout, note=self._note(source, 1))]
@@ -223,7 +224,7 @@ class Episode:
         return refusal_text(refusal, width=width, height=height, images=len(self._views), several=self._several)
 
     def _call_turn(self, said: Said, step: Step) -> Message:
-        """The model's turn as it goes into the conversation: its own words, or the template's tool call where it made one."""
+        """The model's turn in the conversation: its own words, or the template's tool call where it made one."""
         if self._layout == "native" and said.call is not None:
             return self._called(said.call, said.text)
         return answer_turn(step.text)

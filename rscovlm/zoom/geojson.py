@@ -19,9 +19,10 @@ WGS84 = "EPSG:4326"
 def feature_collection(objects: Objects, frame: Frame, *, crs: str | None = WGS84) -> dict[str, Any]:
     """Return objects as a GeoJSON feature collection of polygons.
 
-    With ``crs="EPSG:4326"`` it is RFC 7946: longitude and latitude, rings counter-clockwise. Another ``crs``, or ``None`` for the image's own, gives
-    coordinates of that system and names it in a ``crs`` member, which GIS programs read though RFC 7946 dropped it. An image without a place on the
-    ground gives pixels of the original (x right, y down) and says so in ``"coordinates"``.
+    With ``crs="EPSG:4326"`` it is RFC 7946: longitude and latitude, rings counter-clockwise. Another ``crs``, or
+    ``None`` for the image's own, gives coordinates of that system and names it in a ``crs`` member, which GIS programs
+    read though RFC 7946 dropped it. An image without a place on the ground gives pixels of the original (x right, y
+    down) and says so in ``"coordinates"``.
 
     Args:
         objects: Labelled boxes in any frame of the image.

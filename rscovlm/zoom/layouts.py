@@ -1,7 +1,8 @@
 """The turns of a zoom conversation, one place for training and inference alike.
 
-Two layouts: ``reference`` is what released RSCoVLM checkpoints were trained on (tools in the system text, the crop in a user turn); ``native`` uses
-the chat template's own ``tools``, ``tool_calls`` and an image in a tool turn. The texts a released checkpoint expects are constants here.
+Two layouts: ``reference`` is what released RSCoVLM checkpoints were trained on (tools in the system text, the crop in a
+user turn); ``native`` uses the chat template's own ``tools``, ``tool_calls`` and an image in a tool turn. The texts a
+released checkpoint expects are constants here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ TOOL_NAME = "image_zoom_in"
 CALL_OPEN = "<tool_call>"
 CALL_CLOSE = "</tool_call>"
 
-# What stands around the four numbers of a call, and the two fixed sentences of the reference layout: released checkpoints know these bytes.
+# What stands around the four numbers of a call, and the two fixed sentences of the reference layout: released
+# checkpoints know these bytes.
 CALL_START = CALL_OPEN + '\n{"name": "' + TOOL_NAME + '", "arguments": {"bbox": ['
 CALL_END = "]}}\n" + CALL_CLOSE
 ZOOM_REQUEST = "\nZoom in to the region of interest and answer the question."
@@ -33,8 +35,12 @@ _TOOLS_HEAD = (
 )
 _TOOLS_TAIL = (
     "\n</tools>\n\nFor each function call, return a json object with function name and arguments within "
-    '<tool_call></tool_call> XML tags:\n<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>'
+    '<tool_call></tool_call> XML tags:\n<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}'
+    "\n</tool_call>"
 )
+
+
+_REGION = "Region as [x1, y1, x2, y2], left top and right bottom corner, in coordinates of"
 
 
 def zoom_tool(*, several: bool = False) -> Tool:
@@ -52,17 +58,18 @@ def zoom_tool(*, several: bool = False) -> Tool:
             "items": {"type": "number"},
             "minItems": 4,
             "maxItems": 4,
-            "description": "Region as [x1, y1, x2, y2], left top and right bottom corner, in coordinates of the image shown last.",
+            "description": f"{_REGION} the image shown last.",
         }
     }
     if several:
-        properties["bbox"]["description"] = (
-            "Region as [x1, y1, x2, y2], left top and right bottom corner, in coordinates of the chosen image."
-        )
+        properties["bbox"]["description"] = f"{_REGION} the chosen image."
         properties["image"] = {
             "type": "integer",
             "minimum": 1,
-            "description": "Number of the chosen image, counted in the order shown, crops included; without it the image shown last.",
+            "description": (
+                "Number of the chosen image, counted in the order shown, crops included; "
+                "without it the image shown last."
+            ),
         }
     description = "Look at a region of the image again, read from the original at the best resolution available."
     parameters = {"type": "object", "properties": properties, "required": ["bbox"], "additionalProperties": False}
@@ -79,7 +86,8 @@ ZOOM_SYSTEM = system_text([zoom_tool()])
 
 
 def tools_part(layout: Layout, *, several: bool = False) -> tuple[list[Message], list[Tool] | None]:
-    """Return the messages that open a conversation with the tool, and the ``tools`` for the chat template (``None`` where the text says it all).
+    """Return the messages that open a conversation with the tool, and the ``tools`` for the chat template (``None``
+    where the text says it all).
 
     >>> messages, tools = tools_part("native")
     >>> messages, tools[0]["function"]["name"]
@@ -95,7 +103,8 @@ def overview_turn(image: Any, question: str, layout: Layout, *, zoom: bool = Tru
     """Return the user turn that shows the image (or a list of images) and asks.
 
     Args:
-        image: Anything the processor takes, a list of those, or ``None`` for a placeholder that is filled from a sample's ``images`` in order.
+        image: Anything the processor takes, a list of those, or ``None`` for a placeholder that is filled from a
+            sample's ``images`` in order.
         question: The question as the user wrote it.
         layout: ``"reference"`` or ``"native"``.
         zoom: False asks for the answer at once; the turn then reads the same in both layouts.
@@ -144,7 +153,13 @@ def crop_turn(image: Any, layout: Layout, *, note: str = "") -> Message:
 
 
 def refusal_turn(text: str, layout: Layout, *, called: bool = True) -> Message:
-    """Return the turn that tells the model why it gets no crop; ``called`` says that the turn before holds a tool call of the native layout."""
+    """Return the turn that tells the model why it gets no crop.
+
+    Args:
+        text: The reason.
+        layout: ``"reference"`` or ``"native"``.
+        called: The turn before holds a tool call of the native layout, so that a tool turn may follow.
+    """
     if check_layout(layout) == "native" and called:
         return {"role": "tool", "name": TOOL_NAME, "content": [_text(text)]}
     return {"role": "user", "content": [_text(text)]}
@@ -160,7 +175,8 @@ def zoom_conversation(
 ) -> tuple[list[Message], list[Tool] | None]:
     """Return a whole training conversation with one zoom, and its ``tools``.
 
-    The same turns that :class:`~rscovlm.zoom.ZoomChain` builds when a model makes this call, so training and inference are equal text for text.
+    The same turns that :class:`~rscovlm.zoom.ZoomChain` builds when a model makes this call, so training and inference
+    are equal text for text.
 
     >>> messages, tools = zoom_conversation(None, "What is it?", [1, 2, 3, 4], None, "a hangar", "reference")
     >>> [turn["role"] for turn in messages], tools

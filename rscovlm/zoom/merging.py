@@ -27,11 +27,14 @@ def merge(
 ) -> NDArray[np.intp]:
     """Choose which objects of overlapping tiles to keep: greedy, class by class, between tiles only.
 
-    Two objects of one class from different tiles are the same object when their IoU (of the boxes as they are, oriented where they are oriented) is
-    above ``overlap``, or when one was cut by the border of its tile and at least ``fragment`` of its area lies in the other. The better one stays;
-    better is, in this order: the higher score; not cut by its tile's border; farther from that border; larger; earlier tile, earlier in its answer.
-    So without scores the result does not depend on the order of tiles, save between identical boxes. Objects of one tile never suppress each
-    other: the model saw them side by side.
+    Two objects of one class from different tiles are the same object when their IoU (of the boxes as they are, oriented
+    where they are oriented) is above ``overlap``, or when one was cut by the border of its tile and at least
+    ``fragment`` of its area lies in the other. The better one stays; better is, in this order: the higher score; not
+    cut by its tile's border; farther from that border; larger; earlier tile, earlier in its answer. So without scores
+    the result does not depend on the order of tiles, save between identical boxes. Objects of one tile never suppress
+    each other: the model saw them side by side.
+
+    (:func:`rscovlm.metrics.merge_tiles` is the merge of the reference evaluation, which knows boxes and no tiles.)
 
     Args:
         objects: n objects of all tiles, in pixels of the original image.

@@ -14,8 +14,9 @@ from rscovlm.zoom.windows import Window, ZoomView
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Why a chain stopped: the model answered (``answer``, or ``length`` / ``repeat`` when that answer was cut off), or it was asked for its answer
-#: without tools because of a limit on steps or visual tokens, the same window again, or more broken calls than allowed.
+#: Why a chain stopped: the model answered (``answer``, or ``length`` / ``repeat`` when that answer was cut off), or it
+#: was asked for its answer without tools because of a limit on steps or visual tokens, the same window again, or more
+#: broken calls than allowed.
 Stopped = Literal["answer", "length", "repeat", "max_steps", "max_visual_tokens", "no_progress", "refused"]
 
 
@@ -54,8 +55,9 @@ class ZoomResult:
         stopped: Why the chain stopped.
         views: Every image the model was shown, overviews first.
         steps: Every reply of the model.
-        problems: Counts by reason: each refusal, ``extra_calls`` (more than one in a reply), ``call_after_limit`` (the final answer held a call),
-            ``clipped`` (a region reached over the border), ``empty_answer``.
+        problems: Counts by reason: each refusal, ``extra_calls`` (more than one in a reply), ``call_after_limit`` (the
+            final answer held a call), ``call_without_tool`` (a call though no tool was offered), ``clipped`` (a region
+            reached over the border), ``empty_answer``.
         messages: The conversation as it ended.
         tools: Its tools, where the layout has them beside the messages.
         read_seconds: Time to read all views.

@@ -59,9 +59,11 @@ class ZoomReport:
         questions: Size of the set.
         with_zoom: The chain as it is.
         without: The answer after the overview alone.
-        oracle: The answer after being shown the evidence, over the questions whose evidence is known; ``None`` where that is none.
+        oracle: The answer after being shown the evidence, over the questions whose evidence is known; ``None`` where
+            that is none.
         zoom_rate: Share of questions with at least one window.
-        evidence_rate: Share of the zoomed questions with known evidence whose windows hold it; ``None`` where there are none.
+        evidence_rate: Share of the zoomed questions with known evidence whose windows hold it; ``None`` where there are
+            none.
         gain: ``with_zoom.accuracy - without.accuracy``.
         stopped: Counts of why the chain stopped.
         problems: Counts of what was wrong with calls.

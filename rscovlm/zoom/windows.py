@@ -118,8 +118,8 @@ def overlap(a: Window, b: Window) -> float:
 def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget, tokens: int) -> ZoomView | None:
     """Read a window (``None``: the whole image) at the best resolution that costs at most ``tokens`` visual tokens.
 
-    A window of no more pixels than the model may see is handed over as it is, and the processor resizes it as in training; a larger one is read at
-    exactly the size the processor plans, so it is resized once.
+    A window of no more pixels than the model may see is handed over as it is, and the processor resizes it as in
+    training; a larger one is read at exactly the size the processor plans, so it is resized once.
 
     Returns:
         The view, or ``None`` when even the smallest picture the budget knows costs more.

@@ -19,7 +19,7 @@ CLASSES = ["plane", "ship"]
 
 
 class Painted(Scripted):
-    """Lists every patch of colour in the picture it is shown: red tells the object, green the class (0 plane, 255 ship)."""
+    """Lists every patch of colour it is shown: red tells the object, green the class (0 plane, 255 ship)."""
 
     def __init__(self, budget: PixelBudget | None = None) -> None:
         super().__init__(self.look, budget=budget)
@@ -95,6 +95,8 @@ def test_a_tile_is_shown_as_it_is_and_a_larger_one_shrunk() -> None:
     assert np.array_equal(np.asarray(engine.asked[0][0].images()[0]), np.asarray(image.crop((0, 0, 320, 320))))
     detect(engine, image, CLASSES, tile=700, overlap=0)
     assert engine.asked[-1][0].images()[0].size == (448, 448)
+    shares = [detect(engine, image, CLASSES, tile=100, overlap=share).tiles for share in (0.25, 25)]
+    assert [tile.window for tile in shares[0]] == [tile.window for tile in shares[1]]
     default = detect(engine, image, CLASSES)
     assert default.tiles[0].window == (0, 0, 448, 448) and default.tiles[1].window == (252, 0, 700, 448)
 

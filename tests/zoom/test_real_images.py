@@ -81,7 +81,7 @@ def test_detections_lie_on_a_georeferenced_tile(tmp_path: Path) -> None:
 def test_two_hundred_hostile_calls_on_a_real_file() -> None:
     path = shared("uhr/geochat_7292_4592x3072.jpg")
     rng = random.Random(8)
-    odd = ['NaN', 'Infinity', '-1e308', '1e308', 'null', '"7"', '[1]', '-5', '0', '3', '1007', '٣'] + ["9" * 400]
+    odd = ["NaN", "Infinity", "-1e308", "1e308", "null", '"7"', "[1]", "-5", "0", "3", "1007", "٣"] + ["9" * 400]
     odd += ["40", "300.5", "500", "720"] * 30
     batch = []
     for _ in range(200):

@@ -13,7 +13,7 @@ SIZE = Frame(2016, 2016)
 
 
 def test_the_report_compares_with_without_and_oracle() -> None:
-    """Question n zooms onto the evidence, beside it, or not at all; a crop of the evidence (red) is answered rightly."""
+    """Question n zooms onto the evidence, beside it, or not at all; a crop of the evidence is answered rightly."""
     image = Image.new("RGB", (2016, 2016))
     image.paste("red", (400, 400, 600, 600))
 

@@ -1,0 +1,270 @@
+"""Answers from any OpenAI-compatible server, or from several replicas of one."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from rscovlm.codec import Codec
+from rscovlm.engines.engine import Conversation, Finish, Reply
+from rscovlm.processing.resolution import PixelBudget, plan_size
+
+# A replica that refused a connection is left alone for this long, in seconds.
+_REST = 5.0
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+
+
+class ServerError(RuntimeError):
+    """No server gave an answer, though all tries were used."""
+
+
+class Server:
+    """Answers conversations through ``/v1/chat/completions``, many at a time.
+
+    Images go as data URIs, resized here to exactly the size the budget plans, so that the server's own resize leaves
+    them alone. Each request goes to the replica with the fewest requests in flight; on a time-out, a broken connection,
+    429 or 5xx it is sent again, to another replica where there is one, after a growing pause (``Retry-After`` is
+    obeyed). A conversation has one answer: nothing is lost or doubled when a replica dies.
+
+    Args:
+        endpoints: Base address such as ``"http://127.0.0.1:8000/v1"``, or one for each replica.
+        model: Name of the model at the server.
+        codec: How the model writes boxes, a `Codec` or the name of a preset.
+        budget: What the server's processor lets the model see of an image.
+        api_key: Sent as a bearer token; never shown.
+        concurrency: Requests in flight at most.
+        timeout: Seconds to wait for one answer.
+        tries: Times a request is sent before :class:`ServerError` is raised.
+        pause: Seconds before the second try; doubled for each further one.
+        options: Further fields of the request, such as ``{"temperature": 0.7}``; greedy by default.
+
+    Raises:
+        ValueError: An address is not http or https, or a number has no meaning.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str],
+        model: str,
+        *,
+        codec: Codec | str = "rscovlm-v1",
+        budget: PixelBudget | None = None,
+        api_key: str | None = None,
+        concurrency: int = 32,
+        timeout: float = 300.0,
+        tries: int = 6,
+        pause: float = 0.5,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if concurrency < 1 or tries < 1 or timeout <= 0 or pause < 0:
+            raise ValueError(
+                f"concurrency {concurrency}, tries {tries}, timeout {timeout}, pause {pause}: "
+                "give at least 1, 1, more than 0 and at least 0"
+            )
+        listed = [endpoints] if isinstance(endpoints, str) else list(endpoints)
+        if not listed:
+            raise ValueError("there is no endpoint; give at least one address such as http://127.0.0.1:8000/v1")
+        self.codec = Codec.preset(codec) if isinstance(codec, str) else codec
+        self.budget = budget or PixelBudget()
+        self.model, self.concurrency, self.timeout = model, concurrency, timeout
+        self._tries, self._pause, self._options = tries, pause, {"temperature": 0, **(options or {})}
+        self._replicas = _Replicas([_Replica(address, api_key) for address in listed])
+
+    def generate(
+        self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
+    ) -> list[Reply]:
+        """Answer each conversation; see :class:`~rscovlm.engines.Engine`.
+
+        Raises:
+            ServerError: A conversation got no answer in all its tries.
+            ValueError: The server refused a request for good (another 4xx); its words are in the message.
+        """
+        if not conversations:
+            return []
+        with ThreadPoolExecutor(min(self.concurrency, len(conversations))) as pool:
+            waiting = [pool.submit(self._answer, one, max_new_tokens, logprobs) for one in conversations]
+            try:
+                return [one.result() for one in waiting]
+            except BaseException:
+                for one in waiting:
+                    one.cancel()
+                raise
+
+    def _answer(self, conversation: Conversation, max_new_tokens: int, logprobs: bool) -> Reply:
+        request: dict[str, Any] = {
+            "model": self.model,
+            "messages": to_openai(conversation.messages, self.budget),
+            "max_tokens": max_new_tokens,
+            **self._options,
+        }
+        if conversation.tools:
+            request["tools"] = conversation.tools
+        if logprobs:
+            request["logprobs"] = True
+        start = time.perf_counter()
+        answer = self._post(json.dumps(request).encode())
+        return _reply(answer, time.perf_counter() - start, logprobs)
+
+    def _post(self, body: bytes) -> dict[str, Any]:
+        """Send a request until there is an answer."""
+        last = ""
+        for attempt in range(self._tries):
+            replica = self._replicas.take()
+            wait = self._pause * 2**attempt * random.uniform(0.5, 1.0)
+            try:
+                status, headers, text = replica.post(body, self.timeout)
+            except (OSError, HTTPException) as error:  # refused, reset, timed out, or half an answer
+                last = f"{replica.name}: {type(error).__name__}: {error}"
+                others = self._replicas.rest(replica)
+                wait = 0.0 if others else wait
+            else:
+                if status == 200:
+                    try:
+                        value = json.loads(text)
+                    except ValueError:
+                        value = None
+                    if isinstance(value, dict) and value.get("choices"):
+                        return value
+                last = f"{replica.name}: status {status}: {text[:300].decode(errors='replace')}"
+                if status != 200 and status not in _RETRIED:
+                    raise ValueError(f"the server refused the request for good: {last}")
+                wait = max(wait, _seconds(headers.get("retry-after")))
+            finally:
+                self._replicas.give(replica)
+            if attempt + 1 < self._tries:
+                time.sleep(wait)
+        raise ServerError(f"no answer in {self._tries} tries; the last: {last}")
+
+
+class _Replica:
+    """One address, and how it is doing."""
+
+    def __init__(self, address: str, api_key: str | None) -> None:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError(f"endpoint {address!r} is no http(s) address; give one such as http://127.0.0.1:8000/v1")
+        self.name = f"{parts.scheme}://{parts.netloc}"
+        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/") + "/chat/completions"
+        self._headers = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self.in_flight = 0
+        self.resting_until = 0.0
+
+    def post(self, body: bytes, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
+        connection = self._kind(self._host, self._port, timeout=timeout)
+        try:
+            connection.request("POST", self._path, body, self._headers)
+            response = connection.getresponse()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, headers, response.read()
+        finally:
+            connection.close()
+
+
+class _Replicas:
+    """Chooses who gets the next request."""
+
+    def __init__(self, replicas: Sequence[_Replica]) -> None:
+        self._all = replicas
+        self._lock = threading.Lock()
+
+    def take(self) -> _Replica:
+        """Return the least loaded replica, those that rest last."""
+        with self._lock:
+            now = time.monotonic()
+            chosen = min(self._all, key=lambda one: (max(0.0, one.resting_until - now) > 0, one.in_flight))
+            chosen.in_flight += 1
+            return chosen
+
+    def give(self, replica: _Replica) -> None:
+        with self._lock:
+            replica.in_flight -= 1
+
+    def rest(self, replica: _Replica) -> bool:
+        """Leave a replica alone for a while, and return whether another is up."""
+        with self._lock:
+            now = time.monotonic()
+            replica.resting_until = now + _REST
+            return any(one.resting_until <= now for one in self._all)
+
+
+def to_openai(messages: Sequence[Mapping[str, Any]], budget: PixelBudget) -> list[dict[str, Any]]:
+    """Return messages in the form of the chat completions API: images as data URIs of their planned size.
+
+    Tool calls get identifiers and their arguments become JSON text; a tool turn names the call it answers.
+
+    >>> to_openai([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}], PixelBudget())
+    [{'role': 'user', 'content': [{'type': 'text', 'text': 'Hi'}]}]
+    """
+    turns: list[dict[str, Any]] = []
+    open_calls: list[str] = []
+    for number, message in enumerate(messages):
+        content = message["content"]
+        turn: dict[str, Any] = {"role": message["role"]}
+        turn["content"] = content if isinstance(content, str) else [_block(block, budget) for block in content]
+        if message.get("tool_calls"):
+            turn["tool_calls"] = [_named(call, f"call_{number}_{k}") for k, call in enumerate(message["tool_calls"])]
+            turn["content"] = turn["content"] or ""
+            open_calls = [call["id"] for call in turn["tool_calls"]]
+        elif message["role"] == "tool":
+            turn["tool_call_id"] = open_calls.pop(0) if open_calls else f"call_{number}"
+        turns.append(turn)
+    return turns
+
+
+def _named(call: Mapping[str, Any], name: str) -> dict[str, Any]:
+    function = call["function"]
+    arguments = function["arguments"]
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return {"id": name, "type": "function", "function": {"name": function["name"], "arguments": text}}
+
+
+def _block(block: Mapping[str, Any], budget: PixelBudget) -> dict[str, Any]:
+    if block["type"] != "image":
+        return {"type": "text", "text": block["text"]}
+    image: Image.Image = block["image"].convert("RGB")
+    size = plan_size(image.width, image.height, budget)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+
+
+def _reply(answer: Mapping[str, Any], seconds: float, logprobs: bool) -> Reply:
+    choice = answer["choices"][0]
+    message = choice.get("message") or {}
+    text = str(message.get("content") or "")
+    for call in message.get("tool_calls") or []:  # a server that parsed the call: back to what the model wrote
+        function = call.get("function") or {}
+        body = f'{{"name": {json.dumps(function.get("name"))}, "arguments": {function.get("arguments") or "{}"}}}'
+        text = f"{text}\n<tool_call>\n{body}\n</tool_call>".lstrip("\n")
+    finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
+    tokens = int((answer.get("usage") or {}).get("completion_tokens") or 0)
+    listed = ((choice.get("logprobs") or {}).get("content") or []) if logprobs else []
+    if not listed:
+        return Reply(text, tokens, seconds, finish)
+    values, pieces = [float(one["logprob"]) for one in listed], [str(one["token"]) for one in listed]
+    return Reply(text, tokens or len(listed), seconds, finish, values, pieces)
+
+
+def _seconds(value: str | None) -> float:
+    """Return how long ``Retry-After`` asks to wait, at most a minute; 0 where it gives no number."""
+    try:
+        return min(60.0, max(0.0, float(value or 0)))
+    except ValueError:
+        return 0.0
