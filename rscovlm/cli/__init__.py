@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
 
 app = typer.Typer(
@@ -21,3 +22,4 @@ def _root() -> None:
 
 
 app.command()(demo)
+app.add_typer(data, name="data")

@@ -13,6 +13,7 @@ MODULES = [
     "paths",
     "tally",
     "textboxes",
+    "tiles",
     "sources",
     "sources.chat",
     "sources.choices",

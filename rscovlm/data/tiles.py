@@ -1,0 +1,226 @@
+"""Tiles: windows of large images with the objects they hold, as the DOTA tools cut them, and the way back.
+
+Windows step by size minus overlap; the last one is shifted to the edge; an image smaller than a window is padded right and below. An object
+belongs to every tile that holds at least 0.7 of its area (intersection over foreground). Tiles without objects are kept: they teach that
+nothing is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from rscovlm.data.formats.coco import corners
+from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.tally import Rejected, Tally
+from rscovlm.data.views import load_image
+from rscovlm.geometry import Boxes, Frame, Objects
+
+Window = tuple[int, int, int, int]
+_NAME = re.compile(r"(?P<stem>.+)__(?P<scale>\d+(?:\.\d+)?)__(?P<x>-?\d+)___(?P<y>-?\d+)")
+
+
+def plan_windows(width: int, height: int, *, size: int = 512, overlap: int = 100) -> list[Window]:
+    """Plan the windows of an image, row by row, each (x1, y1, x2, y2) of `size` x `size` pixels.
+
+    Args:
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
+        size: Side of a window.
+        overlap: Pixels that neighbours share; the last window of a row or column shares more.
+
+    Raises:
+        ValueError: The overlap is not smaller than the size, or a number is not positive.
+
+    >>> plan_windows(1000, 300, size=512, overlap=100)
+    [(0, 0, 512, 512), (412, 0, 924, 512), (488, 0, 1000, 512)]
+    """
+    if min(width, height, size) < 1 or not 0 <= overlap < size:
+        raise ValueError(
+            f"image {width}x{height}, size {size}, overlap {overlap}: sides must be positive, 0 <= overlap < size"
+        )
+    columns, rows = (_starts(side, size, size - overlap) for side in (width, height))
+    return [(x, y, x + size, y + size) for y in rows for x in columns]
+
+
+def _starts(side: int, size: int, step: int) -> list[int]:
+    if side <= size:
+        return [0]
+    starts = list(range(0, side - size, step))
+    return [*starts, side - size]
+
+
+def tile(
+    records: Iterable[Record],
+    *,
+    size: int = 512,
+    overlap: int = 100,
+    least: float = 0.7,
+    keep_empty: bool = True,
+    root: str | Path | None = None,
+    folder: str | None = None,
+    tally: Tally | None = None,
+) -> Iterator[Record]:
+    """Cut detection records into tiles, one by one.
+
+    By default nothing is written: a tile's image is a window of its parent, read when it is needed. With `folder`, tiles are saved as PNG.
+    Boxes are in the tile's pixels and are not clipped, so that they can be moved back; `window` holds the offset.
+
+    Args:
+        records: Detection records with one image each, of known size.
+        size: Side of a tile, in pixels.
+        overlap: Pixels that neighbours share.
+        least: Smallest share of an object's area in a tile that holds it.
+        keep_empty: Keep tiles without objects.
+        root: The data folder; needed to save tiles.
+        folder: Where to save tiles, relative to `root`.
+        tally: Counts objects: those in at least one tile as kept, the others by reason. Records that cannot be tiled are counted too;
+            without a tally they are an error.
+
+    Raises:
+        ValueError: A record is no detection of one image of known size, or `folder` is given without `root`.
+    """
+    if folder is not None and root is None:
+        raise ValueError("folder is set but root is not; give the data folder that the tiles' paths are relative to")
+    for record in records:
+        if (
+            record.task != "detection"
+            or len(record.images) != 1
+            or not (record.images[0].width and record.images[0].height)
+        ):
+            reason = f"a {record.task} record with {len(record.images)} images cannot be tiled; one image of known size is needed"
+            if tally is None:
+                raise Rejected("not one sized image", f"record {record.id!r}: {reason}")
+            tally.drop("not one sized image", f"{record.source}/{record.id}", reason)
+            continue
+        yield from _tiles(record, size, overlap, least, keep_empty, root, folder, tally)
+
+
+def _tiles(
+    record: Record,
+    size: int,
+    overlap: int,
+    least: float,
+    keep_empty: bool,
+    root: str | Path | None,
+    folder: str | None,
+    tally: Tally | None,
+) -> Iterator[Record]:
+    image = record.images[0]
+    windows = plan_windows(image.width, image.height, size=size, overlap=overlap)
+    foreground, best = Foreground(record.objects), np.zeros(len(record.objects))
+    for window in windows:
+        near, shares = foreground.shares(window)
+        best[near] = np.maximum(best[near], shares)
+        held = near[shares >= least]
+        if not (len(held) or keep_empty):
+            continue
+        x, y = window[:2]
+        objects = tuple(_moved(record.objects[index], -x, -y) for index in held)
+        name = f"{record.id}__{size}__{x}___{y}"
+        part = _tile_image(image, window)
+        if folder is not None and root is not None:
+            part = replace(part, path=f"{folder}/{name.replace('/', '_')}.png")
+            target = Path(root) / part.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            load_image(_tile_image(image, window), root).save(target)
+        yield replace(record, id=name, images=(part,), objects=objects)
+    if tally is not None:
+        tally.keep(int((best >= least).sum()))
+        for index in np.flatnonzero(best < least):
+            detail = f"{record.objects[index].label!r}: at most {best[index]:.2f} of it lies in a tile"
+            tally.drop("object in no tile", f"{record.source}/{record.id}", detail)
+
+
+class Foreground:
+    """The outlines of many objects, ready to be asked what of them a window holds.
+
+    >>> Foreground([Annotation((0, 0, 10, 10), "ship", "hbb")]).shares((0, 0, 8, 10))
+    (array([0]), array([0.8]))
+    """
+
+    def __init__(self, objects: Iterable[Annotation]) -> None:
+        points = np.array([corners(item) for item in objects], float).reshape(-1, 4, 2)
+        self._shapes = np.array([shapely.Polygon(quad).convex_hull for quad in points], object)
+        self._areas = shapely.area(self._shapes)
+        self._centres = points.mean(axis=1)
+        self._tree = shapely.STRtree(self._shapes)
+
+    def shares(self, window: Window) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Give the objects that touch a window, by index, and the share of their area in it, from 0 to 1.
+
+        An object without area counts as wholly inside the windows that hold its centre.
+        """
+        near = np.sort(self._tree.query(shapely.box(*window)))
+        common = shapely.area(shapely.intersection(self._shapes[near], shapely.box(*window)))
+        held = ((self._centres[near] >= window[:2]) & (self._centres[near] <= window[2:])).all(axis=1).astype(float)
+        areas = self._areas[near]
+        return near, np.where(areas > 0, common / np.where(areas > 0, areas, 1), held)
+
+
+def to_parent(objects: Objects, image: ImageRef, parent: Frame | None = None) -> Objects:
+    """Move boxes found in a tile into the pixels of the image it was cut from.
+
+    Args:
+        objects: In the tile's own pixels; resized predictions are brought there first (`objects.to`).
+        image: The tile, with its `window`.
+        parent: The parent's grid, where the result is to carry it.
+
+    Raises:
+        ValueError: The image is not a tile.
+    """
+    if image.window is None:
+        raise ValueError(f"image {image.path!r} is not a tile: it has no window to move boxes by")
+    x, y = image.window[:2]
+    moved = [_moved_values(row, objects.boxes.kind, x, y) for row in objects.boxes.coords.tolist()]
+    boxes = Boxes(moved, objects.boxes.kind, parent) if moved else Boxes.empty(objects.boxes.kind, parent)
+    return replace(objects, boxes=boxes)
+
+
+def parse_tile_name(name: str) -> tuple[str, float, int, int]:
+    """Read (stem, size or scale, x, y) from a name as the DOTA tools and `tile` write it.
+
+    Raises:
+        ValueError: The name has no such ending.
+
+    >>> parse_tile_name("P0706__512__412___0.png")
+    ('P0706', 512.0, 412, 0)
+    """
+    match = _NAME.fullmatch(re.sub(r"\.[A-Za-z]+$", "", PurePosixPath(name).name))
+    if match is None:
+        raise ValueError(f"name {name!r} is not <stem>__<size>__<x>___<y>; give the offset another way")
+    return match["stem"], float(match["scale"]), int(match["x"]), int(match["y"])
+
+
+def _tile_image(image: ImageRef, window: Window) -> ImageRef:
+    x1, y1, x2, y2 = window
+    width, height = x2 - x1, y2 - y1
+    if image.path:
+        return ImageRef(parent=image.path, window=window, width=width, height=height, time=image.time)
+    if image.window is None:
+        raise Rejected("embedded image", "tiles need the image as a file; write the embedded images to files first")
+    left, top = image.window[:2]
+    return ImageRef(
+        parent=image.parent,
+        window=(x1 + left, y1 + top, x2 + left, y2 + top),
+        width=width,
+        height=height,
+        time=image.time,
+    )
+
+
+def _moved(item: Annotation, x: float, y: float) -> Annotation:
+    rings = tuple(_moved_values(ring, "quad", x, y) for ring in item.polygons)
+    return replace(item, box=_moved_values(item.box, item.kind, x, y), polygons=rings)
+
+
+def _moved_values(values: Iterable[float], kind: str, x: float, y: float) -> tuple[float, ...]:
+    numbers = tuple(values)
+    count = 2 if kind == "obb" else len(numbers)
+    return tuple(number + (y if i % 2 else x) if i < count else number for i, number in enumerate(numbers))
