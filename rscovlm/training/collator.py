@@ -1,115 +1,88 @@
-"""Samples to batches: text by the chat template, pixels by the processor, loss on assistant turns only."""
+"""Samples to batches: padded side by side, or packed end to end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers.utils.chat_template_utils import render_jinja_template
 
-IGNORED = -100
-"""Label of a token that carries no loss."""
+from rscovlm.training.encoding import IGNORED, Encoder, Sample, pixels_of
+from rscovlm.training.positions import multimodal_positions
 
 
 class Collator:
-    """Turns samples into one right-padded batch for a Qwen-VL model.
-
-    A sample is ``{"messages": [...], "images": [PIL, ...], "tools": [...] or None}``. Every ``{"type": "image"}`` block
-    takes the next image, in user turns and tool turns alike. The text is what the chat template renders; the loss falls
-    on what it marks as generated: each assistant turn with its end mark (paper, equation 5). Text is tokenised up to
-    each mark and after it separately, so no token straddles the border, as at inference.
+    """Turns samples into one right-padded batch for a Qwen-VL model; see `Encoder` for samples and what is trained.
 
     Args:
         processor: An `RSCoVLMProcessor`.
 
     Raises:
-        ValueError: On a call, for a row without trained tokens, or with other numbers of images and image blocks; the
-            message names the row.
+        ValueError: On a call, for a row that cannot be encoded; the message names the row.
     """
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
+        self.encoder = Encoder(processor)
 
-    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
         """Collate samples.
 
         Returns:
             ``input_ids``, ``attention_mask``, ``labels`` and ``mm_token_type_ids``, each (samples, longest); and, where
             there are images, ``pixel_values`` (patches, values) and ``image_grid_thw`` (images, 3).
         """
-        images = [image for sample in samples for image in sample.get("images") or ()]
-        batch: dict[str, torch.Tensor] = {}
-        counts: list[int] = []
-        if images:
-            pixels = self.processor.image_processor(images=images, return_tensors="pt")
-            batch["pixel_values"] = pixels["pixel_values"]
-            batch["image_grid_thw"] = pixels["image_grid_thw"]
-            merged = self.processor.image_processor.merge_size**2
-            counts = (batch["image_grid_thw"].prod(dim=1) // merged).tolist()
-        remaining = iter(counts)
-        rows = [self._encode(sample, row, remaining) for row, sample in enumerate(samples)]
-        batch.update(self._pad(rows))
-        return batch
-
-    def _encode(self, sample: Mapping[str, Any], row: int, visual_tokens: Iterable[int]) -> tuple[list[int], list[int]]:
-        """One sample to token ids and labels."""
-        visual = iter(visual_tokens)
-        placeholder = self.processor.image_token
-        own = [next(visual) for _ in sample.get("images") or ()]
-        unused = iter(own)
-        ids: list[int] = []
-        labels: list[int] = []
-        for text, trained in _segments(self.processor, sample):
-            pieces = text.split(placeholder)
-            expanded = pieces[0]
-            for piece in pieces[1:]:
-                count = next(unused, None)
-                if count is None:
-                    raise ValueError(
-                        f"row {row} has more image blocks than its {len(own)} images; give one image for each block"
-                    )
-                expanded += placeholder * count + piece
-            tokens = self.processor.tokenizer(expanded, add_special_tokens=False)["input_ids"]
-            ids += tokens
-            labels += tokens if trained else [IGNORED] * len(tokens)
-        left = sum(1 for _ in unused)
-        if left:
-            raise ValueError(
-                f"row {row} has {len(own)} images but only {len(own) - left} image blocks; give one block for each image"
-            )
-        if all(label == IGNORED for label in labels):
-            raise ValueError(f"row {row} has nothing to train: it needs an assistant turn with text")
-        return ids, labels
-
-    def _pad(self, rows: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
-        longest = max(len(ids) for ids, _ in rows)
-        shape = (len(rows), longest)
+        rows = [self.encoder(sample, f"row {row}") for row, sample in enumerate(samples)]
+        shape = (len(rows), max(len(row) for row in rows))
         batch = {
             "input_ids": torch.full(shape, self.processor.tokenizer.pad_token_id, dtype=torch.long),
             "attention_mask": torch.zeros(shape, dtype=torch.long),
             "labels": torch.full(shape, IGNORED, dtype=torch.long),
         }
-        for row, (ids, labels) in enumerate(rows):
-            batch["input_ids"][row, : len(ids)] = torch.tensor(ids)
-            batch["labels"][row, : len(ids)] = torch.tensor(labels)
-            batch["attention_mask"][row, : len(ids)] = 1
+        for place, row in enumerate(rows):
+            batch["input_ids"][place, : len(row)] = torch.tensor(row.ids)
+            batch["labels"][place, : len(row)] = torch.tensor(row.labels)
+            batch["attention_mask"][place, : len(row)] = 1
         batch["mm_token_type_ids"] = (batch["input_ids"] == self.processor.image_token_id).long()
-        return batch
+        return batch | pixels_of(self.processor, samples, rows)
 
 
-def _segments(processor: Any, sample: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """Return the rendered text of a conversation, cut where the loss begins and ends."""
-    tools = sample.get("tools")
-    texts, spans = render_jinja_template(
-        conversations=[sample["messages"]],
-        tools=tools,
-        chat_template=processor.chat_template,
-        return_assistant_tokens_mask=True,
-    )
-    text, segments, done = texts[0], [], 0
-    for start, end in spans[0]:
-        segments += [(text[done:start], False), (text[start:end], True)]
-        done = end
-    segments.append((text[done:], False))
-    return [(piece, trained) for piece, trained in segments if piece]
+class PackedCollator:
+    """Joins the samples of packs into one row in which no sample sees another.
+
+    Nothing is padded. Positions restart with each sample, in the four rows that transformers takes for packed multimodal
+    input: the place in the text, from which it tells the samples apart, then time, height and width. Under the
+    attention of `rscovlm.training.segments` each sample is attended to by itself; FlashAttention-2 and the stock sdpa
+    read the same positions.
+
+    Args:
+        processor: An `RSCoVLMProcessor`.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self.encoder = Encoder(processor)
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Collate packs.
+
+        Args:
+            rows: Packs, ``{"samples": [sample, ...]}``; all samples of all packs go into the one row.
+
+        Returns:
+            ``input_ids`` and ``labels`` (1, tokens), ``position_ids`` (4, 1, tokens); and, where there are images,
+            ``pixel_values`` (patches, values) and ``image_grid_thw`` (images, 3).
+        """
+        samples = [sample for row in rows for sample in row["samples"]]
+        encoded = [self.encoder(sample, f"sample {place} of the pack") for place, sample in enumerate(samples)]
+        image, merge = self.processor.image_token_id, self.processor.image_processor.merge_size
+        positions = []
+        for one in encoded:
+            places = multimodal_positions([token == image for token in one.ids], one.grids, merge)
+            positions.append(torch.cat([torch.arange(len(one))[None], places]))
+        batch = {
+            "input_ids": torch.tensor([[token for one in encoded for token in one.ids]]),
+            "labels": torch.tensor([[label for one in encoded for label in (IGNORED, *one.labels[1:])]]),
+            "position_ids": torch.cat(positions, dim=1)[:, None],
+        }
+        return batch | pixels_of(self.processor, samples, encoded)

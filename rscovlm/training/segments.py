@@ -1,0 +1,88 @@
+"""Attention for packed samples: each sample by itself, so isolation costs no dense mask."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+NAME = "rscovlm_segments"
+"""Name under which the attention is registered with transformers."""
+
+
+def segment_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    position_ids: torch.Tensor | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend causally within each sample of a packed row.
+
+    Args:
+        module: The attention layer.
+        query: (1, heads, tokens, width).
+        key: (1, key heads, tokens, width).
+        value: (1, key heads, tokens, width).
+        attention_mask: Not used; samples are told apart by their positions.
+        scaling: Factor of the scores.
+        dropout: Share of dropped weights.
+        position_ids: (1, tokens) place of each token in its sample; a sample begins where this does not grow by one.
+
+    Returns:
+        (1, tokens, heads, width), and None for the weights.
+
+    Raises:
+        ValueError: Several rows at once, or no positions.
+    """
+    if position_ids is None or query.shape[0] != 1:
+        raise ValueError(
+            f"packed attention wants one row with positions, got {query.shape[0]} rows"
+            f"{'' if position_ids is not None else ' without positions'}; collate with PackedCollator, or set sdpa"
+        )
+    grouped = query.shape[1] != key.shape[1]
+    starts = torch.nonzero(position_ids[0].diff() != 1).flatten() + 1
+    bounds = [0, *starts.tolist(), query.shape[2]]
+    parts = [
+        scaled_dot_product_attention(
+            query[:, :, begin:end],
+            key[:, :, begin:end],
+            value[:, :, begin:end],
+            dropout_p=dropout,
+            scale=scaling,
+            is_causal=True,
+            enable_gqa=grouped,
+        )
+        for begin, end in itertools.pairwise(bounds)
+    ]
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+
+
+def isolate_samples(model: Any) -> str:
+    """Set a model's attention for packed rows and return what was chosen.
+
+    FlashAttention-2, where the model was loaded with it, already tells packed samples apart by their positions and is
+    kept; otherwise the language model gets `segment_attention`. The vision tower keeps its own.
+
+    Args:
+        model: A Qwen2.5-VL or Qwen3-VL model.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    text = model.config.get_text_config()
+    if text._attn_implementation == "flash_attention_2":
+        return "flash_attention_2"
+    AttentionInterface.register(NAME, segment_attention)
+    AttentionMaskInterface.register(NAME, _no_mask)
+    model.set_attn_implementation({"text_config": NAME})
+    return NAME
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    return None
