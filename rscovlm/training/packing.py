@@ -62,7 +62,7 @@ class PackedMixture(Sequence[Any]):
         """Return the number of rows."""
         return self.rows
 
-    def __getitem__(self, row: Any) -> dict[str, list[Any]]:
+    def __getitem__(self, row: Any) -> Any:
         """Return the samples of a row as ``{"samples": [...]}``."""
         index = int(row)
         if not 0 <= index < self.rows:

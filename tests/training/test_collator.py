@@ -8,8 +8,9 @@ from PIL import Image
 
 from rscovlm.data.scene_tasks import ZoomTurns
 from rscovlm.data.scenes import SceneConfig
-from rscovlm.training.collator import IGNORED, Collator
+from rscovlm.training.collator import Collator
 from rscovlm.training.embedded import STAGES, budget, build_mixture, build_processor
+from rscovlm.training.encoding import IGNORED
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def test_positions_are_those_of_the_model(samples: list[dict[str, Any]], family:
             attention_mask=batch["attention_mask"],
         )
         grids = [tuple(grid) for grid in batch["image_grid_thw"].tolist()] if "image_grid_thw" in batch else []
-        ours = multimodal_positions(batch["mm_token_type_ids"][0].bool().tolist(), grids, 2)  # type: ignore[arg-type]
+        ours = multimodal_positions(batch["mm_token_type_ids"][0].bool().tolist(), grids, 2)
         assert ours.equal(theirs[-3:, 0])
 
 
