@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.data.permutation import mixed, permuted
+
 Draw = Callable[[np.random.Generator], Any]
 
 BLOCK = 1000
@@ -77,7 +79,6 @@ class Mixture(Sequence[Any]):
         self._quotas = _quotas([subset.weight for subset in self.subsets])
         self._starts = np.concatenate([[0], np.cumsum(self._quotas)])
         self._block_order = functools.lru_cache(maxsize=8)(self._draw_block_order)
-        self._epoch_order = functools.lru_cache(maxsize=2 * len(self.subsets))(self._draw_epoch_order)
 
     def __len__(self) -> int:
         """Return the number of positions a sampler should walk."""
@@ -104,7 +105,8 @@ class Mixture(Sequence[Any]):
         else:
             rows = len(subset.source)
             epoch, place = divmod(ordinal, rows)
-            item = subset.source[int(self._epoch_order(subset.name, rows, epoch)[place])]
+            key = mixed(self.seed ^ mixed(zlib.crc32(subset.name.encode()) ^ mixed(epoch)))
+            item = subset.source[permuted(place, rows, key)]
         if subset.render is None:
             return item
         try:
@@ -118,7 +120,7 @@ class Mixture(Sequence[Any]):
 
     def generator_at(self, position: int) -> np.random.Generator:
         """Return the random generator of a position; it depends on the seed and the position alone."""
-        return np.random.default_rng(np.random.SeedSequence(entropy=self.seed, spawn_key=(1, position)))
+        return np.random.Generator(np.random.Philox(key=(mixed(self.seed), position)))
 
     def subset_at(self, position: int) -> tuple[Subset, int]:
         """Return the subset that a position draws from, and how many positions before it drew from the same."""
@@ -132,12 +134,10 @@ class Mixture(Sequence[Any]):
         return {subset.name: float(quota) / BLOCK for subset, quota in zip(self.subsets, self._quotas, strict=True)}
 
     def _draw_block_order(self, block: int) -> NDArray[np.int64]:
-        state = np.random.SeedSequence(entropy=self.seed, spawn_key=(2, block))
-        return np.random.default_rng(state).permutation(BLOCK)
-
-    def _draw_epoch_order(self, name: str, rows: int, epoch: int) -> NDArray[np.int64]:
-        state = np.random.SeedSequence(entropy=self.seed, spawn_key=(3, zlib.crc32(name.encode()), epoch))
-        return np.random.default_rng(state).permutation(rows)
+        order: NDArray[np.int64] = np.random.Generator(np.random.Philox(key=(mixed(self.seed ^ 1), block))).permutation(
+            BLOCK
+        )
+        return order
 
 
 class Stages(Sequence[Any]):
