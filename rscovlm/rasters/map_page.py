@@ -153,10 +153,11 @@ def _on_mercator(view: View) -> tuple[Image.Image, list[list[float]]]:
     step = max(right - left, high - low) / min(max(frame.width, frame.height), LARGEST)
     width, height = max(1, round((right - left) / step)), max(1, round((high - low) / step))
     bands = np.zeros((4, height, width), dtype=np.uint8)
-    opaque = np.full((frame.height, frame.width), 255, dtype=np.uint8)
-    if view.valid is not None:
-        opaque[~view.valid] = 0
-    source = np.concatenate([np.moveaxis(np.asarray(view.image), -1, 0), opaque[None]])
+    shown = np.asarray(view.image)
+    opaque = np.full(shown.shape[:2], 255, dtype=np.uint8)
+    if view.valid is not None:  # white that is marked as no data, such as a glaring roof, stays to be seen
+        opaque[~view.valid & (shown.max(axis=2) == 0)] = 0
+    source = np.concatenate([np.moveaxis(shown, -1, 0), opaque[None]])
     target = Affine((right - left) / width, 0, left, 0, (low - high) / height, high)
     reproject(
         source,
