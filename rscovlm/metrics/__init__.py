@@ -7,6 +7,7 @@ from rscovlm.metrics.calibration import calibrate_threshold
 from rscovlm.metrics.counting import count_error
 from rscovlm.metrics.grounding import grounding_accuracy, rescaled, rscovlm_answer
 from rscovlm.metrics.lrs_vqa import lrs_vqa_aa
+from rscovlm.metrics.picture import match_boxes, matches_svg
 from rscovlm.metrics.scene import multi_label_f1, scene_accuracy
 from rscovlm.metrics.task1 import read_task1, write_task1
 from rscovlm.metrics.tiles import merge_tiles
@@ -19,6 +20,8 @@ __all__ = [
     "count_error",
     "grounding_accuracy",
     "lrs_vqa_aa",
+    "match_boxes",
+    "matches_svg",
     "merge_tiles",
     "multi_label_f1",
     "paired_test",

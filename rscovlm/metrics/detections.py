@@ -163,7 +163,7 @@ def _rows(items: list[_Item], number: dict[str, int], side: str) -> Rows:
                 "rename or remove those boxes, or extend classes"
             ) from None
     counts = [len(item.boxes) for item in items]
-    with_scores = [i for i, item in enumerate(items) if item.scores is not None]
+    with_scores = [i for i, item in enumerate(items) if item.scores is not None and len(item.boxes)]
     scores: list[Floats] | None = None
     if with_scores:
         bare = [i for i, item in enumerate(items) if item.scores is None and len(item.boxes)]

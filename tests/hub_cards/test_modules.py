@@ -1,0 +1,70 @@
+"""The metric Spaces as `evaluate` modules, used for real: offline, over a Hub on this machine, by two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub_cards.loopback import loopback_hub
+
+pytest.importorskip("evaluate", reason="the extra eval is not installed")
+
+FOLDER = Path(__file__).resolve().parents[2] / "hub_cards"
+NAMES = ("ap_nc", "acc_at_05", "lrs_vqa_aa")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a process that used every module saw."""
+    with loopback_hub(FOLDER) as (address, asked):
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
+            "HF_HOME": str(tmp_path_factory.mktemp("hub")),
+            "HF_ENDPOINT": address,
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "NO_PROXY": "127.0.0.1",
+            "PYTHONPATH": str(FOLDER.parent),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.hub_cards.probe", str(FOLDER)],
+            cwd=FOLDER.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**result, "asked": asked}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_way_of_feeding_gives_the_functions_result(seen: dict[str, Any], name: str) -> None:
+    ways = ("compute", "add", "add_batch", "keep_in_memory", "by name over the Hub", "combine")
+    assert seen["ways"][name] == dict.fromkeys(ways, True)
+
+
+def test_the_hub_is_asked_for_the_modules_alone(seen: dict[str, Any]) -> None:
+    assert all(path.startswith("/spaces/rscovlm/") for path in seen["asked"]), seen["asked"]
+    assert {path.split("/")[3] for path in seen["asked"]} == set(NAMES)
+
+
+def test_two_processes_give_what_one_gives(seen: dict[str, Any]) -> None:
+    assert seen["pair"] is True
+
+
+def test_fifty_thousand_boxes_cost_two_seconds_at_most(seen: dict[str, Any]) -> None:
+    assert seen["overhead"] < 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("ap_nc", "'labels'"), ("acc_at_05", "4, 5 or 8 numbers"), ("lrs_vqa_aa", "'category'")]
+)
+def test_malformed_items_are_refused_with_reason(seen: dict[str, Any], name: str, part: str) -> None:
+    assert part in seen["messages"][name]
