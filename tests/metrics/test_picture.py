@@ -1,8 +1,8 @@
 """Matched, missed and false boxes, and their picture."""
 
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
