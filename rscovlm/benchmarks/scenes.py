@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rscovlm.data.prompts import detection_prompt, grounding_prompt
+from rscovlm.codec.prompts import detection_prompt, grounding_prompt
 from rscovlm.data.scene_tasks import scene_objects, scene_questions, seen_frame
 from rscovlm.data.scenes import Question, Scene, SceneConfig, make_scene, make_zoom_scene
 from rscovlm.engines import Conversation, Engine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rscovlm.codec import Codec
-from rscovlm.data.prompts import Kind, Style, detection_prompt, grounding_prompt
+from rscovlm.codec.prompts import Kind, Style, detection_prompt, grounding_prompt
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.zoom.layouts import Layout, answer_turn, zoom_conversation
 

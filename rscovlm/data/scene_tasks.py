@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.codec import Codec
-from rscovlm.data.prompts import Kind
+from rscovlm.codec.prompts import Kind
 from rscovlm.data.rendering import Sample, Turn, detection_turn, grounding_turn, render_turns, render_zoom
 from rscovlm.data.scenes import Question, Scene, SceneConfig, ZoomScene, make_scene, make_zoom_scene, questions
 from rscovlm.geometry import Boxes, Frame, Objects

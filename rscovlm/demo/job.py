@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from rscovlm.benchmarks.scenes import Score, score_detection, score_grounding, score_words, score_zoom
-from rscovlm.data.prompts import detection_prompt, grounding_prompt
+from rscovlm.codec.prompts import detection_prompt, grounding_prompt
 from rscovlm.data.scene_tasks import scene_questions
 from rscovlm.data.scenes import Layout, LayoutConfig, Scene, SceneConfig, make_scene, write_geotiff, write_large_scene
 from rscovlm.demo.report import Figure, Story, Talk, write_report

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers.utils.chat_template_utils import render_jinja_template
 
+from rscovlm.data.pictures import loaded
 from rscovlm.processing import plan_size
 
 IGNORED = -100
@@ -120,7 +121,7 @@ def pixels_of(processor: Any, samples: Sequence[Sample], encoded: Sequence[Encod
     Raises:
         ValueError: The image processor cut an image into another grid than was planned from its size.
     """
-    images = [image for sample in samples for image in sample.get("images") or ()]
+    images = [loaded(image) for sample in samples for image in sample.get("images") or ()]
     if not images:
         return {}
     made = processor.image_processor(images=images, return_tensors="pt")

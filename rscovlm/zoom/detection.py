@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rscovlm.data.prompts import Kind, Style, detection_prompt
+from rscovlm.codec.prompts import Kind, Style, detection_prompt
 from rscovlm.engines.engine import Conversation, Reply
 from rscovlm.geometry import Frame, Objects
 from rscovlm.processing.resolution import plan_size
@@ -49,7 +49,7 @@ def detect(
     """Find every object of some classes, tile by tile where the image is large, and merge what the tiles found.
 
     Tiles are read from the original as they are needed, so memory does not grow with the image. The prompt is the one
-    of training (:func:`~rscovlm.data.prompts.detection_prompt`), the answer is read by the engine's codec.
+    of training (:func:`~rscovlm.codec.prompts.detection_prompt`), the answer is read by the engine's codec.
 
     Args:
         engine: Who answers.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from rscovlm.data.prompts import detection_prompt
+from rscovlm.codec.prompts import detection_prompt
 from rscovlm.engines import Conversation, Reply
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.processing.resolution import PixelBudget, plan_size

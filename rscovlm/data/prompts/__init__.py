@@ -1,62 +1,76 @@
-"""What a model is asked for boxes with, the same text in training, inference and evaluation."""
+"""How questions are worded: data files of several wordings per task, and other names for classes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import yaml
 
-Kind = Literal["hbb", "obb", "quad"]
-Style = Literal["plain", "json"]
+from rscovlm.codec.prompts import Kind, Style, detection_prompt, grounding_prompt, system_prompt
+
+__all__ = [
+    "Kind",
+    "Style",
+    "detection_prompt",
+    "grounding_prompt",
+    "shown_name",
+    "synonyms",
+    "system_prompt",
+    "wording",
+]
 
 
-def detection_prompt(classes: Iterable[str], kind: Kind = "quad", style: Style = "plain") -> tuple[str, str]:
-    """Return the system and the user text that ask for every object of ``classes``.
+def wording(task: str, rng: np.random.Generator, *, style: Style | None = None, rephrase: float = 0.5) -> str:
+    """Return a wording of a task's question, with its fields still to be filled in.
 
     Args:
-        classes: Class names; shown once each, in sorted order, as the codec writes them.
-        kind: Box kind of the answer.
-        style: ``"plain"`` lines or ``"json"``.
+        task: One of the keys of ``tasks.yaml``.
+        rng: Draws the wording.
+        style: For tasks answered with boxes, ``"plain"`` or ``"json"``.
+        rephrase: Probability of another wording than the plainest.
 
     Raises:
-        ValueError: There is no class, or no such kind or style.
-        TypeError: One string instead of a list.
+        ValueError: There are no wordings for the task.
 
-    >>> detection_prompt(["ship", "plane"])[1]
-    'find the plane, ship'
+    >>> wording("caption", np.random.default_rng(0), rephrase=0)
+    'Describe this image.'
     """
-    if isinstance(classes, str):
-        raise TypeError(f"classes is the string {classes!r}; give a list of class names")
-    names = sorted({name.strip() for name in classes} - {""})
-    if not names:
-        raise ValueError("no class to find; give at least one class name")
-    return system_prompt(kind, style), _texts()["ask"].format(what=", ".join(names))
+    found: Any = _wordings().get(task)
+    if isinstance(found, Mapping):
+        found = found.get(style)
+    if not found:
+        raise ValueError(f"no wording for task {task!r} in style {style!r}; tasks are {', '.join(sorted(_wordings()))}")
+    choices: Sequence[str] = found
+    if len(choices) > 1 and rng.random() < rephrase:
+        return choices[1 + int(rng.integers(len(choices) - 1))]
+    return choices[0]
 
 
-def grounding_prompt(expression: str, kind: Kind = "hbb", style: Style = "plain") -> tuple[str, str]:
-    """Return the system and the user text that ask for the one object an expression describes.
+def shown_name(label: str) -> str:
+    """Return a class name as it is shown to a model: lower case, with spaces.
 
-    >>> grounding_prompt("the red-roofed hangar")[1]
-    'find the red-roofed hangar'
+    >>> shown_name("Large-Vehicle"), shown_name("baseball_field")
+    ('large vehicle', 'baseball field')
     """
-    what = expression.strip().removeprefix("the ").removeprefix("The ")
-    if not what:
-        raise ValueError("the referring expression is empty; say what to find")
-    return system_prompt(kind, style), _texts()["ask"].format(what=what)
-
-
-def system_prompt(kind: Kind, style: Style) -> str:
-    """Return the system text that states the form of an answer, for one box kind and style."""
-    texts = _texts()
-    if kind not in texts["how"] or style not in texts["forms"]:
-        raise ValueError(f"no prompt for kind {kind!r} and style {style!r}; choose hbb, obb or quad, and plain or json")
-    return str(texts[style].replace("{form}", texts["forms"][style][kind]).replace("{how}", texts["how"][kind]))
+    return " ".join(label.replace("-", " ").replace("_", " ").lower().split())
 
 
 @cache
-def _texts() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((files(__name__) / "detection.yaml").read_text(encoding="utf-8"))
+def synonyms() -> Mapping[str, tuple[str, ...]]:
+    """Return other names for the shown names of classes.
+
+    >>> "aircraft" in synonyms()["plane"]
+    True
+    """
+    loaded = yaml.safe_load((files(__name__) / "synonyms.yaml").read_text(encoding="utf-8"))
+    return {str(name): tuple(map(str, others)) for name, others in loaded.items()}
+
+
+@cache
+def _wordings() -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = yaml.safe_load((files(__name__) / "tasks.yaml").read_text(encoding="utf-8"))
     return loaded

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from rscovlm.data.prompts import detection_prompt, grounding_prompt, system_prompt
+from rscovlm.codec.prompts import detection_prompt, grounding_prompt, system_prompt
 
 
 def test_detection_lists_classes_once_in_sorted_order() -> None:

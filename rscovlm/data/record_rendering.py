@@ -1,0 +1,252 @@
+"""Records to conversations: which wording, box kind, style and size is drawn when a record is, not before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rscovlm.codec import Codec
+from rscovlm.codec.prompts import Kind, Style, system_prompt
+from rscovlm.data.pictures import Picture, picture_size
+from rscovlm.data.prompts import shown_name, synonyms, wording
+from rscovlm.data.records import BOX_MARK, Annotation, Record
+from rscovlm.data.rendering import Sample, Turn
+from rscovlm.data.tally import Rejected
+from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.zoom.layouts import Layout, answer_turn, zoom_conversation
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """How records of a subset are put into words. All rates are probabilities from 0 to 1.
+
+    Attributes:
+        kinds: Box kinds and their weights.
+        json_rate: Answers with boxes written as JSON instead of plain lines.
+        rephrase_rate: Another wording than the plainest.
+        synonym_rate: A class named by a synonym, in question and answer alike.
+        sublist_rate: Detection asks for some of the categories only, absent ones among them.
+        resize_rate: The image resized to an area drawn log-uniformly within the pixel budget.
+        direct_rate: Zoom records asked without the tool.
+        layout: Form of zoom conversations.
+
+    Raises:
+        ValueError: A rate outside 0 to 1, or no box kind with a positive weight.
+    """
+
+    kinds: Mapping[Kind, float] = field(default_factory=lambda: {"quad": 1.0})
+    json_rate: float = 0.0
+    rephrase_rate: float = 0.5
+    synonym_rate: float = 0.0
+    sublist_rate: float = 0.0
+    resize_rate: float = 0.0
+    direct_rate: float = 0.0
+    layout: Layout = "reference"
+
+    def __post_init__(self) -> None:
+        """Refuse rates that are no probabilities."""
+        for name, value in vars(self).items():
+            if name.endswith("_rate") and not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}; give a probability from 0 to 1")
+        if any(weight < 0 for weight in self.kinds.values()) or not sum(self.kinds.values()) > 0:
+            raise ValueError(f"kinds is {dict(self.kinds)}; give box kinds with positive weights")
+
+
+class RecordRenderer:
+    """Turns a record into a training sample, from a random generator alone.
+
+    Args:
+        codec: Writes the boxes.
+        budget: Pixels the model sees.
+        root: Folder that the records' paths are relative to.
+        options: How to put records into words.
+
+    Examples:
+        >>> from rscovlm.data.records import ImageRef
+        >>> record = Record("1", "mine", "train", "vqa", (ImageRef("a.png", width=84, height=84),), question="Is it dry?", answer="yes")
+        >>> renderer = RecordRenderer(Codec.preset("rscovlm-v1"), PixelBudget(), Path("."), RenderOptions(rephrase_rate=0))
+        >>> [turn["content"][-1]["text"] for turn in renderer(record, np.random.default_rng(0))["messages"]]
+        ['Is it dry?', 'yes']
+    """
+
+    def __init__(
+        self, codec: Codec, budget: PixelBudget, root: str | Path, options: RenderOptions | None = None
+    ) -> None:
+        self.codec, self.budget, self.root = codec, budget, Path(root)
+        self.options = options or RenderOptions()
+        if self.options.resize_rate and budget.mode != "native":
+            raise ValueError(
+                f"resize_rate is {self.options.resize_rate} with a budget of mode {budget.mode!r}, which would undo it; "
+                "use mode 'native'"
+            )
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> Sample:
+        """Render a record.
+
+        Raises:
+            ValueError: The record lacks what its task needs, or its task has no form as text; the error carries a
+                reason that a `Tally` counts by.
+        """
+        missing = record.problems()
+        if missing:
+            raise Rejected(missing[0], f"record {record.id!r}: {'; '.join(missing)}")
+        sizes = [picture_size(image, self.root) for image in record.images]
+        shown = [self._shown_size(size, rng) for size in sizes]
+        pictures = [Picture(image, self.root, size) for image, size in zip(record.images, shown, strict=True)]
+        frames = [Frame(*size) for size in sizes]
+        if record.task == "zoom" and len(record.regions) == 1 and rng.random() >= self.options.direct_rate:
+            return self._zoom(record, frames[0], pictures[0])
+        if record.task == "conversation":
+            messages = self._conversation(record, frames, shown)
+        else:
+            turn = self._turn(record, frames, shown, rng)
+            blocks: list[dict[str, Any]] = [{"type": "image"} for _ in pictures]
+            messages = [{"role": "system", "content": turn.system}] if turn.system else []
+            messages.append({"role": "user", "content": [*blocks, {"type": "text", "text": turn.question}]})
+            messages.append(answer_turn(turn.answer))
+        return {"messages": messages, "images": pictures, "tools": None, "task": record.task}
+
+    def _shown_size(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+        """Size to show an image at: the planned one, or with its rate one of an area drawn log-uniformly."""
+        if not self.options.resize_rate or rng.random() >= self.options.resize_rate:
+            return _planned(size, self.budget)
+        low, high = math.log(self.budget.min_pixels), math.log(self.budget.max_pixels)
+        scale = math.sqrt(math.exp(rng.uniform(low, high)) / (size[0] * size[1]))
+        wanted = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        return _planned(wanted, self.budget)
+
+    def _turn(
+        self, record: Record, frames: Sequence[Frame], shown: Sequence[tuple[int, int]], rng: np.random.Generator
+    ) -> Turn:
+        if record.task == "detection":
+            return self._detection(record, frames[0], shown[0], rng)
+        if record.task == "grounding":
+            return self._grounding(record, frames[0], shown[0], rng)
+        question, answer = self._words(record, rng)
+        return Turn(question, answer, record.task)
+
+    def _words(self, record: Record, rng: np.random.Generator) -> tuple[str, str]:
+        """Question and answer of the tasks answered in words."""
+        rephrase = self.options.rephrase_rate
+        if record.task == "classification":
+            names = [shown_name(name) for name in record.categories]
+            task = "classification_choices" if names and rng.random() < 0.5 else "classification"
+            asked = wording(task, rng, rephrase=rephrase).format(names=", ".join(names))
+            return asked, ", ".join(shown_name(name) for name in record.classes)
+        if record.captions and record.task in ("caption", "change"):
+            task = "caption_change" if record.task == "change" else "caption"
+            caption = record.captions[int(rng.integers(len(record.captions)))]
+            return wording(task, rng, rephrase=rephrase), caption
+        if record.task in ("vqa", "zoom"):
+            if record.choices:
+                options = "\n".join(
+                    f"({letter}) {text}" for letter, text in zip(_LETTERS, record.choices, strict=False)
+                )
+                asked = wording("vqa_choices", rng, rephrase=rephrase)
+                return asked.format(question=record.question, options=options), record.answer
+            return wording("vqa", rng, rephrase=rephrase).format(question=record.question), record.answer
+        raise Rejected("no text form", f"record {record.id!r}: a {record.task} record has no form as text yet")
+
+    def _detection(self, record: Record, frame: Frame, shown: tuple[int, int], rng: np.random.Generator) -> Turn:
+        categories = sorted({*record.categories, *(item.label for item in record.objects)})
+        if self.options.sublist_rate and len(categories) > 1 and rng.random() < self.options.sublist_rate:
+            count = int(rng.integers(1, len(categories)))
+            categories = sorted(categories[place] for place in rng.permutation(len(categories))[:count])
+        names = {name: self._name(name, rng) for name in categories}
+        asked = sorted(names.values())
+        kept = [item for item in record.objects if item.label in names]
+        kind, style = self._form(rng)
+        objects = as_objects(kept, frame, kind, [names[item.label] for item in kept])
+        answer = self.codec.encode(objects, frame.resized(*shown), kind=kind, style=style, categories=asked)
+        text = wording("detection", rng, style=style, rephrase=self.options.rephrase_rate)
+        return Turn(text.format(what=", ".join(asked)), answer, "detection", system_prompt(kind, style))
+
+    def _grounding(self, record: Record, frame: Frame, shown: tuple[int, int], rng: np.random.Generator) -> Turn:
+        kind, style = self._form(rng)
+        what = record.expression.strip().removeprefix("the ").removeprefix("The ")
+        objects = as_objects(record.objects, frame, kind, [what] * len(record.objects))
+        answer = self.codec.encode(objects, frame.resized(*shown), kind=kind, style=style)
+        text = wording("grounding", rng, style=style, rephrase=self.options.rephrase_rate)
+        return Turn(text.format(what=what), answer, "grounding", system_prompt(kind, style))
+
+    def _zoom(self, record: Record, frame: Frame, overview: Picture) -> Sample:
+        x1, y1, x2, y2 = record.regions[0]
+        window = (
+            max(0, math.floor(x1)),
+            max(0, math.floor(y1)),
+            min(frame.width, math.ceil(x2)),
+            min(frame.height, math.ceil(y2)),
+        )
+        if window[2] <= window[0] or window[3] <= window[1]:
+            raise Rejected(
+                "region outside the image", f"record {record.id!r}: region {record.regions[0]} shows nothing"
+            )
+        side = (window[2] - window[0], window[3] - window[1])
+        crop = Picture(overview.image, self.root, _planned(side, self.budget), window)
+        box = Boxes(np.array([window], dtype=np.float64), "hbb", frame)
+        question, answer = record.question, record.answer
+        if record.choices:
+            options = "\n".join(f"({letter}) {text}" for letter, text in zip(_LETTERS, record.choices, strict=False))
+            question = f"{question}\n{options}"
+        call = self.codec.encode_box(box, frame.resized(*overview.size))
+        messages, tools = zoom_conversation(None, question, call, None, answer, self.options.layout)
+        return {"messages": messages, "images": [overview, crop], "tools": tools, "task": "zoom"}
+
+    def _conversation(
+        self, record: Record, frames: Sequence[Frame], shown: Sequence[tuple[int, int]]
+    ) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = []
+        placed = sum(turn.text.count("<image>") for turn in record.turns)
+        for place, turn in enumerate(record.turns):
+            text = BOX_MARK.sub(lambda mark: self._box_text(record.objects[int(mark[1])], frames, shown), turn.text)
+            content: list[dict[str, Any]] = []
+            if not placed and turn.role == "user" and not any(m["role"] == "user" for m in messages):
+                content += [{"type": "image"} for _ in record.images]
+            for part_place, part in enumerate(text.split("<image>")):
+                content += [{"type": "image"}] if part_place else []
+                content += [{"type": "text", "text": part.strip("\n")}] if part.strip() else []
+            messages.append({"role": turn.role, "content": content or [{"type": "text", "text": ""}]})
+            if turn.role == "assistant" and place == 0:
+                raise Rejected("answer without a question", f"record {record.id!r} begins with an assistant turn")
+        return messages
+
+    def _box_text(self, item: Annotation, frames: Sequence[Frame], shown: Sequence[tuple[int, int]]) -> str:
+        """A box inside a sentence, as four numbers in the codec's coordinates."""
+        frame = frames[item.image]
+        box = Boxes(np.array([item.box]), item.kind, frame).as_kind("hbb")
+        values = self.codec.encode_box(box, frame.resized(*shown[item.image]))
+        return "[" + ", ".join(map(str, values)) + "]"
+
+    def _name(self, label: str, rng: np.random.Generator) -> str:
+        name = shown_name(label)
+        others = synonyms().get(name, ())
+        if others and self.options.synonym_rate and rng.random() < self.options.synonym_rate:
+            return others[int(rng.integers(len(others)))]
+        return name
+
+    def _form(self, rng: np.random.Generator) -> tuple[Kind, Style]:
+        kinds: list[Kind] = sorted(self.options.kinds)
+        weights = np.array([self.options.kinds[kind] for kind in kinds], dtype=np.float64)
+        kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))] if len(kinds) > 1 else kinds[0]
+        return kind, "json" if rng.random() < self.options.json_rate else "plain"
+
+
+def _planned(size: tuple[int, int], budget: PixelBudget) -> tuple[int, int]:
+    planned = plan_size(*size, budget)
+    return planned.width, planned.height
+
+
+def as_objects(items: Sequence[Annotation], frame: Frame, kind: Kind, labels: Sequence[str]) -> Objects:
+    """Return annotations as labelled boxes of one kind on the image's frame, clipped to it."""
+    if not items:
+        return Objects(Boxes.empty(kind, frame), ())
+    boxes = [Boxes(np.array([item.box]), item.kind, frame).as_kind(kind) for item in items]
+    return Objects(Boxes.concatenate(boxes), tuple(labels))
