@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.data.permutation import mixed, permuted
+from rscovlm.data.tally import Strict, Tally
 
 Draw = Callable[[np.random.Generator], Any]
 
 BLOCK = 1000
 """Positions within which every subset appears exactly in its share, so a share is kept to 0.1 %."""
+
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Subset:
         source: A sequence, walked in a new order each epoch, or a function of a random generator that makes an item.
         weight: Relative share of the mixture; 0 leaves the subset out.
         render: Turns an item into a training sample, given the item and a generator; None hands the item on.
+        cap: Only the first rows of a sequence, this many; None takes all.
     """
 
     name: str
     source: Sequence[Any] | Draw
     weight: float = 1.0
     render: Callable[[Any, np.random.Generator], Any] | None = field(default=None, compare=False)
+    cap: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse weights and sources that no draw could use."""
@@ -41,6 +46,8 @@ class Subset:
             raise ValueError(f"weight of subset {self.name!r} is {self.weight}; give a finite number of 0 or more")
         if not callable(self.source) and self.weight > 0 and len(self.source) == 0:
             raise ValueError(f"subset {self.name!r} has no rows; give it some, or weight 0")
+        if self.cap is not None and self.cap < 1:
+            raise ValueError(f"cap of subset {self.name!r} is {self.cap}; give 1 or more, or weight 0")
 
 
 class Mixture(Sequence[Any]):
@@ -54,7 +61,9 @@ class Mixture(Sequence[Any]):
     Args:
         subsets: What to draw from; at least one with a positive weight.
         seed: Any integer.
-        length: Number of positions that `len` reports, for samplers that ask; positions beyond it work as well.
+        length: Number of positions.
+        tolerate: Largest share of draws whose item may turn out unusable. Such a position takes another row of the same
+            subset, drawn from its own generator, and the loss is counted in `tally` by reason; 0 refuses the first.
 
     Raises:
         ValueError: No subset, doubled names, or no positive weight.
@@ -65,7 +74,9 @@ class Mixture(Sequence[Any]):
         250
     """
 
-    def __init__(self, subsets: Sequence[Subset], *, seed: int = 0, length: int = 1_000_000) -> None:
+    def __init__(
+        self, subsets: Sequence[Subset], *, seed: int = 0, length: int = 1_000_000, tolerate: float = 0.0
+    ) -> None:
         names = [subset.name for subset in subsets]
         if len(set(names)) != len(names):
             raise ValueError(f"subset names must differ, got {names}")
@@ -76,6 +87,7 @@ class Mixture(Sequence[Any]):
             raise ValueError(f"{len(self.subsets)} subsets; a block holds {BLOCK} positions, merge some subsets")
         self.seed = seed
         self.length = length
+        self.tally = Tally(tolerate) if tolerate else Strict()
         self._quotas = _quotas([subset.weight for subset in self.subsets])
         self._starts = np.concatenate([[0], np.cumsum(self._quotas)])
         self._block_order = functools.lru_cache(maxsize=8)(self._draw_block_order)
@@ -91,7 +103,8 @@ class Mixture(Sequence[Any]):
             position: 0 or more.
 
         Raises:
-            ValueError: The subset's render refused the item; the message names subset and position.
+            ValueError: The item is unusable and none may be, or more than tolerated were; the message names subset and
+                position, or holds the table of reasons.
         """
         index = int(position)
         if index < 0:
@@ -100,19 +113,28 @@ class Mixture(Sequence[Any]):
             raise IndexError(f"position {index} is past the stated length {self.length}")
         subset, ordinal = self.subset_at(index)
         rng = self.generator_at(index)
+        for _ in range(_ATTEMPTS):
+            with self.tally.row(f"subset {subset.name!r} at position {index}"):
+                sample = self._draw(subset, ordinal, rng)
+                self.tally.keep()
+                return sample
+            if self.tally.seen >= BLOCK:
+                self.tally.finish()
+            ordinal = int(rng.integers(1 << 40))
+        raise ValueError(
+            f"subset {subset.name!r}: {_ATTEMPTS} rows one after another cannot be used\n{self.tally.table()}"
+        )
+
+    def _draw(self, subset: Subset, ordinal: int, rng: np.random.Generator) -> Any:
+        """Return a subset's row by ordinal, rendered."""
         if callable(subset.source):
             item = subset.source(rng)
         else:
-            rows = len(subset.source)
+            rows = len(subset.source) if subset.cap is None else min(subset.cap, len(subset.source))
             epoch, place = divmod(ordinal, rows)
             key = mixed(self.seed ^ mixed(zlib.crc32(subset.name.encode()) ^ mixed(epoch)))
             item = subset.source[permuted(place, rows, key)]
-        if subset.render is None:
-            return item
-        try:
-            return subset.render(item, rng)
-        except ValueError as error:
-            raise ValueError(f"subset {subset.name!r} at position {index}: {error}") from error
+        return item if subset.render is None else subset.render(item, rng)
 
     def __iter__(self) -> Iterator[Any]:
         """Walk the positions in order."""

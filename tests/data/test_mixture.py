@@ -90,5 +90,33 @@ def test_a_refused_item_names_subset_and_position() -> None:
     def refuse(item: object, rng: np.random.Generator) -> object:
         raise ValueError(f"row {item} has no answer")
 
-    with pytest.raises(ValueError, match="subset 'a' at position 5: row 1 has no answer"):
+    with pytest.raises(ValueError, match="subset 'a' at position 5: .*row 1 has no answer"):
         Mixture([Subset("a", [1], render=refuse)])[5]
+
+
+def _picky(item: int, rng: np.random.Generator) -> int:
+    if item % 50 == 0:
+        raise ValueError(f"row {item} is torn")
+    return item
+
+
+def test_unusable_rows_are_replaced_and_counted() -> None:
+    mixture = Mixture([Subset("a", range(1000), render=_picky)], length=5000, tolerate=0.05)
+    drawn = [mixture[i] for i in range(3000)]
+    assert all(item % 50 for item in drawn)
+    assert mixture.tally.kept == 3000
+    assert 0.01 < mixture.tally.dropped.total() / 3000 < 0.03
+    again = Mixture([Subset("a", range(1000), render=_picky)], length=5000, tolerate=0.05)
+    assert [again[i] for i in reversed(range(3000))] == drawn[::-1]
+
+
+def test_too_many_unusable_rows_stop_the_run_with_the_table() -> None:
+    mixture = Mixture([Subset("a", range(1000), render=_picky)], length=5000, tolerate=0.005)
+    with pytest.raises(ValueError, match="cannot be used, more than 0.50%"):
+        for i in range(3000):
+            mixture[i]
+
+
+def test_a_cap_keeps_to_the_first_rows() -> None:
+    mixture = Mixture([Subset("a", range(1000), cap=10)], length=100)
+    assert set(mixture) == set(range(10))

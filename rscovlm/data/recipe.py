@@ -1,0 +1,175 @@
+"""Recipes: which records, in which proportion, put into words how; a YAML file that gives a mixture."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rscovlm.codec import Codec
+from rscovlm.data.mixture import Mixture, Stages, Subset
+from rscovlm.data.paths import check_relative
+from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
+from rscovlm.data.table import RecordTable
+from rscovlm.processing.resolution import PixelBudget
+
+
+@dataclass(frozen=True)
+class SubsetRecipe:
+    """One subset of a recipe.
+
+    Attributes:
+        name: Unique in the recipe.
+        records: Records to draw from: a ``.jsonl`` file, a shard or a folder of shards, relative to the recipe's root.
+        weight: Relative share.
+        split: Of a folder of shards, only this split.
+        images: Folder that image paths are relative to, relative to the root; that of the records where empty.
+        cap: Only the first rows, this many.
+        render: How to put the records into words.
+    """
+
+    name: str
+    records: str
+    weight: float = 1.0
+    split: str | None = None
+    images: str = ""
+    cap: int | None = None
+    render: RenderOptions = field(default_factory=RenderOptions)
+
+
+@dataclass(frozen=True)
+class Change:
+    """New weights from a position on.
+
+    Attributes:
+        at: First position they hold for.
+        weights: By name of subset; those not named keep theirs.
+    """
+
+    at: int
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MixtureRecipe:
+    """A mixture as a recipe tells it.
+
+    Attributes:
+        subsets: What to draw from.
+        seed: Any integer.
+        tolerate: Largest share of unusable rows.
+        codec: Name of the codec's preset.
+        budget: Pixels the model sees.
+        schedule: Changes of weights, by position.
+    """
+
+    subsets: tuple[SubsetRecipe, ...]
+    seed: int = 0
+    tolerate: float = 0.005
+    codec: str = "rscovlm-v1"
+    budget: PixelBudget = field(default_factory=PixelBudget)
+    schedule: tuple[Change, ...] = ()
+
+    @classmethod
+    def from_dict(cls, content: Any) -> MixtureRecipe:
+        """Read the recipe's plain values.
+
+        Raises:
+            ValueError: A key is unknown (the nearest right one is named), or a value is of no use.
+        """
+        values = _known(content, cls, "the recipe")
+        subsets = values.get("subsets")
+        if not isinstance(subsets, Sequence) or not subsets:
+            raise ValueError("the recipe has no subsets; list at least one with name and records")
+        values["subsets"] = tuple(_subset(item, place) for place, item in enumerate(subsets))
+        if "budget" in values:
+            values["budget"] = PixelBudget(**_known(values["budget"], PixelBudget, "budget"))
+        changes = [Change(**_known(item, Change, "schedule")) for item in values.get("schedule") or ()]
+        values["schedule"] = tuple(sorted(changes, key=lambda change: change.at))
+        recipe = cls(**values)
+        names = {subset.name for subset in recipe.subsets}
+        for change in recipe.schedule:
+            for name in change.weights:
+                if name not in names:
+                    raise ValueError(f"schedule at {change.at} names subset {name!r}{_nearest(name, names)}")
+        return recipe
+
+    def build(self, root: str | Path, *, length: int, codec: Codec | None = None) -> Stages:
+        """Open the records and build the mixture.
+
+        Args:
+            root: Folder that the recipe's paths are relative to.
+            length: Number of positions.
+            codec: Replaces the preset, such as the processor's own.
+
+        Raises:
+            ValueError: A path leaves the root, or a subset has no rows.
+            FileNotFoundError: Records are missing.
+        """
+        codec = codec or Codec.preset(self.codec)
+        subsets = [self._open(subset, Path(root), codec) for subset in self.subsets]
+        starts = [0, *(change.at for change in self.schedule if 0 < change.at < length)]
+        stages = []
+        for start, end in zip(starts, [*starts[1:], length], strict=True):
+            for change in self.schedule:
+                if change.at <= start:
+                    subsets = [replace(s, weight=change.weights.get(s.name, s.weight)) for s in subsets]
+            stages.append((end - start, Mixture(subsets, seed=self.seed, length=end, tolerate=self.tolerate)))
+        return Stages(stages)
+
+    def _open(self, subset: SubsetRecipe, root: Path, codec: Codec) -> Subset:
+        records = _below(root, subset.records)
+        images = _below(root, subset.images) if subset.images else records if records.is_dir() else records.parent
+        renderer = RecordRenderer(codec, self.budget, images, subset.render)
+        table = RecordTable(records, split=subset.split)
+        return Subset(subset.name, table, subset.weight, renderer, subset.cap)
+
+
+def load_recipe(path: str | Path) -> MixtureRecipe:
+    """Read a recipe from a YAML file; its part ``mixture`` where it has one, as training recipes do.
+
+    Raises:
+        ValueError: The file is no recipe; the message names what is wrong and, for a misspelt key, the nearest right one.
+    """
+    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    if isinstance(content, Mapping) and "mixture" in content:
+        content = content["mixture"]
+    return MixtureRecipe.from_dict(content)
+
+
+def _subset(item: Any, place: int) -> SubsetRecipe:
+    values = _known(item, SubsetRecipe, f"subset {place}")
+    for name in ("name", "records"):
+        if not isinstance(values.get(name), str) or not values[name]:
+            raise ValueError(f"subset {place} has no {name}; give it one")
+    if "render" in values:
+        values["render"] = RenderOptions(**_known(values["render"], RenderOptions, f"render of {values['name']!r}"))
+    return SubsetRecipe(**values)
+
+
+def _known(content: Any, kind: Any, where: str) -> dict[str, Any]:
+    """Return a mapping's values if all its keys are fields of a dataclass."""
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{where} is {content!r}; give keys and values")
+    names = {entry.name for entry in fields(kind)}
+    for key in content:
+        if key not in names:
+            raise ValueError(f"{where} has the unknown key {key!r}{_nearest(str(key), names)}")
+    return dict(content)
+
+
+def _below(root: Path, path: str) -> Path:
+    """Return a file or folder of a recipe, which may not lead out of the root."""
+    found = (root / check_relative(path)).resolve()
+    if not found.is_relative_to(root.resolve()):
+        raise ValueError(f"path {path!r} leads out of the recipe's root by a link; copy it below the root")
+    return found
+
+
+def _nearest(name: str, names: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(names), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(names))}"

@@ -1,0 +1,115 @@
+"""Records by row number, read from disk one at a time: what a mixture draws from."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, overload
+
+from rscovlm.data.records import Record
+
+
+class RecordTable(Sequence[Record]):
+    """Records of a ``.jsonl`` file, a ``.parquet`` shard or a folder of shards, without holding them in memory.
+
+    JSON lines are found by their offsets, eight bytes a row; shards are memory-mapped through the Arrow cache of
+    `datasets`, so twenty sources of a million rows cost next to nothing until they are read.
+
+    Args:
+        source: The file, or a folder as `write_parquet` makes it.
+        split: Of a folder, only shards of this split.
+
+    Raises:
+        FileNotFoundError: There is nothing to read.
+        ValueError: On access, a row that is no record; the message names file and row.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from rscovlm.data.records import ImageRef
+        >>> from rscovlm.data.storage import write_jsonl
+        >>> with TemporaryDirectory() as folder:
+        ...     made = Record("1", "mine", "train", "caption", (ImageRef("a.png"),), captions=("a pier",))
+        ...     _ = write_jsonl([made], Path(folder, "a.jsonl"))
+        ...     RecordTable(Path(folder, "a.jsonl"))[0].captions
+        ('a pier',)
+    """
+
+    def __init__(self, source: str | Path, *, split: str | None = None) -> None:
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"no records at {str(path)!r}; give a .jsonl file, a .parquet shard or a folder of shards"
+            )
+        self.source = path
+        self._rows: Sequence[Any] = _Lines(path) if path.suffix == ".jsonl" else _Shards(path, split)
+        self._decode = Record.from_json if path.suffix == ".jsonl" else Record.from_dict
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        """Return a record by its row number, or several."""
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
+        row = index + len(self) if index < 0 else index
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        try:
+            return self._decode(self._rows[row])
+        except ValueError as error:
+            raise ValueError(f"{self.source.name}, row {row + 1}: {error}") from error
+
+    def __iter__(self) -> Iterator[Record]:
+        """Walk the rows in order."""
+        return (self[row] for row in range(len(self)))
+
+
+class _Lines(Sequence[str]):
+    """Lines of a file by number."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._starts = array("Q")
+        start = 0
+        with path.open("rb") as file:
+            for line in file:
+                if line.strip():
+                    self._starts.append(start)
+                start += len(line)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, row: Any) -> Any:
+        with self._path.open("rb") as file:
+            file.seek(self._starts[row])
+            return file.readline().decode("utf-8")
+
+
+class _Shards(Sequence[dict[str, Any]]):
+    """Rows of Parquet shards by number."""
+
+    def __init__(self, source: Path, split: str | None) -> None:
+        from datasets import Dataset
+
+        files = [source] if source.is_file() else sorted(source.glob(f"**/{split or '*'}-*-of-*.parquet"))
+        if not files:
+            raise FileNotFoundError(f"no shards of split {split or 'any'!r} below {str(source)!r}")
+        self._tables = [Dataset.from_parquet(str(file)) for file in files]
+        self._ends = list(accumulate(len(table) for table in self._tables))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, row: Any) -> Any:
+        place = bisect_right(self._ends, row)
+        before = self._ends[place - 1] if place else 0
+        return self._tables[place][row - before]

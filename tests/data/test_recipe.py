@@ -1,0 +1,106 @@
+"""A recipe file gives a mixture, or says what is wrong with it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from rscovlm.data.balance import propose, uniform
+from rscovlm.data.recipe import MixtureRecipe, load_recipe
+from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.storage import write_jsonl, write_parquet
+from rscovlm.data.table import RecordTable
+
+
+def _records(name: str, count: int) -> list[Record]:
+    image = ImageRef("a.png", width=84, height=84)
+    return [
+        Record(str(i), name, "train", "vqa", (image,), question=f"{name} {i}?", answer=f"{name}-{i}")
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_jsonl(_records("talk", 30), tmp_path / "talk.jsonl")
+    write_parquet(_records("wide", 50), tmp_path / "wide", shard_rows=20)
+    Image.new("RGB", (84, 84)).save(tmp_path / "a.png")
+    return tmp_path
+
+
+RECIPE: dict[str, Any] = {
+    "seed": 5,
+    "subsets": [
+        {"name": "talk", "records": "talk.jsonl", "weight": 3, "render": {"rephrase_rate": 0.0}},
+        {"name": "wide", "records": "wide", "weight": 1, "images": "."},
+    ],
+}
+
+
+def _answer(sample: dict[str, Any]) -> str:
+    return str(sample["messages"][-1]["content"][0]["text"])
+
+
+def test_a_table_reads_any_row_of_either_form(root: Path) -> None:
+    for name, source, count in (("talk", "talk.jsonl", 30), ("wide", "wide", 50)):
+        table = RecordTable(root / source)
+        assert list(table) == _records(name, count)
+        assert table[-1] == _records(name, count)[-1]
+        assert list(table[3:5]) == _records(name, count)[3:5]
+
+
+def test_a_recipe_draws_by_weight_and_repeats_itself(root: Path) -> None:
+    (root / "recipe.yaml").write_text(yaml.safe_dump({"mixture": RECIPE}), encoding="utf-8")
+    mixture = load_recipe(root / "recipe.yaml").build(root, length=2000)
+    answers = [_answer(sample) for sample in mixture]
+    assert Counter(answer.split("-")[0] for answer in answers) == {"talk": 1500, "wide": 500}
+    again = load_recipe(root / "recipe.yaml").build(root, length=2000)
+    assert [_answer(again[i]) for i in (1999, 3, 700)] == [answers[i] for i in (1999, 3, 700)]
+
+
+def test_weights_change_where_the_schedule_says(root: Path) -> None:
+    recipe = MixtureRecipe.from_dict({**RECIPE, "schedule": [{"at": 1000, "weights": {"talk": 0}}]})
+    answers = [_answer(sample) for sample in recipe.build(root, length=2000)]
+    assert Counter(a.split("-")[0] for a in answers[:1000]) == {"talk": 750, "wide": 250}
+    assert Counter(a.split("-")[0] for a in answers[1000:]) == {"wide": 1000}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sed": 1}, "unknown key 'sed'; did you mean 'seed'"),
+        ({"subsets": []}, "no subsets"),
+        ({"subsets": [{"name": "a"}]}, "subset 0 has no records"),
+        ({"subsets": [{"name": "a", "records": "x", "wieght": 2}]}, "did you mean 'weight'"),
+        ({"subsets": [{"name": "a", "records": "x", "render": {"json": 1}}]}, "did you mean 'json_rate'"),
+        ({"schedule": [{"at": 5, "weights": {"tlak": 1}}]}, "did you mean 'talk'"),
+        ({"budget": {"min_pixel": 5}}, "did you mean 'min_pixels'"),
+    ],
+)
+def test_a_wrong_recipe_is_told_what_is_wrong(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MixtureRecipe.from_dict({**RECIPE, **change})
+
+
+def test_paths_stay_under_the_root(root: Path) -> None:
+    subsets = [{"name": "a", "records": "../talk.jsonl"}]
+    with pytest.raises(ValueError, match="climbs out"):
+        MixtureRecipe.from_dict({"subsets": subsets}).build(root, length=10)
+
+
+def test_balance_raises_what_lags_until_all_are_satisfied() -> None:
+    weights = uniform(["caption", "detection", "zoom"])
+    targets = {"caption": 0.8, "detection": 0.6, "zoom": 0.9}
+    results = {"caption": 0.85, "detection": 0.2, "zoom": 0.8}
+    first = propose(weights, results, targets)
+    assert first.weights["detection"] > first.weights["zoom"] > first.weights["caption"]
+    assert sum(first.weights.values()) == pytest.approx(3.0, abs=1e-5)
+    assert not first.satisfied
+    done = propose(first.weights, targets, targets)
+    assert done.satisfied
+    assert done.weights == pytest.approx(first.weights, abs=1e-5)
+    with pytest.raises(ValueError, match="'zoom' has no result"):
+        propose(weights, {"caption": 1, "detection": 1}, targets)
