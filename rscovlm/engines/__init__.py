@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.engines.engine import Conversation, Engine, Reply
@@ -10,17 +11,15 @@ from rscovlm.engines.repeats import RepeatGuard
 if TYPE_CHECKING:
     from rscovlm.engines.server import Server, ServerError
     from rscovlm.engines.transformers import Transformers
+    from rscovlm.engines.vllm import VLLM
 
-__all__ = ["Conversation", "Engine", "RepeatGuard", "Reply", "Server", "ServerError", "Transformers"]
+__all__ = ["VLLM", "Conversation", "Engine", "RepeatGuard", "Reply", "Server", "ServerError", "Transformers"]
+
+# Loaded when first used: torch, transformers and vLLM are there only for who needs them.
+_LAZY = {"Server": "server", "ServerError": "server", "Transformers": "transformers", "VLLM": "vllm"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Transformers":  # torch is loaded by who uses it
-        from rscovlm.engines.transformers import Transformers
-
-        return Transformers
-    if name in ("Server", "ServerError"):
-        from rscovlm.engines import server
-
-        return getattr(server, name)
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -47,7 +47,8 @@ class Server:
         timeout: Seconds to wait for one answer.
         tries: Times a request is sent before :class:`ServerError` is raised.
         pause: Seconds before the second try; doubled for each further one.
-        options: Further fields of the request, such as ``{"temperature": 0.7}``; greedy by default.
+        options: Further fields of the request, such as ``{"temperature": 0.7}``; greedy by default. For ``vllm serve``
+            add ``{"repetition_penalty": 1.0}``: it otherwise takes a checkpoint's own, which harms lists of boxes.
 
     Raises:
         ValueError: An address is not http or https, or a number has no meaning.

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,8 +7,10 @@ import torch
 from PIL import Image
 
 from rscovlm.engines import Conversation, Engine, Transformers
+from rscovlm.geometry import Boxes
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.tokenizer import build_tokenizer
+from rscovlm.testing import tiny_checkpoint
 from rscovlm.training.collator import Collator
 from rscovlm.training.tiny import build_model
 from rscovlm.zoom import ZoomChain, detect
@@ -153,3 +156,23 @@ def _encoded(processor: Any, conversation: Conversation) -> dict[str, Any]:
         conversation.messages, tools=conversation.tools, tokenize=False, add_generation_prompt=True
     )
     return dict(processor(text=[text], images=conversation.images() or None, return_tensors="pt"))
+
+
+def test_a_saved_checkpoint_asks_zooms_and_detects_as_in_the_readme(tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    import rscovlm
+
+    repo = tiny_checkpoint(tmp_path / "tiny", budget=BUDGET)
+    model = AutoModelForImageTextToText.from_pretrained(repo)
+    processor = AutoProcessor.from_pretrained(repo)
+    picture(900, 700, 5).save(tmp_path / "scene.png")
+    image = rscovlm.open_image(tmp_path / "scene.png")
+    chain = rscovlm.ZoomChain(rscovlm.engines.Transformers(model, processor), max_new_tokens=6)
+    assert isinstance(chain.ask(image, "What colour is the roof?").answer, str)
+    region = Boxes([[100, 100, 300, 260]], "hbb", image.frame)
+    shown = chain.ask(image, "What colour is the roof?", regions=[region])
+    assert shown.windows == [(100, 100, 300, 260)] and shown.visual_tokens == sum(view.tokens for view in shown.views)
+    found = rscovlm.detect(chain.engine, image, classes=["plane", "ship"], tile=450, max_new_tokens=6)
+    found.to_geojson(tmp_path / "objects.geojson")
+    assert (tmp_path / "objects.geojson").stat().st_size > 0

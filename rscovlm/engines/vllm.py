@@ -1,0 +1,110 @@
+"""Answers from vLLM in this process.
+
+vLLM pins its own torch and transformers and needs its own environment; nothing of it is imported before use. This file
+follows the documented interface of ``vllm.LLM.chat`` (0.32) and was not run where it was written: the opt-in test
+``tests/engines/test_vllm.py`` compares it with the transformers engine token for token wherever vLLM is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rscovlm.codec import Codec
+from rscovlm.engines.engine import Conversation, Finish, Reply
+from rscovlm.engines.server import to_openai
+from rscovlm.processing.resolution import PixelBudget
+
+
+class VLLM:
+    """Answers conversations with a ``vllm.LLM``, greedily unless told otherwise.
+
+    Images are resized here to exactly the size the budget plans, so vLLM's own resize leaves them alone. With prefix
+    caching on (the default of :meth:`load`) the second turn of a chain reuses the first.
+
+    Args:
+        llm: A ``vllm.LLM`` that allows as many images a prompt as a chain shows.
+        codec: How the model writes boxes, a `Codec` or the name of a preset.
+        budget: What vLLM's processor lets the model see of an image.
+        chat_template: Template to use instead of the checkpoint's own; the native zoom layout needs one that renders
+            images in tool turns, such as ``rscovlm.processing.template.chat_template()``.
+        lora: A ``vllm.lora.request.LoRARequest``, or ``None``.
+        sampling: Options of ``vllm.SamplingParams`` in place of greedy decoding.
+    """
+
+    def __init__(
+        self,
+        llm: Any,
+        *,
+        codec: Codec | str = "rscovlm-v1",
+        budget: PixelBudget | None = None,
+        chat_template: str | None = None,
+        lora: Any = None,
+        sampling: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.llm, self.lora, self.chat_template = llm, lora, chat_template
+        self.codec = Codec.preset(codec) if isinstance(codec, str) else codec
+        self.budget = budget or PixelBudget()
+        self._sampling = {"temperature": 0.0, "repetition_penalty": 1.0, **(sampling or {})}
+
+    @classmethod
+    def load(cls, model: str, *, images: int = 8, budget: PixelBudget | None = None, **options: Any) -> VLLM:
+        """Load a checkpoint with its processor limited to the budget.
+
+        Args:
+            model: Folder or repository.
+            images: Images a prompt may hold.
+            budget: Pixels the model sees of an image.
+            options: ``codec``, ``chat_template``, ``lora`` and ``sampling`` as for the class; the rest goes to
+                ``vllm.LLM``, such as ``tensor_parallel_size`` or ``enable_lora``.
+
+        Raises:
+            ImportError: vLLM is not installed.
+        """
+        from vllm import LLM  # type: ignore[import-not-found,unused-ignore]
+
+        budget = budget or PixelBudget()
+        own = {key: options.pop(key) for key in ("codec", "chat_template", "lora", "sampling") if key in options}
+        size = {"shortest_edge": budget.min_pixels, "longest_edge": budget.max_pixels}
+        settings = {"enable_prefix_caching": True, "trust_remote_code": False, **options}
+        llm = LLM(model=model, limit_mm_per_prompt={"image": images}, mm_processor_kwargs={"size": size}, **settings)
+        return cls(llm, budget=budget, **own)
+
+    def generate(
+        self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
+    ) -> list[Reply]:
+        """Answer each conversation; see :class:`~rscovlm.engines.Engine`."""
+        from vllm import SamplingParams
+
+        options = {**self._sampling, "max_tokens": max_new_tokens, "logprobs": 0 if logprobs else None}
+        # One call takes one set of tools for all of its conversations.
+        groups: dict[str, list[int]] = {}
+        for row, one in enumerate(conversations):
+            groups.setdefault(json.dumps(one.tools), []).append(row)
+        replies: dict[int, Reply] = {}
+        for rows in groups.values():
+            start = time.perf_counter()
+            outputs = self.llm.chat(
+                [to_openai(conversations[row].messages, self.budget) for row in rows],
+                sampling_params=SamplingParams(**options),
+                use_tqdm=False,
+                lora_request=self.lora,
+                chat_template=self.chat_template,
+                tools=conversations[rows[0]].tools,
+            )
+            seconds = (time.perf_counter() - start) / len(rows)
+            for row, output in zip(rows, outputs, strict=True):
+                replies[row] = _reply(output.outputs[0], seconds, logprobs)
+        return [replies[row] for row in range(len(conversations))]
+
+
+def _reply(output: Any, seconds: float, logprobs: bool) -> Reply:
+    finish: Finish = "length" if output.finish_reason == "length" else "stop"
+    tokens = list(output.token_ids)
+    if not logprobs or not output.logprobs:
+        return Reply(output.text, len(tokens), seconds, finish)
+    chosen = [step[token] for step, token in zip(output.logprobs, tokens, strict=True)]
+    texts = [str(one.decoded_token or "") for one in chosen]
+    return Reply(output.text, len(tokens), seconds, finish, [float(one.logprob) for one in chosen], texts)

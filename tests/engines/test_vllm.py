@@ -1,0 +1,36 @@
+"""Opt-in: runs where vLLM is installed (its own environment), and compares it with the transformers engine."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rscovlm.engines import Conversation
+from rscovlm.processing import PixelBudget
+from rscovlm.testing import tiny_checkpoint
+from rscovlm.zoom.layouts import overview_turn, zoom_conversation
+
+
+@pytest.mark.skipif(not os.environ.get("RSCOVLM_TEST_VLLM"), reason="vLLM runs where RSCOVLM_TEST_VLLM=1 asks for it")
+def test_greedy_answers_equal_those_of_transformers(tmp_path: Path) -> None:
+    pytest.importorskip("vllm", reason="vllm is not installed")
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from rscovlm.engines import VLLM, Transformers
+
+    budget = PixelBudget(56 * 56, 168 * 168)
+    folder = tiny_checkpoint(tmp_path / "tiny", budget=budget)
+    processor = AutoProcessor.from_pretrained(folder)
+    local = Transformers(AutoModelForImageTextToText.from_pretrained(folder).eval(), processor)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (260, 300, 3), dtype=np.uint8))
+    asked = [Conversation([overview_turn(image, "How many ships?", "reference", zoom=False)])]
+    for layout in ("reference", "native"):
+        messages, tools = zoom_conversation(image, "What colour?", [1, 2, 50, 60], image, "red", layout)
+        asked.append(Conversation(messages[:-1], tools))
+    remote = VLLM.load(
+        str(folder), budget=budget, chat_template=processor.chat_template, dtype="float32", max_model_len=4096
+    )
+    expected, found = local.generate(asked, max_new_tokens=8), remote.generate(asked, max_new_tokens=8)
+    assert [reply.text for reply in found] == [reply.text for reply in expected]
