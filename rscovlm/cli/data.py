@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -99,6 +100,40 @@ def lint(
         if pixels:
             draw_worst(report, root or Path(), out / "pictures")
     raise typer.Exit(1 if report.errors else 0)
+
+
+@app.command()
+def synthesise(
+    config: Annotated[Path, typer.Argument(help="YAML: templates, unique, multiple_choice, writer.")],
+    records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],
+    target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
+    root: Annotated[Path, typer.Option(help="Data folder.")] = Path(),
+    journal: Annotated[Path, typer.Option(help="Keeps every reply; a second run goes on from it.")] = Path(
+        "replies.jsonl"
+    ),
+) -> None:
+    """Make zoom questions from detections: templates, questions by a vision model, multiple choice."""
+    from rscovlm.data.storage import write_records
+    from rscovlm.data.synthesis import SynthesisConfig
+    from rscovlm.data.synthesis import synthesise as make
+    from rscovlm.data.tally import Tally
+
+    tally = Tally(1.0)
+    with _refusals():
+        settings = SynthesisConfig.load(config)
+        write_records(make(settings, records, root, _writer(settings), journal, tally=tally), target)
+    typer.echo(_printable(tally.table()))
+
+
+def _writer(settings: Any) -> Any:
+    """Give a client of the configured server; its key comes from the environment."""
+    if settings.writer is None:
+        return None
+    from rscovlm.engines import Server
+
+    writer = settings.writer
+    key = os.environ.get(writer.api_key_env) if writer.api_key_env else None
+    return Server(writer.endpoint, writer.model, api_key=key, concurrency=writer.concurrency, options=writer.options)
 
 
 def _printable(text: str) -> str:

@@ -13,6 +13,8 @@ MODULES = [
     "paths",
     "tally",
     "textboxes",
+    "synthesis.replies",
+    "synthesis.wording",
     "tiles",
     "sources",
     "sources.chat",

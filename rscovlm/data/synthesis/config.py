@@ -1,0 +1,100 @@
+"""One file says what to synthesise, who writes it, and how much may be spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rscovlm.data.synthesis.templates import TemplateConfig
+from rscovlm.data.synthesis.unique import UniqueConfig
+
+
+@dataclass(frozen=True)
+class WriterConfig:
+    """Who writes, and within which bounds.
+
+    Attributes:
+        endpoint: Base address of an OpenAI-compatible server.
+        model: Its name there.
+        api_key_env: Environment variable that holds the key; the key itself never stands in a file.
+        requests_per_minute: 0 is as fast as it goes.
+        max_requests: Per run; None is no bound.
+        max_tokens: Of all replies together; None is no bound.
+        max_new_tokens: Of one reply.
+        concurrency: Requests in flight.
+        options: Further fields of the request, such as temperature.
+    """
+
+    endpoint: str
+    model: str
+    api_key_env: str = ""
+    requests_per_minute: float = 60
+    max_requests: int | None = None
+    max_tokens: int | None = None
+    max_new_tokens: int = 256
+    concurrency: int = 4
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """What to make: each part is left out where its section is.
+
+    Attributes:
+        templates: Counting and comparing questions.
+        unique: Questions about unique targets; needs a writer.
+        multiple_choice: Turn all open questions into multiple choice as well; needs a writer.
+        writer: Who writes.
+        seed: Of the shuffle of options.
+    """
+
+    templates: TemplateConfig | None = None
+    unique: UniqueConfig | None = None
+    multiple_choice: bool = False
+    writer: WriterConfig | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.writer is None and (self.unique or self.multiple_choice):
+            raise ValueError("unique and multiple_choice need a writer section with endpoint and model")
+
+    @classmethod
+    def load(cls, path: str | Path) -> SynthesisConfig:
+        """Read a YAML file.
+
+        Raises:
+            ValueError: A key is unknown or a value has no meaning; the message names it.
+        """
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise ValueError(f"{Path(path).name} is not a table of settings")
+        parts = {
+            "templates": _section(TemplateConfig, content.pop("templates", None)),
+            "unique": _section(UniqueConfig, content.pop("unique", None)),
+            "writer": _section(WriterConfig, content.pop("writer", None)),
+        }
+        return cls(**parts, **_known(cls, content))
+
+
+def _section(kind: Any, values: Any) -> Any:
+    if values is None:
+        return None
+    given = _known(kind, values)
+    if "categories" in given:
+        given["categories"] = tuple(given["categories"])
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise ValueError(f"section of {kind.__name__} is incomplete: {error}") from error
+
+
+def _known(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {item.name for item in fields(kind)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise ValueError(f"settings {unknown} are unknown; {kind.__name__} has {', '.join(sorted(names))}")
+    return dict(values)
