@@ -81,14 +81,14 @@ class MixtureRecipe:
         Raises:
             ValueError: A key is unknown (the nearest right one is named), or a value is of no use.
         """
-        values = _known(content, cls, "the recipe")
+        values = known_fields(content, cls, "the recipe")
         subsets = values.get("subsets")
         if not isinstance(subsets, Sequence) or not subsets:
             raise ValueError("the recipe has no subsets; list at least one with name and records")
         values["subsets"] = tuple(_subset(item, place) for place, item in enumerate(subsets))
         if "budget" in values:
-            values["budget"] = PixelBudget(**_known(values["budget"], PixelBudget, "budget"))
-        changes = [Change(**_known(item, Change, "schedule")) for item in values.get("schedule") or ()]
+            values["budget"] = PixelBudget(**known_fields(values["budget"], PixelBudget, "budget"))
+        changes = [Change(**known_fields(item, Change, "schedule")) for item in values.get("schedule") or ()]
         values["schedule"] = tuple(sorted(changes, key=lambda change: change.at))
         recipe = cls(**values)
         names = {subset.name for subset in recipe.subsets}
@@ -142,16 +142,18 @@ def load_recipe(path: str | Path) -> MixtureRecipe:
 
 
 def _subset(item: Any, place: int) -> SubsetRecipe:
-    values = _known(item, SubsetRecipe, f"subset {place}")
+    values = known_fields(item, SubsetRecipe, f"subset {place}")
     for name in ("name", "records"):
         if not isinstance(values.get(name), str) or not values[name]:
             raise ValueError(f"subset {place} has no {name}; give it one")
     if "render" in values:
-        values["render"] = RenderOptions(**_known(values["render"], RenderOptions, f"render of {values['name']!r}"))
+        values["render"] = RenderOptions(
+            **known_fields(values["render"], RenderOptions, f"render of {values['name']!r}")
+        )
     return SubsetRecipe(**values)
 
 
-def _known(content: Any, kind: Any, where: str) -> dict[str, Any]:
+def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
     """Return a mapping's values if all its keys are fields of a dataclass."""
     if not isinstance(content, Mapping):
         raise ValueError(f"{where} is {content!r}; give keys and values")

@@ -102,17 +102,18 @@ class RecordRenderer:
         shown = [self._shown_size(size, rng) for size in sizes]
         pictures = [Picture(image, self.root, size) for image, size in zip(record.images, shown, strict=True)]
         frames = [Frame(*size) for size in sizes]
+        truth: Objects | None = None
         if record.task == "zoom" and len(record.regions) == 1 and rng.random() >= self.options.direct_rate:
             return self._zoom(record, frames[0], pictures[0])
         if record.task == "conversation":
             messages = self._conversation(record, frames, shown)
         else:
-            turn = self._turn(record, frames, shown, rng)
+            turn, truth = self._turn(record, frames, shown, rng)
             blocks: list[dict[str, Any]] = [{"type": "image"} for _ in pictures]
             messages = [{"role": "system", "content": turn.system}] if turn.system else []
             messages.append({"role": "user", "content": [*blocks, {"type": "text", "text": turn.question}]})
             messages.append(answer_turn(turn.answer))
-        return {"messages": messages, "images": pictures, "tools": None, "task": record.task}
+        return {"messages": messages, "images": pictures, "tools": None, "task": record.task, "truth": truth}
 
     def _shown_size(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         """Size to show an image at: the planned one, or with its rate one of an area drawn log-uniformly."""
@@ -125,13 +126,13 @@ class RecordRenderer:
 
     def _turn(
         self, record: Record, frames: Sequence[Frame], shown: Sequence[tuple[int, int]], rng: np.random.Generator
-    ) -> Turn:
+    ) -> tuple[Turn, Objects | None]:
         if record.task == "detection":
             return self._detection(record, frames[0], shown[0], rng)
         if record.task == "grounding":
             return self._grounding(record, frames[0], shown[0], rng)
         question, answer = self._words(record, rng)
-        return Turn(question, answer, record.task)
+        return Turn(question, answer, record.task), None
 
     def _words(self, record: Record, rng: np.random.Generator) -> tuple[str, str]:
         """Question and answer of the tasks answered in words."""
@@ -155,7 +156,9 @@ class RecordRenderer:
             return wording("vqa", rng, rephrase=rephrase).format(question=record.question), record.answer
         raise Rejected("no text form", f"record {record.id!r}: a {record.task} record has no form as text yet")
 
-    def _detection(self, record: Record, frame: Frame, shown: tuple[int, int], rng: np.random.Generator) -> Turn:
+    def _detection(
+        self, record: Record, frame: Frame, shown: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[Turn, Objects]:
         categories = sorted({*record.categories, *(item.label for item in record.objects)})
         if self.options.sublist_rate and len(categories) > 1 and rng.random() < self.options.sublist_rate:
             count = int(rng.integers(1, len(categories)))
@@ -167,15 +170,18 @@ class RecordRenderer:
         objects = as_objects(kept, frame, kind, [names[item.label] for item in kept])
         answer = self.codec.encode(objects, frame.resized(*shown), kind=kind, style=style, categories=asked)
         text = wording("detection", rng, style=style, rephrase=self.options.rephrase_rate)
-        return Turn(text.format(what=", ".join(asked)), answer, "detection", system_prompt(kind, style))
+        turn = Turn(text.format(what=", ".join(asked)), answer, "detection", system_prompt(kind, style))
+        return turn, objects
 
-    def _grounding(self, record: Record, frame: Frame, shown: tuple[int, int], rng: np.random.Generator) -> Turn:
+    def _grounding(
+        self, record: Record, frame: Frame, shown: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[Turn, Objects]:
         kind, style = self._form(rng)
         what = record.expression.strip().removeprefix("the ").removeprefix("The ")
         objects = as_objects(record.objects, frame, kind, [what] * len(record.objects))
         answer = self.codec.encode(objects, frame.resized(*shown), kind=kind, style=style)
         text = wording("grounding", rng, style=style, rephrase=self.options.rephrase_rate)
-        return Turn(text.format(what=what), answer, "grounding", system_prompt(kind, style))
+        return Turn(text.format(what=what), answer, "grounding", system_prompt(kind, style)), objects
 
     def _zoom(self, record: Record, frame: Frame, overview: Picture) -> Sample:
         x1, y1, x2, y2 = record.regions[0]
@@ -198,7 +204,7 @@ class RecordRenderer:
             question = f"{question}\n{options}"
         call = self.codec.encode_box(box, frame.resized(*overview.size))
         messages, tools = zoom_conversation(None, question, call, None, answer, self.options.layout)
-        return {"messages": messages, "images": [overview, crop], "tools": tools, "task": "zoom"}
+        return {"messages": messages, "images": [overview, crop], "tools": tools, "task": "zoom", "truth": None}
 
     def _conversation(
         self, record: Record, frames: Sequence[Frame], shown: Sequence[tuple[int, int]]

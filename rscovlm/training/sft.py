@@ -13,8 +13,10 @@ def build_trainer(
     processor: Any,
     mixture: Sequence[Any],
     *,
+    collator: Any = None,
     optimizer: Any = None,
     callbacks: Any = None,
+    peft_config: Any = None,
     **arguments: Any,
 ) -> Any:
     """Build a stock `trl.SFTTrainer` that walks a mixture in order.
@@ -25,9 +27,11 @@ def build_trainer(
     Args:
         model: A Qwen2.5-VL or Qwen3-VL model.
         processor: Its `RSCoVLMProcessor`.
-        mixture: Samples by position; position i is the i-th sample trained.
+        mixture: Samples by position, or packs of them; row i is the i-th trained.
+        collator: Turns rows into batches; a `Collator` where None.
         optimizer: Replaces the one that ``arguments`` would make.
         callbacks: Handed to the trainer.
+        peft_config: Adapter to train in place of the weights.
         arguments: For `trl.SFTConfig`.
 
     Raises:
@@ -44,15 +48,21 @@ def build_trainer(
     for name, value in fixed.items():
         if arguments.get(name, value) != value:
             raise ValueError(f"{name}={arguments[name]!r} would cut or reorder samples; leave it out (it is {value!r})")
-    return SFTTrainer(
+    trainer = SFTTrainer(
         model=model,
         args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),
-        data_collator=Collator(processor),
+        data_collator=collator or Collator(processor),
         train_dataset=as_dataset(mixture),
         processing_class=processor,
         optimizers=(optimizer, None),
         callbacks=callbacks,
+        peft_config=peft_config,
     )
+    # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number, but
+    # the trainer counts them only for models whose own loss does the same, which it does not believe of these; without
+    # this every process weighs the same however little it trains, and two processes do not train as one.
+    trainer.model_accepts_loss_kwargs = True
+    return trainer
 
 
 def as_dataset(mixture: Sequence[Any]) -> Any:
@@ -66,6 +76,7 @@ def as_dataset(mixture: Sequence[Any]) -> Any:
 
     def draw(rows: dict[str, list[int]]) -> dict[str, list[Any]]:
         samples = [mixture[position] for position in rows["position"]]
-        return {name: [sample[name] for sample in samples] for name in ("messages", "images", "tools", "task")}
+        names = dict.fromkeys(name for sample in samples for name in sample)
+        return {name: [sample.get(name) for sample in samples] for name in names}
 
     return positions.with_transform(draw)

@@ -1,0 +1,33 @@
+"""Fine-tune a Qwen-VL model by a recipe, on one process or many:
+
+    accelerate launch examples/sft.py --recipe examples/recipes/rscovlm-7b.yaml --root data --output runs/rscovlm-7b
+
+`rscovlm train RECIPE` does the same. Nothing here is special: the trainer is TRL's own.
+"""
+
+import argparse
+import logging
+
+import rscovlm  # noqa: F401  registers the processor
+from rscovlm.training.recipe import TrainingRecipe, prepare
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", required=True, help="YAML file")
+    parser.add_argument("--root", default="data", help="folder that the recipe's records are in")
+    parser.add_argument("--output", default="runs/sft", help="where checkpoints go")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    run = prepare(TrainingRecipe.load(options.recipe), root=options.root, output=options.output)
+    if options.dry_run:
+        return
+    run.trainer.train(resume_from_checkpoint=options.resume or None)
+    run.trainer.save_model(options.output)
+    run.trainer.save_state()
+
+
+if __name__ == "__main__":
+    main()

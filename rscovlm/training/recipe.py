@@ -1,0 +1,235 @@
+"""Training recipes: a YAML file that says which model learns what, and how; the same for the command and the example."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+
+from rscovlm.codec import Codec
+from rscovlm.data.mixture import Stages
+from rscovlm.data.recipe import MixtureRecipe, known_fields
+from rscovlm.training.collator import Collator, PackedCollator
+from rscovlm.training.encoding import Encoder
+from rscovlm.training.packing import PackedMixture
+from rscovlm.training.preflight import Preflight, preflight
+from rscovlm.training.segments import isolate_samples
+from rscovlm.training.sft import build_trainer
+
+logger = logging.getLogger(__name__)
+
+Part = Literal["vision", "merger", "language"]
+_PARTS: tuple[Part, ...] = get_args(Part)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How samples share rows.
+
+    Attributes:
+        tokens: Token budget of a row.
+        lookahead: Samples in hand to choose from.
+    """
+
+    tokens: int = 6144
+    lookahead: int = 256
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """A training run.
+
+    Attributes:
+        model: Name on the Hub or folder of the model to start from.
+        mixture: What it learns.
+        steps: Optimiser steps.
+        packing: How samples share rows; None pads them side by side.
+        freeze: Parts of the model that stay as they are.
+        learning_rates: Learning rate by part, for those that differ from ``train.learning_rate``.
+        lora: Arguments of `peft.LoraConfig`; None trains the weights themselves.
+        attention: Attention to load the model with; None takes the best that is installed.
+        dtype: Type of the weights.
+        train: Arguments of `trl.SFTConfig`.
+    """
+
+    model: str
+    mixture: MixtureRecipe
+    steps: int
+    packing: Packing | None = field(default_factory=Packing)
+    freeze: tuple[Part, ...] = ()
+    learning_rates: Mapping[Part, float] = field(default_factory=dict)
+    lora: Mapping[str, Any] | None = None
+    attention: str | None = None
+    dtype: str = "bfloat16"
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> TrainingRecipe:
+        """Read the recipe's plain values.
+
+        Raises:
+            ValueError: A key is unknown (the nearest right one is named), or a value is of no use.
+        """
+        values = known_fields(content, cls, "the recipe")
+        for name in ("model", "mixture", "steps"):
+            if not values.get(name):
+                raise ValueError(f"the recipe has no {name}; give it one")
+        values["mixture"] = MixtureRecipe.from_dict(values["mixture"])
+        if values.get("packing") is not None:
+            values["packing"] = Packing(**known_fields(values["packing"], Packing, "packing"))
+        values["freeze"] = tuple(values.get("freeze") or ())
+        for name in (*values["freeze"], *(values.get("learning_rates") or ())):
+            if name not in _PARTS:
+                raise ValueError(f"the model has no part {name!r}; parts are {', '.join(_PARTS)}")
+        return cls(**values)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainingRecipe:
+        """Read a recipe from a YAML file."""
+        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to start.
+
+    Attributes:
+        trainer: The `trl.SFTTrainer`.
+        report: What the check before the first step found.
+    """
+
+    trainer: Any
+    report: Preflight
+
+
+def prepare(recipe: TrainingRecipe, *, root: str | Path, output: str | Path, **arguments: Any) -> Run:
+    """Load model and data, check them, and build the trainer.
+
+    Args:
+        recipe: What to run.
+        root: Folder that the recipe's data paths are relative to.
+        output: Where checkpoints go.
+        arguments: For `trl.SFTConfig`, over those of the recipe.
+
+    Raises:
+        ValueError: The recipe does not fit the model, or the check before the first step found something wrong.
+    """
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(recipe.model)
+    _fit(processor, recipe)
+    options = {"attn_implementation": recipe.attention} if recipe.attention else {}
+    model = AutoModelForImageTextToText.from_pretrained(recipe.model, dtype=recipe.dtype, **options)
+    settings = {**recipe.train, **arguments, "output_dir": str(output), "max_steps": recipe.steps}
+    rows = _rows(recipe, settings)
+    length = rows * (8 if recipe.packing is None else 64)
+    mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
+    packed = _packed(recipe, mixture, processor, rows)
+    report = preflight(mixture, processor, model, packed=packed, steps=recipe.steps)
+    logger.info("%s", report.text())
+    attention = isolate_samples(model) if packed is not None else model.config.get_text_config()._attn_implementation
+    logger.info("attention: %s", attention)
+    _freeze(model, recipe)
+    trainer = build_trainer(
+        model,
+        processor,
+        mixture if packed is None else packed,
+        collator=Collator(processor) if packed is None else PackedCollator(processor),
+        optimizer=_optimizer(model, recipe, settings),
+        peft_config=_lora(recipe),
+        **settings,
+    )
+    return Run(trainer, report)
+
+
+def _fit(processor: Any, recipe: TrainingRecipe) -> None:
+    """Give the processor the recipe's budget, and refuse a codec the model was not made for."""
+    factor = processor.image_processor.patch_size * processor.image_processor.merge_size
+    wanted = recipe.mixture.budget
+    if wanted.factor != factor:
+        raise ValueError(
+            f"the recipe's budget counts tokens of {wanted.factor} pixels, {recipe.model} has {factor}; "
+            f"set budget.factor to {factor}"
+        )
+    processor.image_processor.budget = wanted
+    preset = Codec.preset(recipe.mixture.codec)
+    if processor.codec.space != preset.space:
+        raise ValueError(
+            f"{recipe.model} writes coordinates as {processor.codec.space!r}, the recipe's codec {preset.name!r} as "
+            f"{preset.space!r}; name a codec of the same space"
+        )
+
+
+def _rows(recipe: TrainingRecipe, settings: Mapping[str, Any]) -> int:
+    import os
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    batch = int(settings.get("per_device_train_batch_size", 8)) * int(settings.get("gradient_accumulation_steps", 1))
+    return recipe.steps * batch * world
+
+
+def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int) -> PackedMixture | None:
+    if recipe.packing is None:
+        return None
+    encoder = Encoder(processor)
+    return PackedMixture(
+        mixture,
+        length=lambda sample: len(encoder(sample)),
+        budget=recipe.packing.tokens,
+        lookahead=recipe.packing.lookahead,
+        rows=rows,
+    )
+
+
+def _freeze(model: Any, recipe: TrainingRecipe) -> None:
+    for name, weight in model.named_parameters():
+        part = part_of(name)
+        if part in recipe.freeze:
+            weight.requires_grad_(False)
+
+
+def part_of(name: str) -> Part:
+    """Return the part of a Qwen-VL model that a weight belongs to.
+
+    >>> part_of("model.visual.merger.mlp.0.weight"), part_of("model.visual.blocks.0.norm1.weight"), part_of("lm_head.weight")
+    ('merger', 'vision', 'language')
+    """
+    if "visual." not in name:
+        return "language"
+    return "merger" if "merger" in name.split("visual.", 1)[1] else "vision"
+
+
+def _optimizer(model: Any, recipe: TrainingRecipe, settings: Mapping[str, Any]) -> Any:
+    """Return AdamW with a learning rate for each part, or None where one rate serves all."""
+    if not recipe.learning_rates:
+        return None
+    import torch
+
+    base = float(settings.get("learning_rate", 2e-5))
+    decay = float(settings.get("weight_decay", 0.0))
+    groups: dict[tuple[Part, bool], list[Any]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            groups.setdefault((part_of(name), weight.ndim > 1), []).append(weight)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": weights,
+                "lr": recipe.learning_rates.get(part, base),
+                "weight_decay": decay if decays else 0.0,
+            }
+            for (part, decays), weights in groups.items()
+        ]
+    )
+
+
+def _lora(recipe: TrainingRecipe) -> Any:
+    if recipe.lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(**recipe.lora)
