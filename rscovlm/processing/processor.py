@@ -13,7 +13,7 @@ from transformers.processing_utils import MultiModalData, ProcessorMixin
 from .checkpoint import write_for_other_tools
 from .image_processor import RSCoVLMImageProcessor
 from .resolution import PixelBudget, plan_size
-from .template import default_template
+from .template import default_template, same_text
 
 # The coordinates each family was trained to write: pixels of the resized image, or 0 to 1000.
 _CODECS = {"qwen2_5_vl": "rscovlm-v1", "qwen3_vl": "qwen3-vl"}
@@ -56,13 +56,17 @@ class RSCoVLMProcessor(ProcessorMixin):
         self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
         if self.image_token_id in (None, getattr(tokenizer, "unk_token_id", None)):
             raise ValueError(f"the tokenizer has no {self.image_token} token; give that of a Qwen-VL checkpoint")
-        family = "qwen3_vl" if image_processor.patch_size == 16 else "qwen2_5_vl"
-        if chat_template is None:
-            chat_template = default_template(family)
-        self._codec = codec if codec is not None else _CODECS[family]
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        self._codec = codec if codec is not None else _CODECS[self.family]
+        if chat_template is None:
+            self.chat_template = default_template(self.family)
         if budget is not None:
             self.budget = budget
+
+    @property
+    def family(self) -> str:
+        """The model family these pixels are for, ``"qwen2_5_vl"`` or ``"qwen3_vl"``: known by the patch size."""
+        return "qwen3_vl" if self.image_processor.patch_size == 16 else "qwen2_5_vl"
 
     @property
     def codec(self) -> Any:
@@ -214,19 +218,25 @@ class RSCoVLMProcessor(ProcessorMixin):
     ) -> Any:
         """Load a checkpoint, ours or a stock one of either family.
 
+        A template not saved by this class gives way to ours where both write the same text: ours also has tools and marks.
+
         Args:
             pretrained_model_name_or_path: Folder or Hub repository.
             codec: Replaces the saved one.
             budget: Replaces the saved one.
             **kwargs: As every ``from_pretrained`` takes them.
         """
-        if kwargs.pop("_from_auto", False):
-            config, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
-            if "codec" not in config:  # not saved by this class: an Auto class must give what its owner expects
-                return _stock_class(pretrained_model_name_or_path, kwargs).from_pretrained(
-                    pretrained_model_name_or_path, **kwargs
-                )
+        from_auto = kwargs.pop("_from_auto", False)
+        saved, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        ours = "codec" in saved
+        if from_auto and not ours:  # an Auto class must give what the checkpoint's owner expects
+            stock = _stock_class(pretrained_model_name_or_path, kwargs)
+            return stock.from_pretrained(pretrained_model_name_or_path, **kwargs)
         processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        if not ours and "chat_template" not in kwargs:
+            template = default_template(processor.family)
+            if same_text(processor.chat_template, template):
+                processor.chat_template = template
         if codec is not None:
             processor.codec = codec
         if budget is not None:
@@ -236,7 +246,11 @@ class RSCoVLMProcessor(ProcessorMixin):
     @classmethod
     def _get_arguments_from_pretrained(cls, path: Any, processor_dict: Any = None, **kwargs: Any) -> list[Any]:
         # Saved without a class name, so that other tools choose theirs: here it is always ours.
-        tokenizer = cls._load_tokenizer_from_pretrained("tokenizer", path, **kwargs)
+        # What concerns images stays away from the tokenizer, which would keep it and impose it on every call.
+        others = {
+            key: value for key, value in kwargs.items() if key not in RSCoVLMImageProcessor.valid_kwargs.__annotations__
+        }
+        tokenizer = cls._load_tokenizer_from_pretrained("tokenizer", path, **others)
         kwargs.pop("trust_remote_code", None)
         return [RSCoVLMImageProcessor.from_pretrained(path, **kwargs), tokenizer]
 

@@ -30,4 +30,32 @@ def chat_template(family: str = "qwen2_5_vl") -> str:
     return text if family == "qwen2_5_vl" else text.replace(_DEFAULT_SYSTEM, _NO_SYSTEM)
 
 
+def same_text(one: str, other: str) -> bool:
+    """Return whether two templates render plain conversations with images, with and without a system turn, alike."""
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    turns = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "one"}]},
+        {"role": "assistant", "content": "two"},
+        {"role": "user", "content": [{"type": "text", "text": "three"}]},
+    ]
+    texts = []
+    for template in (one, other):
+        chats = [turns, [{"role": "system", "content": "zero"}, *turns]]
+        try:
+            texts.append(
+                render_jinja_template(conversations=chats, chat_template=template, add_generation_prompt=True)[0]
+            )
+        except (
+            TemplateError,
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+        ):  # a template for other conversations
+            return False
+    return bool(texts[0] == texts[1])
+
+
 default_template = chat_template  # where `chat_template` is also the name of an argument

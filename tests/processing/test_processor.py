@@ -121,6 +121,20 @@ def test_round_trip_through_the_auto_classes(tmp_path: Path, family: str, with_m
     assert other.budget.mode == "native" and other.to_dict()["codec"] == "rscovlm-v1"
 
 
+def test_limits_and_mode_can_be_given_while_loading_and_per_call(tmp_path: Path) -> None:
+    make().save_pretrained(tmp_path)
+    loaded = AutoProcessor.from_pretrained(tmp_path, min_pixels=28 * 28, max_pixels=56 * 56)
+    assert loaded.budget == PixelBudget(28 * 28, 56 * 56)
+    largest = AutoProcessor.from_pretrained(tmp_path, mode="max")
+    assert largest.budget == PixelBudget(mode="max") and "mode" not in largest.tokenizer.init_kwargs
+    options: dict[str, Any] = {"tokenize": True, "return_dict": True, "return_tensors": "np"}
+    inputs = loaded.apply_chat_template(CONVERSATION[:1], processor_kwargs={"mode": "max"}, **options)
+    assert inputs["image_grid_thw"].tolist() == [[1, 4, 4], [1, 4, 4]]
+    inputs = loaded.apply_chat_template(CONVERSATION[:1], **options)
+    sizes = [plan_size(*size, loaded.budget) for size in [(300, 200), (600, 600)]]
+    assert [(w * 14, h * 14) for _, h, w in inputs["image_grid_thw"].tolist()] == sizes
+
+
 def test_defaults_follow_the_family() -> None:
     assert make().to_dict()["codec"] == "rscovlm-v1" and make().budget == PixelBudget()
     assert make("qwen3_vl").to_dict()["codec"] == "qwen3-vl" and make("qwen3_vl").budget == PixelBudget(factor=32)

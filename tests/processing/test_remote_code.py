@@ -4,12 +4,13 @@ import ast
 import os
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from rscovlm.processing import RSCoVLMImageProcessor, RSCoVLMProcessor
+from rscovlm.processing import RSCoVLMImageProcessor, RSCoVLMProcessor, chat_template
 from rscovlm.processing.bundle import bundle
 from rscovlm.processing.tokenizer import build_tokenizer
 from rscovlm.training.tiny import build_model
@@ -112,6 +113,7 @@ def test_a_stock_checkpoint_keeps_its_stock_classes(tmp_path: Path) -> None:
     for named in (True, False):
         folder = tmp_path / str(named)
         build_model(tokenizer).save_pretrained(folder)
+        tokenizer.chat_template = stock_template()
         tokenizer.save_pretrained(folder)
         Qwen2VLImageProcessorPil().save_pretrained(folder)
         if named:
@@ -123,7 +125,21 @@ def test_a_stock_checkpoint_keeps_its_stock_classes(tmp_path: Path) -> None:
         except (ImportError, AttributeError) as error:  # as without rscovlm: the stock class needs torchvision
             assert "orchvision" in str(error) or "_extra_content" in str(error)
         ours = RSCoVLMProcessor.from_pretrained(folder, codec="qwen2.5-vl")  # asked for by name, ours reads it
+        assert ours.chat_template == chat_template()
         assert ours.codec.name == "qwen2.5-vl" and ours.budget.max_pixels == 28 * 28 * 1280
+
+
+def test_a_template_with_other_words_is_kept(tmp_path: Path) -> None:
+    save(tmp_path, model=True)
+    config = tmp_path / "processor_config.json"
+    config.write_text(config.read_text().replace('"codec"', '"other"'))
+    for words in (stock_template().replace("You are", "I am"), "{{ raise_exception('no') }}"):
+        (tmp_path / "chat_template.jinja").write_text(words)
+        assert RSCoVLMProcessor.from_pretrained(tmp_path).chat_template == words
+
+
+def stock_template() -> str:
+    return files("trl").joinpath("chat_templates", "qwen2_5_vl.jinja").read_text(encoding="utf-8")
 
 
 def test_the_bundle_defines_each_name_once_and_needs_no_package_of_ours() -> None:
