@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.rasters.errors import RasterError
-from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import fit_affine, world_file
 from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
 
@@ -167,11 +167,9 @@ class GdalReader:
                 f"limits=Limits(sequential={width * height}) or convert it to a tiled GeoTIFF"
             )
         block_height, block_width = self._file.block_shapes[0]
-        if block_width * block_height > limits.block:
-            raise RasterError(
-                f"{self.name}: is stored in blocks of {block_width}x{block_height} pixels, above the limit of "
-                f"{limits.block:,}; set limits=Limits(block={block_width * block_height}) or convert it to a tiled GeoTIFF"
-            )
+        together = self._file.count if str(self._file.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE")) == "PIXEL" else 1
+        if block_width * block_height * together > limits.block:
+            raise RasterError(block_too_large(self.name, block_width, block_height, together, limits.block))
 
     @contextmanager
     def _environment(self) -> Iterator[None]:

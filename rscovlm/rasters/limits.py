@@ -15,7 +15,9 @@ class Limits:
         sequential: Pixels of a PNG or JPEG that is decoded front to back in small pieces (needs rasterio).
             The default holds the largest pictures of published benchmarks (27,860 x 31,096).
         streamed: Pixels of a tiled or stripped file read once, block by block, to make an overview it lacks.
-        block: Pixels of one tile or strip, which is always decoded whole.
+        small: Pixels up to which a PNG or JPEG is decoded whole and kept, and an overview is made anew each time; above,
+            pictures are read in pieces, and the overview of a file that has none is kept.
+        block: Numbers (pixels times the bands stored together) of one tile or strip, which is always decoded whole.
 
     Example:
         >>> Limits(in_memory=2**26).in_memory
@@ -25,9 +27,18 @@ class Limits:
     in_memory: int = 178_956_970
     sequential: int = 2**30
     streamed: int = 2**34
+    small: int = 2**24
     block: int = 2**28
 
     def __post_init__(self) -> None:
-        for name in ("in_memory", "sequential", "streamed", "block"):
+        for name in ("in_memory", "sequential", "streamed", "small", "block"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Limits({name}={getattr(self, name)!r}) must be a positive number of pixels")
+
+
+def block_too_large(name: str, width: int, height: int, bands: int, limit: int) -> str:
+    """Say that a file's tiles or strips are above the limit, and what to do."""
+    return (
+        f"{name}: is stored in blocks of {width}x{height} pixels, {bands} bands together, above the limit of {limit:,}; "
+        f"set limits=Limits(block={width * height * bands}) if you trust it, or convert it to smaller tiles"
+    )

@@ -23,9 +23,6 @@ from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.tiff import TiffReader, Unsupported
 
-SMALL = 2**24
-"""Pixels up to which a PNG or JPEG is decoded whole and kept: quicker than decoding it for every window."""
-
 Backend = Literal["auto", "rasterio", "plain"]
 
 
@@ -177,7 +174,7 @@ def _wants_gdal(source: Path | bytes, kind: str, name: str, limits: Limits) -> b
     if kind == "png":
         head = source[:33] if isinstance(source, bytes) else source.open("rb").read(33)
         width, height, depth, colour = png_header(head, name)
-        return width * height > SMALL or (depth == 16 and colour != 0)
+        return width * height > limits.small or (depth == 16 and colour != 0)
     probe = PillowReader(source, kind, name=name, limits=limits)
     root = probe.levels[0]
-    return root.width * root.height > SMALL
+    return root.width * root.height > limits.small

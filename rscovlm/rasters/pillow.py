@@ -78,7 +78,7 @@ class PillowReader:
         if self.place.to_world is None and isinstance(source, Path):
             self.place = Place(world_file(source), self.place.crs)
         self.notes: tuple[str, ...] = (*self.place.notes, *_notes(image, kind))
-        self.levels: Sequence[Level] = tuple(_levels(width, height, kind))
+        self.levels: Sequence[Level] = tuple(_levels(width, height, kind, limits))
         if not isinstance(source, Image.Image):
             image.close()
 
@@ -158,8 +158,8 @@ def _target_mode(image: Image.Image) -> str:
     return mode if mode in PLAIN else "L" if mode == "1" else "RGB"
 
 
-def _levels(width: int, height: int, kind: str) -> list[Level]:
-    factors = (1, 2, 4, 8) if kind == "jpeg" and width * height > 2**24 else (1,)
+def _levels(width: int, height: int, kind: str, limits: Limits) -> list[Level]:
+    factors = (1, 2, 4, 8) if kind == "jpeg" and width * height > limits.small else (1,)
     sizes = [(math.ceil(width / factor), math.ceil(height / factor)) for factor in factors]
     return [Level(w, h, w, h) for w, h in sizes]
 

@@ -176,7 +176,11 @@ class Raster:
         whole = window == (0, 0, self.width, self.height)
         if self._base is None and self._cache is not None:
             self._base = self._cache.load(self._pixels)
-        if self._base is None and whole and (work > 2**24 or (self._reader.front_to_back and work * scale**2 > 2**24)):
+        if (
+            self._base is None
+            and whole
+            and max(work, self.width * self.height * self._reader.front_to_back) > self._limits.small
+        ):
             self._base = self._make_base(level)
         if self._base is not None and self._base.factor <= ratio and self._base.factor > scale * 1.02:
             return self._base.sample(window, size)

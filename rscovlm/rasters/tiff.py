@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.geokeys import tiff_place
-from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import world_file
 from rscovlm.rasters.reader import Layout, Level, Place, Window
 from rscovlm.rasters.tiff_blocks import COMPRESSIONS, JPEG, decode
@@ -178,11 +178,9 @@ def _check(page: Any, name: str, limits: Limits) -> None:
     grid = _level(page)
     if min(grid.block_width, grid.block_height) < 1:
         raise RasterError(f"{name}: claims blocks of {grid.block_width}x{grid.block_height} pixels; is it whole?")
-    if grid.block_width * grid.block_height > limits.block:
-        raise RasterError(
-            f"{name}: is stored in blocks of {grid.block_width}x{grid.block_height} pixels, above the limit of "
-            f"{limits.block:,}; set limits=Limits(block={grid.block_width * grid.block_height}) or convert it to tiles"
-        )
+    together = int(page.samplesperpixel) if page.planarconfig == 1 else 1
+    if grid.block_width * grid.block_height * together > limits.block:
+        raise RasterError(block_too_large(name, grid.block_width, grid.block_height, together, limits.block))
 
 
 def _like(page: Any, main: Any) -> bool:

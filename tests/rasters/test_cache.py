@@ -10,19 +10,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.rasters import Limits, RasterError, open_image, sampling
+from rscovlm.rasters import Limits, RasterError, cache, open_image, sampling
 from rscovlm.rasters.raster import Raster
 from tests.rasters.files import write_tiff
 from tests.rasters.test_raster import picture
 
 SIZE = (250, 200)
+WHOLE = 1000 * 800
+LIMITS = Limits(small=100_000)
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 5000 x 4000 file without overviews: above what is read anew for every overview."""
-    array = np.tile(picture(1000, 1000), (4, 5, 1))
-    return write_tiff(tmp_path_factory.mktemp("large") / "scene.tif", array, tiled=True)
+@pytest.fixture(autouse=True)
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the sizes that matter for ten gigapixels matter for one megapixel."""
+    monkeypatch.setattr(sampling, "PIECE", 100_000)
+    monkeypatch.setattr(cache, "KEPT", 700_000)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file without overviews."""
+    array = np.tile(picture(200, 200), (4, 5, 1))
+    return write_tiff(tmp_path / "scene.tif", array, tiled=True, blockxsize=128, blockysize=128)
 
 
 def reads(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -39,16 +48,16 @@ def reads(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_file_without_overviews_is_read_once(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    raster = open_image(large)
+    raster = open_image(large, limits=LIMITS)
     counted = reads(raster, monkeypatch)
     first = raster.overview(size=SIZE)
-    assert sum(counted) == 5000 * 4000 and max(counted) <= sampling.PIECE
-    raster.overview(size=(500, 400))
-    raster.read((0, 0, 4000, 3000), max_pixels=50_000)
-    assert sum(counted) == 5000 * 4000
+    assert sum(counted) == WHOLE and max(counted) <= sampling.PIECE
+    raster.overview(size=(300, 240))
+    raster.read((0, 0, 800, 600), max_pixels=30_000)
+    assert sum(counted) == WHOLE
     tile = np.asarray(first.image).astype(int)
     assert np.abs(tile[3:47, 3:47] - tile[53:97, 153:197]).mean() < 4  # the picture repeats
-    exact = Image.fromarray(picture(1000, 1000)).resize((50, 50), Image.Resampling.BICUBIC)
+    exact = Image.fromarray(picture(200, 200)).resize((50, 50), Image.Resampling.BICUBIC)
     assert np.abs(tile[3:47, 3:47] - np.asarray(exact)[3:47, 3:47]).mean() < 3
 
 
@@ -56,44 +65,46 @@ def test_a_file_without_overviews_is_read_once(large: Path, monkeypatch: pytest.
 def test_the_overview_is_stored_where_asked(
     large: Path, beside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = "beside" if beside else tmp_path / "cache"
-    shown = np.asarray(open_image(large, cache=cache).overview(size=SIZE).image)
+    where = "beside" if beside else tmp_path / "cache"
+    shown = np.asarray(open_image(large, limits=LIMITS, cache=where).overview(size=SIZE).image)
     stored = list((large.parent if beside else tmp_path / "cache").glob("*.npz"))
     assert len(stored) == 1 and stored[0].name.startswith("scene.")
-    again = open_image(large, cache=cache)
+    again = open_image(large, limits=LIMITS, cache=where)
     counted = reads(again, monkeypatch)
     assert np.array_equal(np.asarray(again.overview(size=SIZE).image), shown)
     assert not counted
     # Another choice of bands has a copy of its own.
-    grey = np.asarray(open_image(large, cache=cache, bands=(2,)).overview(size=SIZE).image)
+    grey = np.asarray(open_image(large, limits=LIMITS, cache=where, bands=(2,)).overview(size=SIZE).image)
     assert np.abs(grey[..., 0].astype(int) - shown[..., 1]).max() <= 4
     for file in (large.parent if beside else tmp_path / "cache").glob("*.npz"):
         file.unlink()
 
 
 def test_a_stale_or_damaged_copy_is_not_used(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = tmp_path / "cache"
-    open_image(large, cache=cache).overview(size=SIZE)
-    (stored,) = cache.glob("*.npz")
+    where = tmp_path / "cache"
+    open_image(large, limits=LIMITS, cache=where).overview(size=SIZE)
+    (stored,) = where.glob("*.npz")
     os.utime(large, ns=(1, 1))
-    counted = reads(raster := open_image(large, cache=cache), monkeypatch)
+    counted = reads(raster := open_image(large, limits=LIMITS, cache=where), monkeypatch)
     raster.overview(size=SIZE)
-    assert sum(counted) == 5000 * 4000
+    assert sum(counted) == WHOLE
     for damaged in (b"", b"PK\x03\x04 not a zip", stored.read_bytes()[: stored.stat().st_size // 2]):
         stored.write_bytes(damaged)
-        counted = reads(raster := open_image(large, cache=cache), monkeypatch)
+        counted = reads(raster := open_image(large, limits=LIMITS, cache=where), monkeypatch)
         raster.overview(size=SIZE)
-        assert sum(counted) == 5000 * 4000
+        assert sum(counted) == WHOLE
 
 
 def test_a_pass_above_the_limit_is_refused(large: Path) -> None:
-    with pytest.raises(RasterError, match=r"20,000,000 pixels would have to be decoded.*gdaladdo"):
-        open_image(large, limits=Limits(streamed=10**7)).overview(size=SIZE)
+    with pytest.raises(RasterError, match=r"800,000 pixels would have to be decoded.*gdaladdo"):
+        open_image(large, limits=Limits(small=10**5, streamed=10**5)).overview(size=SIZE)
 
 
 @pytest.mark.parametrize("backend", ["rasterio", "plain"])
-def test_a_sparse_file_of_ten_gigapixels_works(backend: str, tmp_path: Path) -> None:
+def test_a_sparse_file_of_ten_gigapixels_works(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rasterio = pytest.importorskip("rasterio")
+    monkeypatch.setattr(sampling, "PIECE", 6_000_000)
+    monkeypatch.setattr(cache, "KEPT", 2**20)
     warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
     path = tmp_path / "sparse.tif"
     options = {

@@ -272,9 +272,9 @@ def test_a_block_above_the_limit_is_refused(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", picture(256, 256), **TILED)
     for backend in BACKENDS:
         with pytest.raises(
-            RasterError, match=r"blocks of 64x64 pixels, above the limit of 4,000.*Limits\(block=4096\)"
+            RasterError, match=r"blocks of 64x64 pixels, 3 bands together, above.*Limits\(block=12288\)"
         ):
-            open_image(path, limits=Limits(block=4000), backend=backend)
+            open_image(path, limits=Limits(block=12000), backend=backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -282,17 +282,17 @@ def test_damage_anywhere_is_an_error_of_ours_or_a_picture(backend: Backend, tmp_
     whole = write_tiff(tmp_path / "a.tif", picture(64, 64), compress="deflate", **TILED).read_bytes()
     rng = np.random.default_rng(0)
     bad, refused = tmp_path / "bad.tif", 0
-    for k in range(150):
+    for k in range(60):
         damaged = bytearray(whole)
         for place in rng.integers(4, 400 if k % 2 else len(whole), 3):
             damaged[place] = rng.integers(256)
         bad.write_bytes(damaged)
         try:
-            open_image(bad, backend=backend, limits=Limits(2**22, 2**22, 2**22, 2**20)).overview(2**16)
+            open_image(bad, backend=backend, limits=Limits(2**22, 2**22, 2**22, 2**22)).overview(2**16)
         except RasterError as error:
             assert "bad.tif" in str(error)
             refused += 1
-    assert refused > 20
+    assert refused > 10
 
 
 @pytest.mark.parametrize("name", ["RGB.byte.tif", "mosaic_cog1.tif", "rgb1.tif", "rotated.tif", "cog_gcps.tif"])

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from rscovlm.rasters import Limits, MissingRasterError, RasterError, open_image
+from rscovlm.rasters.opening import Backend
 from tests.rasters.test_raster import picture
 from tests.shared_data import shared
 
@@ -162,6 +163,52 @@ def test_every_cut_of_a_file_is_an_error_or_the_picture(tmp_path: Path) -> None:
             else:
                 assert np.array_equal(shown, whole)
         assert refused >= 30
+
+
+def test_a_camera_held_sideways_is_noted_and_not_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    for name in ("a.jpg", "a.png", "a.webp"):
+        Image.fromarray(picture(64, 48)).save(tmp_path / name, exif=exif)
+        raster = open_image(tmp_path / name)
+        assert (raster.width, raster.height) == (64, 48)
+        assert "EXIF orientation is not applied" in raster.notes[0]
+
+
+def test_a_cmyk_jpeg_is_read_as_pillow_shows_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture(64, 48)).convert("CMYK").save(path, quality=95)
+    assert np.array_equal(np.asarray(open_image(path).overview().image), np.asarray(Image.open(path).convert("RGB")))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_sixteen_bits_of_colour_need_rasterio_or_are_cut_and_noted(tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    values = np.arange(64 * 48 * 3, dtype=np.uint16).reshape(48, 64, 3) * 7
+    path = tmp_path / "a.png"
+    with rasterio.MemoryFile() as memory:
+        with memory.open(driver="PNG", width=64, height=48, count=3, dtype="uint16") as out:
+            out.write(np.moveaxis(values, -1, 0))
+        path.write_bytes(memory.read())
+    view = open_image(path).overview()
+    assert view.stretch is not None and len(view.stretch.low) == 3
+    plain = open_image(path, backend="plain")
+    assert np.array_equal(np.asarray(plain.overview().image), values >> 8)
+    assert "upper 8" in plain.notes[0]
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("backend", ["auto", "plain"])
+def test_large_pictures_are_read_in_pieces(ending: str, backend: Backend, tmp_path: Path) -> None:
+    array = picture(800, 640)
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(array).save(path, quality=95)
+    raster = open_image(path, backend=backend, limits=Limits(small=10_000))
+    exact = np.asarray(Image.fromarray(array).resize((90, 72), Image.Resampling.BICUBIC)).astype(int)
+    shown = np.asarray(raster.overview(size=(90, 72)).image).astype(int)
+    assert np.abs(shown - exact).mean() < (6 if ending == "jpg" else 2)
+    crop = np.asarray(raster.read((210, 170, 410, 270)).image).astype(int)
+    assert np.abs(crop - array[170:270, 210:410]).mean() < (4 if ending == "jpg" else 1e-9)
 
 
 def test_a_photograph_of_a_drone(tmp_path: Path) -> None:
