@@ -72,6 +72,28 @@ def chat_record(
     )
 
 
+def spoken(row: Any) -> dict[str, Any]:
+    """Give a row in the LLaVA form: bare or wrapped OpenAI messages become `conversations` and a list of images.
+
+    >>> spoken([{"role": "user", "content": [{"type": "image", "image": "file://a.png"}, {"type": "text", "text": "?"}]}])
+    {'conversations': [{'from': 'user', 'value': '<image>?'}], 'image': ['a.png']}
+    """
+    wrapped = {"messages": row} if isinstance(row, list) else dict(row)
+    if "messages" not in wrapped:
+        images = wrapped.get("image") or []
+        return {**wrapped, "image": [images] if isinstance(images, str) else list(images)}
+    turns, names = [], []
+    for message in wrapped.pop("messages"):
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        for part in parts:
+            if part["type"] == "image":
+                names.append(part["image"].removeprefix("file://"))
+        value = "".join(part["text"] if part["type"] == "text" else "<image>" for part in parts)
+        turns.append({"from": message["role"], "value": value})
+    return {**wrapped, "conversations": turns, "image": names}
+
+
 def named(row: Mapping[str, Any], place: str) -> str:
     """Give the row's own id with its number appended, since published ids repeat; without an id its number."""
     number = place.rpartition("row ")[2]

@@ -13,10 +13,11 @@ from rscovlm.data.sources.registry import source
     splits=["train2017", "val2017", "train2014", "val2014"],
     tasks=["detection"],
     licence="annotations CC BY 4.0; images under Flickr's terms",
-    layout="annotations/instances_<split>.json; <split>/*.jpg.",
+    layout="annotations/instances_<split>.json; <split>/*.jpg. Both may lie in coco/.",
 )
 def coco(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record an image whose file is there."""
-    path = folder.path(f"annotations/instances_{split}.json")
-    records = coco_records(path, folder.tally, images=split, source="coco", split=split, kind="hbb")
+    top = "coco/" if (folder.root / "coco").is_dir() else ""
+    path = folder.path(f"{top}annotations/instances_{split}.json")
+    records = coco_records(path, folder.tally, images=f"{top}{split}", source="coco", split=split, kind="hbb")
     yield from folder.present(records)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rscovlm.data.records import Record, Task
 from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.labeltxt import canonical, canonical_names
 from rscovlm.data.sources.registry import source
 from rscovlm.data.sources.voc import parse_voc
-from rscovlm.data.tally import Rejected
 
 DIOR = [
     "airplane",
@@ -50,14 +51,12 @@ def _read(folder: Folder, name: str, split: str, boxes: str) -> Iterator[Record]
         with folder.row(f"{annotations}/{stem}.xml"):
             objects, (width, height) = parse_voc(folder.xml(f"{annotations}/{stem}.xml"))
             # Files differ in case: Expressway-toll-station, expressway-toll-station.
-            unknown = {item.label for item in objects if item.label.lower() not in _LOWER}
-            if unknown:
-                raise Rejected("unknown class", f"classes {sorted(unknown)} are not DIOR's")
+            objects = tuple(replace(item, label=canonical(item.label, _NAMES)) for item in objects)
             image = folder.image(f"{pictures}/{stem}.jpg", width=width, height=height)
             yield Record(stem, name, split, "detection", (image,), objects=objects, categories=tuple(DIOR))
 
 
-_LOWER = {name.lower() for name in DIOR}
+_NAMES = canonical_names(DIOR)
 
 
 @source("dior-r", splits=_SPLITS, tasks=_TASKS, licence=_LICENCE, layout=_LAYOUT.format(boxes="Oriented"))

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 
 from rscovlm.data.records import Annotation, Record
 from rscovlm.data.sources.folder import Folder, value
+from rscovlm.data.sources.labeltxt import canonical, canonical_names
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
@@ -77,9 +78,7 @@ def fair1m(folder: Folder, split: str) -> Iterator[Record]:
 def _object(element: Element) -> Annotation:
     label = value(element, "possibleresult/name")
     # Early files write names without a space ("PassengerShip"): both mean the same class.
-    known = _BY_COMPACT.get(label.replace(" ", "").lower())
-    if known is None:
-        raise Rejected("unknown class", f"class {label!r} is not FAIR1M's")
+    known = canonical(label, _NAMES)
     points = [tuple(map(float, (point.text or "").split(","))) for point in element.iterfind("points/point")]
     if points and points[0] == points[-1]:
         points.pop()
@@ -88,4 +87,4 @@ def _object(element: Element) -> Annotation:
     return Annotation(tuple(number for point in points for number in point), known, "quad")
 
 
-_BY_COMPACT = {name.replace(" ", "").lower(): name for name in FAIR1M}
+_NAMES = canonical_names(FAIR1M)

@@ -19,9 +19,12 @@ from rscovlm.data.sources.registry import source
 def geochat(folder: Folder, split: str) -> Iterator[Record]:
     """Read one conversation a row."""
     pictures = folder.first(
-        "final_images_llava", "images", "share/softwares/kartik/GeoChat_finetuning/final_images_llava"
+        "final_images_llava",
+        "images",
+        "geochat_data/images",
+        "share/softwares/kartik/GeoChat_finetuning/final_images_llava",
     )
-    for place, row in folder.items("GeoChat_Instruct.json"):
+    for place, row in folder.items(folder.first("GeoChat_Instruct.json", "geochat_data/GeoChat_Instruct.json")):
         with folder.row(place):
             image = folder.image(f"{pictures}/{row['image']}")
             yield chat_record(row, named(row, place), "geochat", split, [image], scale=100)

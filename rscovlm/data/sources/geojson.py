@@ -26,15 +26,19 @@ _CRS84 = ("CRS84", "4326")
     splits=["train", "val", "test"],
     tasks=["detection"],
     licence="your own",
-    layout="""<split>/<picture> with <split>/<stem>.geojson (or all at the top for 'train'): a FeatureCollection of Polygon or MultiPolygon
+    layout="""<split>/<picture> with <split>/<stem>.geojson (or all at the top for 'train'; or images/ and labels/ in either place):
+    a FeatureCollection of Polygon or MultiPolygon
     features, the class in the property label, class, category, name or type. Coordinates are longitude and latitude (or the CRS the
     file names) for a picture with map coordinates, pixels otherwise. A picture without a file of labels has no objects.""",
 )
 def geojson(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record a picture; four-cornered polygons are quadrilaterals, others keep their outline."""
     place = split if (folder.root / split).is_dir() or split != "train" else "."
-    pictures = folder.files(place, *PICTURES)
+    apart = (folder.root / place / "images").is_dir()
+    pictures = folder.files(f"{place}/images".removeprefix("./") if apart else place, *PICTURES)
     labels = {name: f"{name.rpartition('.')[0]}.geojson" for name in pictures}
+    if apart:
+        labels = {name: "labels/".join(file.rsplit("images/", 1)) for name, file in labels.items()}
     present = {name for name, file in labels.items() if (folder.root / file).exists()}
     found = {name: folder.json(labels[name]) for name in present}
     classes = tuple(sorted({name for content in found.values() for name in _classes(content)}))

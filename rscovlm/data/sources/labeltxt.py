@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from rscovlm.data.records import Annotation, Record
 from rscovlm.data.sources.folder import Folder
@@ -69,14 +71,34 @@ def parse_label_txt(lines: list[str]) -> tuple[tuple[Annotation, ...], dict[str,
     return tuple(objects), header
 
 
+def canonical_names(classes: Sequence[str]) -> dict[str, str]:
+    """Give the classes by their spelling without case, spaces, hyphens and underscores."""
+    return {_plain(name): name for name in classes}
+
+
+def canonical(label: str, names: Mapping[str, str]) -> str:
+    """Give the published spelling of a class name that a release spells with other case, spaces or hyphens.
+
+    Raises:
+        ValueError: It is no class of the set.
+    """
+    known = names.get(_plain(label))
+    if known is None:
+        raise Rejected("unknown class", f"class {label!r} is not one of {', '.join(names.values())}")
+    return known
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.lower())
+
+
 def read_pairs(folder: Folder, name: str, split: str, labels: str, images: str, classes: list[str]) -> Iterator[Record]:
     """Yield one detection record for every label file in `labels`, with the picture of the same stem in `images`."""
+    names = canonical_names(classes)
     for file in folder.files(labels, ".txt"):
         with folder.row(file):
-            objects, header = parse_label_txt(folder.lines(file))
-            unknown = {item.label for item in objects} - set(classes)
-            if unknown:
-                raise Rejected("unknown class", f"classes {sorted(unknown)} are not among {', '.join(classes)}")
+            found, header = parse_label_txt(folder.lines(file))
+            objects = tuple(replace(item, label=canonical(item.label, names)) for item in found)
             stem = file.rpartition("/")[2].removesuffix(".txt")
             image = folder.picture(images, stem)
             yield Record(
@@ -88,13 +110,15 @@ def _dota(version: str, classes: list[str]) -> None:
     name = f"dota-v{version}"
 
     def read(folder: Folder, split: str) -> Iterator[Record]:
+        top = f"{split}/" if (folder.root / split).is_dir() else ""
+        versioned = f"{top}labelTxt-v{version}"
         labels = folder.first(
-            f"{split}/labelTxt-v{version}/DOTA-v{version}_{split}",
-            f"{split}/labelTxt-v{version}/labelTxt",
-            f"{split}/labelTxt-v{version}",
-            *([f"{split}/labelTxt", f"{split}/annfiles"] if version == "1.0" else []),
+            f"{versioned}/DOTA-v{version}_{split}",
+            f"{versioned}/labelTxt",
+            versioned,
+            *([f"{top}labelTxt", f"{top}annfiles"] if version == "1.0" else []),
         )
-        yield from read_pairs(folder, name, split, labels, f"{split}/images", classes)
+        yield from read_pairs(folder, name, split, labels, f"{top}images", classes)
 
     source(
         name,
@@ -102,7 +126,8 @@ def _dota(version: str, classes: list[str]) -> None:
         tasks=["detection"],
         licence=_DOTA_LICENCE,
         layout=f"""<split>/images/P0001.png; <split>/labelTxt-v{version}/P0001.txt, or below DOTA-v{version}_<split>/ in it
-        (v1.0 also <split>/labelTxt/, and tiles in <split>/annfiles/). The test split's labels are not published.""",
+        (v1.0 also <split>/labelTxt/, and tiles in <split>/annfiles/). A folder that is one split
+        has no <split>/. The test split's labels are not published.""",
     )(read)
 
 

@@ -21,11 +21,15 @@ Box = tuple[float, float, float, float]
     splits=["test"],
     tasks=["vqa"],
     licence=_LICENCE,
-    layout="LRS_VQA_merged.jsonl (or any LRS_VQA*.jsonl beside it); pictures LRS_VQA/image/*.tif, as the rows name them.",
+    layout="LRS_VQA_merged.jsonl (or any LRS_VQA*.jsonl beside it, or in LRS_VQA/); pictures LRS_VQA/image/*.tif, as the rows name them.",
 )
 def lrs_vqa(folder: Folder, split: str) -> Iterator[Record]:
     """Read one question a row; the region that answers it, where the row has one, is kept in `regions` for oracle runs."""
-    for file in (name for name in folder.files("", ".jsonl") if name.lower().startswith("lrs")):
+    places = [
+        *folder.files("", ".jsonl"),
+        *(folder.files("LRS_VQA", ".jsonl") if (folder.root / "LRS_VQA").is_dir() else []),
+    ]
+    for file in (name for name in places if name.rpartition("/")[2].lower().startswith("lrs")):
         for place, row in folder.items(file):
             with folder.row(place):
                 width, height = row["image_size"]

@@ -17,17 +17,20 @@ from rscovlm.data.tally import Rejected
     splits=["train", "val", "test"],
     tasks=["detection"],
     licence="your own",
-    layout="""data.yaml (or dataset.yaml) with names, a list or a table; images/<split>/*; labels/<split>/<stem>.txt, lines of
+    layout="""data.yaml (or dataset.yaml) with names, a list or a table; images/<split>/* with labels/<split>/<stem>.txt, or
+    <split>/images/* with <split>/labels/<stem>.txt; lines of
     'class x1 y1 x2 y2 x3 y3 x4 y4' or 'class cx cy w h' in shares. A picture without a label file has no objects.""",
 )
 def yolo_obb(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record a picture."""
     names = _names(folder)
-    for file in folder.files(f"images/{split}", *PICTURES):
+    pictures = folder.first(f"images/{split}", f"{split}/images", *(["valid/images"] if split == "val" else []))
+    folder_of_labels = f"labels/{split}" if pictures.startswith("images/") else f"{pictures.partition('/')[0]}/labels"
+    for file in folder.files(pictures, *PICTURES):
         with folder.row(file):
             image = folder.image(file)
             stem = file.rpartition("/")[2].rpartition(".")[0]
-            labels = f"labels/{split}/{stem}.txt"
+            labels = f"{folder_of_labels}/{stem}.txt"
             lines = folder.lines(labels) if (folder.root / labels).exists() else []
             objects = tuple(_object(line, image, names) for line in lines if line.strip())
             categories = tuple(names.values())

@@ -41,6 +41,13 @@ def test_dota_keeps_difficulty_header_and_empty_images(tmp_path: Path, place: st
     assert second.categories == tuple(DOTA)
 
 
+def test_a_dota_folder_that_is_one_split(tmp_path: Path) -> None:
+    picture(tmp_path, "images/P0001.png")
+    text(tmp_path, "labelTxt/P0001.txt", f"{LINE} Storage_Tank 0")
+    (record,), _ = read("dota-v1.0", tmp_path, "val")
+    assert record.objects[0].label == "storage-tank"
+
+
 @pytest.mark.parametrize(("version", "label"), [("1.5", "container-crane"), ("2.0", "helipad")])
 def test_later_dota_versions_have_their_own_labels(tmp_path: Path, version: str, label: str) -> None:
     picture(tmp_path, "val/images/P0001.png")
@@ -182,18 +189,20 @@ def test_coco_counts_pictures_that_are_not_there(tmp_path: Path) -> None:
     assert tally.dropped == {"missing file": 1}
 
 
+@pytest.mark.parametrize("layout", ["{part}/train", "train/{part}"])
 @pytest.mark.parametrize("names", [["plane", "ship"], {0: "plane", 1: "ship"}])
-def test_yolo_labels_are_shares_of_the_sides(tmp_path: Path, names: Any) -> None:
+def test_yolo_labels_are_shares_of_the_sides(tmp_path: Path, names: Any, layout: str) -> None:
+    labels = layout.format(part="labels")
     for stem in ("a", "b"):
-        picture(tmp_path, f"images/train/{stem}.png")
+        picture(tmp_path, f"{layout.format(part='images')}/{stem}.png")
     text(tmp_path, "data.yaml", yaml.safe_dump({"names": names}))
-    text(tmp_path, "labels/train/a.txt", "1 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n0 0.5 0.5 0.2 0.4\n")
+    text(tmp_path, f"{labels}/a.txt", "1 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6\n0 0.5 0.5 0.2 0.4\n")
     (first, second), _ = read("yolo-obb", tmp_path)
     assert first.objects[0].box == pytest.approx((4, 6, 20, 6, 20, 18, 4, 18))
     assert first.objects[1].box == pytest.approx((16, 9, 24, 21))
     assert [item.label for item in first.objects] == ["ship", "plane"]
     assert second.objects == ()
-    text(tmp_path, "labels/train/b.txt", "7 0.5 0.5 0.2 0.4\n")
+    text(tmp_path, f"{labels}/b.txt", "7 0.5 0.5 0.2 0.4\n")
     _, tally = read("yolo-obb", tmp_path, limit=0.5)
     assert tally.dropped == {"unknown class": 1}
 
@@ -206,13 +215,16 @@ def _feature(ring: list[list[float]], label: str = "roof", *holes: list[list[flo
     }
 
 
-def test_geojson_in_pixels(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pictures", "labels"), [("", ""), ("train/", "train/"), ("images/", "labels/"), ("train/images/", "train/labels/")]
+)
+def test_geojson_in_pixels(tmp_path: Path, pictures: str, labels: str) -> None:
     for stem in ("a", "b"):
-        picture(tmp_path, f"{stem}.png")
+        picture(tmp_path, f"{pictures}{stem}.png")
     square = [[1.0, 2.0], [11.0, 2.0], [11.0, 9.0], [1.0, 9.0], [1.0, 2.0]]
     inner = [[3.0, 3.0], [4.0, 3.0], [4.0, 4.0], [3.0, 3.0]]
     features = [_feature(square), _feature(square, "court", inner)]
-    text(tmp_path, "a.geojson", {"type": "FeatureCollection", "features": features})
+    text(tmp_path, f"{labels}a.geojson", {"type": "FeatureCollection", "features": features})
     (first, second), _ = read("geojson", tmp_path)
     assert first.objects[0] == Annotation((1, 2, 11, 2, 11, 9, 1, 9), "roof")
     assert first.objects[1].box == (1, 2, 11, 9)
@@ -229,7 +241,8 @@ def test_geojson_in_map_coordinates_falls_on_the_real_trees(tmp_path: Path, crs:
     (tmp_path / "OSBS_029.tif").write_bytes(shared("trees/OSBS_029.tif").read_bytes())
     pixels = [(203, 67), (227, 67), (227, 90), (203, 90), (203, 67)]
     with rasterio.open(tmp_path / "OSBS_029.tif") as file:
-        ring = [list(file.transform * point) for point in pixels]
+        a, b, c, d, e, f = file.transform[:6]
+        ring = [[a * x + b * y + c, d * x + e * y + f] for x, y in pixels]
         if not crs:
             ring = [
                 list(point) for point in zip(*transform(file.crs, "EPSG:4326", *zip(*ring, strict=True)), strict=True)

@@ -101,6 +101,16 @@ def test_vhm_has_pictures_and_pure_text(tmp_path: Path) -> None:
     assert second.images == ()
 
 
+def test_vhm_in_its_folder_with_messages(tmp_path: Path) -> None:
+    picture(tmp_path, "VHM_dataset_sft/images/aid/a.jpg")
+    content = [{"type": "image", "image": "file://aid/a.jpg"}, {"type": "text", "text": "Which class?"}]
+    rows = [[{"role": "user", "content": content}, {"role": "assistant", "content": "Airport"}]]
+    text(tmp_path, "VHM_dataset_sft/vhm_sft_mix_qwen2_5_vl_conversations.json", rows)
+    (record,), _ = read("vhm", tmp_path)
+    assert record.images[0].path == "VHM_dataset_sft/images/aid/a.jpg"
+    assert record.turns == (Turn("user", "<image>Which class?"), Turn("assistant", "Airport"))
+
+
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_llava_onevision_has_pictures_and_pure_text(tmp_path: Path, kind: str) -> None:
     pyarrow = pytest.importorskip("pyarrow")
@@ -126,7 +136,9 @@ def test_llava_onevision_has_pictures_and_pure_text(tmp_path: Path, kind: str) -
     assert tally.dropped == {"missing image": 1, "unreadable image": 1}
 
 
-def test_refgeo_by_split_with_masks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("top", ["", "refGeo/"])
+def test_refgeo_by_split_with_masks(tmp_path: Path, top: str) -> None:
+    root, tmp_path = tmp_path, tmp_path / top
     for dataset in ("avvg", "rsvg"):
         picture(tmp_path, f"images/{dataset}/a.jpg")
     picture(tmp_path, "masks/avvg/a_5.png")
@@ -136,11 +148,11 @@ def test_refgeo_by_split_with_masks(tmp_path: Path) -> None:
     text(tmp_path, "metainfo_v2/avvg_train_v2.jsonl", [avvg, avvg | {"question_id": 6}])
     text(tmp_path, "metainfo_v2/rsvg_train_v2.jsonl", [rsvg])
     text(tmp_path, "metainfo/rsvg_val.jsonl", [rsvg])
-    rows, tally = read("refgeo", tmp_path, limit=0.5)
+    rows, tally = read("refgeo", root, limit=0.5)
     assert [row.id for row in rows] == ["avvg/5", "rsvg/5"]
     assert tally.dropped == {"missing file": 1}
     assert rows[0].objects[0].polygons == ((1, 2, 11, 2, 11, 9, 1, 9),)
-    assert len(read("refgeo", tmp_path, "val")[0]) == 1
+    assert len(read("refgeo", root, "val")[0]) == 1
 
 
 def test_vrsbench_training_and_evaluation(tmp_path: Path) -> None:
