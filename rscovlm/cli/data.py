@@ -103,6 +103,31 @@ def lint(
 
 
 @app.command()
+def inspect(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe of a mixture or of a training run.")],
+    root: Annotated[Path, typer.Option(help="Folder that the recipe's records are in.")] = Path("data"),
+    model: Annotated[str | None, typer.Option(help="Whose tokens to count; the embedded model's by default.")] = None,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mixture.html"),
+    draws: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 400,
+) -> None:
+    """Show a mixture before it is trained: shares, lengths, boxes, and twelve samples as a page."""
+    from transformers import AutoProcessor
+
+    import rscovlm
+    from rscovlm.data.recipe import load_recipe
+    from rscovlm.training.inspection import inspect as look
+
+    with _refusals():
+        wanted = load_recipe(recipe)
+        processor = AutoProcessor.from_pretrained(model or rscovlm.embedded_model())
+        processor.image_processor.budget = wanted.budget
+        found = look(wanted.build(root, length=max(draws, 1000), codec=processor.codec), processor, draws=draws)
+        found.write(out)
+    typer.echo(_printable(found.table()))
+    typer.echo(f"Open {out}")
+
+
+@app.command()
 def synthesise(
     config: Annotated[Path, typer.Argument(help="YAML: templates, unique, multiple_choice, writer.")],
     records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],

@@ -188,6 +188,13 @@ class Stages(Sequence[Any]):
 
     def __getitem__(self, position: Any) -> Any:
         """Return the sample at a position, drawn at that same position of its stage's mixture."""
+        return self._stage_at(position)[int(position)]
+
+    def subset_at(self, position: int) -> str:
+        """Return the name of the subset that a position draws from."""
+        return self._stage_at(position).subset_at(position)[0].name
+
+    def _stage_at(self, position: Any) -> Mixture:
         index = int(position)
         if not 0 <= index < len(self):
             raise IndexError(f"position {index} is not one of {len(self)}")
@@ -196,7 +203,7 @@ class Stages(Sequence[Any]):
             end += count
             if index < end:
                 break
-        return mixture[index]
+        return mixture
 
 
 def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:

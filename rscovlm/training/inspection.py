@@ -1,0 +1,173 @@
+"""A look at a mixture before it is trained: shares, lengths, and samples as a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from rscovlm.data.mixture import Stages
+from rscovlm.data.pictures import loaded
+from rscovlm.geometry import Objects
+from rscovlm.rasters.drawing import draw_objects
+from rscovlm.training.encoding import IGNORED, Encoded, Encoder
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """What the samples of a task are like.
+
+    Attributes:
+        task: Name.
+        samples: How many were drawn.
+        tokens: Smallest, mean and largest number of tokens.
+        visual: Mean number of visual tokens.
+        trained: Mean number of trained tokens.
+        boxes: Smallest, mean and largest number of boxes; zeros where the task has none.
+    """
+
+    task: str
+    samples: int
+    tokens: tuple[int, float, int]
+    visual: float
+    trained: float
+    boxes: tuple[int, float, int]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A sample on the page: its pictures with boxes, and its text in runs, each trained or not."""
+
+    position: int
+    task: str
+    pictures: list[str]
+    runs: list[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        shares: Subset, share asked for, share drawn.
+        tasks: One row per task.
+        shown: Samples for the page.
+        dropped: Unusable rows met on the way, by reason.
+    """
+
+    shares: list[tuple[str, float, float]]
+    tasks: list[TaskRow]
+    shown: list[Shown]
+    dropped: dict[str, int]
+
+    def table(self) -> str:
+        """Return the figures as lines of text."""
+        lines = [f"{'subset':<28}{'asked':>8}{'drawn':>8}"]
+        lines += [f"{name:<28}{asked:>8.1%}{drawn:>8.1%}" for name, asked, drawn in self.shares]
+        lines += [
+            "",
+            f"{'task':<20}{'samples':>8}{'tokens (least, mean, most)':>30}{'visual':>8}{'trained':>9}{'boxes':>20}",
+        ]
+        for row in self.tasks:
+            tokens = f"{row.tokens[0]}, {row.tokens[1]:.0f}, {row.tokens[2]}"
+            boxes = f"{row.boxes[0]}, {row.boxes[1]:.1f}, {row.boxes[2]}"
+            lines.append(f"{row.task:<20}{row.samples:>8}{tokens:>30}{row.visual:>8.0f}{row.trained:>9.0f}{boxes:>20}")
+        lines += [f"dropped: {reason}: {count}" for reason, count in self.dropped.items()]
+        return "\n".join(lines)
+
+    def write(self, path: Path) -> None:
+        """Write the page; it holds its pictures and loads nothing."""
+        environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        source = (files("rscovlm.training") / "inspection.html.jinja").read_text(encoding="utf-8")
+        path.write_text(environment.from_string(source).render(found=self), encoding="utf-8")
+
+
+def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 12) -> Inspection:
+    """Draw the first samples of a mixture and describe them.
+
+    Args:
+        mixture: What would be trained.
+        processor: Renders and tokenises the samples.
+        draws: Samples to draw for the figures.
+        shown: Samples for the page, one task after another.
+
+    Raises:
+        ValueError: A sample cannot be drawn or encoded; the message names it.
+    """
+    encoder = Encoder(processor)
+    draws = min(draws, len(mixture))
+    drawn: Counter[str] = Counter()
+    by_task: dict[str, list[tuple[int, Any, Encoded]]] = defaultdict(list)
+    first = mixture.stages[0][1]
+    for position in range(draws):
+        drawn[mixture.subset_at(position)] += 1
+        sample = mixture[position]
+        by_task[str(sample.get("task", "unknown"))].append((position, sample, encoder(sample, f"sample {position}")))
+    shares = [(name, share, drawn[name] / draws) for name, share in first.shares().items()]
+    tasks = [_row(task, [(s, e) for _, s, e in entries], processor) for task, entries in sorted(by_task.items())]
+    chosen: list[tuple[int, Any, Encoded]] = []
+    depth = 0
+    while len(chosen) < min(shown, draws):
+        chosen += [entries[depth] for _, entries in sorted(by_task.items()) if depth < len(entries)]
+        depth += 1
+    pages = [_shown(position, sample, encoded, processor) for position, sample, encoded in chosen[:shown]]
+    dropped = sum((stage.tally.dropped for _, stage in mixture.stages), Counter[str]())
+    return Inspection(shares, tasks, pages, dict(dropped))
+
+
+def _row(task: str, entries: Sequence[tuple[Any, Encoded]], processor: Any) -> TaskRow:
+    lengths = [len(encoded) for _, encoded in entries]
+    merged = processor.image_processor.merge_size**2
+    visual = [sum(t * h * w // merged for t, h, w in encoded.grids) for _, encoded in entries]
+    boxes = [len(sample["truth"]) for sample, _ in entries if sample.get("truth") is not None] or [0]
+    return TaskRow(
+        task,
+        len(entries),
+        (min(lengths), float(np.mean(lengths)), max(lengths)),
+        float(np.mean(visual)),
+        float(np.mean([encoded.trained for _, encoded in entries])),
+        (min(boxes), float(np.mean(boxes)), max(boxes)),
+    )
+
+
+def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> Shown:
+    truth: Objects | None = sample.get("truth")
+    pictures = []
+    for place, image in enumerate(sample.get("images") or ()):
+        picture = loaded(image).convert("RGB")
+        if truth is not None and len(truth) and place == 0 and truth.boxes.frame is not None:
+            picture = draw_objects(picture, truth.to(truth.boxes.frame.resized(*picture.size)))
+        pictures.append(_data_url(picture))
+    runs: list[tuple[str, bool]] = []
+    ids: list[int] = []
+    trained = False
+    for token, label in zip([*encoded.ids, -1], [*encoded.labels, None], strict=True):
+        if label is None or (label != IGNORED) != trained:
+            if ids:
+                runs.append((_text(ids, processor), trained))
+            ids, trained = [], label is not None and label != IGNORED
+        ids.append(token)
+    return Shown(position, str(sample.get("task", "")), pictures, runs)
+
+
+def _text(ids: Sequence[int], processor: Any) -> str:
+    """Text of tokens; an image's many tokens are shown as one."""
+    image = processor.image_token_id
+    kept = [token for place, token in enumerate(ids) if token != image or place == 0 or ids[place - 1] != image]
+    return str(processor.tokenizer.decode(kept, skip_special_tokens=False))
+
+
+def _data_url(image: Image.Image, side: int = 420) -> str:
+    image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,65 @@
+"""The page about a mixture shows what would be trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rscovlm.cli import app
+from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.scenes import SceneConfig, make_scene
+from rscovlm.data.storage import write_jsonl
+from rscovlm.testing import tiny_checkpoint
+
+RECIPE = """
+subsets:
+  - {name: boxes, records: boxes.jsonl, weight: 3}
+  - {name: words, records: words.jsonl, weight: 1}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    boxes: list[Record] = []
+    words: list[Record] = []
+    names = ("plane", "ship", "vehicle", "tank", "court")
+    for seed in range(8):
+        scene = make_scene(seed, SceneConfig(size=112, min_objects=1, max_objects=3))
+        scene.image.save(tmp_path / f"{seed}.png")
+        image = (ImageRef(f"{seed}.png", width=112, height=112),)
+        objects = tuple(Annotation(tuple(map(float, thing.quad.ravel())), thing.label) for thing in scene.objects)
+        boxes.append(Record(f"b{seed}", "scenes", "train", "detection", image, objects=objects, categories=names))
+        words.append(Record(f"w{seed}", "scenes", "train", "classification", image, classes=(scene.scene_class,)))
+    write_jsonl(boxes, tmp_path / "boxes.jsonl")
+    write_jsonl(words, tmp_path / "words.jsonl")
+    (tmp_path / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    return tmp_path
+
+
+def _run(root: Path, *more: str) -> Any:
+    model = tiny_checkpoint(root / "tiny")
+    arguments = ["data", "inspect", str(root / "recipe.yaml"), "--root", str(root), "--model", str(model)]
+    return CliRunner().invoke(app, [*arguments, "--out", str(root / "page.html"), "--draws", "1000", *more])
+
+
+def test_the_page_and_the_table_show_shares_and_trained_words(root: Path) -> None:
+    done = _run(root)
+    assert done.exit_code == 0, done.output
+    assert "boxes" in done.output
+    assert " 75.0%   75.0%" in done.output
+    page = (root / "page.html").read_text(encoding="utf-8")
+    assert page.count("<article>") == 12
+    assert page.count("data:image/png") == 12
+    assert 'src="http' not in page
+    marked = [part.split("</mark>")[0] for part in page.split("<mark>")[2:]]
+    assert len(marked) == 12
+    assert all(text.endswith("&lt;|im_end|&gt;") for text in marked)
+    assert not any("find the" in text for text in marked)
+
+
+def test_a_wrong_recipe_ends_with_a_message(root: Path) -> None:
+    (root / "recipe.yaml").write_text(RECIPE.replace("weight: 3", "wieght: 3"), encoding="utf-8")
+    done = _run(root)
+    assert done.exit_code != 0
+    assert "did you mean 'weight'" in done.output
