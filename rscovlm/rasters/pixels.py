@@ -112,7 +112,8 @@ class Pixels:
         self, index: NDArray[Any], weight: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         palette = self.reader.layout.palette
-        assert palette is not None  # else the kind is plain
+        if palette is None:
+            raise ValueError("the file says its pixels are indices but has no palette; save it as RGB")
         table = np.zeros((max(len(palette), 256), 4), dtype=np.uint8)
         table[: len(palette)] = palette
         looked = table[np.minimum(index, len(table) - 1)]
