@@ -198,7 +198,7 @@ class Board:
         canonical = np.empty(len(true), np.int64)
         canonical[true_order] = np.arange(len(true))
         priorities = [canonical, np.arange(len(true))]
-        fair, given = best_truths(found, true, len(names), rules.overlap, priorities)
+        fair, given = best_truths(found, true, len(names), rules.overlap, priorities, thresholds[0])
         return cls(found, true, names, thresholds, rules, len(references), keys, fair, given)
 
     @property

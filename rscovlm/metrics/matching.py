@@ -21,8 +21,11 @@ Shape = Literal["quad", "rectangle", "horizontal"]
 _DECIMALS = 10
 """Overlaps are rounded to this: an overlap that is exactly a threshold must not fall on either side by noise."""
 
-_CHUNK = 16_384
+_CHUNK = 4096
 """Found boxes looked up at once, which bounds the memory taken by candidate pairs."""
+
+_PAIRS = 1 << 16
+"""Pairs intersected at once."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Best:
     iou: Floats
 
 
-def best_truths(found: Rows, true: Rows, classes: int, shape: Shape, priorities: list[Ints]) -> list[Best]:
+def best_truths(
+    found: Rows, true: Rows, classes: int, shape: Shape, priorities: list[Ints], floor: float = 0.0
+) -> list[Best]:
     """Return the best true box of every found box.
 
     Args:
@@ -47,6 +52,7 @@ def best_truths(found: Rows, true: Rows, classes: int, shape: Shape, priorities:
         classes: Number of classes.
         shape: What is compared: the quadrilaterals, the rectangles of smallest area or the horizontal boxes around.
         priorities: Orders of the true boxes, each (m,) numbers. Among equal overlaps the lowest number wins.
+        floor: Overlaps below this do not matter: boxes that cannot reach it are not compared.
 
     Returns:
         One result per order.
@@ -54,8 +60,15 @@ def best_truths(found: Rows, true: Rows, classes: int, shape: Shape, priorities:
     mine, theirs = shaped(found.quads, shape), shaped(true.quads, shape)
     my_area, their_area = areas(mine), areas(theirs)
     results = [Best(np.full(len(found), -1, np.intp), np.zeros(len(found))) for _ in priorities]
-    for i, j in _touching(mine, found, theirs, true, classes):
-        iou = overlaps(mine[i], theirs[j], my_area[i], their_area[j])
+    my_bounds, their_bounds = _bounds(mine), _bounds(theirs)
+    for i, j in _touching(my_bounds, found, their_bounds, true, classes):
+        # Two boxes share no more than the horizontal boxes around them do, and no more than either covers.
+        most = np.minimum(hbb_intersection(my_bounds[i], their_bounds[j]), np.minimum(my_area[i], their_area[j]))
+        close = most >= (floor - 1e-9) * (my_area[i] + their_area[j] - most)
+        i, j = i[close], j[close]
+        parts = [slice(start, start + _PAIRS) for start in range(0, len(i), _PAIRS)]
+        ious = [overlaps(mine[i[p]], theirs[j[p]], my_area[i[p]], their_area[j[p]]) for p in parts]
+        iou = np.concatenate([np.zeros(0), *ious])
         touching = iou > 0
         i, j, iou = i[touching], j[touching], iou[touching]
         for result, priority in zip(results, priorities, strict=True):
@@ -105,19 +118,19 @@ def odd_shapes(quads: Floats) -> dict[str, int]:
 
 
 def _touching(
-    mine: Floats, found: Rows, theirs: Floats, true: Rows, classes: int
+    a: Floats, found: Rows, b: Floats, true: Rows, classes: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield pairs of rows of one image and class whose surrounding boxes meet, a chunk of found rows at a time."""
+    """Yield pairs of rows of one image and class whose boxes around, (n, 4), meet, a chunk of found rows at a time."""
     if not len(found) or not len(true):
         return
     group, other = found.image * classes + found.label, true.image * classes + true.label
     shared = np.intersect1d(group, other)
     # Groups lie side by side on one long strip, far enough apart that boxes of two groups never meet. What sticks out
     # beyond all true boxes is cut off: a found box that reaches to the moon costs no precision.
-    a, b = _bounds(mine), _bounds(theirs)
     low, high = b[:, 0].min(), b[:, 2].max()
     margin = 0.25 * (high - low)
     pitch = 2.0 * (high - low) or 1.0
+    a = a.copy()
     a[:, 0::2] = np.clip(a[:, 0::2], low - margin, high + margin)
     rows, columns = np.flatnonzero(np.isin(group, shared)), np.flatnonzero(np.isin(other, shared))
     if not len(rows):
@@ -132,7 +145,7 @@ def _touching(
 
 
 def _bounds(boxes: Floats) -> Floats:
-    return bounds(boxes, "quad") if boxes.shape[1] == 8 else boxes.copy()
+    return bounds(boxes, "quad") if boxes.shape[1] == 8 else boxes
 
 
 def outlines(bounds: Floats, shift: Floats | float = 0.0) -> NDArray[np.object_]:

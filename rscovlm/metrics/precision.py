@@ -72,7 +72,8 @@ def average_precisions(outcomes: Outcomes, orders: Ints, thresholds: int, interp
     if outcomes.positives == 0 or right[0] == 0:
         return values
     level = outcomes.level[orders]
-    void = outcomes.void[orders] if outcomes.void.any() else None
+    deepest = int(outcomes.void.max(initial=0))
+    void = outcomes.void[orders] if deepest else None
     taken = _taken(outcomes, orders, thresholds)
     changes = np.union1d(outcomes.level, outcomes.void)
     for k in range(thresholds):
@@ -84,11 +85,12 @@ def average_precisions(outcomes: Outcomes, orders: Ints, thresholds: int, interp
         hit = level > k
         if taken is not None:
             hit &= taken <= k
-        if void is None:
-            starts = np.arange(len(orders)) * orders.shape[1] - 1
-            place = np.flatnonzero(hit).reshape(len(orders), right[k]) - starts[:, None]
+        place = np.flatnonzero(hit)
+        if void is None or k >= deepest:
+            place = place.reshape(len(orders), right[k]) - (np.arange(len(orders)) * orders.shape[1] - 1)[:, None]
         else:
-            place = np.cumsum(void <= k, axis=1)[hit].reshape(len(orders), right[k])
+            counted = np.cumsum(void <= k, axis=1, dtype=np.int32)
+            place = counted.ravel().take(place).reshape(len(orders), right[k])
         precision = np.arange(1, right[k] + 1) / place
         values[k] = _interpolated(precision, outcomes.positives, interpolation)
     return values

@@ -134,6 +134,11 @@ def geochat(prediction: str, reference: str) -> float:
     return float(normalised(reference) in normalised(prediction))
 
 
+def identical(prediction: str, reference: str) -> float:
+    """RSCoVLM's strictest rule: equal in lower case, without blanks and then periods around."""
+    return float(normalised(prediction) == normalised(reference))
+
+
 def vhm(prediction: str, reference: str) -> float:
     """VHM's rule for scenes and RSVQA: either is a substring of the other, so an empty answer is always right.
 
@@ -212,6 +217,7 @@ RULES: dict[str, Rule] = {
     "number": number,
     "yes_no": yes_no,
     "geochat": geochat,
+    "identical": identical,
     "vhm": vhm,
     "vhm_presence": vhm_presence,
     "vhm_colour": vhm_colour,

@@ -60,6 +60,7 @@ TRAPS = [
     ("mme_realworld", "", "A", 1.0, "choice", None),  # nothing stands in "(A)"
     ("vhm_presence", "I do not know", "no", 1.0, "yes_no", None),
     ("teochat", " yes", "yes", 0.0, "exact", 1.0),  # a blank too many
+    ("identical", "yes .", "yes", 0.0, "exact", 1.0),  # a blank before the period
     ("teochat", "twolane", "two-lane", 1.0, "exact", 0.0),
     ("vrsbench", "there are 21", "2", 1.0, "number", 0.0),
 ]

@@ -296,3 +296,27 @@ def test_a_hundred_and_one_points_by_hand() -> None:
     # Precision 1 up to recall 1/4 (26 points), 2/3 up to 1/2 (25 points), 0 beyond.
     result = ap_nc(found, true, ties="stable", interpolation="101point")
     assert result["ap_nc50"]["mean"] == pytest.approx((26 + 25 * 2 / 3) / 101)
+
+
+def test_boxes_beyond_all_true_boxes_meet_no_other_image() -> None:
+    square = np.asarray([[0.0, 0, 10, 0, 10, 10, 0, 10]])
+    beyond = square + np.tile([5000.0, 0], 4)
+    found = [{"boxes": np.concatenate([square, beyond, -beyond]), "labels": ["a"] * 3} for _ in range(5)]
+    true = [{"boxes": square, "labels": ["a"]} for _ in range(5)]
+    row = ap_nc(found, true)["thresholds"]["0.50"]
+    assert (row["right"], row["wrong"]) == (5, 10)
+
+
+def test_matching_agrees_with_all_pairs() -> None:
+    found, true = scenes(4, seed=8, boxes=40, span=250, doubles=0.3)
+    rng = np.random.default_rng(8)
+    for item in found:  # some boxes far outside, some huge
+        n = len(item["boxes"])
+        item["boxes"] = item["boxes"] + np.where(rng.random(n) < 0.1, rng.choice([-9e3, 9e3], n), 0.0)[:, None]
+        huge = rng.random(n) < 0.05
+        item["boxes"][huge] = [-1e4, -1e4, 1e4, -1e4, 1e4, 1e4, -1e4, 1e4]
+    result = ap_nc(found, true, ties="stable", iou_thresholds=(0.5,))
+    for label, row in result["per_class"].items():
+        value, right, wrong = class_ap(found, true, label, 0.5)
+        assert (row["right50"], row["wrong50"]) == (right, wrong)
+        assert row["ap50"]["mean"] == pytest.approx(value, abs=1e-12)

@@ -1,0 +1,72 @@
+"""Run by the tests with an interpreter that has gradio and playwright: uses a metric Space's page in a real browser.
+
+Prints as JSON what a person would see after pasting, after dropping two files, and after pasting nonsense.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str]) -> dict[str, Any]:
+    """Serve the page, use it, and return its tables, pictures and complaints."""
+    playwright_api = importlib.import_module("playwright.sync_api")
+    spec = importlib.util.spec_from_file_location("space_app", folder / "app.py")
+    assert spec is not None and spec.loader is not None
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    _, address, _ = app.page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    seen: dict[str, Any] = {}
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_default_timeout(90_000)
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(address)
+
+        def press() -> None:
+            page.click("#evaluate")
+
+        for name, text in zip(("predictions", "references"), pasted, strict=True):
+            page.fill(f"#{name} textarea", text)
+        press()
+        page.wait_for_selector("#picture svg, #picture ol")
+        seen["pasted"] = look(page)
+        for name, file in zip(("predictions_file", "references_file"), dropped, strict=True):
+            page.set_input_files(f"#{name} input[type=file]", file)
+            page.wait_for_selector(f"#{name} .file-preview, #{name} .file-name, #{name} a")
+        before = page.inner_html("#picture")
+        press()
+        page.wait_for_function("before => document.querySelector('#picture').innerHTML !== before", arg=before)
+        seen["dropped"] = look(page)
+        page.reload()
+        page.wait_for_selector("#predictions textarea")
+        page.fill("#predictions textarea", "no json")
+        press()
+        page.wait_for_selector("text=this is no JSON")
+        seen["complaint"] = page.inner_text("[data-testid=toast-body]")
+        seen["faults"] = faults
+        browser.close()
+    app.page.close()
+    return seen
+
+
+def look(page: Any) -> dict[str, Any]:
+    """Return the table's cells, the shapes drawn and the answers listed."""
+    page.wait_for_function("() => [...document.querySelectorAll('#results td')].some(cell => cell.textContent.trim())")
+    return {
+        "cells": [cell.strip() for cell in page.locator("#results td").all_text_contents()],
+        "shapes": page.eval_on_selector_all("#picture polygon", "all => all.map(one => one.getAttribute('class'))"),
+        "answers": page.eval_on_selector_all("#picture li", "all => all.map(one => one.getAttribute('class'))"),
+    }
+
+
+if __name__ == "__main__":
+    job = json.loads(sys.argv[1])
+    print(json.dumps(visit(Path(job["folder"]), job["chromium"], job["pasted"], job["dropped"])))

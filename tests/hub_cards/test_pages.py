@@ -1,0 +1,98 @@
+"""The metric Spaces' pages in a real browser.
+
+They need gradio and playwright, which want an older Pillow than ours, so they run with an interpreter of their own:
+``RSCOVLM_SPACES_PYTHON`` names it (a virtual environment with the extra ``spaces``), and chromium is Debian's.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "hub_cards"
+SQUARE = [100, 100, 200, 100, 200, 180, 100, 180]
+OTHER = [300, 100, 340, 100, 340, 140, 300, 140]
+
+
+def _items(*boxes: list[int]) -> list[Any]:
+    return [{"boxes": list(boxes), "labels": ["ship"] * len(boxes)}]
+
+
+def _answers(*answers: str) -> list[Any]:
+    return [{"answer": answer, "category": "count", "source": "FAIR_1"} for answer in answers]
+
+
+# Space -> what is pasted, what is dropped, and what must then be seen: part of the table, and the shapes or answers.
+JOBS: dict[str, tuple[list[Any], list[Any], tuple[str, list[str]], tuple[str, list[str]]]] = {
+    "ap_nc": (
+        [_items(SQUARE, OTHER), _items(SQUARE)],
+        [_items(OTHER), _items(SQUARE)],
+        ("66.67", ["false", "matched"]),
+        ("0.00", ["missed", "false"]),
+    ),
+    "acc_at_05": (
+        [[[0, 0, 10, 10], [5, 5, 9, 9]], [[0, 0, 10, 9], [0, 0, 2, 2]]],
+        [[[0, 0, 10, 10]], [[20, 20, 30, 30]]],
+        ("50.00", ["matched"]),
+        ("0.00", ["missed", "false"]),
+    ),
+    "lrs_vqa_aa": (
+        [["two", "gray"], _answers("2", "red")],
+        [["3"], _answers("2")],
+        ("50.00", ["right", "wrong"]),
+        ("0.00", ["wrong"]),
+    ),
+}
+
+
+def _interpreter() -> str:
+    named = os.environ.get("RSCOVLM_SPACES_PYTHON")
+    if named:
+        return named
+    if any(importlib.util.find_spec(name) is None for name in ("gradio", "playwright")):
+        pytest.skip(
+            "gradio and playwright are not installed here; RSCOVLM_SPACES_PYTHON may name a Python that has them"
+        )
+    return sys.executable
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", JOBS)
+def test_a_person_sees_table_and_picture(name: str, tmp_path: Path) -> None:
+    python, chromium = _interpreter(), shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not on this machine (Debian's package chromium)")
+    pasted, dropped, after_pasting, after_dropping = JOBS[name]
+    files = []
+    for number, items in enumerate(dropped):
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps(items))
+        files.append(str(file))
+    job = {
+        "folder": str(FOLDER / name),
+        "chromium": chromium,
+        "pasted": [json.dumps(items) for items in pasted],
+        "dropped": files,
+    }
+    done = subprocess.run(
+        [python, "-m", "tests.hub_cards.browse", json.dumps(job)],
+        cwd=FOLDER.parent,
+        env={**os.environ, "PYTHONPATH": str(FOLDER.parent), "GRADIO_ANALYTICS_ENABLED": "False"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+    for moment, (cell, marks) in (("pasted", after_pasting), ("dropped", after_dropping)):
+        assert any(cell in text for text in seen[moment]["cells"]), seen[moment]
+        assert seen[moment]["shapes"] + seen[moment]["answers"] == marks
+    assert "this is no JSON" in seen["complaint"]
+    assert seen["faults"] == []
