@@ -23,9 +23,9 @@ def answer_accuracy(
 
     Our rules compare whole words and call an empty answer wrong: ``"exact"`` (the default), ``"contains"`` (the true
     answer stands in the prediction), ``"contained"`` (either in the other), ``"choice"`` (a letter), ``"number"``,
-    ``"yes_no"``. The peers' rules compare as their programs do, traps included: ``"geochat"`` (GeoChat and RSCoVLM's
-    scenes and VQA), ``"identical"`` (RSCoVLM), ``"vhm"``, ``"vhm_presence"``, ``"vhm_colour"``, ``"vhm_choice"``, ``"vrsbench"`` (before its GPT
-    step), ``"teochat"``, ``"mme_realworld"``. `rscovlm.metrics.rules` describes each.
+    ``"yes_no"``. The peers' rules compare as their programs do, traps included: ``"geochat"`` (GeoChat, and RSCoVLM's
+    scenes and VQA), ``"identical"`` (RSCoVLM), ``"vhm"``, ``"vhm_presence"``, ``"vhm_colour"``, ``"vhm_choice"``,
+    ``"vrsbench"`` (before its GPT step), ``"teochat"``, ``"mme_realworld"``. `rscovlm.metrics.rules` describes each.
 
     Args:
         predictions: One answer per item.

@@ -85,12 +85,12 @@ def average_precisions(outcomes: Outcomes, orders: Ints, thresholds: int, interp
         hit = level > k
         if taken is not None:
             hit &= taken <= k
-        place = np.flatnonzero(hit)
+        spots = np.flatnonzero(hit)
         if void is None or k >= deepest:
-            place = place.reshape(len(orders), right[k]) - (np.arange(len(orders)) * orders.shape[1] - 1)[:, None]
+            place = spots.reshape(len(orders), right[k]) - (np.arange(len(orders)) * orders.shape[1] - 1)[:, None]
         else:
             counted = np.cumsum(void <= k, axis=1, dtype=np.int32)
-            place = counted.ravel().take(place).reshape(len(orders), right[k])
+            place = counted.ravel().take(spots).reshape(len(orders), right[k]).astype(np.intp)
         precision = np.arange(1, right[k] + 1) / place
         values[k] = _interpolated(precision, outcomes.positives, interpolation)
     return values
