@@ -79,7 +79,11 @@ def test_nothing_unsafe_is_called() -> None:
                 trusted = any(
                     word.arg == "trust_remote_code" and ast.unparse(word.value) == "True" for word in node.keywords
                 )
-                if name in {"eval", "exec", "pickle.loads", "pickle.load", "yaml.load", "os.system"} or shell or trusted:
+                if (
+                    name in {"eval", "exec", "pickle.loads", "pickle.load", "yaml.load", "os.system"}
+                    or shell
+                    or trusted
+                ):
                     found.append(f"{path}:{node.lineno} calls {name}")
             if isinstance(node, ast.Assert):
                 found.append(f"{path}:{node.lineno} asserts instead of raising an error that says what to do")

@@ -58,8 +58,8 @@ def score_scenes(engine: Engine, config: SceneConfig, *, count: int = 96, seed: 
 
     Returns:
         Scores by name: ``scene_class``, ``grounding_one``, ``ap_nc50_one``, ``none_one``, ``recall_one`` with at most
-        one object; ``grounding_several``, ``ap_nc50_several``, ``none_several``, ``recall_several``, ``count`` with up
-        to three; ``zoom_on``, ``zoom_off``, ``zoom_true_region`` on scenes four times as large as the overview.
+        one object; ``grounding_up_to_three``, ``ap_nc50_several``, ``none_several``, ``recall_several``, ``count`` with up
+        to three; ``grounding_several`` with two or three; ``zoom_on``, ``zoom_off``, ``zoom_true_region`` on scenes four times as large as the overview.
     """
     rng = np.random.default_rng(seed)
     config = replace(config, texture_seed=TEST_TEXTURES)
@@ -71,7 +71,11 @@ def score_scenes(engine: Engine, config: SceneConfig, *, count: int = 96, seed: 
             scores["scene_class"] = score_words(engine, found + empty, config.classes, "class")
         else:
             scores["count"] = score_words(engine, found + empty, config.classes, "count")
-        scores[f"grounding_{name}"] = score_grounding(engine, found, config.classes, least=1 if most == 1 else 2)
+        scores["grounding_one" if most == 1 else "grounding_up_to_three"] = score_grounding(
+            engine, found, config.classes
+        )
+        if most > 1:
+            scores["grounding_several"] = score_grounding(engine, found, config.classes, least=2)
         scores.update({f"{key}_{name}": s for key, s in score_detection(engine, found + empty, config.classes).items()})
     scores.update(score_zoom(engine, config, count=count, rng=rng))
     return scores

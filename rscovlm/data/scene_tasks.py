@@ -34,7 +34,6 @@ class SceneTurns:
         spatial: Largest number of questions answered with boxes.
         worded: Largest number of questions answered in words.
         tasks: Kinds of question answered in words.
-        detection: Ask for all objects of a class too, not only for the one that a phrase means.
     """
 
     config: SceneConfig
@@ -44,17 +43,13 @@ class SceneTurns:
     spatial: int = 2
     worded: int = 1
     tasks: tuple[Literal["class", "count", "presence", "colour"], ...] = ("class",)
-    detection: bool = True
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Make the next sample from a generator."""
         scene = make_scene(rng, self.config)
         boxed = spatial_turns(scene, self.config.classes, self.codec, self.budget, self.kind)
-        if not self.detection:
-            boxed = [entry for entry in boxed if entry[0].task.startswith("grounding")]
         words = _worded_turns(scene, self.config.classes, self.tasks)
-        wanted = max(self.worded, 0 if boxed else 1)
-        turns = _pick_boxed(rng, boxed, self.spatial) + _pick_balanced(rng, words, wanted)
+        turns = _pick_boxed(rng, boxed, self.spatial) + _pick_balanced(rng, words, self.worded)
         return render_turns(scene.image, [turns[place] for place in rng.permutation(len(turns))])
 
 

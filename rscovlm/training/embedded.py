@@ -49,9 +49,6 @@ _FIXED = (
 )
 
 
-_WORDED = ("class", "count", "presence", "colour")
-
-
 @dataclass(frozen=True)
 class Stage:
     """One stage of the recipe.
@@ -64,7 +61,6 @@ class Stage:
         points: Weight of conversations about horizontal boxes (grounding and detection).
         detects: Weight of conversations about quadrilaterals.
         zooms: Weight of zoom conversations.
-        refers: Weight of grounding by phrases in scenes of several objects.
         empties: Weight of detection in scenes without objects.
         tasks: Questions answered in words.
     """
@@ -75,46 +71,15 @@ class Stage:
     max_length: float
     points: float
     detects: float
-    zooms: float = 0.0
-    refers: float = 0.0
+    zooms: float
     empties: float = 0.15
     tasks: tuple[Any, ...] = ("class",)
 
 
-@dataclass(frozen=True)
-class Round:
-    """Stages under one course of the learning rate: up, level, down.
-
-    Attributes:
-        stages: In order.
-        muon_lr: Learning rate of Muon; AdamW's is a tenth.
-        decay: Share of the steps, at the end, over which the rate falls.
-    """
-
-    stages: tuple[Stage, ...]
-    muon_lr: float
-    decay: float
-
-
-ROUNDS = (
-    Round(
-        (
-            Stage(3600, 1, 24, 44, points=1.0, detects=1.0),
-            Stage(5600, 3, 22, 40, points=1.0, detects=1.6, zooms=1.2, tasks=_WORDED),
-        ),
-        muon_lr=1e-2,
-        decay=0.35,
-    ),
-    Round(
-        (Stage(2400, 3, 22, 40, points=0.2, refers=2.0, detects=1.0, zooms=0.6, tasks=_WORDED),),
-        muon_lr=5e-3,
-        decay=0.6,
-    ),
+STAGES = (
+    Stage(3600, 1, 24, 44, points=1.0, detects=1.0, zooms=0.0),
+    Stage(5600, 3, 22, 40, points=1.0, detects=1.6, zooms=1.2, tasks=("class", "count", "presence", "colour")),
 )
-"""The recipe. Pointing among several objects by a phrase comes last: it builds on all the rest."""
-
-STAGES = tuple(stage for part in ROUNDS for stage in part.stages)
-"""Every stage in order; the last one's scenes are those the model is measured on."""
 
 
 def scene_config(stage: Stage, texture_seed: int = 0) -> SceneConfig:
@@ -142,13 +107,10 @@ def build_mixture(stages: Sequence[Stage], *, seed: int = 0, texture_seed: int =
     for stage in stages:
         config = scene_config(stage, texture_seed)
         turns = SceneTurns(config, codec, budget(), tasks=stage.tasks)
-        several = replace(config, min_objects=min(2, stage.max_objects))
-        refer = SceneTurns(several, codec, budget(), spatial=3, worded=0, tasks=stage.tasks, detection=False)
         empty = SceneTurns(replace(config, min_objects=0, max_objects=0), codec, budget(), tasks=stage.tasks)
         subsets = [
             Subset("point", replace(turns, kind="hbb"), stage.points),
             Subset("detect", turns, stage.detects),
-            Subset("refer", replace(refer, kind="hbb"), stage.refers),
             Subset("empty", empty, stage.empties),
             Subset("zoom", ZoomTurns(config, codec, budget()), stage.zooms),
         ]
@@ -170,7 +132,7 @@ def build_processor(samples: Sequence[Sample]) -> Any:
 def train(
     folder: Path,
     *,
-    rounds: Sequence[Round] = ROUNDS,
+    stages: Sequence[Stage] = STAGES,
     seed: int = 0,
     workers: int = 1,
     resume: bool = False,
@@ -180,59 +142,36 @@ def train(
 
     Args:
         folder: Where model, processor and checkpoints go.
-        rounds: The recipe.
+        stages: The recipe.
         seed: Of weights and samples.
         workers: Processes that draw scenes.
         resume: Go on from the last checkpoint in the folder.
         arguments: For `trl.SFTConfig`.
 
     Returns:
-        The trainer of the last round.
+        The finished trainer.
     """
-    trainer = None
-    for number, part in enumerate(rounds):
-        output = folder / f"round{number}"
-        done = output / "model.safetensors"
-        if not (resume and done.is_file()):
-            before = folder / f"round{number - 1}" if number else None
-            trainer = train_round(
-                output, part, rounds, before=before, seed=seed + number, workers=workers, resume=resume, **arguments
-            )
-    model, processor = load_checkpoint(folder / f"round{len(rounds) - 1}")
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return trainer
-
-
-def train_round(
-    output: Path,
-    part: Round,
-    rounds: Sequence[Round],
-    *,
-    before: Path | None,
-    seed: int,
-    workers: int,
-    resume: bool,
-    **arguments: Any,
-) -> Any:
-    """Train one round, from random weights or from the round before, and save what comes out."""
-    mixture = build_mixture(part.stages, seed=seed)
-    last = get_last_checkpoint(str(output / "checkpoints")) if resume and (output / "checkpoints").is_dir() else None
-    if last is not None or before is not None:
-        # The trainer's own loading knows the names of the weights in memory, not those they are saved under.
-        model, processor = load_checkpoint(Path(last) if last is not None else before or output)
+    mixture = build_mixture(stages, seed=seed)
+    last = get_last_checkpoint(str(folder / "checkpoints")) if resume else None
+    if last is None:
+        places = np.random.default_rng(seed).integers(0, len(mixture), 600)
+        processor = build_processor([mixture[int(place)] for place in places])
     else:
-        every = build_mixture([stage for entry in rounds for stage in entry.stages], seed=seed)
-        places = np.random.default_rng(seed).integers(0, len(every), 600)
-        processor = build_processor([every[int(place)] for place in places])
-        model = build_model(processor.tokenizer, seed=seed)
-    steps = sum(stage.steps for stage in part.stages)
+        processor = AutoProcessor.from_pretrained(last)
+    # The trainer's own loading knows the names of the weights in memory, not those they are saved under.
+    model = (
+        build_model(processor.tokenizer, seed=seed)
+        if last is None
+        else AutoModelForImageTextToText.from_pretrained(last, dtype="float32")
+    )
+    steps = sum(stage.steps for stage in stages)
     settings = {
+        "output_dir": str(folder / "checkpoints"),
         "max_steps": steps,
         "per_device_train_batch_size": BATCH,
         "lr_scheduler_type": "warmup_stable_decay",
         "warmup_steps": 30,
-        "lr_scheduler_kwargs": {"num_decay_steps": int(part.decay * steps), "min_lr_ratio": 0.02},
+        "lr_scheduler_kwargs": {"num_decay_steps": int(0.35 * steps), "min_lr_ratio": 0.02},
         "max_grad_norm": 1.0,
         "activation_checkpointing": False,
         "bf16": False,
@@ -244,19 +183,13 @@ def train_round(
         "seed": seed,
         "disable_tqdm": True,
         **arguments,
-        "output_dir": str(output / "checkpoints"),
     }
-    optimizer = MuonAdamW(model.named_parameters(), lr=part.muon_lr / 10, muon_lr=part.muon_lr)
+    optimizer = MuonAdamW(model.named_parameters())
     trainer = build_trainer(model, processor, mixture, optimizer=optimizer, **settings)
     trainer.train(resume_from_checkpoint=last)
-    model.save_pretrained(output)
-    processor.save_pretrained(output)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
     return trainer
-
-
-def load_checkpoint(folder: Path) -> tuple[Any, Any]:
-    """Return the model of a folder in single precision, and its processor."""
-    return AutoModelForImageTextToText.from_pretrained(folder, dtype="float32"), AutoProcessor.from_pretrained(folder)
 
 
 def _phrases(samples: Sequence[Sample]) -> list[str]:

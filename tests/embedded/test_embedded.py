@@ -1,0 +1,56 @@
+"""The embedded model loads as any checkpoint does and scores what its card says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rscovlm.benchmarks.scenes import Score, score_scenes
+from rscovlm.embedded import embedded_model
+from rscovlm.engines import Transformers
+from rscovlm.training.embedded import STAGES, scene_config
+
+FOLDER = Path(embedded_model())
+
+
+@pytest.fixture(scope="module")
+def engine() -> Transformers:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    import rscovlm  # noqa: F401  registers the processor
+
+    model: Any = AutoModelForImageTextToText.from_pretrained(FOLDER)
+    return Transformers(model.eval(), AutoProcessor.from_pretrained(FOLDER), batch_size=48)
+
+
+def test_it_is_a_plain_checkpoint_of_a_few_megabytes(engine: Transformers) -> None:
+    assert type(engine.model).__module__.startswith("transformers.")
+    assert engine.model.num_parameters() < 1_100_000
+    assert sum(path.stat().st_size for path in FOLDER.iterdir() if path.is_file()) < 6_000_000
+    assert {path.suffix for path in FOLDER.iterdir()} <= {".safetensors", ".json", ".jinja", ".md", ".py", ".txt", ""}
+
+
+def test_a_fresh_sample_scores_what_the_card_says(engine: Transformers) -> None:
+    kept = json.loads((FOLDER / "scores.json").read_text(encoding="utf-8"))
+    card = {name: Score(**values) for name, values in kept["scores"].items()}
+    # Other scenes than the card's, and fewer; four standard errors of both.
+    again = score_scenes(engine, scene_config(STAGES[-1]), count=64, seed=kept["seed"] + 1)
+    for name, score in again.items():
+        share = min(max(card[name].value, 0.05), 0.95)
+        error = (share * (1 - share) * (1 / score.items + 1 / card[name].items)) ** 0.5
+        assert abs(score.value - card[name].value) < max(4 * error, 0.12), name
+
+
+def test_it_looks_and_does_not_guess(engine: Transformers) -> None:
+    scores = score_scenes(engine, scene_config(STAGES[-1]), count=48, seed=99)
+    for name in ("scene_class", "grounding_one", "grounding_several", "zoom_on"):
+        assert scores[name].value > scores[name].baseline + 0.2, name
+    assert scores["zoom_on"].value > scores["zoom_off"].value + 0.4
+
+
+def test_the_card_states_every_score() -> None:
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    kept = json.loads((FOLDER / "scores.json").read_text(encoding="utf-8"))
+    for name, score in kept["scores"].items():
+        assert f"| {name} | {score['value']:.3f} | {score['baseline']:.3f} |" in card, name
