@@ -128,9 +128,9 @@ class Boxes:
         """Return the parts inside the frame, one row per box, in order.
 
         Rows that lie inside are untouched. A horizontal box is cut; one that lies outside keeps no area and stays as a
-        line or point on the border. The others become the smallest rectangle around the part inside; a quadrilateral's
-        corners are then moved to the border where they reach over it, an oriented box may reach over as far as its slant
-        needs. With no part inside, the corners are moved to the border.
+        line or point on the border. A quadrilateral becomes the part inside, or the four corners that keep most of that
+        where it has more; with nothing inside, its corners are moved to the border. An oriented box becomes the smallest
+        rectangle around the part inside, which may reach over the border as far as its slant needs.
 
         Raises:
             ValueError: When the frame is not known.
@@ -145,11 +145,9 @@ class Boxes:
         if not len(crossing):
             return self
         quads = convert(self._coords[crossing], self._kind, "quad")
-        rectangles = smallest_rectangle(_part_inside(quads, width, height))
-        if self._kind == "quad":
-            rectangles = np.clip(convert(rectangles, "obb", "quad"), 0.0, np.tile(sides[:2], 4))
+        part = _part_inside(quads, width, height)
         coords = self._coords.copy()
-        coords[crossing] = rectangles
+        coords[crossing] = smallest_rectangle(part) if self._kind == "obb" else _four_corners(part)
         return Boxes(coords, self._kind, self._frame)
 
     def area(self) -> Floats:
@@ -211,3 +209,13 @@ def _part_inside(quads: Floats, width: int, height: int) -> Floats:
     seen = count > 0
     padded[seen] = corners[pick[seen]]
     return padded
+
+
+def _four_corners(polygons: Floats) -> Floats:
+    """Drop the corner that costs the least area from convex polygons, (n, k, 2), until four are left."""
+    while polygons.shape[1] > 4:
+        ahead, behind = np.roll(polygons, -1, axis=1) - polygons, np.roll(polygons, 1, axis=1) - polygons
+        cost = np.abs(ahead[..., 0] * behind[..., 1] - ahead[..., 1] * behind[..., 0])
+        kept = np.arange(polygons.shape[1]) != np.argmin(cost, axis=1)[:, None]
+        polygons = polygons[kept].reshape(len(polygons), -1, 2)
+    return polygons.reshape(-1, 8)

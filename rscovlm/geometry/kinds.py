@@ -135,6 +135,7 @@ def _smallest_rectangle(points: Floats) -> Floats:
     middle = points.mean(axis=1)
     local = points - middle[:, None]
     i, j = np.triu_indices(points.shape[1], 1)
+    # One direction more, for a set of one point. Two points that coincide give it too: no smaller a rectangle.
     along = np.concatenate([local[:, j] - local[:, i], np.zeros((len(points), 1, 2))], axis=1)
     length = np.hypot(along[..., 0], along[..., 1])
     along[length == 0] = (1.0, 0.0)
@@ -145,9 +146,6 @@ def _smallest_rectangle(points: Floats) -> Floats:
     u, v = cos * x + sin * y, cos * y - sin * x  # (n, direction, point)
     u1, u2, v1, v2 = u.min(-1), u.max(-1), v.min(-1), v.max(-1)
     area = (u2 - u1) * (v2 - v1)
-    # A direction that no two points define is no edge of the hull; it stands only where all points are one.
-    area[length == 0] = np.inf
-    area[(length == 0).all(axis=1), 0] = 0.0
     size = (np.maximum(u2 - u1, v2 - v1)).max(axis=1)
     limit = area.min(axis=1) + _TIE * size * size
     best = np.argmax(area <= limit[:, None], axis=1)
