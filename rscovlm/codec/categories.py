@@ -74,8 +74,8 @@ class Matcher:
         name = self._spoken.get(said)
         if name is not None:
             return name, None
-        # A ratio of c needs lengths within a factor of 2 / c - 1; this also bounds the time for one label.
-        if self._cutoff is not None and len(said) <= self._longest * (2.0 / self._cutoff - 1.0):
+        # A ratio of c needs lengths within a factor of 2 / c - 1; a thousand bounds the time for one label.
+        if self._cutoff is not None and len(said) <= min(1000.0, self._longest * (2.0 / self._cutoff - 1.0)):
             close = difflib.get_close_matches(said, self._spoken, n=1, cutoff=self._cutoff)
             if close:
                 return self._spoken[close[0]], "matched_label"

@@ -171,7 +171,8 @@ class Codec:
 
         Plain lines and JSON objects are found wherever they stand, in prose, in fences, before a truncated end. Every
         whole object is kept; what could not be read, and what was mended, is counted by reason
-        (`rscovlm.codec.problems`). Quadrilaterals are read clockwise and counter-clockwise from any corner.
+        (`rscovlm.codec.problems`). Quadrilaterals are read clockwise and counter-clockwise from any corner. A plain line
+        that the text ends in is kept with the label it has, since answers are often stripped of their last newline.
 
         Args:
             text: What the model wrote.
@@ -265,22 +266,30 @@ class Codec:
         kinds: list[Kind] = [KIND_OF_COUNT[len(one.numbers)] for one in found]
         if wanted is None:
             wanted = kinds[0] if kinds else self.kind
-        coords = np.empty((len(found), limits(self.space, wanted, frame).size))
+        parts: list[Boxes] = []
+        places: list[int] = []
         for kind in dict.fromkeys(kinds):
             rows = [row for row, own in enumerate(kinds) if own == kind]
-            values = np.array([found[row].numbers for row in rows])
-            if kind == "hbb":
-                low, high = np.minimum(values[:, :2], values[:, 2:]), np.maximum(values[:, :2], values[:, 2:])
-                problems["inverted"] += int((low != values[:, :2]).any(axis=1).sum())
-                values = np.concatenate([low, high], axis=1)
-            beyond = values > limits(self.space, kind, frame)
-            placed = 2 if kind == "obb" else values.shape[1]
-            problems["outside"] += int((beyond | (values < 0))[:, :placed].any(axis=1).sum())
-            boxes = Boxes(values * pixels_per_unit(self.space, kind, frame), kind, frame)
+            parts.append(self._of_kind([found[row].numbers for row in rows], kind, frame, problems))
+            places += rows
             if kind != wanted:
                 problems["converted"] += len(rows)
-            coords[rows] = boxes.as_kind(wanted).coords
-        return Boxes(coords, wanted, frame)
+        if not parts:
+            return Boxes.empty(wanted, frame)
+        boxes = [part.as_kind(wanted) for part in parts]
+        return boxes[0] if len(boxes) == 1 else Boxes.concatenate(boxes)[np.argsort(places)]
+
+    def _of_kind(self, numbers: list[list[float]], kind: Kind, frame: Frame, problems: Counter[str]) -> Boxes:
+        """Return boxes of one kind, counting what is odd about their numbers."""
+        values = np.array(numbers)
+        if kind == "hbb":
+            low, high = np.minimum(values[:, :2], values[:, 2:]), np.maximum(values[:, :2], values[:, 2:])
+            problems["inverted"] += int((low != values[:, :2]).any(axis=1).sum())
+            values = np.concatenate([low, high], axis=1)
+        placed = values[:, :2] if kind == "obb" else values
+        beyond = (placed < 0) | (placed > limits(self.space, kind, frame)[: placed.shape[1]])
+        problems["outside"] += int(beyond.any(axis=1).sum())
+        return Boxes(values * pixels_per_unit(self.space, kind, frame), kind, frame)
 
 
 def _matched(label: str, match: Matcher, problems: Counter[str]) -> str:

@@ -22,7 +22,7 @@ class Decoded:
     objects: Objects
     problems: dict[str, int]
     none: bool
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[int, int], ...] = ()
 
     @property
     def dropped(self) -> int:

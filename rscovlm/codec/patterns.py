@@ -71,7 +71,7 @@ _EVENTS = rf"""
     (?:"(?P<text1>(?:[^"\\\n]++|\\.)*+)(?P<end1>"?+)(?![ \t]*+:)
       |'(?P<text2>(?:[^'\\\n]++|\\.)*+)(?P<end2>'?+)(?![ \t]*+:)
       |(?P<open1>{_LIST_START}++)(?P<items1>{_ITEMS})(?P<close1>[\])]?+)
-      |(?P<items3>{_ITEMS_ON_LINE})(?P<close3>[\])]?+))
+      |[\])]?+(?P<items3>{_ITEMS_ON_LINE})(?P<close3>[\])\[(]?+))
   | (?P<open2>{_LIST_START}++)(?P<items2>{_ITEMS})(?P<close2>[\])]?+)
   | (?P<brace>\}}|\{{(?=\s*+(?:["'\w]|\Z)))
 """

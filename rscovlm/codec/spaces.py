@@ -27,7 +27,7 @@ def pixels_per_unit(space: SpaceName, kind: Kind, frame: Frame) -> Floats:
     x, y = (1.0, 1.0) if scale is None else (frame.width / scale, frame.height / scale)
     if kind == "obb":
         return np.array([x, y, max(x, y), max(x, y), 1.0])
-    return np.tile([x, y], 2 if kind == "hbb" else 4)
+    return np.array([x, y] * (2 if kind == "hbb" else 4))
 
 
 def limits(space: SpaceName, kind: Kind, frame: Frame) -> Floats:
@@ -36,7 +36,7 @@ def limits(space: SpaceName, kind: Kind, frame: Frame) -> Floats:
     x, y = (float(frame.width), float(frame.height)) if scale is None else (float(scale), float(scale))
     if kind == "obb":
         return np.array([x, y, np.inf, np.inf, np.inf])
-    return np.tile([x, y], 2 if kind == "hbb" else 4)
+    return np.array([x, y] * (2 if kind == "hbb" else 4))
 
 
 def quantise(boxes: Boxes, space: SpaceName, decimals: int, frame: Frame) -> NDArray[np.int64]:

@@ -29,6 +29,8 @@ REPAIRED = [
     '{"bbox_2d": [1, 2, 30, 40, "label": "plane"}',
     '{"bbox_2d": 1, 2, 30, 40], "label": "plane"}',
     '{"bbox_2d": 1, 2, 30, 40, "label": "plane"}',
+    '{"bbox_2d": ]1, 2, 30, 40[, "label": "plane"}',
+    '}"bbox_2d": [1, 2, 30, 40], "label": "plane"{,',
     '{"bbox_2d": {1, 2, 30, 40}, "label": "plane"}',
     '{"bbox_2d": [1, 2, 30, 40}, "label": "plane"}',
     '{"bbox_2d": [1, 2, 30, 40]], "label": "plane"}',
