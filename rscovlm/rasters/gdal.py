@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,8 +65,8 @@ class GdalReader:
         self._source, self._kind = source, kind
         self._memory = MemoryFile(source) if isinstance(source, bytes) else None
         self._open_files: dict[tuple[str, int], Any] = {}
+        self._process = os.getpid()
         with self._environment():
-            self._file = self._open(self._path)
             self._check(limits)
             self.layout = _layout(self._file)
             self.place = _place(self._file, source if isinstance(source, Path) else None)
@@ -110,11 +111,23 @@ class GdalReader:
             self._memory.close()
 
     @property
+    def _file(self) -> Any:
+        return self._open(self._path)
+
+    @property
     def _path(self) -> Path | str:
         return Path(self._source).absolute() if isinstance(self._source, Path) else str(self._memory.name)  # type: ignore[union-attr]
 
-    @cached_property
+    @property
     def _level_files(self) -> list[Any]:
+        """Files of all levels; opened anew in a forked process, which would share its parent's place in the file."""
+        if self._process != os.getpid():
+            self._process, self._open_files = os.getpid(), {}
+            self.__dict__.pop("_opened", None)
+        return self._opened
+
+    @cached_property
+    def _opened(self) -> list[Any]:
         files = [self._file]
         files += [self._open(self._path, level=k) for k in range(len(self._file.overviews(1)))]
         beside = Path(f"{self._source}.ovr") if isinstance(self._source, Path) else None

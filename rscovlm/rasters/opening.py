@@ -72,6 +72,16 @@ def open_image(
     """
     if isinstance(source, Raster):
         return source
+    options: dict[str, Any] = {
+        "bands": bands,
+        "stretch": stretch,
+        "percentiles": percentiles,
+        "nodata": nodata,
+        "allow_vrt": allow_vrt,
+        "cache": cache,
+        "limits": limits,
+        "backend": backend,
+    }
     bounds = limits or Limits()
     notes: tuple[str, ...] = ()
     stored: Cache | None = None
@@ -97,7 +107,7 @@ def open_image(
             stored = Cache(path, None if cache == "beside" else Path(cache))
     else:
         raise RasterError(f"a {type(source).__name__} cannot be opened; give a path, bytes, PIL image or numpy array")
-    return Raster(
+    raster = Raster(
         reader,
         path=name,
         bands=bands,
@@ -107,6 +117,8 @@ def open_image(
         cache=stored,
         notes=notes,
     )
+    raster._again = (source, {name: value for name, value in options.items() if value is not None})
+    return raster
 
 
 def _local(source: str | os.PathLike[str]) -> Path:

@@ -77,6 +77,7 @@ class Raster:
         self._base: Base | None = None
         self._shown: View | None = None
         self._lock = threading.RLock()
+        self._again: tuple[Any, dict[str, Any]] | None = None
 
     def overview(self, max_pixels: int = DEFAULT_PIXELS, *, size: tuple[int, int] | None = None) -> View:
         """Return the whole image in at most `max_pixels` pixels, of its own aspect ratio.
@@ -137,6 +138,12 @@ class Raster:
         with self._lock:
             self._reader.close()
             self._base = self._shown = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle how the image was opened; it is opened again where it is unpickled."""
+        if self._again is None:
+            raise TypeError(f"{self.path}: this raster was not made by open_image, so it cannot be opened again")
+        return _opened_again, self._again
 
     def __enter__(self) -> Self:
         return self
@@ -243,6 +250,12 @@ class Raster:
                 plane[empty] = value
         planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in shown]
         return Image.merge("RGB", planes * (3 // len(planes))), valid
+
+
+def _opened_again(source: Any, options: dict[str, Any]) -> Raster:
+    from rscovlm.rasters.opening import open_image
+
+    return open_image(source, **options)
 
 
 def planned(width: int, height: int, max_pixels: int | None) -> tuple[int, int]:

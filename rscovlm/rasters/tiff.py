@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,12 +128,18 @@ class TiffReader:
         stored = int(page.databytecounts[index])
         if stored > 2 * rows * grid.block_width * samples * page.dtype.itemsize + 65536:
             raise ValueError(f"block {index} claims {stored:,} bytes, more than its pixels")
-        self._file.seek(int(page.dataoffsets[index]))
-        data = self._file.read(stored)
+        data = self._bytes(int(page.dataoffsets[index]), stored)
         if len(data) < stored:
             raise ValueError(f"it ends inside block {index}")
         width = int(page.tilewidth) if page.is_tiled else grid.width
         return decode(data, page, (rows, width, samples), index)
+
+    def _bytes(self, offset: int, count: int) -> bytes:
+        if isinstance(self._file, io.BytesIO):
+            return bytes(self._file.getbuffer()[offset : offset + count])
+        return os.pread(
+            self._file.fileno(), count, offset
+        )  # leaves the place in the file, which forked processes share
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,140 +88,116 @@ def crops(width: int, height: int) -> list[tuple[int, int, int, int]]:
     return [(x, y, x + 1008, y + 1008) for x, y in corners]
 
 
-def case_ours(path: str, backend: str) -> dict[str, float]:
+class Timings:
+    """Wall and processor time of named steps."""
+
+    def __init__(self) -> None:
+        self.base = memory("VmRSS")
+        self.steps: dict[str, list[tuple[float, float]]] = {}
+
+    def time(self, name: str, step: Callable[[], object]) -> Any:
+        """Run a step and note how long it took, in ms."""
+        wall, processor = time.perf_counter(), time.process_time()
+        result = step()
+        spent = (1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - processor))
+        self.steps.setdefault(name, []).append(spent)
+        return result
+
+    def result(self) -> dict[str, list[float]]:
+        """Return median and 95th percentile of wall time, and of processor time, of each step; growth of memory last."""
+        spread = {name: np.percentile(times, (50, 95), axis=0).T.ravel().tolist() for name, times in self.steps.items()}
+        return {**spread, "growth MB": [memory("VmHWM") - self.base]}
+
+
+def case_ours(path: str, backend: str) -> dict[str, list[float]]:
     """Overview, crops and windows of any scale through `open_image`."""
     from rscovlm.rasters import open_image
 
     open_image(np.zeros((64, 64, 3), dtype=np.uint8)).overview()
     if backend != "plain":
         import rasterio  # noqa: F401
-    base = memory("VmRSS")
-    begin = time.perf_counter()
-    raster = open_image(path, backend=backend)  # type: ignore[arg-type]
-    opened = time.perf_counter()
-    raster.overview(BUDGET)
-    first = time.perf_counter()
-    both, single, anew = [], [], []
+    clock = Timings()
+    way: Any = backend
+    raster = clock.time("open", lambda: open_image(path, backend=way))
+    clock.time("first overview", lambda: raster.overview(BUDGET))
+    layered = len(raster._reader.levels) > 1
+
+    def pair(image: Any, window: tuple[int, int, int, int]) -> None:
+        image.overview(BUDGET)
+        image.read(window)
+
     for window in crops(raster.width, raster.height):
-        start = time.perf_counter()
-        raster.overview(BUDGET)
-        middle = time.perf_counter()
-        raster.read(window)
-        end = time.perf_counter()
-        both.append(end - start)
-        single.append(end - middle)
-    for window in crops(raster.width, raster.height)[: CROPS if len(raster._reader.levels) > 1 else 0]:
-        start = time.perf_counter()
-        with open_image(path, backend=backend) as fresh:  # type: ignore[arg-type]
-            fresh.overview(BUDGET)
-            fresh.read(window)
-        anew.append(time.perf_counter() - start)
-    result = {
-        "open ms": 1e3 * (opened - begin),
-        "first overview ms": 1e3 * (first - opened),
-        "crop p50 ms": 1e3 * float(np.percentile(single, 50)),
-        "overview+crop p50 ms": 1e3 * float(np.percentile(both, 50)),
-        "overview+crop p95 ms": 1e3 * float(np.percentile(both, 95)),
-        "growth MB": memory("VmHWM") - base,
-    }
-    if len(raster._reader.levels) > 1:
-        rng = np.random.default_rng(2)
-        scales = []
-        for _ in range(CROPS):
-            side = int(np.exp(rng.uniform(np.log(64), np.log(min(raster.width, raster.height)))))
-            x, y = int(rng.integers(raster.width - side + 1)), int(rng.integers(raster.height - side + 1))
-            start = time.perf_counter()
-            raster.read((x, y, x + side, y + side), BUDGET)
-            scales.append(time.perf_counter() - start)
-        result["opened anew p50 ms"] = 1e3 * float(np.percentile(anew, 50))
-        result["opened anew p95 ms"] = 1e3 * float(np.percentile(anew, 95))
-        result["any window p95 ms"] = 1e3 * float(np.percentile(scales, 95))
-        result["growth MB"] = memory("VmHWM") - base
-    return result
+        clock.time("crop", lambda: raster.read(window))  # noqa: B023
+        clock.time("overview + crop", lambda: pair(raster, window))  # noqa: B023
+        if layered:
+            clock.time("open + overview + crop", lambda: pair(open_image(path, backend=way), window))  # noqa: B023
+    rng = np.random.default_rng(2)
+    for _ in range(CROPS if layered else 0):
+        side = int(np.exp(rng.uniform(np.log(64), np.log(min(raster.width, raster.height)))))
+        x, y = int(rng.integers(raster.width - side + 1)), int(rng.integers(raster.height - side + 1))
+        clock.time("window of any scale", lambda: raster.read((x, y, x + side, y + side), BUDGET))  # noqa: B023
+    return clock.result()
 
 
-def case_pillow(path: str, _: str) -> dict[str, float]:
-    """What a script does: open, thumbnail; open, crop."""
+def case_pillow(path: str, _: str) -> dict[str, list[float]]:
+    """What a script does: open, shrink; open, crop."""
     Image.MAX_IMAGE_PIXELS = None
-    base = memory("VmRSS")
-    begin = time.perf_counter()
-    image = Image.open(path)
+    clock = Timings()
+    image = clock.time("open", lambda: Image.open(path))
     size = image.size
     scale = (BUDGET / (size[0] * size[1])) ** 0.5
-    image.convert("RGB").resize((int(size[0] * scale), int(size[1] * scale)), Image.Resampling.BOX)
-    middle = time.perf_counter()
-    Image.open(path).crop(crops(*size)[0]).load()
-    end = time.perf_counter()
-    return {
-        "first overview ms": 1e3 * (middle - begin),
-        "crop p50 ms": 1e3 * (end - middle),
-        "overview+crop p50 ms": 1e3 * (end - begin),
-        "growth MB": memory("VmHWM") - base,
-    }
+    small = (int(size[0] * scale), int(size[1] * scale))
+    clock.time("first overview", lambda: image.resize(small, Image.Resampling.BOX))
+    image.close()
+    clock.time("crop", lambda: Image.open(path).crop(crops(*size)[0]).load())
+    return clock.result()
 
 
-def case_pyvips(path: str, _: str) -> dict[str, float]:
+def case_pyvips(path: str, _: str) -> dict[str, list[float]]:
     """Thumbnail from the overview that suits, and crops of the opened file."""
     pyvips = importlib.import_module("pyvips")
+    clock = Timings()
+    image = clock.time("open", lambda: pyvips.Image.new_from_file(path))
+    wide = int(image.width * (BUDGET / (image.width * image.height)) ** 0.5)
+    clock.time("first overview", lambda: pyvips.Image.thumbnail(path, wide).numpy())
+    if clock.steps["first overview"][0][1] > 2000:  # without overviews each one reads the whole file
+        return clock.result()
 
-    base = memory("VmRSS")
-    begin = time.perf_counter()
-    image = pyvips.Image.new_from_file(path)
-    opened = time.perf_counter()
-    scale = (BUDGET / (image.width * image.height)) ** 0.5
-    pyvips.Image.thumbnail(path, int(image.width * scale)).numpy()
-    first = time.perf_counter()
-    both, single = [], []
-    for x1, y1, x2, y2 in crops(image.width, image.height):
-        start = time.perf_counter()
-        pyvips.Image.thumbnail(path, int(image.width * scale)).numpy()
-        middle = time.perf_counter()
-        image.crop(x1, y1, x2 - x1, y2 - y1).numpy()
-        end = time.perf_counter()
-        both.append(end - start)
-        single.append(end - middle)
-    return {
-        "open ms": 1e3 * (opened - begin),
-        "first overview ms": 1e3 * (first - opened),
-        "crop p50 ms": 1e3 * float(np.percentile(single, 50)),
-        "overview+crop p50 ms": 1e3 * float(np.percentile(both, 50)),
-        "overview+crop p95 ms": 1e3 * float(np.percentile(both, 95)),
-        "growth MB": memory("VmHWM") - base,
-    }
+    def pair(window: tuple[int, int, int, int]) -> None:
+        pyvips.Image.thumbnail(path, wide).numpy()
+        image.crop(window[0], window[1], 1008, 1008).numpy()
+
+    for window in crops(image.width, image.height):
+        clock.time("crop", lambda: image.crop(window[0], window[1], 1008, 1008).numpy())  # noqa: B023
+        clock.time("overview + crop", lambda: pair(window))  # noqa: B023
+    return clock.result()
 
 
 CASES = {"ours": case_ours, "pillow": case_pillow, "pyvips": case_pyvips}
 
 
-def run(case: str, path: Path, backend: str = "auto") -> dict[str, float] | None:
+def run(case: str, path: Path, backend: str = "auto") -> dict[str, list[float]] | None:
     """Run a case in a process of its own; None where it fails, such as where its library is absent."""
     command = [sys.executable, "-m", "tests.benchmarks.bench_rasters", "--case", case, str(path), backend]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"  {case}: not run ({(done.stderr.strip().splitlines() or ['?'])[-1][:120]})")
         return None
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def report(title: str, rows: dict[str, dict[str, float] | None]) -> None:
-    """Print one table."""
-    names = [
-        "open ms",
-        "first overview ms",
-        "crop p50 ms",
-        "overview+crop p50 ms",
-        "overview+crop p95 ms",
-        "opened anew p50 ms",
-        "opened anew p95 ms",
-        "any window p95 ms",
-        "growth MB",
-    ]
-    print(f"\n{title}\n{'':22}" + "".join(f"{name:>22}" for name in names))
+def report(title: str, rows: dict[str, dict[str, list[float]] | None]) -> None:
+    """Print one table: ms of wall time as median / 95th percentile, the same of processor time in brackets."""
+    print(f"\n{title}")
     for row, values in rows.items():
-        if values is not None:
-            cells = (f"{values[name]:>22,.0f}" if name in values else f"{'-':>22}" for name in names)
-            print(f"{row:22}" + "".join(cells))
+        for name, numbers in (values or {}).items():
+            if len(numbers) == 1:
+                print(f"{row:18}{name:26}{numbers[0]:8,.0f}")
+            else:
+                print(
+                    f"{row:18}{name:26}{numbers[0]:8,.0f} /{numbers[1]:8,.0f}   ({numbers[2]:,.0f} / {numbers[3]:,.0f})"
+                )
 
 
 def main() -> None:
@@ -239,6 +217,8 @@ def main() -> None:
     print(
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()} {processor}, Python {platform.python_version()}"
     )
+    busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"{os.cpu_count()} cores, load {busy}; ms of wall time (of processor time), median / 95th percentile")
     width, height = options.width, options.height
     peers = ["pyvips"] if options.quick else ["pillow", "pyvips"]
     with tempfile.TemporaryDirectory() as folder:

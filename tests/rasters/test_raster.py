@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
 import threading
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.geometry import Boxes
-from rscovlm.rasters import RasterError, open_image
+from rscovlm.rasters import Raster, RasterError, open_image
+from rscovlm.rasters.opening import Backend
 from rscovlm.rasters.raster import planned
+from tests.rasters.files import write_tiff
 
 
 def picture(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -117,3 +123,45 @@ def test_threads_may_share_a_raster() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def _first_pixel(raster: Raster, corner: tuple[int, int]) -> list[int]:
+    x, y = corner
+    view = raster.read((x, y, x + 1, y + 1))
+    pixel: list[int] = np.asarray(view.image)[0, 0].tolist()
+    return pixel
+
+
+@pytest.mark.parametrize("backend", ["rasterio", "plain"])
+def test_forked_processes_may_read_one_raster_at_once(backend: Backend, tmp_path: Path) -> None:
+    """Data loaders fork: a place in the file shared with the parent would mix up the blocks."""
+    array = picture(512, 512)
+    raster = open_image(
+        write_tiff(tmp_path / "a.tif", array, tiled=True, blockxsize=16, blockysize=16), backend=backend
+    )
+    raster.overview(size=(4, 4))
+    corners = [(int(x), int(y)) for x, y in np.random.default_rng(0).integers(0, 512, (300, 2))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pytest's own threads, which do not touch the file
+        with multiprocessing.get_context("fork").Pool(3, initializer=_keep, initargs=(raster,)) as pool:
+            seen = pool.map(_look, corners, chunksize=10)
+    assert seen == [array[y, x].tolist() for x, y in corners]
+
+
+_KEPT: list[Raster] = []
+
+
+def _keep(raster: Raster) -> None:
+    _KEPT.append(raster)
+
+
+def _look(corner: tuple[int, int]) -> list[int]:
+    return _first_pixel(_KEPT[-1], corner)
+
+
+def test_a_raster_is_pickled_as_the_way_it_was_opened(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", picture(64, 64))
+    raster = open_image(path, bands=(3, 2, 1), stretch="percentiles")
+    again = pickle.loads(pickle.dumps(raster))
+    assert (again.path, again.bands, again.stretch) == (raster.path, raster.bands, raster.stretch)
+    assert np.array_equal(np.asarray(again.overview().image), np.asarray(raster.overview().image))
