@@ -104,7 +104,7 @@ def run_demo(
     engine = Transformers(model, processor, batch_size=48)
     run.step("measure it on scenes it never saw")
     before = _measure(engine, seed)
-    run.step(f"fine-tune for {seconds:.0f} s: two new classes ({', '.join(NEW_CLASSES)}) mixed with what it knows")
+    run.step(f"fine-tune for {seconds:.0f} s: a new class ({', '.join(NEW_CLASSES)}) mixed with what it knows")
     tuned = tune(model, processor, folder / "trainer", seconds=seconds, seed=seed, say=say)
     shutil.rmtree(folder / "trainer", ignore_errors=True)
     run.step(f"{tuned.steps} steps, {tuned.samples} samples; save the checkpoint")
