@@ -113,10 +113,15 @@ def _read(body: str, several: bool) -> tuple[Call | None, Refusal | None]:
         return None, "unknown_tool"
     if "arguments" not in value:
         return None, "malformed"
-    return _read_arguments(value["arguments"], several)
+    return check_arguments(value["arguments"], several=several)
 
 
-def _read_arguments(arguments: Any, several: bool) -> tuple[Call | None, Refusal | None]:
+def check_arguments(arguments: Any, *, several: bool = False) -> tuple[Call | None, Refusal | None]:
+    """Return the call that a tool's arguments make, or why they make none.
+
+    >>> check_arguments({"bbox": [1, 2, 3, 4]})
+    (Call(bbox=(1.0, 2.0, 3.0, 4.0), image=None), None)
+    """
     allowed = {"bbox", "image"} if several else {"bbox"}
     if not isinstance(arguments, dict) or not set(arguments) <= allowed:
         return None, "bad_arguments"

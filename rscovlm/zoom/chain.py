@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rscovlm.engines import Engine
     from rscovlm.geometry import Boxes
 
+# Boxes in any frame of the image, or x1, y1, x2, y2 in its original pixels.
+Regions = Sequence["Boxes | Sequence[float]"]
+
 
 class ZoomChain:
     """Asks a model about images and reads the regions it wants to see from the original.
@@ -54,9 +57,7 @@ class ZoomChain:
         self.max_new_tokens = max_new_tokens
         self.in_flight = in_flight
 
-    def ask(
-        self, image: Any, question: str, *, zoom: bool = True, regions: Sequence[Boxes] | None = None
-    ) -> ZoomResult:
+    def ask(self, image: Any, question: str, *, zoom: bool = True, regions: Regions | None = None) -> ZoomResult:
         """Answer a question about an image, or about a list of images.
 
         Args:
@@ -77,7 +78,7 @@ class ZoomChain:
         questions: Iterable[tuple[Any, str]],
         *,
         zoom: bool = True,
-        regions: Iterable[Sequence[Boxes]] | None = None,
+        regions: Iterable[Regions] | None = None,
     ) -> list[ZoomResult]:
         """Answer many questions, each stage of all of them as one batch.
 
@@ -120,7 +121,7 @@ class ZoomChain:
         """Return the question as an :class:`Episode`, for callers that generate themselves."""
         return self._start(_Images(self.engine, self.limits), image, question, zoom, None)
 
-    def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Sequence[Boxes] | None) -> Episode:
+    def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
         sources = list(image) if isinstance(image, (list, tuple)) else [image]
         if not sources:
             raise ValueError(f"question {question!r} has no image; give at least one")
@@ -181,8 +182,8 @@ class _Images:
 
 
 def _paired(
-    questions: Iterable[tuple[Any, str]], regions: Iterable[Sequence[Boxes]] | None
-) -> Iterator[tuple[Any, str, Sequence[Boxes] | None]]:
+    questions: Iterable[tuple[Any, str]], regions: Iterable[Regions] | None
+) -> Iterator[tuple[Any, str, Regions | None]]:
     if regions is None:
         for image, question in questions:
             yield image, question, None

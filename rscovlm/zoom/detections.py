@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.engines.engine import Finish
@@ -81,18 +82,20 @@ class Detections:
     def to_geojson(self, path: str | PathLike[str] | None = None, *, crs: str | None = "EPSG:4326") -> dict[str, Any]:
         """Return the objects as a GeoJSON feature collection, and write it to ``path`` when given.
 
-        See :func:`~rscovlm.zoom.geojson.feature_collection` for what ``crs`` does.
+        See :func:`rscovlm.rasters.geojson.to_geojson` for what ``crs`` does and what an image without a place gets.
         """
-        from rscovlm.zoom.geojson import feature_collection, write_json
+        from rscovlm.rasters.geojson import to_geojson
 
-        collection = feature_collection(self.objects, self.frame, crs=crs)
-        if path is not None:
-            write_json(path, collection)
-        return collection
+        return to_geojson(self.objects, path, crs=crs)
 
     def draw(self, max_pixels: int = 1008 * 1008) -> Image.Image:
         """Return the image, shrunk to ``max_pixels``, with the objects drawn on it."""
-        from rscovlm.zoom.drawing import draw_objects
+        from rscovlm.rasters.drawing import draw_objects
 
-        view = self.raster.overview(max_pixels)
-        return draw_objects(view.image, view.frame, self.objects)
+        return draw_objects(self.raster.overview(max_pixels), self.objects)
+
+    def to_map(self, path: str | PathLike[str], *, title: str = "Detections", max_pixels: int = 2048 * 2048) -> Path:
+        """Write a page that shows the objects on the image, on a map where it has a place on the ground."""
+        from rscovlm.rasters.map_page import map_page
+
+        return map_page(path, self.raster.overview(max_pixels), self.objects, title=title)

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from rscovlm.geometry import Frame, Objects
+from rscovlm.rasters.drawing import COLOURS
 from rscovlm.zoom.windows import ZoomView
-
-# Distinct on land and water, and for readers who do not tell red from green.
-_COLOURS = ("#ffb000", "#00c2ff", "#ff4fa3", "#b6ff3c", "#ffffff")
 
 
 def draw_windows(overview: ZoomView, views: Sequence[ZoomView]) -> Image.Image:
@@ -27,7 +24,7 @@ def draw_windows(overview: ZoomView, views: Sequence[ZoomView]) -> Image.Image:
     line = max(2, round(max(picture.size) / 250))
     font = ImageFont.load_default(max(10, round(max(picture.size) / 40)))
     for number, view in enumerate(views, start=1):
-        colour = _COLOURS[(number - 1) % len(_COLOURS)]
+        colour = COLOURS[(number - 1) % len(COLOURS)]
         left, top, right, bottom = view.window
         corners = ((left - x0) * across, (top - y0) * down, (right - x0) * across - 1, (bottom - y0) * down - 1)
         pen.rectangle(
@@ -41,35 +38,4 @@ def draw_windows(overview: ZoomView, views: Sequence[ZoomView]) -> Image.Image:
         y = min(max(0.0, corners[1] - height), picture.height - height)
         pen.rectangle([x, y, x + width, y + height], fill=colour)
         pen.text((x + line, y), str(number), fill="#000000", font=font)
-    return picture
-
-
-def draw_objects(image: Image.Image, frame: Frame, objects: Objects) -> Image.Image:
-    """Return a copy of an image with objects drawn on it, one colour a class.
-
-    Args:
-        image: A view of the image.
-        frame: Its grid.
-        objects: Labelled boxes in any frame of the same original.
-    """
-    picture = image.convert("RGB").copy()
-    pen = ImageDraw.Draw(picture)
-    line = max(1, round(max(picture.size) / 400))
-    points = max(9, round(max(picture.size) / 70))
-    font = ImageFont.load_default(points)
-    colours = {label: _COLOURS[place % len(_COLOURS)] for place, label in enumerate(sorted(set(objects.labels)))}
-    quads = objects.to(frame).boxes.as_kind("quad").coords
-    for quad, label in zip(quads.tolist(), objects.labels, strict=True):
-        corners = list(zip(quad[::2], quad[1::2], strict=True))
-        pen.line([*corners, corners[0]], fill=colours[label], width=line, joint="curve")
-        words = "".join(letter for letter in label if letter.isprintable())[:40]
-        x, y = min(corners, key=lambda corner: corner[1])
-        pen.text(
-            (x, max(0.0, y - points - line)),
-            words,
-            fill=colours[label],
-            font=font,
-            stroke_width=1,
-            stroke_fill="#000000",
-        )
     return picture

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rscovlm.engines.engine import Finish
@@ -110,3 +112,11 @@ class ZoomResult:
 
         mine = [view for view in self.crops if view.source == source]
         return draw_windows(self.views[source], mine)
+
+    def to_map(self, path: str | PathLike[str], source: int = 0) -> Path:
+        """Write a page that shows question, answer and windows on one image, on a map where it has a place."""
+        from rscovlm.rasters.map_page import map_page
+
+        steps = [view.view for view in self.crops if view.source == source]
+        overview = self.views[source].view
+        return map_page(path, overview, steps=steps, question=self.question, answer=self.answer, title="Zoom")

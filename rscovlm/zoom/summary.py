@@ -142,7 +142,7 @@ def report(
     known = [(row, row.evidence) for row in rows if row.evidence is not None]
     shown = chain.ask_many([(row.image, row.question) for row, _ in known], regions=[[region] for _, region in known])
     hits = [
-        any(_covered(region, window) >= cover for window in result.windows)
+        any(covered(region.as_kind("hbb").coords[0], window) >= cover for window in result.windows)
         for row, result in zip(rows, zoomed, strict=True)
         if (region := row.evidence) is not None and result.zoomed
     ]
@@ -171,9 +171,13 @@ def _mode(results: Sequence[ZoomResult], truths: Sequence[str], judge: Callable[
     )
 
 
-def _covered(region: Boxes, window: Window) -> float:
-    """Return the share of a region's bounding box that lies inside a window, both in original pixels."""
-    x1, y1, x2, y2 = (float(side) for side in region.as_kind("hbb").coords[0])
+def covered(region: Iterable[float], window: Window) -> float:
+    """Return the share of a region (x1, y1, x2, y2) that lies inside a window, both in original pixels.
+
+    >>> covered((0, 0, 10, 10), (5, 0, 100, 100))
+    0.5
+    """
+    x1, y1, x2, y2 = (float(side) for side in region)
     width = max(0.0, min(x2, window[2]) - max(x1, window[0]))
     height = max(0.0, min(y2, window[3]) - max(y1, window[1]))
     area = (x2 - x1) * (y2 - y1)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rscovlm.codec import Codec
     from rscovlm.geometry import Frame
-    from rscovlm.rasters import Raster
+    from rscovlm.rasters import Raster, View
 
 Window = tuple[int, int, int, int]
 
@@ -74,6 +74,13 @@ class ZoomView:
     window: Window
     source: int
     tokens: int
+
+    @property
+    def view(self) -> View:
+        """The picture with the grid of its own pixels."""
+        from rscovlm.rasters import View
+
+        return View(self.image, self.frame.resized(*self.image.size))
 
 
 def locate(call: Call, view: ZoomView, raster: Raster, codec: Codec, limits: Limits) -> tuple[Window, bool] | None:

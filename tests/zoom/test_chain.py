@@ -228,6 +228,10 @@ def test_the_oracle_is_shown_the_given_region(scene: Image.Image) -> None:
     assert result.windows == [(1000, 1200, 1300, 1500)] and result.answer == "grey"
     assert [len(stage) for stage in engine.asked] == [1]
     assert texts(engine.asked[0][0])[2] == "assistant: " + call(246, 295, 320, 369)
+    again = ZoomChain(Scripted(["", "grey"])).ask(scene, "?", regions=[(1000, 1200, 1300, 1500)])
+    assert again.windows == result.windows
+    with pytest.raises(ValueError, match="no area"):
+        ZoomChain(engine).ask(scene, "?", regions=[(5000, 0, 5100, 90)])
 
 
 def test_how_a_reply_ended_is_kept(scene: Image.Image) -> None:
@@ -258,6 +262,8 @@ def test_a_geotiff_on_disk(tmp_path: Path, scene: Image.Image) -> None:
     result = ZoomChain(Scripted([call(100, 100, 200, 200), "ok"])).ask(str(path), "?")
     (window,) = result.windows
     assert np.array_equal(np.asarray(result.crops[0].image), np.asarray(scene.crop(window)))
+    page = result.to_map(tmp_path / "answer.html").read_text()
+    assert "<html" in page and "http-equiv" in page
     world = result.crops[0].frame.to_world()
     assert world is not None
     assert (world[2], world[5]) == (500_000 + 0.5 * window[0], 4_000_000 - 0.5 * window[1])

@@ -236,6 +236,7 @@ def test_geojson_lies_where_the_file_says(tmp_path: Path) -> None:
     east, north = 404_211.5 + 0.5 * corners[:, 0], 3_285_102.5 - 0.5 * corners[:, 1]
     lon, lat = transform("EPSG:32617", "EPSG:4326", east, north)
     assert np.abs(np.sort(ring[:4], axis=0) - np.sort(np.stack([lon, lat], axis=1), axis=0)).max() < 1e-5
+    assert "plane" in found.to_map(tmp_path / "objects.html").read_text()
     own = found.to_geojson(crs=None)
     assert own["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32617"
     ring = np.array(own["features"][0]["geometry"]["coordinates"][0])

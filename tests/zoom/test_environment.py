@@ -1,0 +1,109 @@
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rscovlm.codec import Codec
+from rscovlm.processing import PixelBudget
+from rscovlm.zoom import ZoomChain
+from rscovlm.zoom.environment import (
+    ZoomEnvironment,
+    answer_reward,
+    environments,
+    evidence_reward,
+    format_reward,
+    length_reward,
+)
+from rscovlm.zoom.windows import Limits
+from tests.zoom.scripted import Scripted, call
+
+CODEC = Codec.preset("rscovlm-v1")
+
+
+@pytest.fixture(scope="module")
+def scene() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (2016, 2016, 3), dtype=np.uint8))
+
+
+def test_it_shows_what_the_chain_shows(scene: Image.Image) -> None:
+    calls: list[list[float]] = [[100, 100, 300, 300], [10, 10, 9, 9], [50, 60, 200, 210]]
+    chain = ZoomChain(Scripted([*(call(*bbox) for bbox in calls), "x"]), layout="native").ask(scene, "What?")
+    world = ZoomEnvironment(CODEC, PixelBudget())
+    first = world.reset(scene=scene, question="What?", answer="x", prompt=[])
+    assert first == chain.messages[0]["content"]
+    told = [turn["content"] for turn in chain.messages if turn["role"] in ("tool", "user")][1:]
+    assert [world.image_zoom_in(bbox) for bbox in calls] == told
+    assert world.zoomed and world.refused_share == pytest.approx(1 / 3)
+
+
+def test_limits_hold_and_reset_forgets(scene: Image.Image) -> None:
+    world = environments(CODEC, PixelBudget(), Limits(max_steps=1))()
+    for _ in range(2):
+        world.reset(scene, "?", evidence=[200, 200, 400, 400])
+        assert world.evidence_share == 0 and not world.zoomed
+        assert world.image_zoom_in([95, 95, 205, 205])[0]["type"] == "image"
+        assert world.evidence_share == 1
+        assert world.image_zoom_in([1, 1, 50, 50])[0]["text"].startswith("No more regions")
+    hostile: list[Any] = ["all", None, [1, 2], [float("nan")] * 4, [5, 5, 1, 1], {"x": 1}]
+    world.reset(scene, "?")
+    assert all(world.image_zoom_in(bbox)[0]["type"] == "text" for bbox in hostile)
+    assert world.evidence_share is None and world.refused_share == 1
+    with pytest.raises(ValueError, match="call reset first"):
+        ZoomEnvironment(CODEC, PixelBudget()).image_zoom_in([1, 2, 3, 4])
+
+
+def test_rewards(scene: Image.Image) -> None:
+    worlds = [ZoomEnvironment(CODEC, PixelBudget()) for _ in range(2)]
+    worlds[0].reset(scene, "?", evidence=[0, 0, 500, 500])
+    worlds[1].reset(scene, "?")
+    worlds[0].image_zoom_in([0, 0, 260, 260])
+    worlds[1].image_zoom_in([9, 9, 1, 1])
+    assert evidence_reward(worlds) == [1.0, None] and format_reward(environments=worlds) == [1.0, 0.0]
+    said = [{"role": "assistant", "content": "", "tool_calls": []}, {"role": "tool", "content": "red"}]
+    last = {"role": "assistant", "content": [{"type": "text", "text": " RED. "}]}
+    assert answer_reward([[*said, last], said, "blue"], answer=["red", "red", "blue"]) == [1.0, 0.0, 1.0]
+    assert length_reward(completion_ids=[[1] * 128, [1] * 1024]) == [1.0, 0.0]
+
+
+def test_trl_trains_on_it(tmp_path: Path, scene: Image.Image) -> None:
+    pytest.importorskip("trl")
+    from datasets import Dataset
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from trl import GRPOConfig, GRPOTrainer
+    from trl.chat_template_utils import qwen3_template
+
+    from rscovlm.testing import tiny_checkpoint
+
+    folder = tiny_checkpoint(tmp_path / "tiny", budget=PixelBudget(56 * 56, 84 * 84))
+    processor = AutoProcessor.from_pretrained(folder)
+    processor.tokenizer.padding_side = "left"
+    processor.tokenizer.response_template = qwen3_template  # how TRL finds the calls; it knows only stock templates
+    scene.save(tmp_path / "scene.png")
+    row = {"prompt": [{"role": "user", "content": ""}], "scene": str(tmp_path / "scene.png"), "question": "What?"}
+    rows = Dataset.from_list([{**row, "answer": "red", "evidence": [0, 0, 500, 500]}] * 4)
+    settings = GRPOConfig(
+        output_dir=str(tmp_path / "out"),
+        max_steps=1,
+        per_device_train_batch_size=2,
+        num_generations=2,
+        max_completion_length=12,
+        use_cpu=True,
+        report_to=[],
+        save_strategy="no",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = GRPOTrainer(
+            AutoModelForImageTextToText.from_pretrained(folder),
+            reward_funcs=[answer_reward, evidence_reward, format_reward],
+            args=settings,
+            train_dataset=rows,
+            processing_class=processor,
+            environment_factory=environments(processor.codec, processor.budget),
+        )
+        trainer.train()
+    (log,) = [entry for entry in trainer.state.log_history if "rewards/format_reward/mean" in entry]
+    assert log["rewards/answer_reward/mean"] == 0 and log["rewards/format_reward/mean"] == 1
