@@ -34,8 +34,9 @@ OPTIONS: dict[str, Any] = {
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
     "CPL_CURL_ENABLE_VSIMEM": "NO",
     "GDAL_HTTP_MAX_RETRY": "0",
-    "GDAL_CACHEMAX": 96,
 }
+CACHE = 96
+"""Megabytes of decoded blocks that GDAL may keep."""
 
 
 def available() -> bool:
@@ -65,7 +66,7 @@ class GdalReader:
         self._source, self._kind = source, kind
         self._memory = MemoryFile(source) if isinstance(source, bytes) else None
         self._open_files: dict[tuple[str, int], Any] = {}
-        self._process = os.getpid()
+        self._process, self._cache = os.getpid(), CACHE
         with self._environment():
             self._check(limits)
             self.layout = _layout(self._file)
@@ -183,6 +184,9 @@ class GdalReader:
         together = self._file.count if str(self._file.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE")) == "PIXEL" else 1
         if block_width * block_height * together > limits.block:
             raise RasterError(block_too_large(self.name, block_width, block_height, together, limits.block))
+        each = np.dtype(self._file.dtypes[0]).itemsize if "int_" not in str(self._file.dtypes[0]) else 4
+        # A block that does not fit the cache would be decoded for every piece of it that is read.
+        self._cache = max(CACHE, 2 + block_width * block_height * together * each * 5 // 4 // 2**20)
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
@@ -195,7 +199,7 @@ class GdalReader:
         level = logger.level
         logger.setLevel(logging.CRITICAL)  # what GDAL logs is in the exception too
         try:
-            with rasterio.Env(**OPTIONS):
+            with rasterio.Env(**OPTIONS, GDAL_CACHEMAX=self._cache):
                 yield
         except (RasterioError, CPLE_BaseError) as error:
             cause = error.__cause__ or error

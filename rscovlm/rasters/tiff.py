@@ -25,6 +25,9 @@ from rscovlm.rasters.tiff_blocks import COMPRESSIONS, JPEG, decode
 PAGES = 64
 """Directories looked at: a main image, its overviews and their masks."""
 
+LARGE_BLOCK = 2**21
+"""Pixels above which a block is kept once decoded."""
+
 NODATA, EXTRA, PALETTE = 42113, 338, 320
 PHOTOMETRIC = {
     1: ("gray",),
@@ -62,6 +65,7 @@ class TiffReader:
     def __init__(self, source: BinaryIO, *, name: str, limits: Limits, path: Path | None = None) -> None:
         self.name = name
         self._file = source
+        self._kept: tuple[int, int, NDArray[Any]] | None = None
         with self._errors():
             import tifffile
 
@@ -99,6 +103,7 @@ class TiffReader:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._kept = None
 
     def _read(self, page: Any, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         x1, y1, x2, y2 = window
@@ -112,8 +117,7 @@ class TiffReader:
             wanted = [k for k, band in enumerate(bands) if not separate or band == plane]
             if not wanted or not page.databytecounts[index]:
                 continue
-            with self._errors():
-                block = self._block(page, grid, index, top)
+            block = self._kept_block(page, grid, index, top)
             bx, by = min(left + block.shape[1], x2), min(top + block.shape[0], y2)
             if bx <= max(left, x1) or by <= max(top, y1):
                 continue
@@ -121,6 +125,16 @@ class TiffReader:
             for k in wanted:
                 out[k, max(top - y1, 0) : by - y1, max(left - x1, 0) : bx - x1] = part[..., 0 if separate else bands[k]]
         return out
+
+    def _kept_block(self, page: Any, grid: Level, index: int, top: int) -> NDArray[Any]:
+        """Decode a block; one that is read in several pieces is kept until another one is."""
+        if self._kept is not None and self._kept[:2] == (page.offset, index):
+            return self._kept[2]
+        with self._errors():
+            block = self._block(page, grid, index, top)
+        if block.shape[0] * block.shape[1] > LARGE_BLOCK:
+            self._kept = (page.offset, index, block)
+        return block
 
     def _block(self, page: Any, grid: Level, index: int, top: int) -> NDArray[Any]:
         rows = grid.block_height if page.is_tiled else min(grid.block_height, grid.height - top)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.rasters import Limits, RasterError, cache, open_image, sampling
+from rscovlm.rasters import Limits, RasterError, cache, open_image, sampling, tiff, tiff_blocks
+from rscovlm.rasters.opening import Backend
 from rscovlm.rasters.raster import Raster
 from tests.rasters.files import write_tiff
 from tests.rasters.test_raster import picture
 
 SIZE = (250, 200)
 WHOLE = 1000 * 800
+BACKENDS: tuple[Backend, ...] = ("rasterio", "plain")
 LIMITS = Limits(small=100_000)
 
 
@@ -133,3 +136,19 @@ def test_a_long_line_of_pixels_keeps_its_ends(tmp_path: Path) -> None:
     shown = np.asarray(view.image)[..., 0].astype(int)
     assert view.image.size[0] * view.image.size[1] <= 1000
     assert shown[0, 0] <= 2 and shown[0, -1] >= 253 and (np.diff(shown[0]) >= 0).all()
+
+
+def test_one_strip_for_a_whole_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = picture(1000, 800)
+    path = write_tiff(tmp_path / "strip.tif", array, compress="deflate", blockysize=800)
+    monkeypatch.setattr(tiff, "LARGE_BLOCK", 10_000)
+    decoded: list[int] = []
+
+    def counting(data: bytes, page: Any, shape: tuple[int, int, int], index: int) -> Any:
+        decoded.append(index)
+        return tiff_blocks.decode(data, page, shape, index)
+
+    monkeypatch.setattr(tiff, "decode", counting)
+    shown = [open_image(path, backend=backend).overview(size=SIZE) for backend in BACKENDS]
+    assert np.array_equal(np.asarray(shown[0].image), np.asarray(shown[1].image))
+    assert decoded == [0]
