@@ -1,0 +1,143 @@
+"""Records on the Hub: an ordinary data set repository that `load_dataset` and the viewer read without us."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from rscovlm.data.records import Record
+from rscovlm.data.storage import read_parquet
+
+_ROWS = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+_CATEGORIES = {
+    "classification": "image-classification",
+    "caption": "image-to-text",
+    "vqa": "visual-question-answering",
+    "conversation": "image-text-to-text",
+    "grounding": "object-detection",
+    "detection": "object-detection",
+    "zoom": "visual-question-answering",
+    "segmentation": "image-segmentation",
+    "change": "image-to-text",
+}
+
+
+def push_records(
+    folder: str | Path,
+    repo: str,
+    *,
+    licence: str,
+    private: bool = True,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> str:
+    """Upload a folder that `write_parquet` wrote, with a card, in one commit.
+
+    Args:
+        folder: Holds `data/<split>-*.parquet`; only these and the card are uploaded. A `README.md` in it is used as it is.
+        repo: `<owner>/<name>` of the data set, made if it is not there.
+        licence: Identifier for the card (such as `cc-by-4.0`, or `other`): the data's, not this library's.
+        private: Make a new repository private.
+        token: By default the one that `hf auth login` stored.
+        endpoint: By default the public Hub.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        FileNotFoundError: There are no shards in `folder`.
+        ValueError: A shard cannot be read.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    base = Path(folder)
+    own = base / "README.md"
+    card = own.read_text(encoding="utf-8") if own.is_file() else dataset_card(read_parquet(base), repo, licence)
+    api = HfApi(endpoint=endpoint, token=token)
+    api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+    shards = sorted((base / "data").glob("*-*-of-*.parquet"))
+    operations = [CommitOperationAdd(f"data/{shard.name}", str(shard)) for shard in shards]
+    operations.append(CommitOperationAdd("README.md", card.encode()))
+    commit = api.create_commit(repo, operations, commit_message="Add records", repo_type="dataset")
+    return str(commit.commit_url)
+
+
+def pull_records(
+    repo: str, folder: str | Path, *, revision: str | None = None, token: str | None = None, endpoint: str | None = None
+) -> Path:
+    """Download the shards of a data set repository; read them with `read_parquet`.
+
+    Args:
+        repo: `<owner>/<name>`.
+        folder: Where to; its `data/` holds the shards afterwards.
+        revision: Branch, tag or commit; by default the main branch.
+        token: By default the one that `hf auth login` stored.
+        endpoint: By default the public Hub.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: The repository has no shards where records keep them.
+    """
+    from huggingface_hub import snapshot_download
+
+    patterns = ["data/*.parquet", "README.md"]
+    snapshot_download(
+        repo,
+        repo_type="dataset",
+        revision=revision,
+        local_dir=folder,
+        allow_patterns=patterns,
+        token=token,
+        endpoint=endpoint,
+    )
+    if not list(Path(folder).glob("data/*-*-of-*.parquet")):
+        raise FileNotFoundError(f"data set {repo!r} has no data/<split>-*.parquet; it does not hold records")
+    return Path(folder)
+
+
+def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:
+    """Write the card of a set of records: what is in it, counted from the records themselves."""
+    splits: Counter[str] = Counter()
+    tasks: Counter[str] = Counter()
+    sources: Counter[str] = Counter()
+    embedded = 0
+    for record in records:
+        splits[record.split] += 1
+        tasks[record.task] += 1
+        sources[record.source] += 1
+        embedded += any(image.data is not None for image in record.images)
+    total = splits.total()
+    size = next((name for bound, name in _ROWS if total < bound), "n>10M")
+    categories = sorted({_CATEGORIES[task] for task in tasks})
+    lines = [
+        "---",
+        f"license: {licence}",
+        "tags: [remote-sensing, rscovlm]",
+        f"task_categories: [{', '.join(categories)}]",
+    ]
+    lines += [f"size_categories: [{size}]", "configs:", "- config_name: default", "  data_files:"]
+    lines += [f"  - split: {split}\n    path: data/{split}-*.parquet" for split in splits]
+    lines += ["---", "", f"# {repo.rpartition('/')[2]}", ""]
+    lines.append(
+        f"{total} records, {embedded} of them with the images in the shards. Boxes are in pixels of the original images."
+    )
+    for title, counts in (("Split", splits), ("Task", tasks), ("Source", sources)):
+        lines += [
+            "",
+            f"| {title} | Records |",
+            "|---|---|",
+            *(f"| {name} | {count} |" for name, count in counts.most_common()),
+        ]
+    lines += ["", "```python", "from datasets import load_dataset", "from rscovlm.data.records import Record", ""]
+    lines += [f'for row in load_dataset("{repo}", split="{next(iter(splits), "train")}", streaming=True):']
+    lines += ["    record = Record.from_dict(row)", "```", ""]
+    return "\n".join(lines)
