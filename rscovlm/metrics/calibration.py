@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from rscovlm.metrics.ap_nc import DEFAULT_THRESHOLDS, Board, ap_nc, settle, summarise
+from rscovlm.metrics.ap_nc import ap_nc, summarise
+from rscovlm.metrics.board import DEFAULT_THRESHOLDS, Board, settle
 from rscovlm.metrics.detections import Bools, above
 
 SWEEP = tuple(round(0.05 * k, 2) for k in range(20))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rscovlm.geometry.clipping import quad_shapes
 from rscovlm.geometry.kinds import bounds
 from rscovlm.geometry.overlaps import hbb_intersection, quad_area, quad_intersection
-from rscovlm.metrics.detections import Floats, Ints, Rows
+from rscovlm.metrics.detections import Bools, Floats, Ints, Rows
 from rscovlm.metrics.rectangles import smallest_rectangles
 
 Shape = Literal["quad", "rectangle", "horizontal"]
@@ -21,10 +21,10 @@ Shape = Literal["quad", "rectangle", "horizontal"]
 _DECIMALS = 10
 """Overlaps are rounded to this: an overlap that is exactly a threshold must not fall on either side by noise."""
 
-_CHUNK = 4096
+_CHUNK = 1024
 """Found boxes looked up at once, which bounds the memory taken by candidate pairs."""
 
-_PAIRS = 1 << 16
+_PAIRS = 1 << 15
 """Pairs intersected at once."""
 
 
@@ -62,9 +62,9 @@ def best_truths(
     results = [Best(np.full(len(found), -1, np.intp), np.zeros(len(found))) for _ in priorities]
     my_bounds, their_bounds = _bounds(mine), _bounds(theirs)
     for i, j in _touching(my_bounds, found, their_bounds, true, classes):
-        # Two boxes share no more than the horizontal boxes around them do, and no more than either covers.
-        most = np.minimum(hbb_intersection(my_bounds[i], their_bounds[j]), np.minimum(my_area[i], their_area[j]))
-        close = most >= (floor - 1e-9) * (my_area[i] + their_area[j] - most)
+        parts = [slice(start, start + _PAIRS) for start in range(0, len(i), _PAIRS)]
+        near = [_can_reach(floor, my_bounds[i[p]], their_bounds[j[p]], my_area[i[p]], their_area[j[p]]) for p in parts]
+        close = np.concatenate([np.zeros(0, bool), *near])
         i, j = i[close], j[close]
         parts = [slice(start, start + _PAIRS) for start in range(0, len(i), _PAIRS)]
         ious = [overlaps(mine[i[p]], theirs[j[p]], my_area[i[p]], their_area[j[p]]) for p in parts]
@@ -77,6 +77,14 @@ def best_truths(
             result.truth[rows] = j[order][first]
             result.iou[rows] = iou[order][first]
     return results
+
+
+def _can_reach(floor: float, a: Floats, b: Floats, area_a: Floats, area_b: Floats) -> Bools:
+    """Tell pairs whose overlap may reach the floor, by the (n, 4) horizontal boxes around them and their areas."""
+    # Two boxes share no more than the boxes around them do, and no more than either covers.
+    most = np.minimum(hbb_intersection(a, b), np.minimum(area_a, area_b))
+    reach: Bools = most >= (floor - 1e-9) * (area_a + area_b - most)
+    return reach
 
 
 def shaped(quads: Floats, shape: Shape) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rscovlm.metrics.ap_nc import Board, settle
+from rscovlm.metrics.board import Board, settle
 from rscovlm.metrics.detections import Floats, quads
 
 _COLOURS = {"matched": "#1a9641", "false": "#d7191c", "missed": "#2b6cb0", "ignored": "#888888"}
