@@ -10,6 +10,7 @@ from PIL import Image
 from rscovlm.data.paths import resolve
 from rscovlm.data.records import ImageRef
 from rscovlm.data.tally import Rejected
+from rscovlm.data.views import PADDING
 from rscovlm.rasters import Raster, open_image
 
 Window = tuple[int, int, int, int]
@@ -58,7 +59,7 @@ def open_reference(image: ImageRef, root: Path) -> Raster:
     with open_image(resolve(root, image.parent)) as parent:
         left, top, right, bottom = image.window or (0, 0, parent.width, parent.height)
         inside = (max(left, 0), max(top, 0), min(right, parent.width), min(bottom, parent.height))
-        tile = Image.new("RGB", (right - left, bottom - top))
+        tile = Image.new("RGB", (right - left, bottom - top), PADDING)
         tile.paste(parent.read(inside).image, (inside[0] - left, inside[1] - top))
     return open_image(tile)
 

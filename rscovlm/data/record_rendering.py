@@ -17,6 +17,7 @@ from rscovlm.data.prompts import shown_name, synonyms, wording
 from rscovlm.data.records import BOX_MARK, Annotation, Record
 from rscovlm.data.rendering import Sample, Turn
 from rscovlm.data.tally import Rejected
+from rscovlm.data.views import boxes_of
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.zoom.layouts import Layout, answer_turn, zoom_conversation
@@ -252,7 +253,4 @@ def _planned(size: tuple[int, int], budget: PixelBudget) -> tuple[int, int]:
 
 def as_objects(items: Sequence[Annotation], frame: Frame, kind: Kind, labels: Sequence[str]) -> Objects:
     """Return annotations as labelled boxes of one kind on the image's frame, clipped to it."""
-    if not items:
-        return Objects(Boxes.empty(kind, frame), ())
-    boxes = [Boxes(np.array([item.box]), item.kind, frame).as_kind(kind) for item in items]
-    return Objects(Boxes.concatenate(boxes), tuple(labels))
+    return Objects(boxes_of(items, kind, frame), tuple(labels))

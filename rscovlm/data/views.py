@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -86,13 +87,17 @@ def objects_of(record: Record, kind: Kind = "quad", *, image: int = 0) -> Object
     """
     frame = frame_of(record.images[image])
     items = [item for item in record.objects if item.image == image]
-    labels = tuple(item.label for item in items)
+    return Objects(boxes_of(items, kind, frame), tuple(item.label for item in items))
+
+
+def boxes_of(items: Sequence[Annotation], kind: Kind, frame: Frame) -> Boxes:
+    """Give annotations of one image as boxes of one kind; see `objects_of`."""
+    if not items:
+        return Boxes.empty(kind, frame)
     kinds = {item.kind for item in items}
     if len(kinds) == 1 and (kind in kinds or not any(item.polygons for item in items)):
-        return Objects(Boxes([item.box for item in items], items[0].kind, frame).as_kind(kind), labels)
-    parts = [_boxes(item, kind, frame) for item in items]
-    boxes = Boxes.concatenate(parts) if parts else Boxes.empty(kind, frame)
-    return Objects(boxes, labels)
+        return Boxes([item.box for item in items], items[0].kind, frame).as_kind(kind)
+    return Boxes.concatenate([_boxes(item, kind, frame) for item in items])
 
 
 def _boxes(item: Annotation, kind: Kind, frame: Frame) -> Boxes:
