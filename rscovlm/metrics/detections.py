@@ -48,7 +48,8 @@ def read_items(
         classes: Names to evaluate. None takes every name that occurs, sorted.
 
     Raises:
-        ValueError: If lengths differ, an item is malformed or not finite, or a label is not among `classes`.
+        ValueError: If lengths differ, an item is malformed or not finite, a label is not among `classes`, or the two
+            sides of an item lie on different frames.
     """
     if len(predictions) != len(references):
         raise ValueError(
@@ -56,6 +57,8 @@ def read_items(
         )
     if len(references) == 0:
         raise ValueError("there are no images: predictions and references are empty; give at least one item of each")
+    for i, (mine, theirs) in enumerate(zip(predictions, references, strict=True)):
+        same_frame(_boxes(mine), _boxes(theirs), f"predictions[{i}]", f"references[{i}]")
     found = [_item(item, f"predictions[{i}]") for i, item in enumerate(predictions)]
     true = [_item(item, f"references[{i}]") for i, item in enumerate(references)]
     if classes is None:
@@ -65,6 +68,21 @@ def read_items(
         raise ValueError(f"classes is {classes!r}; give a list of distinct names")
     number = {str(name): k for k, name in enumerate(classes)}
     return _rows(found, number, "predictions"), _rows(true, number, "references"), tuple(number)
+
+
+def same_frame(a: Any, b: Any, name_a: str, name_b: str) -> None:
+    """Check that two `Boxes` that both know their frame lie on the same one.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    mine, theirs = getattr(a, "frame", None), getattr(b, "frame", None)
+    if mine is not None and theirs is not None and mine != theirs:
+        raise ValueError(f"{name_a} lies on {mine} and {name_b} on {theirs}; bring both to one frame with to first")
+
+
+def _boxes(item: Any) -> Any:
+    return item.get("boxes") if isinstance(item, Mapping) else getattr(item, "boxes", None)
 
 
 @dataclass(frozen=True)

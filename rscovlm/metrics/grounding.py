@@ -11,7 +11,7 @@ import numpy as np
 from rscovlm.geometry.boxes import Boxes
 from rscovlm.geometry.kinds import bounds, convert
 from rscovlm.geometry.overlaps import hbb_intersection, quad_intersection
-from rscovlm.metrics.detections import Floats
+from rscovlm.metrics.detections import Floats, same_frame
 from rscovlm.metrics.matching import areas
 
 _WIDTHS = {4: "hbb", 5: "obb", 8: "quad"}
@@ -68,6 +68,7 @@ def grounding_accuracy(
         raise ValueError(
             f"protocol is {protocol!r} and overlap {overlap!r}; use 'plain' or 'rscovlm', and 'given' or 'horizontal'"
         )
+    same_frame(predictions, references, "predictions", "references")
     found = [_box(box, f"predictions[{i}]") for i, box in enumerate(_each(predictions))]
     true = [_box(box, f"references[{i}]") for i, box in enumerate(_each(references))]
     for i, box in enumerate(true):
