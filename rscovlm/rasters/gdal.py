@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
 import math
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import fit_affine, world_file
+from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
 
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
@@ -35,6 +34,7 @@ OPTIONS: dict[str, Any] = {
     "CPL_CURL_ENABLE_VSIMEM": "NO",
     "GDAL_HTTP_MAX_RETRY": "0",
 }
+LOGGERS = ("rasterio", "rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io")
 CACHE = 96
 """Megabytes of decoded blocks that GDAL may keep."""
 
@@ -147,7 +147,7 @@ class GdalReader:
 
         try:
             source = self._source if isinstance(self._source, Path) else io.BytesIO(self._source)
-            with _quiet_tifffile(), tifffile.TiffFile(source) as tiff:
+            with hushed("tifffile"), tifffile.TiffFile(source) as tiff:
                 page: Any = tiff.pages[0]
                 counts = np.asarray(page.databytecounts) > 0
         except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError):
@@ -165,8 +165,7 @@ class GdalReader:
         key = (str(path), -1 if level is None else level)
         if key not in self._open_files:
             options = {} if level is None else {"overview_level": level}
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with unwarned(NotGeoreferencedWarning):
                 self._open_files[key] = rasterio.open(
                     path, driver=DRIVERS[kind or self._kind], sharing=False, **options
                 )
@@ -195,28 +194,12 @@ class GdalReader:
         from rasterio._err import CPLE_BaseError
         from rasterio.errors import RasterioError
 
-        logger = logging.getLogger("rasterio")
-        level = logger.level
-        logger.setLevel(logging.CRITICAL)  # what GDAL logs is in the exception too
         try:
-            with rasterio.Env(**OPTIONS, GDAL_CACHEMAX=self._cache):
+            with hushed(*LOGGERS), rasterio.Env(**OPTIONS, GDAL_CACHEMAX=self._cache):
                 yield
         except (RasterioError, CPLE_BaseError) as error:
             cause = error.__cause__ or error
             raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({cause}); is it whole?") from error
-        finally:
-            logger.setLevel(level)
-
-
-@contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _level(file: Any) -> Level:

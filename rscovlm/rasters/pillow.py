@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rscovlm.rasters.arrays import COLOURS
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.places import world_file
+from rscovlm.rasters.quiet import unwarned
 from rscovlm.rasters.reader import Layout, Level, Place, Window
 
 ORIENTATION = 274
@@ -125,8 +125,7 @@ class PillowReader:
             return self._source
         handle: Any = io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
         try:
-            with warnings.catch_warnings():  # what Pillow warns of becomes an error at decoding where it matters
-                warnings.simplefilter("ignore")
+            with unwarned():  # what Pillow warns of becomes an error at decoding where it matters
                 return _plugin(self._kind)(handle)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
             handle.close()

@@ -100,6 +100,8 @@ def from_values(
         low, high = np.percentile(kept, (first, last)) if len(kept) else (1.0, 1.0)
         if high <= low and len(kept):  # flat up to rare values: show the whole range instead of one grey
             low, high = float(kept.min()), float(kept.max())
+        if high <= low and scale == "linear":  # one number everywhere: white, to tell it from no data
+            low, high = min(low, 0.0), max(high, 0.0)
         lows.append(float(low))
         highs.append(float(high))
     return Stretch(tuple(lows), tuple(highs), scale, source)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.geokeys import tiff_place
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import world_file
+from rscovlm.rasters.quiet import hushed
 from rscovlm.rasters.reader import Layout, Level, Place, Window
 from rscovlm.rasters.tiff_blocks import COMPRESSIONS, JPEG, decode
 
@@ -162,11 +162,9 @@ class TiffReader:
 
         import tifffile
 
-        logger = logging.getLogger("tifffile")
-        before = logger.level
-        logger.setLevel(logging.CRITICAL)
         try:
-            yield
+            with hushed("tifffile"):
+                yield
         except RasterError:
             raise
         except (
@@ -182,8 +180,6 @@ class TiffReader:
             zlib.error,
         ) as error:
             raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); is it whole?") from error
-        finally:
-            logger.setLevel(before)
 
 
 def _check(page: Any, name: str, limits: Limits) -> None:

@@ -218,3 +218,13 @@ def test_a_photograph_of_a_drone(tmp_path: Path) -> None:
     oracle = Image.open(shared("uhr/geochat_7292_4592x3072.jpg")).resize(view.image.size, Image.Resampling.BICUBIC)
     difference = np.abs(np.asarray(view.image, dtype=float) - np.asarray(oracle, dtype=float))
     assert difference.mean() < 2.5
+
+
+def test_a_refused_file_is_not_also_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "cut.tif"
+    Image.fromarray(picture(64, 48)).save(path, compression="tiff_adobe_deflate")
+    path.write_bytes(path.read_bytes()[:200])
+    for backend in ("auto", "plain"):
+        with pytest.raises(RasterError):
+            open_image(path, backend=backend).overview()
+    assert not caplog.records
