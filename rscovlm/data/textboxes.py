@@ -79,7 +79,8 @@ def to_annotation(
 def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height: int, *, image: int = 0) -> str:
     """Replace every box in `text` by `<box:i>`; append what it says, in pixels, to `objects`.
 
-    A box that `objects` already holds is not appended again. A label is taken from a `<p>name</p>` right before the box.
+    A box that `objects` already holds is not appended again. A label is taken from a `<p>name</p>` right before the box, or before the
+    boxes it follows with `<delim>` or a comma between. Numbers far outside the scale are no box and stay.
 
     >>> objects = []
     >>> lift("Yes, <p>a ship</p> {<25><30><40><50>}.", objects, 100, 200, 100)
@@ -89,20 +90,33 @@ def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height:
     """
     if BOX_MARK.search(text):
         raise Rejected("box mark in text", f"text already contains a <box:i> mark: {text[:80]!r}")
-    parts, last = [], 0
+    parts, last, name = [], 0, ""
     for box in find_boxes(text):
+        if scale and not _within(box, scale):
+            continue
         before = text[last : box.start]
         label = _NAMED_BEFORE.search(before)
-        item = to_annotation(box, scale, width, height, label=label.group(1).strip() if label else "", image=image)
+        if label or not _BETWEEN.fullmatch(before):
+            name = label.group(1).strip() if label else ""
+        item = to_annotation(box, scale, width, height, label=name, image=image)
         if item not in objects:
             objects.append(item)
         parts += [before, f"<box:{objects.index(item)}>"]
         last = box.end
-    return _PHRASE.sub(r"\1", "".join([*parts, text[last:]]))
+    return _DELIMITER.sub(", ", _PHRASE.sub("", "".join([*parts, text[last:]])))
+
+
+def _within(box: TextBox, scale: Scale) -> bool:
+    """Tell shares from other lists of numbers, such as years: a tenth beyond the image is the most that annotations reach."""
+    values = box.numbers[:4] if box.kind == "obb" else box.numbers
+    return -0.1 * scale <= min(values) and max(values) <= 1.1 * scale
 
 
 _NAMED_BEFORE = re.compile(r"<p>([^<]*)</p>\s*$")
-_PHRASE = re.compile(r"</?p>()")
+_PHRASE = re.compile(r"</?p>")
+# GeoChat writes several boxes of one phrase with <delim> between them.
+_DELIMITER = re.compile(r"\s*<delim>\s*")
+_BETWEEN = re.compile(r"\s*(?:<delim>|,|and)\s*")
 
 
 @dataclass(frozen=True, slots=True)

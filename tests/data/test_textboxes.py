@@ -58,6 +58,20 @@ def test_repeated_boxes_are_one_object_and_marks_are_not_forged() -> None:
         lift("[1,2,3,4]", objects, 100, 0, 0)
 
 
+def test_several_boxes_of_one_phrase_share_its_name() -> None:
+    objects: list[Annotation] = []
+    text = "<p>2 cars</p> {<40><80><55><95>|<45>}<delim>{<10><20><30><40>|<0>} and <p>a ship</p> {<1><2><3><4>|<0>}, then {<5><6><7><8>|<0>}"
+    assert lift(text, objects, 100, 100, 100) == "2 cars <box:0>, <box:1> and a ship <box:2>, then <box:3>"
+    assert [item.label for item in objects] == ["2 cars", "2 cars", "a ship", ""]
+
+
+def test_lists_of_other_numbers_stay() -> None:
+    objects: list[Annotation] = []
+    text = "From [2015, 2016, 2017, 2018] at [-2, 0, 50, 104]"
+    assert lift(text, objects, 100, 100, 100) == "From [2015, 2016, 2017, 2018] at <box:0>"
+    assert objects[0].box == (-2, 0, 50, 104)
+
+
 @pytest.mark.parametrize("scale", [0, 1, 100, 1000])
 @pytest.mark.parametrize("seed", range(5))
 def test_scales_are_recognised_from_a_set(scale: int, seed: int) -> None:

@@ -70,7 +70,9 @@ def _record(row: dict[str, Any], source: str, split: str, prefix: str) -> Record
     width, height = int(row["image_width"]), int(row["image_height"])
     dataset, picture, name = row["dataset"], row["image_id"], str(row["question_id"])
     image = ImageRef(f"{prefix}images/{dataset}/{picture}", width=width, height=height)
-    ring = tuple(float(value) for point in row.get("poly") or () for value in point)
+    ring = tuple(
+        float(value) for point in row.get("poly") or () for value in (point if isinstance(point, list) else [point])
+    )
     item = Annotation(tuple(map(float, row["bbox"])), row["question"], "hbb", polygons=(ring,) if ring else ())
     masks: tuple[ImageRef, ...] = ()
     if row.get("mask_exists"):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from rscovlm.data.tally import Rejected
 
 _LETTERED = re.compile(r"\(?([A-Z])(?:\)|\.|:)\s*(.*)", re.DOTALL)
-_LINES = re.compile(r"\n+|\s+(?=\([A-Z]\)\s)")
 
 
 def split_choices(options: Sequence[str] | str) -> tuple[str, ...]:
@@ -20,7 +19,7 @@ def split_choices(options: Sequence[str] | str) -> tuple[str, ...]:
     >>> split_choices(["(A) red", "(B) blue"]), split_choices("A. red\\nB. blue")
     (('red', 'blue'), ('red', 'blue'))
     """
-    given = [option for option in _LINES.split(options.strip())] if isinstance(options, str) else list(options)
+    given = _cut(options.strip()) if isinstance(options, str) else list(options)
     texts = []
     for place, option in enumerate(given):
         match = _LETTERED.fullmatch(option.strip())
@@ -28,6 +27,24 @@ def split_choices(options: Sequence[str] | str) -> tuple[str, ...]:
             raise Rejected("malformed choices", f"option {option!r} should begin with {chr(ord('A') + place)!r}")
         texts.append(match.group(2).strip())
     return tuple(texts)
+
+
+def _cut(text: str) -> list[str]:
+    """Cut a text at its lines, or a single line before each next letter that is written like the first: A., then B., then C."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return lines
+    first = re.match(r"(\(?)A([).:])", text)
+    if first is None:
+        return lines
+    parts, start = [], 0
+    for letter in "BCDEFGHIJKLMNOPQRSTUVWXYZ":
+        found = re.compile(rf"\s{re.escape(first[1])}{letter}{re.escape(first[2])}").search(text, start)
+        if found is None:
+            break
+        parts.append(text[start : found.start()])
+        start = found.start() + 1
+    return [*parts, text[start:]]
 
 
 def check_letter(answer: str, choices: Sequence[str]) -> str:

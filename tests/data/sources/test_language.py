@@ -144,7 +144,7 @@ def test_refgeo_by_split_with_masks(tmp_path: Path, top: str) -> None:
     picture(tmp_path, "masks/avvg/a_5.png")
     row = {"image_id": "a.jpg", "question": "the roof", "bbox": [1, 2, 11, 9], "image_width": 40, "image_height": 30}
     avvg = row | {"dataset": "avvg", "question_id": 5, "poly": [[1, 2], [11, 2], [11, 9], [1, 9]], "mask_exists": True}
-    rsvg = row | {"dataset": "rsvg", "question_id": 5}
+    rsvg = row | {"dataset": "rsvg", "question_id": 5, "poly": [1, 2, 11, 2, 11, 9, 1, 9]}
     text(tmp_path, "metainfo_v2/avvg_train_v2.jsonl", [avvg, avvg | {"question_id": 6}])
     text(tmp_path, "metainfo_v2/rsvg_train_v2.jsonl", [rsvg])
     text(tmp_path, "metainfo/rsvg_val.jsonl", [rsvg])
@@ -152,7 +152,8 @@ def test_refgeo_by_split_with_masks(tmp_path: Path, top: str) -> None:
     assert [row.id for row in rows] == ["avvg/5", "rsvg/5"]
     assert tally.dropped == {"missing file": 1}
     assert rows[0].objects[0].polygons == ((1, 2, 11, 2, 11, 9, 1, 9),)
-    assert len(read("refgeo", root, "val")[0]) == 1
+    (val,), _ = read("refgeo", root, "val")
+    assert val.objects[0].polygons == rows[0].objects[0].polygons
 
 
 def test_vrsbench_training_and_evaluation(tmp_path: Path) -> None:
@@ -286,6 +287,14 @@ def test_xlrs_bench_tells_the_task_by_its_columns(tmp_path: Path) -> None:
     assert (choice.choices, choice.answer) == (("red", "blue"), "AB")
     assert expression.objects[0].box == (1, 2, 11, 9)
     assert described.captions == ("A port.",)
+
+
+@pytest.mark.parametrize(
+    "options", ["(A)red one (B) blue (C)no (D)", "A. red one\nB. blue\nC. no (D)", "A: red one B: blue C: no (D)"]
+)
+def test_choices_in_one_text_are_cut_at_their_letters(options: str) -> None:
+    found = split_choices(options.replace(" (D)", ""))
+    assert found == ("red one", "blue", "no")
 
 
 @pytest.mark.parametrize("options", [["(B) x", "(A) y"], ["red", "blue"], "(A) x\n(C) y"])
