@@ -209,3 +209,14 @@ def test_coordinates_are_rounded_to_nearest_and_clipped() -> None:
     assert Codec.preset("rscovlm-v1").encode(oriented, grid, kind="obb") == "100,0,30,10,-90 x\n"
     unit = replace(Codec.preset("qwen3-vl"), space="0-1", decimals=3)
     assert unit.encode(box, grid, kind="hbb", style="plain") == "0.000,0.072,1.000,0.988 x\n"
+
+
+@pytest.mark.parametrize(("kind", "label"), [("hbb", "5,6,7,8 plane"), ("obb", "6,7,8 plane")])
+def test_a_label_that_would_make_the_box_a_quadrilateral_is_refused(kind: Kind, label: str) -> None:
+    grid = Frame(64, 64)
+    ship = Objects(Boxes([[1, 2, 30, 40]], "hbb", grid), (label,))
+    with pytest.raises(ValueError, match=r"label 0 is .* style='json'"):
+        Codec.preset("rscovlm-v1").encode(ship, grid, kind=kind)
+    assert Codec.preset("rscovlm-v1").decode(
+        Codec.preset("rscovlm-v1").encode(ship, grid, kind=kind, style="json"), grid
+    ).objects.labels == (label,)
