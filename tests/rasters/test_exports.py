@@ -44,6 +44,7 @@ def test_a_geopackage_opens_as_its_standard_says(tmp_path: Path) -> None:
 
 def test_geoparquet_holds_its_metadata(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("rasterio")
     objects = some(UTM)
     for crs in ("EPSG:4326", None):
         table = parquet.read_table(to_geoparquet(objects, tmp_path / "a.parquet", crs=crs))

@@ -91,6 +91,7 @@ def test_an_image_without_a_place_gives_pixels_and_says_so() -> None:
 
 
 def test_a_box_over_the_180th_meridian_is_cut_in_two() -> None:
+    pytest.importorskip("rasterio")
     frame = Frame(100, 100, root_to_world=(0.1, 0.0, 175.0, 0.0, -0.1, 5.0), crs="EPSG:4326")
     wrapped = Frame(
         100, 100, root_to_world=(111_000.0 / 10, 0.0, 19_500_000.0, 0.0, -11_100.0, 500_000.0), crs="EPSG:3857"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from rscovlm.rasters import Limits, RasterError, Stretch, open_image
 from rscovlm.rasters.opening import Backend
 from rscovlm.rasters.tiff import TiffReader
+from rscovlm.rasters.world import to_map
 from tests.rasters.files import CRS, TRANSFORM, write_tiff
 from tests.rasters.test_raster import picture
 from tests.shared_data import shared
@@ -285,6 +287,21 @@ def test_a_world_file_beside_a_picture_is_used(tmp_path: Path) -> None:
     assert open_image(tmp_path / "a.png").frame.root_to_world == (2, 0, 100, 0, -2, 500)
 
 
+def test_without_rasterio_files_open_or_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = picture(128, 96)
+    path = write_tiff(tmp_path / "a.tif", array, compress="deflate", **TILED)
+    jp2 = write_tiff(tmp_path / "b.jp2", array[..., 0].astype(np.uint16), driver="JP2OpenJPEG")
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    raster = open_image(path)
+    assert isinstance(raster._reader, TiffReader) and raster.frame.crs == CRS and not raster.notes
+    assert np.array_equal(np.asarray(raster.overview().image), array)
+    assert "install rscovlm[geo]" in open_image(jp2).notes[0]
+    with pytest.raises(RasterError, match="rasterio is not installed"):
+        open_image(path, backend="rasterio")
+    with pytest.raises(ValueError, match=r"cannot be changed to EPSG:4326 without rasterio; install rscovlm\[geo\]"):
+        to_map(np.array([[1.0, 2.0]]), raster.frame)
+
+
 def test_a_block_above_the_limit_is_refused(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", picture(256, 256), **TILED)
     for backend in BACKENDS:
@@ -314,6 +331,7 @@ def test_damage_anywhere_is_an_error_of_ours_or_a_picture(backend: Backend, tmp_
 
 @pytest.mark.parametrize("name", ["RGB.byte.tif", "mosaic_cog1.tif", "rgb1.tif", "rotated.tif", "cog_gcps.tif"])
 def test_real_files_are_read_the_same_by_both_ways(name: str) -> None:
+    pytest.importorskip("rasterio")
     path = shared(f"geotiff/{name}")
     views = []
     for backend in BACKENDS:
@@ -327,6 +345,7 @@ def test_real_files_are_read_the_same_by_both_ways(name: str) -> None:
 
 
 def test_the_large_cog_is_read_in_pieces() -> None:
+    pytest.importorskip("rasterio")
     path = shared("uhr/cog_world_36000x18000.tif")
     views = [open_image(path, backend=backend).overview(1008 * 1008) for backend in BACKENDS]
     assert np.array_equal(np.asarray(views[0].image), np.asarray(views[1].image))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import time
+import warnings
 import zlib
 from pathlib import Path
 
@@ -181,9 +182,9 @@ def test_a_cmyk_jpeg_is_read_as_pillow_shows_it(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(open_image(path).overview().image), np.asarray(Image.open(path).convert("RGB")))
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_sixteen_bits_of_colour_need_rasterio_or_are_cut_and_noted(tmp_path: Path) -> None:
     rasterio = pytest.importorskip("rasterio")
+    warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
     values = np.arange(64 * 48 * 3, dtype=np.uint16).reshape(48, 64, 3) * 7
     path = tmp_path / "a.png"
     with rasterio.MemoryFile() as memory:

@@ -45,6 +45,7 @@ def test_a_vrt_needs_permission(tmp_path: Path) -> None:
     ],
 )
 def test_sources_other_than_local_images_are_refused(source: str, tmp_path: Path) -> None:
+    pytest.importorskip("rasterio")
     vrt(tmp_path / "b.vrt", "a.tif")
     path = vrt(tmp_path / "a.vrt", source, relative=source.endswith(("f", "t")) and ":" not in source)
     with pytest.raises(RasterError, match=r"a\.vrt.*(not a local file|is a VRT itself)|passwd is not an image"):
@@ -61,6 +62,7 @@ def test_sources_other_than_local_images_are_refused(source: str, tmp_path: Path
     ],
 )
 def test_raw_files_code_entities_and_broken_xml_are_refused(text: str, tmp_path: Path) -> None:
+    pytest.importorskip("rasterio")
     path = tmp_path / "a.vrt"
     path.write_text(text)
     with pytest.raises(RasterError, match=r"a\.vrt"):
