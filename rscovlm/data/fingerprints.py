@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 _SIDE = 16
 _BANDS = 8
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -43,34 +43,41 @@ def fingerprint(picture: Image.Image) -> Print:
     return Print(hashlib.sha256(picture.tobytes() + repr(picture.size).encode()).hexdigest()[:16], bits, look)
 
 
-def near_pairs(
-    prints: Sequence[Print], *, distance: int = 7, likeness: float = 0.97, crowd: int = 200
-) -> Iterator[tuple[int, int]]:
+def near_pairs(prints: Sequence[Print], *, distance: int = 7, likeness: float = 0.97) -> Iterator[tuple[int, int]]:
     """Find pairs of pictures that look the same.
 
     Two pictures are a pair if their bits differ in at most `distance` (up to 7) places and their miniatures correlate by at least
-    `likeness`. With at most 7 differing bits one of 8 bytes is equal, so only pictures that share a byte in place are compared.
+    `likeness`. With at most 7 differing bits one of 8 bytes is equal, so only pictures that share a byte in place are compared. Flat
+    pictures look like any other flat picture and are left out.
 
     Args:
         prints: The pictures' fingerprints.
         distance: Differing bits allowed.
         likeness: Correlation asked for, between 0 and 1.
-        crowd: Where more than this many pictures share a byte, each is compared with this many of its followers only.
 
     Yields:
         Indices (i, j) with i < j, each pair once.
     """
-    seen: set[tuple[int, int]] = set()
+    vivid = np.array([index for index, item in enumerate(prints) if item.look.any()], int)
+    if len(vivid) < 2:
+        return
+    bits = np.array([prints[index].bits for index in vivid], np.uint64)
+    looks = np.stack([prints[index].look.ravel() for index in vivid])
+    byte = [(bits >> np.uint64(8 * band)) & np.uint64(0xFF) for band in range(_BANDS)]
     for band in range(_BANDS):
-        groups: dict[int, list[int]] = defaultdict(list)
-        for index, item in enumerate(prints):
-            if item.look.any():
-                groups[(item.bits >> (8 * band)) & 0xFF].append(index)
-        for members in groups.values():
-            for place, i in enumerate(members):
-                for j in members[place + 1 : place + 1 + crowd]:
-                    if (i, j) in seen or (prints[i].bits ^ prints[j].bits).bit_count() > distance:
-                        continue
-                    if float((prints[i].look * prints[j].look).sum()) >= likeness:
-                        seen.add((i, j))
-                        yield i, j
+        order = np.argsort(byte[band], kind="stable")
+        for members in np.split(order, np.flatnonzero(np.diff(byte[band][order])) + 1):
+            for start in range(0, len(members), _ROWS):
+                rows = members[start : start + _ROWS]
+                apart = np.bitwise_count(bits[rows][:, None] ^ bits[members][None, :])
+                first, second = np.nonzero((apart <= distance) & (rows[:, None] < members[None, :]))
+                i, j = rows[first], members[second]
+                # A pair that shares an earlier byte was met there.
+                fresh = (
+                    ~np.any([byte[earlier][i] == byte[earlier][j] for earlier in range(band)], axis=0)
+                    if band
+                    else np.ones(len(i), bool)
+                )
+                i, j = i[fresh], j[fresh]
+                alike = np.einsum("ij,ij->i", looks[i], looks[j]) >= likeness
+                yield from zip(vivid[i[alike]].tolist(), vivid[j[alike]].tolist(), strict=True)
