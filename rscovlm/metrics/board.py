@@ -16,7 +16,7 @@ from rscovlm.metrics.precision import Interpolation, Outcomes, average_precision
 
 DEFAULT_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 17
 """Entries of an orders array worked on at once: the working arrays stay in cache and memory stays flat."""
 
 

@@ -94,9 +94,10 @@ def score_tiers(scores: Floats) -> Ints:
 def mixed(keys: Keys) -> Keys:
     """Spread 64 bits over 64 bits, one to one (the finishing step of SplitMix64)."""
     out = keys + np.uint64(_STEP)
-    out ^= out >> np.uint64(30)
-    out *= np.uint64(0xBF58476D1CE4E5B9)
-    out ^= out >> np.uint64(27)
-    out *= np.uint64(0x94D049BB133111EB)
-    out ^= out >> np.uint64(31)
+    scratch = np.empty_like(out)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        np.right_shift(out, np.uint64(shift), out=scratch)
+        np.bitwise_xor(out, scratch, out=out)
+        if factor > 1:
+            np.multiply(out, np.uint64(factor), out=out)
     return out
