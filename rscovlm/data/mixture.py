@@ -145,11 +145,19 @@ class Mixture(Sequence[Any]):
         return np.random.Generator(np.random.Philox(key=(mixed(self.seed), position)))
 
     def subset_at(self, position: int) -> tuple[Subset, int]:
-        """Return the subset that a position draws from, and how many positions before it drew from the same."""
+        """Return the subset that a position draws from, and which of the subset's own draws it is, counted from 0."""
         block, place = divmod(position, BLOCK)
         slot = int(self._block_order(block)[place])
         chosen = int(np.searchsorted(self._starts, slot, side="right")) - 1
         return self.subsets[chosen], block * int(self._quotas[chosen]) + slot - int(self._starts[chosen])
+
+    def drawn_before(self, position: int, name: str) -> int:
+        """Return how many positions before this one draw from a subset."""
+        chosen = [subset.name for subset in self.subsets].index(name)
+        block, place = divmod(position, BLOCK)
+        slots = self._block_order(block)[:place]
+        inside = (slots >= self._starts[chosen]) & (slots < self._starts[chosen + 1])
+        return block * int(self._quotas[chosen]) + int(inside.sum())
 
     def shares(self) -> Mapping[str, float]:
         """Return the share of positions each subset takes, exact over every block of 1,000."""
