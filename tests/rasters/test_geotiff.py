@@ -291,7 +291,8 @@ def test_without_rasterio_files_open_or_say_what_to_install(tmp_path: Path, monk
     array = picture(128, 96)
     path = write_tiff(tmp_path / "a.tif", array, compress="deflate", **TILED)
     jp2 = write_tiff(tmp_path / "b.jp2", array[..., 0].astype(np.uint16), driver="JP2OpenJPEG")
-    monkeypatch.setitem(sys.modules, "rasterio", None)
+    for name in ("rasterio", "rasterio.crs"):
+        monkeypatch.setitem(sys.modules, name, None)
     raster = open_image(path)
     assert isinstance(raster._reader, TiffReader) and raster.frame.crs == CRS and not raster.notes
     assert np.array_equal(np.asarray(raster.overview().image), array)

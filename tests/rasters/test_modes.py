@@ -55,7 +55,8 @@ def test_both_ways_show_the_same(name: str, tmp_path: Path) -> None:
         open_image(tmp_path / name, backend=backend, limits=Limits(small=1)).overview()
         for backend in ("rasterio", "plain")
     )
-    assert np.array_equal(np.asarray(one.image), np.asarray(two.image))
+    rounding = int(name == "palette.tif")  # older GDALs bring 16 bits of a palette to 8 in another way
+    assert np.abs(np.asarray(one.image).astype(int) - np.asarray(two.image)).max() <= rounding
     assert one.coverage == two.coverage
     if image.mode not in ("F", "I", "I;16"):
         shown = (
