@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rscovlm.geometry.affine import apply
 from rscovlm.geometry.kinds import bounds
 from rscovlm.metrics.detections import Floats, Ints, quads
 from rscovlm.metrics.matching import Shape, areas, outlines, overlaps, shaped
@@ -34,7 +35,8 @@ def merge_tiles(
         tiles: Mappings with ``"image"`` (name of the image), ``"boxes"`` ((n, 8) corners in the tile's pixels, or
             `Boxes` of any kind), ``"labels"``, in all or in none ``"scores"``; and where the tile lies: ``"offset"``
             (x, y of its corner in the image, default 0) and ``"scale"`` (image pixels per tile pixel, one number or
-            x and y, default 1): image = offset + scale * tile.
+            x and y, default 1): image = offset + scale * tile. `Boxes` that know their frame are placed by it instead,
+            where neither is given.
         iou: Overlap, between 0 and 1, above which the worse box goes.
         shape: What is compared: ``"rectangle"`` (around each box), ``"quad"`` or ``"horizontal"``.
         ties: ``"content"`` or ``"stable"``.
@@ -93,6 +95,9 @@ def _placed(tile: Mapping[str, Any], name: str) -> tuple[str, tuple[Floats, list
     boxes, labels, scores = quads(tile["boxes"], f"{name}['boxes']"), list(tile["labels"]), tile.get("scores")
     if len(labels) != len(boxes) or (scores is not None and len(scores) != len(boxes)):
         raise ValueError(f"{name} has {len(boxes)} boxes, {len(labels)} labels and {scores!r} as scores; give one each")
+    frame = getattr(tile["boxes"], "frame", None)
+    if frame is not None and "offset" not in tile and "scale" not in tile:
+        boxes = apply(frame.to_root, boxes.reshape(-1, 4, 2)).reshape(-1, 8)
     offset = np.asarray(tile.get("offset", 0.0), dtype=np.float64) * np.ones(2)
     scale = np.asarray(tile.get("scale", 1.0), dtype=np.float64) * np.ones(2)
     if not (np.isfinite(offset).all() and np.isfinite(scale).all() and (scale > 0).all()):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rscovlm.geometry import Boxes
+from rscovlm.geometry import Boxes, Frame
 from rscovlm.metrics import ap_nc, merge_tiles, read_task1, write_task1
 from tests.metrics.literal import overlap
 from tests.metrics.scenes import Item, rectangles, scenes
@@ -36,6 +36,13 @@ def test_cutting_and_merging_gives_the_scene_back(scale: float) -> None:
     merged = merge_tiles(tiles, iou=0.1)["P1"]
     assert merged["dropped"] > alone["dropped"]
     assert _rows(merged) == _rows(alone)
+
+
+def test_boxes_that_know_their_frame_need_no_offset() -> None:
+    root = Frame(1000, 1000)
+    tile = root.cropped(300, 400, 500, 600).resized(100, 100)
+    merged = merge_tiles([{"image": "P", "boxes": Boxes([[10, 20, 30, 30]], "hbb", tile), "labels": ["a"]}])
+    assert merged["P"]["boxes"].tolist() == [[320, 440, 360, 440, 360, 460, 320, 460]]
 
 
 def test_suppression_word_for_word() -> None:
