@@ -128,6 +128,34 @@ def inspect(
 
 
 @app.command()
+def balance(
+    recipe: Annotated[Path, typer.Argument(help="This round's YAML recipe.")],
+    figures: Annotated[Path, typer.Argument(help="YAML or JSON: results and targets, by subset.")],
+    out: Annotated[Path, typer.Argument(help="The next round's recipe.")],
+    plot: Annotated[Path | None, typer.Option(help="SVG of the weights over the rounds.")] = None,
+) -> None:
+    """Raise the weights of what lags behind its target and write the next round's recipe."""
+    import yaml
+
+    from rscovlm.data.balance import next_recipe, plot_weights
+    from rscovlm.data.recipe import load_recipe
+
+    with _refusals():
+        table = yaml.safe_load(figures.read_text(encoding="utf-8"))
+        if not isinstance(table, dict) or not {"results", "targets"} <= set(table):
+            raise ValueError(f"{figures.name} needs results and targets, each by subset")
+        proposal = next_recipe(recipe, table["results"], table["targets"], out)
+        if plot is not None:
+            plot.write_text(plot_weights([*load_recipe(out).history, proposal.weights]), encoding="utf-8")
+    for name, weight in proposal.weights.items():
+        lag = proposal.lags.get(name)
+        typer.echo(
+            _printable(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
+        )
+    typer.echo("every target is reached: fine-tune with these weights" if proposal.satisfied else f"next: {out}")
+
+
+@app.command()
 def synthesise(
     config: Annotated[Path, typer.Argument(help="YAML: templates, unique, multiple_choice, writer.")],
     records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rscovlm.data.recipe import MixtureRecipe
 
 
 @dataclass(frozen=True)
@@ -72,3 +79,68 @@ def propose(
     mean = sum(grown.values()) / len(grown)
     balanced = {name: round(weight / mean, 6) for name, weight in grown.items()}
     return Proposal(balanced, lags, not any(lags.values()))
+
+
+def next_recipe(
+    recipe: Path, results: Mapping[str, float], targets: Mapping[str, float], out: Path, **rule: Any
+) -> Proposal:
+    """Write the recipe of the next round.
+
+    Args:
+        recipe: This round's YAML file, of a mixture or of a training run.
+        results: What each subset reached.
+        targets: What each should reach.
+        out: Where the next recipe goes; it keeps all else, and the weights of the rounds so far as ``history``.
+        rule: Arguments of `propose`.
+
+    Raises:
+        ValueError: The recipe is none, or `propose` refuses the figures.
+    """
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    mixture = content["mixture"] if isinstance(content, dict) and "mixture" in content else content
+    now = {subset.name: subset.weight for subset in MixtureRecipe.from_dict(mixture).subsets}
+    proposal = propose(now, results, targets, **rule)
+    mixture["history"] = [*(mixture.get("history") or []), now]
+    for subset in mixture["subsets"]:
+        subset["weight"] = proposal.weights[subset["name"]]
+    out.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return proposal
+
+
+def plot_weights(rounds: Sequence[Mapping[str, float]]) -> str:
+    """Return the weights over the rounds as an SVG drawing, one line a subset.
+
+    Args:
+        rounds: Weights by subset, oldest first; at least two rounds.
+
+    Raises:
+        ValueError: Fewer than two rounds.
+
+    >>> plot_weights([{"a": 1.0}, {"a": 2.0}]).startswith("<svg")
+    True
+    """
+    if len(rounds) < 2:
+        raise ValueError(f"{len(rounds)} round of weights; a line needs two")
+    colours = ("#0b6e8f", "#c2571a", "#1d7a46", "#8a3fa0", "#b01e45", "#6b6f1c", "#3a55c4", "#7a4b2a")
+    names = sorted({name for weights in rounds for name in weights})
+    top = max(weight for weights in rounds for weight in weights.values()) or 1.0
+    height = max(260, 40 + 18 * len(names))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="#fff"/>',
+        '<path d="M50 20V220H520" fill="none" stroke="#889"/>',
+        f'<text x="44" y="26" text-anchor="end">{top:.2f}</text><text x="44" y="224" text-anchor="end">0</text>',
+    ]
+    step = 470 / (len(rounds) - 1)
+    for number in range(len(rounds)):
+        parts.append(f'<text x="{50 + step * number:.0f}" y="238" text-anchor="middle">{number}</text>')
+    for place, name in enumerate(names):
+        colour = colours[place % len(colours)]
+        points = " ".join(
+            f"{50 + step * number:.1f},{220 - 200 * weights[name] / top:.1f}"
+            for number, weights in enumerate(rounds)
+            if name in weights
+        )
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="536" y="{30 + 18 * place}" fill="{colour}">{escape(name)}</text>')
+    return "\n".join([*parts, "</svg>"])

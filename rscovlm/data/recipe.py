@@ -65,6 +65,7 @@ class MixtureRecipe:
         codec: Name of the codec's preset.
         budget: Pixels the model sees.
         schedule: Changes of weights, by position.
+        history: Weights of earlier rounds of balancing, oldest first.
     """
 
     subsets: tuple[SubsetRecipe, ...]
@@ -73,6 +74,7 @@ class MixtureRecipe:
     codec: str = "rscovlm-v1"
     budget: PixelBudget = field(default_factory=PixelBudget)
     schedule: tuple[Change, ...] = ()
+    history: tuple[Mapping[str, float], ...] = ()
 
     @classmethod
     def from_dict(cls, content: Any) -> MixtureRecipe:

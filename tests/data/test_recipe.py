@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
-from rscovlm.data.balance import propose, uniform
+from rscovlm.cli import app
+from rscovlm.data.balance import next_recipe, plot_weights, propose, uniform
 from rscovlm.data.recipe import MixtureRecipe, load_recipe
 from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.storage import write_jsonl, write_parquet
@@ -104,3 +106,27 @@ def test_balance_raises_what_lags_until_all_are_satisfied() -> None:
     assert done.weights == pytest.approx(first.weights, abs=1e-5)
     with pytest.raises(ValueError, match="'zoom' has no result"):
         propose(weights, {"caption": 1, "detection": 1}, targets)
+
+
+def test_rounds_of_balance_write_recipes_and_a_plot(root: Path) -> None:
+    first, second, third = (root / f"round{number}.yaml" for number in range(3))
+    first.write_text(yaml.safe_dump({"model": "m", "steps": 5, "mixture": RECIPE}), encoding="utf-8")
+    proposal = next_recipe(first, {"talk": 0.9, "wide": 0.2}, {"talk": 0.9, "wide": 0.4}, second)
+    assert yaml.safe_load(second.read_text(encoding="utf-8"))["model"] == "m"
+    recipe = load_recipe(second)
+    assert {subset.name: subset.weight for subset in recipe.subsets} == proposal.weights
+    assert list(recipe.history) == [{"talk": 3, "wide": 1}]
+    figures = root / "figures.yaml"
+    figures.write_text("results: {talk: 0.9, wide: 0.4}\ntargets: {talk: 0.9, wide: 0.4}\n", encoding="utf-8")
+    plot = root / "weights.svg"
+    done = CliRunner().invoke(app, ["data", "balance", *map(str, (second, figures, third)), "--plot", str(plot)])
+    assert done.exit_code == 0, done.output
+    assert "every target is reached" in done.output
+    assert len(load_recipe(third).history) == 2
+    assert plot.read_text(encoding="utf-8").count("<polyline") == 2
+
+
+def test_a_plot_needs_two_rounds_and_prints_names_as_text() -> None:
+    with pytest.raises(ValueError, match="1 round of weights"):
+        plot_weights([{"a": 1.0}])
+    assert "<b>" not in plot_weights([{"<b>": 1.0}, {"<b>": 2.0}])
