@@ -23,20 +23,20 @@ from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
 IDENTITY: Affine6 = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
-# Nothing beside the file named is opened (GDAL would follow names found in side files), nothing remote, no code in
-# VRTs; a JPEG cut short is an error and not grey; and the cache of blocks is bounded.
+# Nothing beside the file named is opened (GDAL would follow names found in side files), nothing remote, no code in VRTs.
 OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_VRT_ENABLE_PYTHON": "NO",
     "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO",
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
     "CPL_CURL_ENABLE_VSIMEM": "NO",
     "GDAL_HTTP_MAX_RETRY": "0",
 }
 LOGGERS = ("rasterio", "rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io")
 CACHE = 96
 """Megabytes of decoded blocks that GDAL may keep."""
+ROWS = 96 * 2**20
+"""Bytes of rows kept of a PNG or JPEG."""
 
 
 def available() -> bool:
@@ -67,6 +67,7 @@ class GdalReader:
         self._memory = MemoryFile(source) if isinstance(source, bytes) else None
         self._open_files: dict[tuple[str, int], Any] = {}
         self._process, self._cache = os.getpid(), CACHE
+        self._kept: dict[tuple[int, ...], tuple[int, NDArray[Any]]] = {}
         with self._environment():
             self._check(limits)
             self.layout = _layout(self._file)
@@ -82,10 +83,30 @@ class GdalReader:
     def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window of a level."""
         x1, y1, x2, y2 = window
+        each = len(bands) * self.layout.dtype.itemsize
         with self._environment():
             file = self._level_files[level]
+            if self.front_to_back and not level and (y2 - y1) * file.width * each <= ROWS:
+                return self._rows(file, y1, y2, tuple(bands))[:, :, x1:x2]
             out: NDArray[Any] = file.read([band + 1 for band in bands], window=((y1, y2), (x1, x2)))
         return out
+
+    def _rows(self, file: Any, y1: int, y2: int, bands: tuple[int, ...]) -> NDArray[Any]:
+        """Return whole rows of a file that is decoded from its beginning, keeping them.
+
+        Every step back begins anew, so that the tiles of a large PNG, read one by one, would each decode all above
+        them: rows that were just decoded are taken from what is kept, and only those below are read.
+        """
+        first, kept = self._kept.pop(bands, (0, np.empty((len(bands), 0, file.width), self.layout.dtype)))
+        last = first + kept.shape[1]
+        if not first <= y1 <= y2 <= last:
+            rows = np.empty((len(bands), y2 - y1, file.width), self.layout.dtype)
+            known = last - y1 if first <= y1 < last < y2 else 0
+            rows[:, :known] = kept[:, kept.shape[1] - known :]
+            first, kept = y1, rows  # lets go of the rows above before more are decoded
+            rows[:, known:] = file.read([band + 1 for band in bands], window=((y1 + known, y2), (0, file.width)))
+        self._kept = {bands: (first, kept)}
+        return kept[:, y1 - first : y2 - first]
 
     def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
         """Return (h, w) True where the file's own mask says valid."""
@@ -106,6 +127,7 @@ class GdalReader:
 
     def close(self) -> None:
         """Close the file and its levels."""
+        self._kept = {}
         for file in self._open_files.values():
             file.close()
         if self._memory is not None:

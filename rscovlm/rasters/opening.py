@@ -132,7 +132,7 @@ def _local(source: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         raise RasterError(f"{path} is a folder; give one image file in it")
     if not path.exists():
-        raise MissingRasterError(f"{path} does not exist; check the path (relative to {'the current folder'})")
+        raise MissingRasterError(f"{path} does not exist; check the path, which counts from the current folder")
     if not path.is_file():
         raise RasterError(f"{path} is not a plain file; copy the image into one")
     if not path.stat().st_size:

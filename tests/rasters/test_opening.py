@@ -166,6 +166,34 @@ def test_every_cut_of_a_file_is_an_error_or_the_picture(tmp_path: Path) -> None:
         assert refused >= 30
 
 
+def test_tiles_of_a_large_png_decode_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rasterio")
+    array = picture(700, 600)
+    path = tmp_path / "a.png"
+    Image.fromarray(array).save(path)
+    raster = open_image(path, limits=Limits(small=1), backend="rasterio")
+    rows: list[tuple[int, int]] = []
+    original = raster._reader._file.read  # type: ignore[attr-defined]
+
+    class Counting:
+        """The opened file, noting which rows are read."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(raster._reader._file, name)  # type: ignore[attr-defined]
+
+        def read(self, bands: list[int], window: tuple[tuple[int, int], tuple[int, int]]) -> object:
+            rows.append(window[0])
+            return original(bands, window=window)
+
+    monkeypatch.setattr(raster._reader, "_opened", [Counting()])
+    for y in range(0, 500, 100):
+        for x in range(0, 600, 100):
+            tile = np.asarray(raster.read((x, y, x + 128, y + 128)).image)
+            assert np.array_equal(tile, array[y : y + 128, x : x + 128])
+    assert rows == [(0, 128), (128, 228), (228, 328), (328, 428), (428, 528)]
+    assert np.array_equal(np.asarray(raster.read((5, 5, 50, 50)).image), array[5:50, 5:50])  # and back to the top
+
+
 def test_a_camera_held_sideways_is_noted_and_not_turned(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
@@ -210,6 +238,23 @@ def test_large_pictures_are_read_in_pieces(ending: str, backend: Backend, tmp_pa
     assert np.abs(shown - exact).mean() < (6 if ending == "jpg" else 2)
     crop = np.asarray(raster.read((210, 170, 410, 270)).image).astype(int)
     assert np.abs(crop - array[170:270, 210:410]).mean() < (4 if ending == "jpg" else 1e-9)
+
+
+@pytest.mark.parametrize("backend", ["rasterio", "plain"])
+def test_a_jpeg_cut_short_is_refused_and_a_sloppy_one_is_read(backend: Backend, tmp_path: Path) -> None:
+    if backend == "rasterio":
+        pytest.importorskip("rasterio")
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture(640, 480)).save(path, quality=90)
+    whole = path.read_bytes()
+    shown = np.asarray(open_image(path, backend=backend).overview().image)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RasterError, match=r"a\.jpg.*is it whole"):
+        open_image(path, backend=backend).overview()
+    path.write_bytes(
+        whole[:-2] + b"\x00\x11\x22" + whole[-2:] + bytes(100)
+    )  # as cameras write: bytes before and after the end
+    assert np.array_equal(np.asarray(open_image(path, backend=backend).overview().image), shown)
 
 
 def test_a_photograph_of_a_drone(tmp_path: Path) -> None:
