@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test clean
+.PHONY: demo docs test clean
 export OMP_NUM_THREADS := 1
 
 $(STAMP): pyproject.toml constraints.txt
@@ -15,11 +15,15 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/rscovlm demo --out demo
 
+docs: $(STAMP)
+	$(BIN)/mkdocs serve
+
 test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict rscovlm tests
-	$(BIN)/python -m pytest -q -n 2 tests
+	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest -q -n 2 -rs
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

@@ -44,7 +44,7 @@ class PackedMixture(Sequence[Any]):
     Examples:
         >>> packed = PackedMixture([6, 5, 4, 3, 2] * 4, length=int, budget=10, lookahead=5, rows=4)
         >>> [pack.tokens for pack in (packed.pack(k) for k in range(4))]
-        [10, 10, 10, 10]
+        [10, 10, 9, 10]
     """
 
     def __init__(self, mixture: Sequence[Any], *, length: Length, budget: int, lookahead: int = 256, rows: int) -> None:

@@ -1,0 +1,57 @@
+"""What pages take from the package when the site is built, so that it cannot go stale."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = "<!-- table of sources -->"
+INCLUDE = re.compile(r"<!-- include (\S+) -->")
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+ABSENT = "This checkout holds no `{}` yet."
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put the table of data sources and included files in the place of their marks."""
+    if TABLE in markdown:
+        markdown = markdown.replace(TABLE, source_table())
+    return INCLUDE.sub(lambda mark: included(mark[1]), markdown)
+
+
+def source_table() -> str:
+    """Write the registered data sources as two Markdown tables: what they are, and where their files lie."""
+    from rscovlm.data.sources import sources
+
+    known = sources().values()
+    about = [(f"`{one.name}`", ", ".join(one.tasks), ", ".join(one.splits), one.licence) for one in known]
+    files = [(f"`{one.name}`", one.layout) for one in known]
+    return "\n\n".join(
+        (
+            table(("name", "tasks", "splits", "terms"), about),
+            "## Their files\n\nBelow the folder given to `convert`, as the publishers pack them.",
+            table(("name", "layout"), files),
+        )
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table whose cells hold plain text or code."""
+    lines = [head, ["---"] * len(head), *([cell(text) for text in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cell(text: str) -> str:
+    """Escape what would be read as markup, code aside."""
+    return text if text.startswith("`") else re.sub(r"([|*_<>\[\]])", r"\\\1", text)
+
+
+def included(path: str) -> str:
+    """Return a file of the checkout without its front matter, its headings one level down."""
+    file = ROOT / path
+    if not file.is_file():
+        return ABSENT.format(path)
+    text = FRONT_MATTER.sub("", file.read_text(encoding="utf-8"))
+    return re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
