@@ -15,10 +15,9 @@ from rscovlm.data.tally import Rejected
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import apply, inverse
 from rscovlm.rasters import open_image
+from rscovlm.rasters.world import WGS84, transformed
 
 _NAMES = ("label", "class", "category", "name", "type")
-_GEOGRAPHIC = "EPSG:4326"
-_CRS84 = ("CRS84", "4326")
 
 
 @source(
@@ -86,25 +85,13 @@ def _objects(feature: dict[str, Any], content: dict[str, Any], frame: Frame) -> 
 
 
 def _to_pixels(points: NDArray[np.float64], crs: str, frame: Frame) -> NDArray[np.float64]:
+    """Bring labels onto the picture's grid; a picture without map coordinates has labels in pixels."""
     if frame.root_to_world is None or frame.crs is None:
         return points
-    same = crs.rpartition(":")[2] == frame.crs.rpartition(":")[2] if crs else frame.crs == _GEOGRAPHIC
-    if not same:
-        points = _projected(points, crs, frame.crs)
-    return apply(inverse(frame.root_to_world), points)
-
-
-def _projected(points: NDArray[np.float64], crs: str, target: str) -> NDArray[np.float64]:
-    try:
-        from rasterio.errors import CRSError
-        from rasterio.warp import transform
-    except ImportError as error:
-        raise Rejected(
-            "rasterio is not installed", "labels in another CRS than the picture's need rscovlm[geo]"
-        ) from error
-    start = _GEOGRAPHIC if not crs or crs.endswith(_CRS84) else f"EPSG:{crs.rpartition(':')[2]}"
-    try:
-        xs, ys = transform(start, target, points[:, 0].tolist(), points[:, 1].tolist())
-    except CRSError as error:
-        raise Rejected("unknown CRS", f"CRS {crs!r} of the labels is not known: {error}") from error
-    return np.column_stack([xs, ys])
+    code = crs.rpartition(":")[2]
+    if code and code == frame.crs.rpartition(":")[2]:
+        ground = points
+    else:
+        given = WGS84 if code in ("", "CRS84", "4326") else f"EPSG:{code}" if code.isdecimal() else crs
+        ground = points if given == frame.crs else transformed(points, given, frame.crs)
+    return apply(inverse(frame.root_to_world), ground)
