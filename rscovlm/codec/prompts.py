@@ -1,4 +1,4 @@
-"""What a model is asked for boxes with: the form of the answer is the codec's, the text the same wherever it is used."""
+"""What a model is asked with: the form of answers with boxes is the codec's, the text the same wherever it is used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
+
+from rscovlm.codec.categories import spoken
 
 Kind = Literal["hbb", "obb", "quad"]
 Style = Literal["plain", "json"]
@@ -48,12 +50,68 @@ def grounding_prompt(expression: str, kind: Kind = "hbb", style: Style = "plain"
     return system_prompt(kind, style), _texts()["ask"].format(what=what)
 
 
+def classification_prompt(classes: Iterable[str] | None = None) -> str:
+    """Return the question for the kind of scene, with the classes to choose from where there are some.
+
+    Raises:
+        ValueError: The list of classes is empty.
+
+    >>> classification_prompt(["harbor", "airport"])
+    'Which of these is it: harbor, airport?'
+    """
+    if classes is None:
+        return template("classification")
+    names = list(dict.fromkeys(spoken(name) for name in classes))
+    if not any(names):
+        raise ValueError("no class to choose from; give class names, or None for an open question")
+    return template("classification_choices").format(names=", ".join(names))
+
+
+def caption_prompt() -> str:
+    """Return the text that asks for a description."""
+    return template("caption")
+
+
+def counting_prompt(name: str) -> str:
+    """Return the question for how many objects of a class there are.
+
+    >>> counting_prompt("storage-tank")
+    'How many storage tanks are there?'
+    """
+    return template("count").format(names=plural(spoken(name)))
+
+
+def plural(name: str) -> str:
+    """Return the English plural of a class name, by its last word.
+
+    >>> plural("small vehicle"), plural("bus"), plural("ferry"), plural("aircraft")
+    ('small vehicles', 'buses', 'ferries', 'aircraft')
+    """
+    if name.endswith("craft"):
+        return name
+    if name.endswith("y") and name[-2:-1] not in set("aeiou"):
+        return name[:-1] + "ies"
+    return name + ("es" if name.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+
 def system_prompt(kind: Kind, style: Style) -> str:
     """Return the system text that states the form of an answer, for one box kind and style."""
     texts = _texts()
     if kind not in texts["how"] or style not in texts["forms"]:
         raise ValueError(f"no prompt for kind {kind!r} and style {style!r}; choose hbb, obb or quad, and plain or json")
     return str(texts[style].replace("{form}", texts["forms"][style][kind]).replace("{how}", texts["how"][kind]))
+
+
+def template(name: str) -> str:
+    """Return the plainest wording of a task answered in words, its fields not filled in yet.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    text = _texts().get(name)
+    if not isinstance(text, str):
+        raise ValueError(f"no wording {name!r}; there are classification, classification_choices, caption and count")
+    return text
 
 
 @cache

@@ -14,19 +14,28 @@ if TYPE_CHECKING:
     from rscovlm.zoom.episode import Episode
     from rscovlm.zoom.result import Step, ZoomResult
     from rscovlm.zoom.summary import ZoomReport, report
+    from rscovlm.zoom.tasks import Counted, Grounded, Said, answer, caption, classify, count, ground
     from rscovlm.zoom.windows import Limits, ZoomView
 
 __all__ = [
+    "Counted",
     "Detections",
     "Episode",
+    "Grounded",
     "Layout",
     "Limits",
+    "Said",
     "Step",
     "ZoomChain",
     "ZoomReport",
     "ZoomResult",
     "ZoomView",
+    "answer",
+    "caption",
+    "classify",
+    "count",
     "detect",
+    "ground",
     "report",
     "zoom_conversation",
     "zoom_tool",
@@ -44,6 +53,14 @@ _LAZY = {
     "ZoomView": "windows",
     "detect": "detection",
     "report": "summary",
+    "Counted": "tasks",
+    "Grounded": "tasks",
+    "Said": "tasks",
+    "answer": "tasks",
+    "caption": "tasks",
+    "classify": "tasks",
+    "count": "tasks",
+    "ground": "tasks",
 }
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from math import isqrt
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +20,7 @@ from rscovlm.geometry import Frame, Objects
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.detections import Detections, TileStats
+from rscovlm.zoom.finished import FinishedTiles
 from rscovlm.zoom.merging import duplicates, merge
 from rscovlm.zoom.tiling import count_tiles, tiles
 from rscovlm.zoom.windows import Window
@@ -45,6 +49,7 @@ def detect(
     batch: int = 16,
     max_new_tokens: int = 4096,
     progress: Callable[[int, int], None] | None = None,
+    journal: str | PathLike[str] | None = None,
 ) -> Detections:
     """Find every object of some classes, tile by tile where the image is large, and merge what the tiles found.
 
@@ -70,9 +75,12 @@ def detect(
         batch: Tiles read and asked about at a time.
         max_new_tokens: Limit of an answer.
         progress: Called with (tiles done, tiles) after each batch.
+        journal: JSONL file of finished tiles. A run that was interrupted, even killed, goes on from it and gives what
+            an uninterrupted one gives.
 
     Raises:
-        ValueError: No class, a tile or overlap without meaning, or an image that cannot be read.
+        ValueError: No class, a tile or overlap without meaning, an image that cannot be read, or a journal of another
+            image or other settings.
     """
     raster = image if isinstance(image, Raster) else open_image(image)
     tile = isqrt(engine.budget.max_pixels) if tile is None else tile
@@ -82,12 +90,22 @@ def detect(
     stats: list[TileStats] = []
     parts: list[Objects] = []
     windows = tiles(raster.width, raster.height, tile, shared)
-    while chunk := list(islice(windows, max(1, batch))):
-        for window, (objects, stat) in zip(chunk, task.run(chunk, skip), strict=True):
-            parts.append(objects)
-            stats.append(stat if stat is not None else TileStats(window, problems={"skipped": 1}))
-        if progress is not None:
-            progress(len(stats), total)
+    with ExitStack() as stack:
+        done = (
+            stack.enter_context(FinishedTiles(journal, raster, task.settings(tile, shared, skip))) if journal else None
+        )
+        while chunk := list(islice(windows, max(1, batch))):
+            found = {} if done is None else {window: done[window] for window in chunk if window in done}
+            missing = [window for window in chunk if window not in found]
+            fresh = dict(zip(missing, task.run(missing, skip), strict=True))
+            if done is not None:
+                done.add(fresh.values())
+            for window in chunk:
+                objects, stat = found[window] if window in found else fresh[window]
+                parts.append(objects)
+                stats.append(stat)
+            if progress is not None:
+                progress(len(stats), total)
     return _merged(raster, parts, stats, merge_iou)
 
 
@@ -111,8 +129,8 @@ class _Task:
 
     def run(
         self, windows: Sequence[Window], skip: Callable[[Image.Image], bool] | None
-    ) -> Iterator[tuple[Objects, TileStats | None]]:
-        """Yield the objects (in original pixels) and the statistics of each window, ``None`` for those left out."""
+    ) -> Iterator[tuple[Objects, TileStats]]:
+        """Yield the objects (in original pixels) and the statistics of each window, those left out too."""
         shown = [self._read(window) for window in windows]
         asked = [row for row, (picture, _) in enumerate(shown) if skip is None or not skip(picture)]
         options = {"logprobs": True} if self.confidence else {}
@@ -123,7 +141,24 @@ class _Task:
             if row in answered:
                 yield self._decode(answered[row], window, shown[row][1])
             else:
-                yield Objects.empty(self.kind, self.raster.frame), None
+                yield Objects.empty(self.kind, self.raster.frame), TileStats(window, problems={"skipped": 1})
+
+    def settings(self, tile: int, overlap: int, skip: Callable[..., bool] | None) -> dict[str, Any]:
+        """Return what the answer about a tile depends on, as far as it can be named."""
+        return {
+            "image": [Path(self.raster.path).name, self.raster.width, self.raster.height, *self.raster.bands],
+            "classes": sorted(self.classes),
+            "tile": tile,
+            "overlap": overlap,
+            "mode": self.mode,
+            "kind": self.kind,
+            "style": self.style,
+            "confidence": self.confidence,
+            "max_new_tokens": self.max_new_tokens,
+            "skip": None if skip is None else getattr(skip, "__qualname__", type(skip).__qualname__),
+            "codec": self.engine.codec.to_dict(),
+            "budget": asdict(self.engine.budget),
+        }
 
     def _read(self, window: Window) -> tuple[Image.Image, Frame]:
         """Return a tile's picture and the grid in which the model sees it."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rscovlm.codec.prompts import Kind, Style, detection_prompt, grounding_prompt, system_prompt
+from rscovlm.codec.prompts import Kind, Style, detection_prompt, grounding_prompt, system_prompt, template
 
 __all__ = [
     "Kind",
@@ -73,4 +73,5 @@ def synonyms() -> Mapping[str, tuple[str, ...]]:
 @cache
 def _wordings() -> Mapping[str, Any]:
     loaded: Mapping[str, Any] = yaml.safe_load((files(__name__) / "tasks.yaml").read_text(encoding="utf-8"))
-    return loaded
+    plainest = {name: [template(name)] for name in ("classification", "classification_choices", "caption")}
+    return {**loaded, **{name: [*first, *loaded[name]] for name, first in plainest.items()}}

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.codec.prompts import counting_prompt
 from rscovlm.data.scenes.geotiff import Compression, write_geotiff
 from rscovlm.data.scenes.layout import Layout, LayoutConfig
 from rscovlm.data.scenes.objects import SceneObject, as_objects
 from rscovlm.data.scenes.pad import QUESTION, Pad
-from rscovlm.data.scenes.questions import Question, plural, references, superlatives
+from rscovlm.data.scenes.questions import Question, references, superlatives
 from rscovlm.geometry import Frame, Objects
 
 GSD = 0.5
@@ -115,7 +116,7 @@ def large_questions(layout: Layout) -> list[Question]:
     labels = sorted({o.label for o in objects})
     for label in labels:
         group = tuple(i for i, o in enumerate(objects) if o.label == label)
-        out.append(Question("count", f"How many {plural(label)} are there?", str(len(group)), label, "", group))
+        out.append(Question("count", counting_prompt(label), str(len(group)), label, "", group))
         named = (
             {group[0]: f"the {label}"}
             if len(group) == 1

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from rscovlm.codec.prompts import classification_prompt, counting_prompt, plural
 from rscovlm.data.scenes.objects import SceneObject
 
 Task = Literal["class", "count", "presence", "colour", "grounding", "detection", "marking"]
@@ -36,11 +37,6 @@ class Question:
     phrase: str = ""
     objects: tuple[int, ...] = ()
     region: tuple[float, ...] = ()
-
-
-def plural(label: str) -> str:
-    """Plural of a class name."""
-    return label + "s"
 
 
 def references(objects: Sequence[SceneObject]) -> list[str | None]:
@@ -136,7 +132,7 @@ def questions(
     out: list[Question] = []
     for task in tasks:
         if task == "class":
-            out.append(Question("class", "What kind of scene is this?", scene_class))
+            out.append(Question("class", classification_prompt(), scene_class))
         elif task == "grounding":
             out.extend(_grounding(objects, classes, extremes))
         elif task == "detection":
@@ -150,7 +146,7 @@ def questions(
 def _about(task: Task, objects: Sequence[SceneObject], label: str) -> list[Question]:
     found = tuple(i for i, o in enumerate(objects) if o.label == label)
     if task == "count":
-        return [Question(task, f"How many {plural(label)} are there?", str(len(found)), label, "", found)]
+        return [Question(task, counting_prompt(label), str(len(found)), label, "", found)]
     if task == "presence":
         return [Question(task, f"Is there a {label}?", "yes" if found else "no", label, "", found)]
     if len(found) == 1:

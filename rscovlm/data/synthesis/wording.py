@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-_IRREGULAR = {"aircraft": "aircraft", "bus": "buses", "box": "boxes", "roundabout": "roundabouts"}
+from rscovlm.codec.prompts import plural as english_plural
 
 
 @lru_cache(maxsize=1)
@@ -32,17 +32,7 @@ def plural(label: str) -> str:
     >>> [plural(name) for name in ("large-vehicle", "bus", "Fishing Boat", "ferry", "torch")]
     ['large vehicles', 'buses', 'fishing boats', 'ferries', 'torches']
     """
-    words = spoken(label).split()
-    last = words[-1]
-    if last in _IRREGULAR:
-        words[-1] = _IRREGULAR[last]
-    elif last.endswith("y") and last[-2:-1] not in ("a", "e", "i", "o", "u"):
-        words[-1] = f"{last[:-1]}ies"
-    elif last.endswith(("s", "x", "ch", "sh")):
-        words[-1] = f"{last}es"
-    else:
-        words[-1] = f"{last}s"
-    return " ".join(words)
+    return english_plural(spoken(label))
 
 
 def generator(seed: int, *parts: str) -> np.random.Generator:

@@ -1,0 +1,99 @@
+"""A journal survives any cut, and detection goes on from it as if nothing had happened."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from rscovlm.engines import Conversation, Reply
+from rscovlm.zoom import detect
+from rscovlm.zoom.journal import Journal
+from tests.zoom.scripted import Scripted
+from tests.zoom.test_detection import CLASSES, Painted, painted_scene
+
+ROWS = [{"id": "a", "text": "é\u2028"}, {"id": "b"}, {"id": "c", "numbers": [0.1, 1e-300]}]
+
+
+def test_a_journal_cut_at_any_byte_keeps_every_whole_row(tmp_path: Path) -> None:
+    with Journal(tmp_path / "whole.jsonl", {"task": "x"}) as journal:
+        journal.append(ROWS)
+    data = (tmp_path / "whole.jsonl").read_bytes()
+    ends = [place + 1 for place, byte in enumerate(data) if byte == 10]
+    for cut in range(len(data) + 1):
+        path = tmp_path / "cut.jsonl"
+        path.write_bytes(data[:cut])
+        with Journal(path, {"task": "x"}) as journal:
+            whole = sum(end <= cut for end in ends)
+            assert list(journal) == ROWS[: max(0, whole - 1)]
+            assert journal.dropped == cut - max([0, *(end for end in ends if end <= cut)])
+            journal.append([{"id": "new"}])
+            assert list(journal)[-1] == {"id": "new"}
+
+
+def test_other_settings_and_damage_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    Journal(path, {"task": "x", "tile": 3}).close()
+    with pytest.raises(ValueError, match=r"other settings \(tile\)"):
+        Journal(path, {"task": "x", "tile": 4})
+    path.write_text('{"settings":{}}\nnot json\n{}\n')
+    with pytest.raises(ValueError, match="line 2"):
+        list(Journal(path, {}))
+
+
+class Failing(Painted):
+    """Gives up after some replies, as an interrupted run does."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def generate(self, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:
+        self.left -= len(conversations)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().generate(conversations, **options)
+
+
+def test_interrupted_and_resumed_detection_gives_the_same(tmp_path: Path) -> None:
+    image, _ = painted_scene(1100, 900, 24, seed=5)
+    options: dict[str, Any] = {"tile": 256, "overlap": 100, "batch": 3}
+    plain = detect(Painted(), image, CLASSES, **options)
+    path = tmp_path / "tiles.jsonl"
+    runs = 0
+    while True:
+        engine = Failing(7)
+        try:
+            resumed = detect(engine, image, CLASSES, journal=path, **options)
+            break
+        except KeyboardInterrupt:
+            runs += 1
+            with path.open("ab") as torn:  # a kill in the middle of a write
+                torn.write(b'{"window":[0,0,')
+    assert runs == (len(plain.tiles) - 1) // 6
+    assert resumed.objects == plain.objects
+    assert resumed.frame == plain.frame
+    assert (resumed.problems, resumed.merged) == (plain.problems, plain.merged)
+    assert [(tile.window, tile.found, tile.tokens) for tile in resumed.tiles] == [
+        (tile.window, tile.found, tile.tokens) for tile in plain.tiles
+    ]
+    again = Failing(0)
+    assert detect(again, image, CLASSES, journal=path, **options).objects == plain.objects
+    with pytest.raises(ValueError, match="other settings"):
+        detect(Painted(), image, ["plane"], journal=path, **options)
+
+
+def test_scores_and_skipped_tiles_come_back(tmp_path: Path) -> None:
+    said = "10,10,40,40,20,60,5,50 ship\n"
+    reply = Reply(said, 1, 0.1, "stop", [-0.3], [said])
+    image = Image.new("RGB", (100, 100))
+    for skip in (None, lambda picture: True):
+        path = tmp_path / f"{skip is None}.jsonl"
+        runs = [
+            detect(Scripted(lambda *_: reply), image, ["ship"], confidence=True, skip=skip, journal=path)
+            for _ in range(2)
+        ]
+        assert runs[0].objects == runs[1].objects
+        assert runs[0].problems == runs[1].problems
+        assert runs[0].tiles == runs[1].tiles
