@@ -2,7 +2,7 @@
 
     accelerate launch examples/sft.py --recipe examples/recipes/rscovlm-7b.yaml --root data --output runs/rscovlm-7b
 
-`rscovlm train RECIPE` does the same. Nothing here is special: the trainer is TRL's own.
+`rscovlm train RECIPE` does the same. The trainer is TRL's, which here also tells the tasks apart.
 """
 
 import argparse
@@ -21,12 +21,9 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    run = prepare(TrainingRecipe.load(options.recipe), root=options.root, output=options.output)
-    if options.dry_run:
-        return
-    run.trainer.train(resume_from_checkpoint=options.resume or None)
-    run.trainer.save_model(options.output)
-    run.trainer.save_state()
+    run = prepare(TrainingRecipe.load(options.recipe), root=options.root, output=options.output, resume=options.resume)
+    if not options.dry_run:
+        run.train()
 
 
 if __name__ == "__main__":

@@ -23,10 +23,9 @@ def train(
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        run = prepare(TrainingRecipe.load(recipe), root=root, output=output)
+        run = prepare(TrainingRecipe.load(recipe), root=root, output=output, resume=resume)
     except (ValueError, FileNotFoundError) as error:
         typer.echo(f"rscovlm train: {error}", err=True)
         sys.exit(2)
     if not dry_run:
-        run.trainer.train(resume_from_checkpoint=resume or None)
-        run.trainer.save_model(str(output))
+        run.train()

@@ -89,8 +89,14 @@ class RecordRenderer:
                 "use mode 'native'"
             )
 
-    def __call__(self, record: Record, rng: np.random.Generator) -> Sample:
+    def __call__(self, record: Record, rng: np.random.Generator, *, scale: float = 1.0) -> Sample:
         """Render a record.
+
+        Args:
+            record: What to render.
+            rng: Decides wording, form and size.
+            scale: Factor of the size the images are shown at, within the pixel budget. The sample's ``smaller`` renders
+                the same record with the same draws at another.
 
         Raises:
             ValueError: The record lacks what its task needs, or its task has no form as text; the error carries a
@@ -99,13 +105,14 @@ class RecordRenderer:
         missing = record.problems()
         if missing:
             raise Rejected(missing[0], f"record {record.id!r}: {'; '.join(missing)}")
+        smaller = Smaller(record, self, rng.bit_generator)
         sizes = [picture_size(image, self.root) for image in record.images]
-        shown = [self._shown_size(size, rng) for size in sizes]
+        shown = [self._shown_size(size, rng, scale) for size in sizes]
         pictures = [Picture(image, self.root, size) for image, size in zip(record.images, shown, strict=True)]
         frames = [Frame(*size) for size in sizes]
         truth: Objects | None = None
         if record.task == "zoom" and len(record.regions) == 1 and rng.random() >= self.options.direct_rate:
-            return self._zoom(record, frames[0], pictures[0])
+            return {**self._zoom(record, frames[0], pictures[0]), "smaller": smaller}
         if record.task == "conversation":
             messages = self._conversation(record, frames, shown)
         else:
@@ -114,10 +121,17 @@ class RecordRenderer:
             messages = [{"role": "system", "content": turn.system}] if turn.system else []
             messages.append({"role": "user", "content": [*blocks, {"type": "text", "text": turn.question}]})
             messages.append(answer_turn(turn.answer))
-        return {"messages": messages, "images": pictures, "tools": None, "task": record.task, "truth": truth}
+        sample = {"messages": messages, "images": pictures, "tools": None, "task": record.task, "truth": truth}
+        return sample | {"smaller": smaller}
 
-    def _shown_size(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
-        """Size to show an image at: the planned one, or with its rate one of an area drawn log-uniformly."""
+    def _shown_size(self, size: tuple[int, int], rng: np.random.Generator, factor: float) -> tuple[int, int]:
+        """Size to show an image at: the planned one, or with its rate one of an area drawn log-uniformly; times a factor."""
+        width, height = self._drawn_size(size, rng)
+        if factor == 1:
+            return width, height
+        return _planned((max(1, round(width * factor)), max(1, round(height * factor))), self.budget)
+
+    def _drawn_size(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         if not self.options.resize_rate or rng.random() >= self.options.resize_rate:
             return _planned(size, self.budget)
         low, high = math.log(self.budget.min_pixels), math.log(self.budget.max_pixels)
@@ -244,6 +258,32 @@ class RecordRenderer:
         weights = np.array([self.options.kinds[kind] for kind in kinds], dtype=np.float64)
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))] if len(kinds) > 1 else kinds[0]
         return kind, "json" if rng.random() < self.options.json_rate else "plain"
+
+
+class Smaller:
+    """Renders a record again with the same draws, its images at another scale; equal for the same record.
+
+    Args:
+        record: What was rendered.
+        renderer: What rendered it.
+        source: The generator's bits before the first draw.
+    """
+
+    def __init__(self, record: Record, renderer: RecordRenderer, source: np.random.BitGenerator) -> None:
+        self.record, self._renderer = record, renderer
+        self._kind, self._state = type(source), source.state
+
+    def __call__(self, scale: float) -> Sample:
+        """Return the sample at a scale of the size it was shown at."""
+        source = self._kind()
+        source.state = self._state
+        return self._renderer(self.record, np.random.Generator(source), scale=scale)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the records."""
+        return isinstance(other, Smaller) and self.record == other.record
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _planned(size: tuple[int, int], budget: PixelBudget) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from rscovlm.training.encoding import IGNORED, Encoder, Sample, pixels_of
+from rscovlm.training.notes import notes_on
 from rscovlm.training.positions import multimodal_positions
 
 
@@ -16,16 +17,17 @@ class Collator:
 
     Args:
         processor: An `RSCoVLMProcessor`.
+        notes: Add ``notes`` on tasks and positions, which `TaskTrainer` takes out again; other trainers want none.
 
     Raises:
         ValueError: On a call, for a row that cannot be encoded; the message names the row.
     """
 
-    def __init__(self, processor: Any) -> None:
-        self.processor = processor
+    def __init__(self, processor: Any, *, notes: bool = False) -> None:
+        self.processor, self.notes = processor, notes
         self.encoder = Encoder(processor)
 
-    def __call__(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
         """Collate samples.
 
         Returns:
@@ -34,7 +36,7 @@ class Collator:
         """
         rows = [self.encoder(sample, f"row {row}") for row, sample in enumerate(samples)]
         shape = (len(rows), max(len(row) for row in rows))
-        batch = {
+        batch: dict[str, Any] = {
             "input_ids": torch.full(shape, self.processor.tokenizer.pad_token_id, dtype=torch.long),
             "attention_mask": torch.zeros(shape, dtype=torch.long),
             "labels": torch.full(shape, IGNORED, dtype=torch.long),
@@ -44,6 +46,8 @@ class Collator:
             batch["labels"][place, : len(row)] = torch.tensor(row.labels)
             batch["attention_mask"][place, : len(row)] = 1
         batch["mm_token_type_ids"] = (batch["input_ids"] == self.processor.image_token_id).long()
+        if self.notes:
+            batch["notes"] = notes_on(samples, [len(row) for row in rows], samples, packed=False)
         return batch | pixels_of(self.processor, samples, rows)
 
 
@@ -57,13 +61,14 @@ class PackedCollator:
 
     Args:
         processor: An `RSCoVLMProcessor`.
+        notes: Add ``notes`` on tasks and positions, which `TaskTrainer` takes out again; other trainers want none.
     """
 
-    def __init__(self, processor: Any) -> None:
-        self.processor = processor
+    def __init__(self, processor: Any, *, notes: bool = False) -> None:
+        self.processor, self.notes = processor, notes
         self.encoder = Encoder(processor)
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Collate packs.
 
         Args:
@@ -80,9 +85,11 @@ class PackedCollator:
         for one in encoded:
             places = multimodal_positions([token == image for token in one.ids], one.grids, merge)
             positions.append(torch.cat([torch.arange(len(one))[None], places]))
-        batch = {
+        batch: dict[str, Any] = {
             "input_ids": torch.tensor([[token for one in encoded for token in one.ids]]),
             "labels": torch.tensor([[label for one in encoded for label in (IGNORED, *one.labels[1:])]]),
             "position_ids": torch.cat(positions, dim=1)[:, None],
         }
+        if self.notes:
+            batch["notes"] = notes_on(samples, [len(one) for one in encoded], rows, packed=True)
         return batch | pixels_of(self.processor, samples, encoded)

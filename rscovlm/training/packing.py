@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Length = Callable[[Any], int]
+Shrink = Callable[[Any, int], Any]
+
+TOO_LONG = "longer than the token budget"
+SHRUNK = "shown smaller to fit the token budget"
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,12 @@ class Pack:
     Attributes:
         positions: Their positions in the mixture.
         tokens: Their tokens together.
+        dropped: Samples passed over since the pack before, by reason.
     """
 
     positions: tuple[int, ...]
     tokens: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 class PackedMixture(Sequence[Any]):
@@ -29,7 +35,8 @@ class PackedMixture(Sequence[Any]):
 
     The plan walks the mixture in order with a window of samples in hand. Each pack begins with the sample that has
     waited longest and takes the longest waiting one that still fits, until none does; so no sample waits for ever, and
-    what is left over goes on to the next pack. Samples longer than the budget are dropped and counted.
+    what is left over goes on to the next pack. Samples longer than the budget are dropped and counted, or shown smaller
+    and counted; nothing is ever cut.
 
     Args:
         mixture: Samples by position.
@@ -37,6 +44,8 @@ class PackedMixture(Sequence[Any]):
         budget: Tokens of a row.
         lookahead: Samples in hand to choose from.
         rows: Number of rows that `len` reports.
+        shrink: Given a sample that is too long and the budget, the same with smaller images, or None where that does not
+            help; None drops what is too long.
 
     Raises:
         ValueError: A budget, look-ahead or number of rows below 1.
@@ -47,11 +56,22 @@ class PackedMixture(Sequence[Any]):
         [10, 10, 9, 10]
     """
 
-    def __init__(self, mixture: Sequence[Any], *, length: Length, budget: int, lookahead: int = 256, rows: int) -> None:
+    def __init__(
+        self,
+        mixture: Sequence[Any],
+        *,
+        length: Length,
+        budget: int,
+        lookahead: int = 256,
+        rows: int,
+        shrink: Shrink | None = None,
+    ) -> None:
         if budget < 1 or lookahead < 1 or rows < 1:
             raise ValueError(f"budget {budget}, look-ahead {lookahead} and rows {rows}; give numbers from 1 up")
         self.mixture, self.length, self.budget, self.lookahead, self.rows = mixture, length, budget, lookahead, rows
+        self.shrink = shrink
         self.dropped: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
         self._packs: list[Pack] = []
         self._next = 0
         # (tokens, position): by length for the search, by position for who has waited longest.
@@ -63,11 +83,13 @@ class PackedMixture(Sequence[Any]):
         return self.rows
 
     def __getitem__(self, row: Any) -> Any:
-        """Return the samples of a row as ``{"samples": [...]}``."""
+        """Return a row: its ``samples``, their ``positions``, and what was ``dropped`` since the row before, by reason."""
         index = int(row)
         if not 0 <= index < self.rows:
             raise IndexError(f"row {index} is not one of {self.rows}")
-        return {"samples": [self._sample(position) for position in self.pack(index).positions]}
+        pack = self.pack(index)
+        samples = [self._sample(position) for position in pack.positions]
+        return {"samples": samples, "positions": list(pack.positions), "dropped": dict(pack.dropped)}
 
     def pack(self, row: int) -> Pack:
         """Return what a row holds, planning up to it where that has not been done."""
@@ -96,22 +118,34 @@ class PackedMixture(Sequence[Any]):
             added, position = self._waiting.pop(first)
             tokens += added
             positions.append(position)
-        return Pack(tuple(positions), tokens)
+        dropped = self.dropped - self._told
+        self._told = self.dropped.copy()
+        return Pack(tuple(positions), tokens, dropped)
 
     def _fill_window(self) -> None:
         while len(self._waiting) < self.lookahead and self._next < len(self.mixture):
-            sample = self.mixture[self._next]
-            tokens = self.length(sample)
+            sample, tokens, shrunk = self._fitted(self._next)
             if tokens > self.budget:
-                self.dropped["longer than the token budget"] += 1
+                self.dropped[TOO_LONG] += 1
             else:
+                self.dropped[SHRUNK] += shrunk
                 insort(self._waiting, (tokens, self._next))
                 self._keep(self._next, sample)
             self._next += 1
 
     def _sample(self, position: int) -> Any:
         kept = self._kept.pop(position, None)
-        return self.mixture[position] if kept is None else kept
+        return self._fitted(position)[0] if kept is None else kept
+
+    def _fitted(self, position: int) -> tuple[Any, int, bool]:
+        """Return a sample, its tokens, and whether it is shown smaller so that it fits."""
+        sample = self.mixture[position]
+        tokens = self.length(sample)
+        if tokens > self.budget and self.shrink is not None:
+            smaller = self.shrink(sample, self.budget)
+            if smaller is not None and (fitting := self.length(smaller)) <= self.budget:
+                return smaller, fitting, True
+        return sample, tokens, False
 
     def _keep(self, position: int, sample: Any) -> None:
         """Hold on to what the plan has drawn, so that one worker draws each sample once."""

@@ -29,6 +29,7 @@ class Preflight:
         trained: Tokens the loss falls on, mean.
         shares: Share of each subset, stage by stage.
         fill: Share of the token budget that the first rows use; None without packing.
+        left_out: Samples that the first rows passed over or shrank, by reason.
         steps: Optimiser steps.
         gigabytes: Weights, gradients and the states of AdamW; activations come on top.
     """
@@ -40,6 +41,7 @@ class Preflight:
     trained: float
     shares: list[dict[str, float]]
     fill: float | None
+    left_out: dict[str, int]
     steps: int
     gigabytes: float
 
@@ -54,6 +56,7 @@ class Preflight:
             lines.append(f"stage {stage}: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
         if self.fill is not None:
             lines.append(f"rows are {self.fill:.1%} full")
+        lines += [f"{count} samples {reason}" for reason, count in self.left_out.items()]
         lines.append(
             f"{self.steps} steps; {self.gigabytes:.2f} GB for weights, gradients and optimiser, and activations"
         )
@@ -99,6 +102,7 @@ def preflight(
         trained=float(np.mean([one.trained for one in encoded])),
         shares=[dict(stage.shares()) for _, stage in mixture.stages],
         fill=None if packed is None else packed.fill(min(8, len(packed))),
+        left_out={} if packed is None else dict(packed.dropped),
         steps=steps,
         gigabytes=(weights + trained) / 1e9,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,9 +13,10 @@ import yaml
 
 from rscovlm.codec import Codec
 from rscovlm.data.mixture import Stages
-from rscovlm.data.recipe import MixtureRecipe, known_fields
+from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
+from rscovlm.training.checkpoints import check_same_run, last_complete, run_of
 from rscovlm.training.collator import Collator, PackedCollator
-from rscovlm.training.encoding import Encoder
+from rscovlm.training.encoding import Encoder, shrunk_to
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.preflight import Preflight, preflight
 from rscovlm.training.segments import isolate_samples
@@ -33,10 +35,38 @@ class Packing:
     Attributes:
         tokens: Token budget of a row.
         lookahead: Samples in hand to choose from.
+        too_long: What becomes of a sample longer than the budget: ``"drop"``, or ``"shrink"`` to show its image smaller
+            where that makes it fit. Either is counted.
+
+    Raises:
+        ValueError: ``too_long`` is neither.
     """
 
     tokens: int = 6144
     lookahead: int = 256
+    too_long: Literal["drop", "shrink"] = "drop"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no way to treat a long sample."""
+        if self.too_long not in ("drop", "shrink"):
+            raise ValueError(f"packing.too_long is {self.too_long!r}; give 'drop' or 'shrink'")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A small fixed set that is answered and measured while training.
+
+    Attributes:
+        subsets: Where it is from, as in a mixture.
+        count: Samples.
+        every: Steps between measurements.
+        max_new_tokens: Largest number of tokens of an answer.
+    """
+
+    subsets: tuple[SubsetRecipe, ...]
+    count: int = 32
+    every: int = 500
+    max_new_tokens: int = 512
 
 
 @dataclass(frozen=True)
@@ -53,6 +83,8 @@ class TrainingRecipe:
         lora: Arguments of `peft.LoraConfig`; None trains the weights themselves.
         attention: Attention to load the model with; None takes the best that is installed.
         dtype: Type of the weights.
+        task_weights: Factor of the loss by task, 1 for those not named.
+        evaluation: What is measured while training; None measures nothing.
         train: Arguments of `trl.SFTConfig`.
     """
 
@@ -65,6 +97,8 @@ class TrainingRecipe:
     lora: Mapping[str, Any] | None = None
     attention: str | None = None
     dtype: str = "bfloat16"
+    task_weights: Mapping[str, float] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -81,6 +115,10 @@ class TrainingRecipe:
         values["mixture"] = MixtureRecipe.from_dict(values["mixture"])
         if values.get("packing") is not None:
             values["packing"] = Packing(**known_fields(values["packing"], Packing, "packing"))
+        if values.get("evaluation") is not None:
+            evaluation = known_fields(values["evaluation"], Evaluation, "evaluation")
+            parsed = MixtureRecipe.from_dict({"subsets": evaluation.get("subsets")})
+            values["evaluation"] = Evaluation(**{**evaluation, "subsets": parsed.subsets})
         values["freeze"] = tuple(values.get("freeze") or ())
         for name in (*values["freeze"], *(values.get("learning_rates") or ())):
             if name not in _PARTS:
@@ -92,40 +130,64 @@ class TrainingRecipe:
         """Read a recipe from a YAML file."""
         return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain values, every default written out."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
 
 @dataclass(frozen=True)
 class Run:
     """A run that is ready to start.
 
     Attributes:
-        trainer: The `trl.SFTTrainer`.
+        trainer: A `trl.SFTTrainer`.
         report: What the check before the first step found.
+        checkpoint: Where it goes on from; None begins.
     """
 
     trainer: Any
     report: Preflight
+    checkpoint: Path | None = None
+
+    def train(self) -> None:
+        """Train to the end, and save model, processor and state in the output folder."""
+        self.trainer.train(resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint))
+        self.trainer.save_model(self.trainer.args.output_dir)
+        self.trainer.save_state()
 
 
-def prepare(recipe: TrainingRecipe, *, root: str | Path, output: str | Path, **arguments: Any) -> Run:
+def prepare(
+    recipe: TrainingRecipe, *, root: str | Path, output: str | Path, resume: bool = False, **arguments: Any
+) -> Run:
     """Load model and data, check them, and build the trainer.
 
     Args:
         recipe: What to run.
         root: Folder that the recipe's data paths are relative to.
         output: Where checkpoints go.
+        resume: Go on from the last whole checkpoint in ``output``; where there is none, begin.
         arguments: For `trl.SFTConfig`, over those of the recipe.
 
     Raises:
-        ValueError: The recipe does not fit the model, or the check before the first step found something wrong.
+        ValueError: The recipe does not fit the model, the check before the first step found something wrong, or the
+            checkpoint to go on from belongs to another recipe.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(recipe.model)
-    _fit(processor, recipe)
-    options = {"attn_implementation": recipe.attention} if recipe.attention else {}
-    model = AutoModelForImageTextToText.from_pretrained(recipe.model, dtype=recipe.dtype, **options)
     settings = {**recipe.train, **arguments, "output_dir": str(output), "max_steps": recipe.steps}
     rows = _rows(recipe, settings)
+    rows_per_step, plain = rows // recipe.steps, recipe.to_dict()
+    checkpoint = last_complete(output) if resume else None
+    if checkpoint is not None:
+        check_same_run(checkpoint, plain, rows_per_step)
+        logger.info("going on from %s", checkpoint)
+    # The trainer loads an adapter into the model it was made for; whole weights are loaded here, once.
+    weights = recipe.model if checkpoint is None or recipe.lora is not None else str(checkpoint)
+    processor = AutoProcessor.from_pretrained(recipe.model if checkpoint is None else str(checkpoint))
+    _fit(processor, recipe)
+    options = {"attn_implementation": recipe.attention} if recipe.attention else {}
+    model = AutoModelForImageTextToText.from_pretrained(weights, dtype=recipe.dtype, **options)
     length = rows * (8 if recipe.packing is None else 64)
     mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
     packed = _packed(recipe, mixture, processor, rows)
@@ -134,16 +196,36 @@ def prepare(recipe: TrainingRecipe, *, root: str | Path, output: str | Path, **a
     attention = isolate_samples(model) if packed is not None else model.config.get_text_config()._attn_implementation
     logger.info("attention: %s", attention)
     _freeze(model, recipe)
+    answers = _answers(recipe, root, processor)
     trainer = build_trainer(
         model,
         processor,
         mixture if packed is None else packed,
-        collator=Collator(processor) if packed is None else PackedCollator(processor),
+        collator=(Collator if packed is None else PackedCollator)(processor, notes=True),
         optimizer=_optimizer(model, recipe, settings),
         peft_config=_lora(recipe),
+        callbacks=[answers] if answers is not None else None,
+        task_weights=recipe.task_weights,
+        describe=lambda step, processes: run_of(plain, rows_per_step=rows_per_step, step=step, processes=processes),
         **settings,
     )
-    return Run(trainer, report)
+    if answers is not None:
+        answers.trainer = trainer
+    return Run(trainer, report, checkpoint)
+
+
+def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any) -> Any:
+    """Return the callback that measures the recipe's fixed set, or None."""
+    if recipe.evaluation is None:
+        return None
+    from rscovlm.training.evaluation import Answers
+
+    wanted = recipe.evaluation
+    mixture = replace(recipe.mixture, subsets=wanted.subsets, schedule=()).build(
+        root, length=wanted.count, codec=processor.codec
+    )
+    samples = [mixture[position] for position in range(wanted.count)]
+    return Answers(samples, every=wanted.every, max_new_tokens=wanted.max_new_tokens)
 
 
 def _fit(processor: Any, recipe: TrainingRecipe) -> None:
@@ -176,12 +258,16 @@ def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int) 
     if recipe.packing is None:
         return None
     encoder = Encoder(processor)
+    shrink = (
+        (lambda sample, budget: shrunk_to(sample, budget, encoder)) if recipe.packing.too_long == "shrink" else None
+    )
     return PackedMixture(
         mixture,
         length=lambda sample: len(encoder(sample)),
         budget=recipe.packing.tokens,
         lookahead=recipe.packing.lookahead,
         rows=rows,
+        shrink=shrink,
     )
 
 

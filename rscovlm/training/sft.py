@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rscovlm.training.collator import Collator
@@ -17,12 +17,14 @@ def build_trainer(
     optimizer: Any = None,
     callbacks: Any = None,
     peft_config: Any = None,
+    task_weights: Mapping[str, float] | None = None,
+    describe: Any = None,
     **arguments: Any,
 ) -> Any:
-    """Build a stock `trl.SFTTrainer` that walks a mixture in order.
+    """Build a `trl.SFTTrainer` that walks a mixture in order and tells the tasks apart.
 
-    TRL's own preparation is switched off (it cuts image tokens, drops ``tools`` and images in tool turns); everything
-    else of the trainer is as TRL ships it.
+    TRL's own preparation is switched off (it cuts image tokens, drops ``tools`` and images in tool turns); the loss,
+    its optimiser and its distribution are as TRL ships them.
 
     Args:
         model: A Qwen2.5-VL or Qwen3-VL model.
@@ -32,12 +34,16 @@ def build_trainer(
         optimizer: Replaces the one that ``arguments`` would make.
         callbacks: Handed to the trainer.
         peft_config: Adapter to train in place of the weights.
+        task_weights: As in `TaskTrainer`.
+        describe: As in `TaskTrainer`.
         arguments: For `trl.SFTConfig`.
 
     Raises:
         ValueError: An argument that would undo what the mixture and the collator promise.
     """
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
+
+    from rscovlm.training.trainer import TaskTrainer
 
     fixed = {
         "max_length": None,
@@ -48,21 +54,18 @@ def build_trainer(
     for name, value in fixed.items():
         if arguments.get(name, value) != value:
             raise ValueError(f"{name}={arguments[name]!r} would cut or reorder samples; leave it out (it is {value!r})")
-    trainer = SFTTrainer(
+    return TaskTrainer(
+        task_weights=task_weights,
+        describe=describe,
         model=model,
         args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),
-        data_collator=collator or Collator(processor),
+        data_collator=collator or Collator(processor, notes=True),
         train_dataset=as_dataset(mixture),
         processing_class=processor,
         optimizers=(optimizer, None),
         callbacks=callbacks,
         peft_config=peft_config,
     )
-    # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number, but
-    # the trainer counts them only for models whose own loss does the same, which it does not believe of these; without
-    # this every process weighs the same however little it trains, and two processes do not train as one.
-    trainer.model_accepts_loss_kwargs = True
-    return trainer
 
 
 def as_dataset(mixture: Sequence[Any]) -> Any:
@@ -75,7 +78,7 @@ def as_dataset(mixture: Sequence[Any]) -> Any:
     positions = Dataset.from_dict({"position": range(len(mixture))})
 
     def draw(rows: dict[str, list[int]]) -> dict[str, list[Any]]:
-        samples = [mixture[position] for position in rows["position"]]
+        samples = [{**mixture[position], "position": position} for position in rows["position"]]
         names = dict.fromkeys(name for sample in samples for name in sample)
         return {name: [sample.get(name) for sample in samples] for name in names}
 

@@ -10,59 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.scenes import SceneConfig, make_scene
-from rscovlm.data.storage import write_jsonl
-from rscovlm.testing import tiny_checkpoint
 from rscovlm.training.recipe import TrainingRecipe, part_of, prepare
+from tests.training.conftest import recipe_of
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes on disk as records, and a tiny model."""
-    folder = tmp_path_factory.mktemp("data")
-    records: list[Record] = []
-    for seed in range(12):
-        scene = make_scene(seed, SceneConfig(size=112, min_objects=0, max_objects=3))
-        scene.image.save(folder / f"{seed}.png")
-        image = ImageRef(f"{seed}.png", width=112, height=112)
-        objects = tuple(Annotation(tuple(map(float, thing.quad.ravel())), thing.label) for thing in scene.objects)
-        classes = ("plane", "ship", "vehicle", "tank", "court")
-        records.append(
-            Record(f"d{seed}", "scenes", "train", "detection", (image,), objects=objects, categories=classes)
-        )
-        records.append(Record(f"c{seed}", "scenes", "train", "classification", (image,), classes=(scene.scene_class,)))
-    write_jsonl(records, folder / "scenes.jsonl")
-    tiny_checkpoint(folder / "tiny")
-    return folder
-
-
-def _recipe(root: Path, **changes: Any) -> dict[str, Any]:
-    return {
-        "model": str(root / "tiny"),
-        "steps": 4,
-        "dtype": "float32",
-        "packing": {"tokens": 1024, "lookahead": 16},
-        "train": {
-            "learning_rate": 1e-3,
-            "per_device_train_batch_size": 1,
-            "use_cpu": True,
-            "bf16": False,
-            "activation_checkpointing": False,
-            "save_strategy": "no",
-            "logging_steps": 1,
-            "disable_tqdm": True,
-        },
-        "mixture": {
-            "budget": {"min_pixels": 56 * 56, "max_pixels": 112 * 112},
-            "subsets": [
-                {"name": "scenes", "records": "scenes.jsonl", "render": {"json_rate": 0.5, "resize_rate": 0.5}}
-            ],
-        },
-        **changes,
-    }
 
 
 def _losses(trainer: Any) -> list[float]:
@@ -73,7 +24,7 @@ def _losses(trainer: Any) -> list[float]:
 def test_a_recipe_trains_and_its_checkpoint_loads(root: Path, tmp_path: Path, packing: Any) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    recipe = TrainingRecipe.from_dict(_recipe(root, packing=packing))
+    recipe = TrainingRecipe.from_dict(recipe_of(root, packing=packing))
     run = prepare(recipe, root=root, output=tmp_path, per_device_train_batch_size=1 if packing else 12)
     assert run.report.boxes > 10
     run.trainer.train()
@@ -89,7 +40,7 @@ def test_a_recipe_trains_and_its_checkpoint_loads(root: Path, tmp_path: Path, pa
 
 def test_parts_can_be_frozen_and_have_their_own_rates(root: Path, tmp_path: Path) -> None:
     changes = {"freeze": ["vision"], "learning_rates": {"merger": 5e-4}}
-    run = prepare(TrainingRecipe.from_dict(_recipe(root, **changes)), root=root, output=tmp_path)
+    run = prepare(TrainingRecipe.from_dict(recipe_of(root, **changes)), root=root, output=tmp_path)
     before = {name: weight.clone() for name, weight in run.trainer.model.named_parameters()}
     rates = {group["lr"] for group in run.trainer.optimizer.param_groups}
     assert rates == {1e-3, 5e-4}
@@ -103,7 +54,7 @@ def test_adapters_train_and_load_in_plain_transformers(root: Path, tmp_path: Pat
     from transformers import AutoModelForImageTextToText
 
     lora = {"r": 4, "target_modules": r".*language_model.*\.(q_proj|v_proj)"}
-    run = prepare(TrainingRecipe.from_dict(_recipe(root, lora=lora)), root=root, output=tmp_path)
+    run = prepare(TrainingRecipe.from_dict(recipe_of(root, lora=lora)), root=root, output=tmp_path)
     run.trainer.train()
     run.trainer.save_model(str(tmp_path / "adapter"))
     base = AutoModelForImageTextToText.from_pretrained(root / "tiny")
@@ -123,11 +74,11 @@ def test_adapters_train_and_load_in_plain_transformers(root: Path, tmp_path: Pat
 )
 def test_a_wrong_recipe_is_told_what_is_wrong(root: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        TrainingRecipe.from_dict(_recipe(root, **changes))
+        TrainingRecipe.from_dict(recipe_of(root, **changes))
 
 
 def test_a_budget_of_another_model_is_refused(root: Path, tmp_path: Path) -> None:
-    recipe = _recipe(root)
+    recipe = recipe_of(root)
     recipe["mixture"] = {**recipe["mixture"], "budget": {"factor": 32}}
     with pytest.raises(ValueError, match="counts tokens of 32 pixels"):
         prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
@@ -141,7 +92,7 @@ def test_the_shipped_recipes_are_read() -> None:
 
 
 def test_two_processes_train_as_one_with_the_same_global_batch(root: Path, tmp_path: Path) -> None:
-    recipe = _recipe(root)
+    recipe = recipe_of(root)
     logs = []
     for processes, batch in ((1, 2), (2, 1)):
         recipe["train"] = {**recipe["train"], "per_device_train_batch_size": batch}

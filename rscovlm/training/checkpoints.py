@@ -1,0 +1,189 @@
+"""Checkpoints that a run may go on from: whole ones, of the same recipe."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+RUN_FILE = "rscovlm_run.json"
+"""File of a checkpoint that says which recipe it belongs to and how far in the mixture it is."""
+
+STATE_FILE = "trainer_state.json"
+"""What the trainer writes last into a checkpoint; without it nothing of the checkpoint counts."""
+
+_FREE = re.compile(
+    r"logging_.*|log_.*|save_.*|eval_.*|dataloader_.*|report_to|run_name|disable_tqdm|push_to_hub|hub_.*|ddp_.*"
+    r"|per_device_train_batch_size|gradient_accumulation_steps|evaluation.*|output_dir|overwrite_output_dir|deepspeed|fsdp.*"
+)
+"""Arguments of the trainer that change neither the samples nor the course of training."""
+
+
+def last_complete(folder: str | Path) -> Path | None:
+    """Return the checkpoint of most steps in a folder that was written to its end, or None.
+
+    What was being written when a run was killed, or when the disk was full, is passed over with a warning that says why.
+
+    Args:
+        folder: The run's output folder; it need not exist.
+    """
+    found = [path for path in Path(folder).glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
+        fault = fault_of(path)
+        if fault is None:
+            return path
+        logger.warning("%s is passed over: %s", path, fault)
+    return None
+
+
+def fault_of(checkpoint: Path) -> str | None:
+    """Return what keeps a run from going on from a checkpoint, or None where it is whole.
+
+    Args:
+        checkpoint: Folder of a checkpoint.
+    """
+    try:
+        state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"{STATE_FILE}, which is written last, is absent or cut short"
+    if not isinstance(state, Mapping) or "global_step" not in state:
+        return f"{STATE_FILE} holds no step"
+    weights = sorted(checkpoint.glob("*.safetensors"))
+    sharded = [
+        path for path in checkpoint.iterdir() if path.is_dir() and re.match(r"global_step|pytorch_model", path.name)
+    ]
+    if not weights and not sharded:
+        return "it holds no weights"
+    for path in weights:
+        if not _whole_weights(path):
+            return f"{path.name} is cut short"
+    for index in checkpoint.glob("*.safetensors.index.json"):
+        for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()):
+            if not (checkpoint / name).is_file():
+                return f"{name} is absent"
+    if not sharded and not (checkpoint / "optimizer.pt").is_file():
+        return "it holds no state of the optimiser (saved with save_only_model?)"
+    archives = [path for pattern in ("*.pt", "*.pth") for path in checkpoint.glob(pattern)]
+    for path in archives:
+        # The directory of a zip archive stands at its end, so one that can be read was written whole.
+        if not zipfile.is_zipfile(path):
+            return f"{path.name} is cut short"
+    states = len(list(checkpoint.glob("rng_state*.pth")))
+    expected = _said(checkpoint).get("processes", 1)
+    if states < expected:
+        return f"it holds the random state of {states} processes out of {expected}"
+    return None
+
+
+def run_of(recipe: Mapping[str, Any], *, rows_per_step: int, step: int, processes: int) -> dict[str, Any]:
+    """Return what a checkpoint says about its run.
+
+    Args:
+        recipe: The recipe's plain values.
+        rows_per_step: Rows that all processes together train in a step.
+        step: Steps done.
+        processes: Number of processes.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for name in ("rscovlm", "torch", "transformers", "trl", "accelerate", "peft", "deepspeed"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "recipe": recipe,
+        "rows_per_step": rows_per_step,
+        "next_row": step * rows_per_step,
+        "processes": processes,
+        "versions": versions,
+    }
+
+
+def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: int) -> None:
+    """Refuse a checkpoint whose rows to come would not be those of this run.
+
+    Args:
+        checkpoint: Where to go on from.
+        recipe: The plain values of the recipe to run.
+        rows_per_step: Rows that all processes together train in a step.
+
+    Raises:
+        ValueError: The checkpoint says nothing of its recipe, or is of another; the message names the keys that differ.
+    """
+    said = _said(checkpoint)
+    if "recipe" not in said:
+        raise ValueError(
+            f"{checkpoint} does not say which recipe it belongs to ({RUN_FILE} is absent); "
+            "set it as the recipe's model to start from its weights"
+        )
+    differing = [key for key in differences(said["recipe"], recipe) if not _FREE.fullmatch(key.removeprefix("train."))]
+    if differing:
+        shown = "; ".join(
+            f"{key}: {_at(said['recipe'], key)!r} there, {_at(recipe, key)!r} here" for key in differing[:5]
+        )
+        raise ValueError(
+            f"{checkpoint} belongs to another recipe ({shown}); go on with its own, or set it as the recipe's model "
+            "and start a new run in another output folder"
+        )
+    if said["rows_per_step"] != rows_per_step:
+        raise ValueError(
+            f"{checkpoint} trained {said['rows_per_step']} rows a step, this run would train {rows_per_step}; "
+            "set processes x per_device_train_batch_size x gradient_accumulation_steps to the same product"
+        )
+
+
+def differences(one: Any, other: Any, path: str = "") -> list[str]:
+    """Return the keys, joined by dots, at which two trees of plain values differ.
+
+    >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}, "d": 4})
+    ['b.c', 'd']
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        keys = sorted({*one, *other})
+        return [
+            found
+            for key in keys
+            for found in differences(one.get(key), other.get(key), f"{path}.{key}" if path else str(key))
+        ]
+    return [] if one == other else [path]
+
+
+def _at(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _said(checkpoint: Path) -> dict[str, Any]:
+    try:
+        said = json.loads((checkpoint / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _whole_weights(path: Path) -> bool:
+    """Tell from the header of a safetensors file whether all its bytes are there."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        if len(head) < 8:
+            return False
+        (length,) = struct.unpack("<Q", head)
+        if 8 + length > size:
+            return False
+        try:
+            header = json.loads(file.read(length))
+        except ValueError:
+            return False
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return bool(size == 8 + length + max(ends, default=0))

@@ -1,0 +1,178 @@
+"""How well the model answers while it is trained: a small fixed set, generated and measured every so many steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from transformers import TrainerCallback
+
+from rscovlm.data.pictures import loaded
+from rscovlm.engines import Conversation, Engine
+from rscovlm.engines.transformers import Transformers
+from rscovlm.geometry import Objects
+from rscovlm.metrics import answer_accuracy, ap_nc, grounding_accuracy
+from rscovlm.training.segments import NAME
+
+Sample = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A sample and what the model said.
+
+    Attributes:
+        task: The sample's task.
+        truth: Its boxes, or None where it is answered in words.
+        expected: The true answer's text.
+        reply: What was generated.
+    """
+
+    task: str
+    truth: Objects | None
+    expected: str
+    reply: str
+
+
+def ask(engine: Engine, samples: Sequence[Sample], *, max_new_tokens: int) -> list[Asked]:
+    """Have each sample's last answer generated.
+
+    Args:
+        engine: Who answers.
+        samples: Samples as they are trained; what comes before the last assistant turn is given.
+        max_new_tokens: Largest number of tokens of an answer.
+    """
+    replies = engine.generate([_question(sample) for sample in samples], max_new_tokens=max_new_tokens)
+    return [
+        Asked(sample["task"], sample.get("truth"), _text(sample["messages"][-1]), reply.text)
+        for sample, reply in zip(samples, replies, strict=True)
+    ]
+
+
+def score(asked: Sequence[tuple[Asked, Sample]], engine: Engine) -> dict[str, float]:
+    """Measure answers by task: AP_nc50 of detection, accuracy at 0.5 of grounding, exact answers of the rest.
+
+    Args:
+        asked: Answers, each with its sample.
+        engine: Who answered; its codec reads the boxes.
+
+    Returns:
+        ``TASK/ap_nc50``, ``TASK/acc50`` or ``TASK/accuracy``, as fractions.
+    """
+    groups: dict[str, list[tuple[Asked, Sample]]] = defaultdict(list)
+    for one, sample in asked:
+        groups[one.task].append((one, sample))
+    found: dict[str, float] = {}
+    for task, members in sorted(groups.items()):
+        if all(one.truth is None for one, _ in members):
+            right = answer_accuracy([one.reply for one, _ in members], [one.expected for one, _ in members])
+            found[f"{task}/accuracy"] = float(right["accuracy"])
+            continue
+        pairs = [_boxes(one, sample, engine) for one, sample in members if one.truth is not None]
+        if task == "grounding":
+            answers = [list(said.boxes.coords[0]) if len(said) else None for said, _ in pairs]
+            result = grounding_accuracy(answers, [list(true.boxes.coords[0]) for _, true in pairs])
+            found[f"{task}/acc50"] = float(result["acc50"])
+        else:
+            result = ap_nc([said for said, _ in pairs], [true for _, true in pairs], iou_thresholds=(0.5,))
+            found[f"{task}/ap_nc50"] = float(result["ap_nc50"]["mean"])
+    return found
+
+
+class Answers(TrainerCallback):
+    """Logs ``eval_TASK/METRIC`` of a fixed set every so many steps and at the end; processes share the set out.
+
+    Args:
+        samples: The fixed set.
+        every: Steps between measurements.
+        max_new_tokens: Largest number of tokens of an answer.
+        batch_size: Answers generated together.
+
+    Raises:
+        ValueError: No samples, or ``every`` below 1.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], *, every: int, max_new_tokens: int = 512, batch_size: int = 8
+    ) -> None:
+        if not samples or every < 1:
+            raise ValueError(f"{len(samples)} samples every {every} steps; give at least one of each")
+        self.samples, self.every = list(samples), every
+        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+        self.trainer: Any = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Measure where it is time."""
+        if state.global_step % self.every and state.global_step != state.max_steps:
+            return
+        logs = {f"eval_{name}": value for name, value in self.measure().items()}
+        # A log marks the step as logged, and takes the sums of training with it unless the model is set to answer.
+        wanted, model = control.should_log, self.trainer.model
+        model.eval()
+        self.trainer.log(logs)
+        model.train()
+        control.should_log = wanted
+
+    def measure(self) -> dict[str, float]:
+        """Have the set answered as the model now stands, and measure it."""
+        accelerator = self.trainer.accelerator
+        model = accelerator.unwrap_model(self.trainer.model)
+        mine = range(accelerator.process_index, len(self.samples), accelerator.num_processes)
+        with _answering(model):
+            engine = Transformers(model, self.trainer.processing_class, self.batch_size)
+            asked = ask(engine, [self.samples[place] for place in mine], max_new_tokens=self.max_new_tokens)
+        everyone = gather_object(list(zip(mine, asked, strict=True)))
+        return score(
+            [(one, self.samples[place]) for place, one in sorted(everyone, key=lambda entry: entry[0])], engine
+        )
+
+
+@contextmanager
+def _answering(model: Any) -> Iterator[None]:
+    """Set a model to answer, with attention that takes several rows, and leave it and the random state as they were."""
+    training = model.training
+    text = model.config.get_text_config()
+    attention = text._attn_implementation
+    state = torch.random.get_rng_state()
+    try:
+        if attention == NAME:
+            model.set_attn_implementation({"text_config": "sdpa"})
+        model.eval()
+        yield
+    finally:
+        model.train(training)
+        if attention == NAME:
+            model.set_attn_implementation({"text_config": NAME})
+        torch.random.set_rng_state(state)
+
+
+def _question(sample: Sample) -> Conversation:
+    images = iter([loaded(image) for image in sample.get("images") or ()])
+    messages = []
+    for turn in sample["messages"][:-1]:
+        content = turn["content"]
+        if not isinstance(content, str):
+            content = [{**block, "image": next(images)} if block["type"] == "image" else block for block in content]
+        messages.append({**turn, "content": content})
+    return Conversation(messages, sample.get("tools"))
+
+
+def _text(turn: Any) -> str:
+    content = turn["content"]
+    return content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
+
+
+def _boxes(one: Asked, sample: Sample, engine: Engine) -> tuple[Objects, Objects]:
+    """Return found and true boxes, in pixels of the original image; detection's as quadrilaterals."""
+    truth = one.truth
+    if truth is None or truth.boxes.frame is None:
+        raise ValueError(f"a {one.task} sample has no boxes with a frame; measure it as words")
+    kind = truth.boxes.kind
+    shown = truth.boxes.frame.resized(*sample["images"][0].size)
+    said = engine.codec.decode(one.reply, shown, kind=kind).objects.to(truth.boxes.frame)
+    return (said, truth) if one.task == "grounding" else (said.as_kind("quad"), truth.as_kind("quad"))

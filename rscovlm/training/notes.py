@@ -1,0 +1,64 @@
+"""What a batch knows of its samples besides tokens: tasks, positions in the mixture, and who was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Notes on the samples of a batch, one entry a sample in order.
+
+    Attributes:
+        tasks: Task of each sample.
+        positions: Position of each in the mixture, -1 where it is not known.
+        lengths: Tokens of each.
+        packed: The samples share one row end to end; otherwise each has its own.
+        dropped: Samples left out before these, by reason.
+    """
+
+    tasks: tuple[str, ...]
+    positions: tuple[int, ...]
+    lengths: tuple[int, ...]
+    packed: bool
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def samples_of(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return which sample each predicted token belongs to.
+
+        Args:
+            labels: (rows, tokens) labels of the batch.
+
+        Returns:
+            (rows, tokens - 1), for the tokens from the second on, as a shifted loss counts them.
+        """
+        rows, tokens = labels.shape
+        places = torch.arange(len(self.tasks), device=labels.device)
+        if not self.packed:
+            return places[:, None].expand(rows, tokens - 1)
+        return places.repeat_interleave(torch.tensor(self.lengths, device=labels.device))[None, 1:]
+
+
+def notes_on(samples: Sequence[Any], lengths: Sequence[int], rows: Sequence[Any], *, packed: bool) -> Notes:
+    """Gather the notes of a batch.
+
+    Args:
+        samples: The samples.
+        lengths: Tokens of each.
+        rows: What the data set gave: packs with ``positions`` and ``dropped``, or the samples with ``position``.
+        packed: As in `Notes`.
+    """
+    dropped: Counter[str] = Counter()
+    for row in rows:
+        dropped.update(row.get("dropped") or {})
+    if packed:
+        positions = [place for row in rows for place in row.get("positions") or (-1,) * len(row["samples"])]
+    else:
+        positions = [-1 if row.get("position") is None else row["position"] for row in rows]
+    tasks = tuple(str(sample.get("task") or "unknown") for sample in samples)
+    return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped))

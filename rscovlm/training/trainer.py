@@ -1,0 +1,195 @@
+"""TRL's trainer, which also says how each task fares, stops on a loss that is no number, and saves all or nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from trl import SFTTrainer
+
+from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, last_complete
+from rscovlm.training.notes import Notes
+
+Describe = Callable[[int, int], dict[str, Any]]
+
+
+class TaskTrainer(SFTTrainer):
+    """`trl.SFTTrainer` with the loss by task; the loss itself is TRL's.
+
+    Every log holds, over the rows since the last one and all processes, ``loss/TASK`` (mean over the trained tokens),
+    ``tokens/TASK``, ``trained_tokens/TASK``, ``samples/TASK``, and ``dropped/REASON`` where samples were left out.
+
+    Args:
+        task_weights: Factor of the loss of a task's tokens; 1 for those not named. The logged ``loss/TASK`` is without.
+        describe: Given steps done and number of processes, what to write about the run into a checkpoint.
+        settings: For `trl.SFTTrainer`.
+
+    Raises:
+        ValueError: A weight that is negative or no number.
+        FloatingPointError: While training, a loss that is no number; the message names the samples' positions.
+        MemoryError: While training, out of memory; the message says how long the row was and what to lower.
+        OSError: While training, a checkpoint that could not be written; the one before it is left as it is.
+    """
+
+    def __init__(
+        self, *, task_weights: Mapping[str, float] | None = None, describe: Describe | None = None, **settings: Any
+    ) -> None:
+        self.task_weights = dict(task_weights or {})
+        for task, weight in self.task_weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"task_weights of {task!r} is {weight}; give a finite number of 0 or more")
+        self._describe = describe
+        self._total_train_tokens: int = 0
+        self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0, 0])
+        self._dropped: defaultdict[str, int] = defaultdict(int)
+        super().__init__(**settings)
+        # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number,
+        # but the trainer counts them only for models whose own loss does the same, which it does not believe of these;
+        # without this every process weighs the same however little it trains, and two do not train as one.
+        self.model_accepts_loss_kwargs = True
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Compute TRL's loss and note each task's share of it."""
+        notes: Notes | None = inputs.pop("notes", None)
+        training = self.model.training
+
+        def observed(**arguments: Any) -> Any:
+            outputs = model(**arguments)
+            if notes is not None and getattr(outputs, "log_probs", None) is not None:
+                samples = notes.samples_of(inputs["labels"])
+                _check_finite(outputs.log_probs, samples, notes)
+                if training:
+                    self._note(outputs, samples, notes)
+                    if self.task_weights:
+                        factors = [self.task_weights.get(task, 1.0) for task in notes.tasks]
+                        outputs.log_probs = outputs.log_probs * outputs.log_probs.new_tensor(factors)[samples]
+            return outputs
+
+        before: int = self._total_train_tokens
+        result = super().compute_loss(observed, inputs, return_outputs, num_items_in_batch)
+        if training and "attention_mask" not in inputs:
+            # TRL takes the second axis of the positions for the tokens; packed multimodal ones have it last.
+            tokens = torch.tensor(inputs["input_ids"].numel(), device=inputs["input_ids"].device)
+            self._total_train_tokens = before + int(self.accelerator.gather_for_metrics(tokens).sum())
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return result
+
+    def _note(self, outputs: Any, samples: torch.Tensor, notes: Notes) -> None:
+        zeros = torch.zeros(len(notes.tasks), device=samples.device, dtype=torch.float64)
+        losses = zeros.index_add(0, samples.flatten(), -outputs.log_probs.detach().double().flatten()).tolist()
+        trained = zeros.index_add(0, samples.flatten(), outputs.label_mask.double().flatten()).tolist()
+        for task, loss, count, tokens in zip(notes.tasks, losses, trained, notes.lengths, strict=True):
+            sums = self._sums[task]
+            for place, value in enumerate((loss, count, tokens, 1)):
+                sums[place] += value
+        for reason, count in notes.dropped.items():
+            self._dropped[reason] += count
+
+    def training_step(self, *arguments: Any, **options: Any) -> Any:
+        """Take TRL's step; out of memory is told with what to lower."""
+        inputs = arguments[1] if len(arguments) > 1 else options["inputs"]
+        shape, notes = tuple(inputs["input_ids"].shape), inputs.get("notes")
+        try:
+            return super().training_step(*arguments, **options)
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
+            longest = f", the longest sample {max(notes.lengths)}" if notes is not None else ""
+            raise MemoryError(
+                f"out of memory on {shape[0]} rows of {shape[1]} tokens{longest}; lower packing.tokens, "
+                "per_device_train_batch_size or budget.max_pixels, or set train.activation_checkpointing to true"
+            ) from error
+
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """Log with the tasks' figures since the last log."""
+        if "loss" in logs:
+            everyone = gather_object([(dict(self._sums), dict(self._dropped))])
+            logs = {**logs, **_figures(everyone)}
+            self._sums.clear()
+            self._dropped.clear()
+        super().log(logs, start_time)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load weights by the names they are saved under.
+
+        The trainer's own loading knows those in memory only, and leaves what it does not find as it was: random.
+        """
+        if self.is_fsdp_enabled or hasattr(self.model, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        elif self.model.name_or_path != str(resume_from_checkpoint):
+            saved = type(self.model).from_pretrained(resume_from_checkpoint, dtype=self.model.dtype)
+            self.model.load_state_dict(saved.state_dict())
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save; what says that a checkpoint is whole goes first where one is overwritten, and is written last."""
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        try:
+            if self.args.should_save:
+                (folder / STATE_FILE).unlink(missing_ok=True)
+                if self._describe is not None:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    said = self._describe(self.state.global_step, self.accelerator.num_processes)
+                    (folder / RUN_FILE).write_text(json.dumps(said, indent=1), encoding="utf-8")
+            self.accelerator.wait_for_everyone()
+            super()._save_checkpoint(model, trial)
+        except Exception as error:
+            if not _is_of_disk(error):
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+            last = last_complete(self.args.output_dir)
+            raise OSError(
+                f"{folder} could not be written ({error}); "
+                + (f"{last} is whole" if last else "no checkpoint is whole")
+                + ", free some space or lower train.save_total_limit, then go on with --resume"
+            ) from error
+
+
+def _is_of_disk(error: Exception) -> bool:
+    """Tell failed writing from other faults; torch and safetensors wrap the system's errors in their own."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    words = r"No space|os error|File too large|file write failed|unexpected pos|PytorchStreamWriter|iostream|I/O"
+    return "OSError" in kinds or bool(re.search(words, str(error)))
+
+
+def _figures(everyone: list[Any]) -> dict[str, float]:
+    tasks: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0, 0])
+    dropped: defaultdict[str, int] = defaultdict(int)
+    for sums, lost in everyone:
+        for task, values in sums.items():
+            tasks[task] = [one + other for one, other in zip(tasks[task], values, strict=True)]
+        for reason, count in lost.items():
+            dropped[reason] += count
+    found: dict[str, float] = {}
+    for task, (loss, trained, tokens, samples) in sorted(tasks.items()):
+        name = _name(task)
+        found[f"loss/{name}"] = loss / max(trained, 1)
+        found[f"trained_tokens/{name}"] = trained
+        found[f"tokens/{name}"] = tokens
+        found[f"samples/{name}"] = samples
+    return found | {f"dropped/{_name(reason)}": count for reason, count in sorted(dropped.items())}
+
+
+def _name(text: str) -> str:
+    """Return a text as every logger takes it in a name."""
+    return re.sub(r"[^\w.-]+", "_", text)
+
+
+def _check_finite(log_probs: torch.Tensor, samples: torch.Tensor, notes: Notes) -> None:
+    finite = torch.isfinite(log_probs)
+    if bool(finite.all()):
+        return
+    found = sorted(set(samples[~finite].tolist()))
+    named = ", ".join(f"{notes.positions[place]} ({notes.tasks[place]})" for place in found)
+    raise FloatingPointError(
+        f"the loss is no number for the samples at positions {named} of the mixture; look at them with "
+        "`mixture[position]`, lower the learning rate, or go on from an earlier checkpoint"
+    )
