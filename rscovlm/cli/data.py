@@ -156,6 +156,27 @@ def balance(
 
 
 @app.command()
+def tile(
+    records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],
+    target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
+    size: Annotated[int, typer.Option(help="Side of a tile in pixels.", min=1)] = 512,
+    overlap: Annotated[int, typer.Option(help="Pixels that neighbours share.", min=0)] = 100,
+    root: Annotated[Path | None, typer.Option(help="Data folder; needed with --save.")] = None,
+    save: Annotated[str | None, typer.Option(help="Save tiles as PNG in this folder below the root.")] = None,
+) -> None:
+    """Cut detections into tiles; without --save they stay windows of their image and no pixel is copied."""
+    from rscovlm.data.storage import read_records, write_records
+    from rscovlm.data.tally import Tally
+    from rscovlm.data.tiles import tile as cut
+
+    tally = Tally(1.0)
+    with _refusals():
+        rows = cut(read_records(records), size=size, overlap=overlap, root=root, folder=save, tally=tally)
+        write_records(rows, target)
+    typer.echo(_printable(f"objects: {tally.table()}"))
+
+
+@app.command()
 def synthesise(
     config: Annotated[Path, typer.Argument(help="YAML: templates, unique, multiple_choice, writer.")],
     records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],

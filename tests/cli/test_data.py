@@ -60,6 +60,20 @@ def test_refusals_are_words_with_exit_2(tmp_path: Path) -> None:
     assert RUN.invoke(app, ["lint", str(tmp_path / "absent.jsonl")]).exit_code == 2
 
 
+def test_tiles_are_cut_and_objects_counted(tmp_path: Path) -> None:
+    picture(tmp_path, "train/images/a.png", 150, 100)
+    text(tmp_path, "train/labelTxt/a.txt", "5 5 15 5 15 15 5 15 ship 0\n0 0 150 0 150 100 0 100 harbor 0")
+    RUN.invoke(app, ["convert", "dota-v1.0", str(tmp_path), str(tmp_path / "a.jsonl")])
+    command = ["tile", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"), "--size", "100", "--overlap", "20"]
+    result = RUN.invoke(app, [*command, "--root", str(tmp_path), "--save", "tiles"])
+    assert result.exit_code == 0, result.output
+    assert "1 kept, 1 dropped" in result.output
+    first, second = read_records(tmp_path / "b.jsonl")
+    assert [len(first.objects), len(second.objects)] == [1, 0]
+    assert (tmp_path / second.images[0].path).is_file()
+    assert RUN.invoke(app, [*command, "--save", "tiles"]).exit_code == 2
+
+
 def test_sources_are_listed(tmp_path: Path) -> None:
     assert "dota-v1.0" in RUN.invoke(app, ["sources"]).output
     shown = RUN.invoke(app, ["sources", "dota-v1.0"]).output
