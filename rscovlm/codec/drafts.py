@@ -142,8 +142,7 @@ class Drafts:
         value: str | None = None
         if quoted is not None:
             value, start = event[f"text{quoted}"], event.start(f"text{quoted}")
-            ran_on = value.rstrip().endswith((",", "{"))
-            if ran_on or not event[f"end{quoted}"] or patterns.AFTER_VALUE.match(self._text, end) is None:
+            if not event[f"end{quoted}"] or patterns.AFTER_VALUE.match(self._text, end) is None:
                 value, end = self._mended(start)
         elif event["open1"] is not None:
             end = event.start("open1")

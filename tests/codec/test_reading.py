@@ -230,8 +230,8 @@ def test_time_grows_with_length_and_not_faster(unit: str) -> None:
             times.append(time.process_time() - start)
         return min(times)
 
-    # Four times the text takes four times as long; a quadratic reader would take sixteen.
-    assert seconds(80_000) < 9 * seconds(20_000) + 0.01
+    # Four times the text takes four times as long; a quadratic reader would take sixteen. A busy machine gets three goes.
+    assert any(seconds(80_000) < 9 * seconds(20_000) + 0.01 for _ in range(3))
 
 
 def test_a_million_characters_and_a_hundred_thousand_objects_are_read() -> None:
