@@ -24,7 +24,8 @@ def to_coco(
 ) -> dict[str, Any]:
     """Return objects as a COCO data set, and write it where a path is given.
 
-    Boxes are x, y, width, height; the corners are kept as ``segmentation``; images and categories count from 1 in the order given.
+    Boxes are x, y, width, height; the corners are kept as ``segmentation``; images and categories count from 1 in the
+    order given.
 
     Args:
         images: File name -> its objects, in pixels of that image.
@@ -95,8 +96,8 @@ def to_dota(
 def to_yolo_obb(objects: Objects, categories: Sequence[str], path: str | os.PathLike[str] | None = None) -> str:
     """Return objects as lines of YOLO-OBB labels, and write them where a path is given.
 
-    A line is the class's index in `categories` and four corners as shares of width and height. Shares are clipped to 0-1, as that
-    format has no others.
+    A line is the class's index in `categories` and four corners as shares of width and height. Shares are clipped to
+    0-1, as that format has no others.
 
     Raises:
         ValueError: The objects have no frame or lie on a view, or a label is not among the categories.

@@ -54,7 +54,8 @@ def sniff(head: bytes, name: str) -> str:
     if b"<VRTDataset" in head[:4096]:
         return "vrt"
     raise RasterError(
-        f"{name} is not an image of a kind that is read ({', '.join(ENDINGS)}); it begins with {head[:12]!r}; convert it"
+        f"{name} is not an image of a kind that is read ({', '.join(ENDINGS)}): it begins with {head[:12]!r}; "
+        "convert it to one of these"
     )
 
 

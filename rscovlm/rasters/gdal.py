@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.limits import Limits, block_too_large
-from rscovlm.rasters.places import fit_affine, world_file
+from rscovlm.rasters.places import fit_affine, fit_note, world_file
 from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
 
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
 IDENTITY: Affine6 = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
-# Nothing beside the file named is opened (GDAL would follow names found in side files), nothing remote, no code in VRTs.
+# Nothing beside the file named is opened (GDAL would follow names found in side files), nothing remote, and no code
+# in VRTs.
 OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
@@ -139,7 +140,9 @@ class GdalReader:
 
     @property
     def _path(self) -> Path | str:
-        return Path(self._source).absolute() if isinstance(self._source, Path) else str(self._memory.name)  # type: ignore[union-attr]
+        if isinstance(self._source, Path):
+            return self._source.absolute()
+        return str(getattr(self._memory, "name", ""))
 
     @property
     def _level_files(self) -> list[Any]:
@@ -263,8 +266,7 @@ def _place(file: Any, path: Path | None) -> Place:
     if len(points) >= 3:
         affine, residual = fit_affine([(p.col, p.row) for p in points], [(p.x, p.y) for p in points])
         if affine is not None:
-            note = f"map coordinates are an affine fit to {len(points)} ground control points, r.m.s. {residual:.3g} pixels"
-            return Place(affine, _crs(points_crs), (note,))
+            return Place(affine, _crs(points_crs), (fit_note(len(points), residual),))
     if path is not None:
         beside = world_file(path)
         if beside is not None:

@@ -30,14 +30,14 @@ def to_geojson(
 ) -> dict[str, Any]:
     """Return objects as a GeoJSON feature collection, and write it where a path is given.
 
-    With the default it is RFC 7946: longitude and latitude on WGS 84, exterior rings counter-clockwise, polygons that cross the
-    180th meridian cut in two. Any other system is named in a ``crs`` member, which programs read though the RFC dropped it.
-    Objects on an image without a place on the ground are written in its pixels, which ``"coordinates"`` then says, because
-    most programs take what they read for degrees.
+    With the default it is RFC 7946: longitude and latitude on WGS 84, exterior rings counter-clockwise, polygons that
+    cross the 180th meridian cut in two. Any other system is named in a ``crs`` member, which programs read though the
+    RFC dropped it. Objects on an image without a place on the ground are written in its pixels, which
+    ``"coordinates"`` then says, because most programs take what they read for degrees.
 
     Args:
-        objects: Labelled boxes with a frame; each becomes a polygon with ``label``, ``score`` where there is one, and the
-            corners in pixels of the original image.
+        objects: Labelled boxes with a frame; each becomes a polygon with ``label``, ``score`` where there is one, and
+            the corners in pixels of the original image.
         path: File to write, in one move.
         crs: System to write; None for the image's own.
         properties: More properties, one mapping an object.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rscovlm.rasters.places import fit_affine
+from rscovlm.rasters.places import fit_affine, fit_note
 from rscovlm.rasters.reader import Affine6, Place
 
 SCALE, TIEPOINTS, MATRIX, DIRECTORY = 33550, 33922, 34264, 34735
@@ -39,8 +39,7 @@ def tiff_place(tags: Any) -> Place:
     if len(points) >= 3:
         affine, residual = fit_affine(points[:, :2] + shift, points[:, 3:5])
         if affine is not None:
-            fitted = f"map coordinates are an affine fit to {len(points)} ground control points, r.m.s. {residual:.3g} pixels"
-            return Place(affine, crs, (*notes, fitted))
+            return Place(affine, crs, (*notes, fit_note(len(points), residual)))
     return Place(None, crs, notes)
 
 

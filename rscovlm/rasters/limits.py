@@ -15,8 +15,8 @@ class Limits:
         sequential: Pixels of a PNG or JPEG that is decoded front to back in small pieces (needs rasterio).
             The default holds the largest pictures of published benchmarks (27,860 x 31,096).
         streamed: Pixels of a tiled or stripped file read once, block by block, to make an overview it lacks.
-        small: Pixels up to which a PNG or JPEG is decoded whole and kept, and an overview is made anew each time; above,
-            pictures are read in pieces, and the overview of a file that has none is kept.
+        small: Pixels up to which a PNG or JPEG is decoded whole and kept, and an overview is made anew each time;
+            above, pictures are read in pieces, and the overview of a file that has none is kept.
         block: Numbers (pixels times the bands stored together) of one tile or strip, which is always decoded whole.
 
     Example:
@@ -39,6 +39,6 @@ class Limits:
 def block_too_large(name: str, width: int, height: int, bands: int, limit: int) -> str:
     """Say that a file's tiles or strips are above the limit, and what to do."""
     return (
-        f"{name}: is stored in blocks of {width}x{height} pixels, {bands} bands together, above the limit of {limit:,}; "
-        f"set limits=Limits(block={width * height * bands}) if you trust it, or convert it to smaller tiles"
+        f"{name}: is stored in blocks of {width}x{height} pixels, {bands} bands together, above the limit of "
+        f"{limit:,}; set limits=Limits(block={width * height * bands}) if you trust it, or convert it to smaller tiles"
     )

@@ -21,6 +21,7 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.affine import Floats
 from rscovlm.rasters.drawing import COLOURS, colours_of
+from rscovlm.rasters.gdal import available
 from rscovlm.rasters.geojson import write_text
 from rscovlm.rasters.view import View
 from rscovlm.rasters.world import WGS84, to_map, transformed
@@ -47,8 +48,9 @@ def map_page(
 ) -> Path:
     """Write a page that shows a view with objects and zoom steps on it; labels can be switched, places read off.
 
-    An image with map coordinates is laid on a web map (Mercator; needs rasterio); any other is shown in its own pixels. The page loads
-    nothing: leaflet 1.9.4 and the picture are inside, and its security policy forbids requests and any other script.
+    An image with map coordinates is laid on a web map (Mercator) where rasterio is installed; any other is shown in its
+    own pixels. The page loads nothing: leaflet 1.9.4 and the picture are inside, and its security policy forbids
+    requests and any other script.
 
     Args:
         path: File to write, ``.html``.
@@ -82,7 +84,7 @@ def map_page(
 
 def _content(view: View, objects: Objects | None, steps: Sequence[View]) -> dict[str, Any]:
     """Return everything the page's script shows."""
-    geographic = view.frame.to_world() is not None and view.frame.crs is not None
+    geographic = view.frame.to_world() is not None and view.frame.crs is not None and available()
     picture, bounds = _on_mercator(view) if geographic else (view.image, _pixel_bounds(view.frame))
     shapes = []
     if objects is not None:

@@ -41,18 +41,18 @@ def open_image(
     """Open an image; nothing is decoded until a view of it is asked for.
 
     GeoTIFF and COG, JPEG 2000, PNG and JPEG are read block by block through rasterio where it is installed
-    (``pip install rscovlm[geo]``). Without it, TIFFs in tiles or strips (uncompressed, Deflate, PackBits) are still read
-    block by block; other TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP and BMP always are.
+    (``pip install rscovlm[geo]``). Without it, TIFFs (uncompressed, Deflate, JPEG) are still read block by block; other
+    TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP and BMP always are.
 
     Coordinates count the stored pixels: an EXIF orientation is not applied (`Raster.notes` says so).
 
     Args:
         source: Path, bytes of a file, PIL image, or array (h, w[, bands]). URLs and GDAL's virtual paths are refused.
-        bands: One or three band numbers counted from 1; by default the file's red, green and blue, else its first three,
-            else its first.
+        bands: One or three band numbers counted from 1; by default the file's red, green and blue, else its first
+            three, else its first.
         stretch: How stored numbers become 0-255. ``"auto"`` shows bytes as they are and spreads anything else between
-            percentiles (complex numbers: logarithm of their magnitude); ``"none"`` clips to 0-255; ``"percentiles"`` and
-            ``"log"`` (for SAR intensity) ask for it; a `Stretch` fixes it.
+            percentiles (complex numbers: logarithm of their magnitude); ``"none"`` clips to 0-255; ``"percentiles"``
+            and ``"log"`` (for SAR intensity) ask for it; a `Stretch` fixes it.
         percentiles: Lower and upper percentile, taken from an overview.
         nodata: For an array: the number that means nothing was measured.
         allow_vrt: Open GDAL virtual files, whose sources must be local files.
@@ -62,7 +62,8 @@ def open_image(
 
     Raises:
         MissingRasterError: There is no such file (a `ValueError` and a `FileNotFoundError`).
-        RasterError: It is empty, not an image, of a kind not read, or claims more pixels than the limits (a `ValueError`).
+        RasterError: It is empty, not an image, of a kind not read, or claims more pixels than the limits (a
+            `ValueError`).
 
     Example:
         >>> import numpy as np

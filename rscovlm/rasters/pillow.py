@@ -180,5 +180,6 @@ def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
 def _too_large(name: str, width: int, height: int, bound: int, limit: str) -> str:
     return (
         f"{name}: claims {width}x{height} pixels, above the limit of {bound:,} for a picture that must be decoded "
-        f"whole; install rscovlm[geo] to read it in pieces, or, if you trust it, set limits=Limits({limit}={width * height})"
+        f"whole; install rscovlm[geo] to read it in pieces, or, if you trust it, set limits=Limits({limit}="
+        f"{width * height})"
     )

@@ -37,7 +37,7 @@ def hushed(*loggers: str) -> Iterator[None]:
 
 @contextmanager
 def unwarned(category: type[Warning] = Warning) -> Iterator[None]:
-    """Ignore warnings of a category; one thread at a time, because filters are the process's and must be put back in order."""
+    """Ignore warnings of a category; one thread at a time, as filters are the process's and are put back in order."""
     with _FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore", category)
         yield

@@ -126,7 +126,7 @@ class Raster:
 
     @property
     def stretch(self) -> Stretch | None:
-        """How stored numbers become 0-255 (found from an overview when first asked); None: they are shown as they are."""
+        """How stored numbers become 0-255, found from an overview when first asked; None: shown as they are."""
         with self._lock:
             if not self._settled:
                 self._stretch = self._find_stretch()

@@ -54,8 +54,8 @@ def transformed(points: Floats, source: str, target: str) -> Floats:
         from rasterio.warp import transform
     except ImportError:
         raise ValueError(
-            f"coordinates in {source[:40]} cannot be changed to {target} without rasterio; install rscovlm[geo], or use "
-            "crs=None for the image's own system"
+            f"coordinates in {source[:40]} cannot be changed to {target} without rasterio; install rscovlm[geo], or "
+            "use crs=None for the image's own system"
         ) from None
     try:
         old, new = CRS.from_user_input(source), CRS.from_user_input(target)

@@ -153,7 +153,7 @@ class Timings:
         return result
 
     def result(self) -> dict[str, list[float]]:
-        """Return median and 95th percentile of wall time, and of processor time, of each step; growth of memory last."""
+        """Return median and 95th percentile of wall and of processor time of each step; growth of memory last."""
         spread = {name: np.percentile(times, (50, 95), axis=0).T.ravel().tolist() for name, times in self.steps.items()}
         return {**spread, "growth MB": [memory("VmHWM") - self.base]}
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,13 @@ def test_a_page_opens_in_a_browser(page: Path, tmp_path: Path) -> None:
     assert done.stdout.count('<path class="leaflet-interactive"') == 4 + 2  # a polygon an object, and a window a step
     assert done.stdout.count('<label><input type="checkbox">') == 4 + 2
     assert "CONSOLE" not in done.stderr  # no error, nothing refused by the page's policy
+
+
+def test_without_rasterio_a_map_is_shown_in_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raster = open_image(write_tiff(tmp_path / "a.tif", picture(300, 200)))
+    view = raster.overview()
+    objects = Objects(Boxes([[10, 20, 60, 40]], "hbb", raster.frame), ("ship",))
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    text = map_page(tmp_path / "a.html", view, objects).read_text("utf-8")
+    assert '"geographic": false' in text
+    assert '"ring": [[-20.0, 10.0], [-20.0, 60.0], [-40.0, 60.0], [-40.0, 10.0]]' in text

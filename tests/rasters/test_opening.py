@@ -152,7 +152,8 @@ def test_every_cut_of_a_file_is_an_error_or_the_picture(tmp_path: Path) -> None:
     array = picture(96, 80)
     for ending, options in {"png": {}, "jpg": {"quality": 90}, "tif": {"compression": "tiff_adobe_deflate"}}.items():
         memory = io.BytesIO()
-        Image.fromarray(array).save(memory, format={"jpg": "JPEG", "png": "PNG", "tif": "TIFF"}[ending], **options)  # type: ignore[arg-type]
+        kind = {"jpg": "JPEG", "png": "PNG", "tif": "TIFF"}[ending]
+        Image.fromarray(array).save(memory, format=kind, **options)  # type: ignore[arg-type]
         whole = np.asarray(open_image(memory.getvalue()).overview().image)
         refused = 0
         for end in range(0, len(memory.getvalue()), max(len(memory.getvalue()) // 40, 1)):
