@@ -7,10 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from rscovlm.data.paths import resolve
 from rscovlm.data.records import ImageRef
 from rscovlm.data.tally import Rejected
-from rscovlm.data.views import PADDING
+from rscovlm.data.views import load_image, open_ref
 from rscovlm.rasters import Raster, open_image
 
 Window = tuple[int, int, int, int]
@@ -38,30 +37,12 @@ class Picture:
         Raises:
             ValueError: The file is missing, cannot be read, or is larger than the budget of `open_image`.
         """
-        with open_reference(self.image, self.root) as raster:
-            window = self.window or (0, 0, raster.width, raster.height)
-            return raster.read(window, size=self.size).image
-
-
-def open_reference(image: ImageRef, root: Path) -> Raster:
-    """Open what an image reference points at; nothing is decoded yet.
-
-    Raises:
-        ValueError: The path is unsafe, or the file missing or unreadable.
-    """
-    if image.data is not None:
-        return open_image(image.data)
-    if image.path:
-        try:
-            return open_image(resolve(root, image.path))
-        except FileNotFoundError:
-            raise Rejected("image missing", f"no file {image.path!r} below the data folder") from None
-    with open_image(resolve(root, image.parent)) as parent:
-        left, top, right, bottom = image.window or (0, 0, parent.width, parent.height)
-        inside = (max(left, 0), max(top, 0), min(right, parent.width), min(bottom, parent.height))
-        tile = Image.new("RGB", (right - left, bottom - top), PADDING)
-        tile.paste(parent.read(inside).image, (inside[0] - left, inside[1] - top))
-    return open_image(tile)
+        if self.image.window is not None and not self.image.path and self.image.data is None:
+            # A tile: its pixels are a window of its parent, and what lies outside is padded.
+            tile = open_image(load_image(self.image, self.root))
+            return tile.read(self.window or (0, 0, tile.width, tile.height), size=self.size).image
+        with _opened(self.image, self.root) as raster:
+            return raster.read(self.window or (0, 0, raster.width, raster.height), size=self.size).image
 
 
 def picture_size(image: ImageRef, root: Path) -> tuple[int, int]:
@@ -70,10 +51,17 @@ def picture_size(image: ImageRef, root: Path) -> tuple[int, int]:
         return image.width, image.height
     if image.window is not None and not image.path and image.data is None:
         return image.window[2] - image.window[0], image.window[3] - image.window[1]
-    with open_reference(image, root) as raster:
+    with _opened(image, root) as raster:
         return raster.width, raster.height
 
 
 def loaded(image: Picture | Image.Image) -> Image.Image:
     """Return the pixels of a picture, or the image itself."""
     return image.load() if isinstance(image, Picture) else image
+
+
+def _opened(image: ImageRef, root: Path) -> Raster:
+    try:
+        return open_ref(image, root)
+    except FileNotFoundError:
+        raise Rejected("image missing", f"no file {image.path!r} below the data folder") from None
