@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo docs test clean
 export OMP_NUM_THREADS := 1
+# The site's theme is cared for until May 2027; its successor, Zensical, reads the same mkdocs.yml.
+export NO_MKDOCS_2_WARNING := 1
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

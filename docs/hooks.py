@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,15 +11,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = "<!-- table of sources -->"
+PUBLIC = re.compile(r"<!-- public names of (\S+) -->")
 INCLUDE = re.compile(r"<!-- include (\S+) -->")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+TITLE = re.compile(r"\A\s*# .*\n")
 ABSENT = "This checkout holds no `{}` yet."
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the table of data sources and included files in the place of their marks."""
+    """Put the table of data sources, the public names of packages and included files in the place of their marks."""
     if TABLE in markdown:
         markdown = markdown.replace(TABLE, source_table())
+    markdown = PUBLIC.sub(lambda mark: public_names(mark[1]), markdown)
     return INCLUDE.sub(lambda mark: included(mark[1]), markdown)
 
 
@@ -48,10 +53,18 @@ def cell(text: str) -> str:
     return text if text.startswith("`") else re.sub(r"([|*_<>\[\]])", r"\\\1", text)
 
 
+def public_names(package: str) -> str:
+    """Ask for the documentation of everything that a package lists as public."""
+    module = importlib.import_module(package)
+    homes = {entry.name for entry in pkgutil.iter_modules(module.__path__)}
+    names = (f"{name}.{name}" if name in homes else name for name in module.__all__)
+    return "\n\n".join(f"::: {package}.{name}" for name in names)
+
+
 def included(path: str) -> str:
-    """Return a file of the checkout without its front matter, its headings one level down."""
+    """Return a file of the checkout without its front matter and title, its headings one level down."""
     file = ROOT / path
     if not file.is_file():
         return ABSENT.format(path)
-    text = FRONT_MATTER.sub("", file.read_text(encoding="utf-8"))
+    text = TITLE.sub("", FRONT_MATTER.sub("", file.read_text(encoding="utf-8")))
     return re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
