@@ -17,6 +17,7 @@ FLOORS = (
     "points",
     "training",
     "embedded",
+    "serving",
     "testing",
     "benchmarks",
     "demo",

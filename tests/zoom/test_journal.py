@@ -13,7 +13,7 @@ from rscovlm.zoom.journal import Journal
 from tests.zoom.scripted import Scripted
 from tests.zoom.test_detection import CLASSES, Painted, painted_scene
 
-ROWS = [{"id": "a", "text": "é\u2028"}, {"id": "b"}, {"id": "c", "numbers": [0.1, 1e-300]}]
+ROWS: list[dict[str, Any]] = [{"id": "a", "text": "é\u2028"}, {"id": "b"}, {"id": "c", "numbers": [0.1, 1e-300]}]
 
 
 def test_a_journal_cut_at_any_byte_keeps_every_whole_row(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""An engine from what a command line says."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rscovlm.engines import Engine
+
+
+def load_engine(
+    model: str | None = None,
+    *,
+    endpoints: list[str] | None = None,
+    batch_size: int = 8,
+    api_key_env: str = "RSCOVLM_API_KEY",
+) -> Engine:
+    """Return an engine.
+
+    Args:
+        model: Folder or Hub name of a checkpoint; the embedded model's when omitted. With ``endpoints``, the model's
+            name at the servers.
+        endpoints: Addresses of OpenAI-compatible servers; none loads the checkpoint into this process.
+        batch_size: Conversations answered at a time in this process.
+        api_key_env: Environment variable that holds the servers' key, where they want one.
+
+    Raises:
+        ValueError: Servers are given without the model's name, or an address is wrong.
+    """
+    import rscovlm
+
+    if endpoints:
+        if not model:
+            raise ValueError("--server needs --model, the name by which the server knows its model")
+        return rscovlm.engines.Server(endpoints, model, api_key=os.environ.get(api_key_env))
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    name = model or rscovlm.embedded_model()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto").to(device).eval()
+    return rscovlm.engines.Transformers(loaded, AutoProcessor.from_pretrained(name), batch_size=batch_size)
