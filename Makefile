@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo docs test clean
 export OMP_NUM_THREADS := 1
-# The site's theme is cared for until May 2027; its successor, Zensical, reads the same mkdocs.yml.
+# The theme is cared for until May 2027. Its successor, Zensical, reads mkdocs.yml but runs no hooks (0.1.1).
 export NO_MKDOCS_2_WARNING := 1
 
 $(STAMP): pyproject.toml constraints.txt
