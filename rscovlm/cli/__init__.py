@@ -7,6 +7,7 @@ import typer
 from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
 from rscovlm.cli.predict import predict
+from rscovlm.cli.serve import serve
 from rscovlm.cli.train import train
 
 app = typer.Typer(
@@ -26,4 +27,5 @@ def _root() -> None:
 app.command()(demo)
 app.command()(train)
 app.command()(predict)
+app.command()(serve)
 app.add_typer(data, name="data")

@@ -1,0 +1,62 @@
+"""``rscovlm serve``: an endpoint that existing OpenAI clients get zooming from without knowing of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")] = None,
+    server: Annotated[list[str] | None, typer.Option(help="Answer through these OpenAI-compatible servers.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
+    name: Annotated[str, typer.Option(help="Name under which the model is listed.")] = "rscovlm",
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the key that clients must send.")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="Zoom conversation: reference or native.")] = "reference",
+    batch: Annotated[int, typer.Option(min=1, help="Conversations answered at a time.")] = 8,
+    max_body: Annotated[int, typer.Option(min=1, help="Largest request in MiB.")] = 64,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image in megapixels.")] = 256,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply at most.")] = 2048,
+    max_steps: Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")] = 4,
+    max_visual_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")] = 6000,
+) -> None:
+    """Serve a model that zooms by itself: /v1/chat/completions, /v1/models, /health, /metrics."""
+    from rscovlm.serving.loading import load_engine
+    from rscovlm.serving.requests import RequestLimits
+    from rscovlm.serving.server import ZoomServer
+    from rscovlm.zoom.layouts import check_layout
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        key = None
+        if api_key_env is not None:
+            key = os.environ.get(api_key_env)
+            if not key:
+                raise ValueError(f"environment variable {api_key_env} is not set; put the clients' key there")
+        limits = RequestLimits(
+            body=max_body * 2**20,
+            pixels=max_pixels * 10**6,
+            tokens=max_tokens,
+            steps=max_steps,
+            visual_tokens=max_visual_tokens,
+        )
+        shown = check_layout(layout)
+        engine = load_engine(model, endpoints=server, batch_size=batch)
+        service = ZoomServer(engine, host=host, port=port, model=name, api_key=key, limits=limits, layout=shown)
+    except (ValueError, OSError) as error:
+        typer.echo(f"rscovlm serve: {error}", err=True)
+        sys.exit(2)
+    typer.echo(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
+    try:
+        service.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        service.server_close()
