@@ -2,6 +2,7 @@
 
 from rscovlm.metrics.answers import answer_accuracy, rsvqa_accuracy
 from rscovlm.metrics.ap_nc import ap_nc
+from rscovlm.metrics.ap_nc_bootstrap import bootstrap_ap_nc
 from rscovlm.metrics.bootstrap import bootstrap, paired_test
 from rscovlm.metrics.calibration import calibrate_threshold
 from rscovlm.metrics.counting import count_error
@@ -16,6 +17,7 @@ __all__ = [
     "answer_accuracy",
     "ap_nc",
     "bootstrap",
+    "bootstrap_ap_nc",
     "calibrate_threshold",
     "count_error",
     "grounding_accuracy",

@@ -102,6 +102,18 @@ def ap_nc(
     return result
 
 
+def headlines(board: Board, run: Run) -> dict[str, float]:
+    """Return the means over orders alone: ``ap_nc50`` and so on, and with real scores ``ap50`` and so on."""
+    counted = board.positives > 0
+    tables = [("ap_nc", run.nc)] if run.real is None else [("ap_nc", run.nc), ("ap", run.real)]
+    return {
+        name: entry["mean"]
+        for prefix, values in tables
+        for name, entry in _headline(values[counted], board.thresholds, prefix).items()
+        if not name.endswith("thresholds")
+    }
+
+
 def summarise(board: Board, run: Run) -> dict[str, Any]:
     """Turn average precisions into the result's tables."""
     counted = board.positives > 0

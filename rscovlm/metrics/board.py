@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -85,7 +86,8 @@ class Board:
     thresholds: tuple[float, ...]
     rules: Protocol
     images: int
-    keys: NDArray[np.uint64]
+    row_keys: content.Keys
+    image_keys: content.Keys
     fair: Best
     given: Best
 
@@ -105,13 +107,40 @@ class Board:
         found, true, names = read_items(predictions, references, classes)
         my_keys, their_keys = content.row_keys(found, names), content.row_keys(true, names)
         images = content.image_keys(found, my_keys, true, their_keys, len(references))
-        keys = content.numbered(content.mixed(my_keys ^ images[found.image]), found.scores)
-        true_order = np.lexsort((their_keys, images[true.image]))
+        true_order = np.lexsort((their_keys, content.numbered(images)[true.image]))
         canonical = np.empty(len(true), np.int64)
         canonical[true_order] = np.arange(len(true))
         priorities = [canonical, np.arange(len(true))]
         fair, given = best_truths(found, true, len(names), rules.overlap, priorities, thresholds[0])
-        return cls(found, true, names, thresholds, rules, len(references), keys, fair, given)
+        return cls(found, true, names, thresholds, rules, len(references), my_keys, images, fair, given)
+
+    def redrawn(self, images: NDArray[np.intp]) -> Board:
+        """Return the board of images drawn anew, any image any number of times; nothing is matched again."""
+        found, source, _ = self.found.redrawn(images, self.images)
+        true, _, begins = self.true.redrawn(images, self.images)
+        first = np.searchsorted(self.true.image, np.arange(self.images))
+        shift = (begins - first[images])[found.image]
+
+        def moved(best: Best) -> Best:
+            truth = best.truth[source]
+            return Best(np.where(truth >= 0, truth + shift, -1), best.iou[source])
+
+        return replace(
+            self,
+            found=found,
+            true=true,
+            images=len(images),
+            row_keys=self.row_keys[source],
+            image_keys=self.image_keys[images],
+            fair=moved(self.fair),
+            given=moved(self.given),
+        )
+
+    @cached_property
+    def keys(self) -> content.Keys:
+        """(n,) keys of the found boxes, which all differ and depend on content alone."""
+        images = content.numbered(self.image_keys)
+        return content.numbered(content.mixed(self.row_keys ^ images[self.found.image]), self.found.scores)
 
     @property
     def positives(self) -> Ints:
@@ -132,16 +161,21 @@ class Board:
         void = (truth >= 0) & self.void_truths[truth] if len(self.true) else np.zeros(len(rows), bool)
         return Outcomes(truth, np.where(void, 0, reach), np.where(void, reach, 0), positives)
 
-    def run(self, ties: str, repeats: int, seed: int, keep: Bools | None = None) -> Run:
-        """Evaluate all orders of all classes, of the found boxes in `keep` alone if given."""
+    def run(self, ties: str, repeats: int, seed: int, keep: Bools | None = None, *, constant_too: bool = True) -> Run:
+        """Evaluate all orders of all classes, of the found boxes in `keep` alone if given.
+
+        Without `constant_too` the order given is left out (zeros) unless `ties` asks for it: it costs as much as one
+        random order.
+        """
         draws = content.streams(repeats if ties == "random" else 1, seed)
         shape = (len(self.classes), len(self.thresholds), len(draws))
         nc, constant = np.zeros(shape), np.zeros((*shape[:2], 1))
         scores = self.found.scores
         real = None if scores is None else np.zeros(shape)
         for c, rows, positives in self.parts(keep):
-            given = self.outcomes(rows, self.given, positives)
-            constant[c] = self._evaluate(given, np.arange(len(rows))[None])
+            if constant_too or ties == "stable":
+                given = self.outcomes(rows, self.given, positives)
+                constant[c] = self._evaluate(given, np.arange(len(rows))[None])
             if ties == "stable":
                 nc[c] = constant[c]
                 if real is not None and scores is not None:

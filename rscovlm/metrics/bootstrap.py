@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,17 +48,14 @@ def bootstrap(
         >>> result["value"], 0.70 < result["low"] < 0.76, 0.84 < result["high"] < 0.90
         (0.8, True, True)
     """
-    groups = _clusters(columns, clusters)
-    _check(repeats, confidence)
-    rng = np.random.default_rng(seed)
+    groups = clustered(columns, clusters)
+    check_settings(repeats, confidence)
     values = np.empty(repeats)
-    for k in range(repeats):
-        drawn = rng.integers(len(groups), size=len(groups))
-        rows = np.concatenate([groups[group] for group in drawn])
+    for k, rows in enumerate(redraws(groups, repeats, seed)):
         values[k] = metric(*(_taken(column, rows) for column in columns))
     return {
         "value": float(metric(*columns)),
-        **_interval(values, confidence),
+        **interval(values, confidence),
         "repeats": repeats,
         "items": len(columns[0]),
         "clusters": len(groups),
@@ -105,8 +102,8 @@ def paired_test(
         (0.3, True)
     """
     columns = (first, second, *shared)
-    groups = _clusters(columns, clusters)
-    _check(repeats, confidence)
+    groups = clustered(columns, clusters)
+    check_settings(repeats, confidence)
     rng = np.random.default_rng(seed)
 
     def difference(one: Sequence[Any], two: Sequence[Any], rest: Sequence[Sequence[Any]]) -> float:
@@ -131,20 +128,37 @@ def paired_test(
         "first": float(metric(first, *shared)),
         "second": float(metric(second, *shared)),
         "p_value": (1 + extreme) / (1 + repeats),
-        **_interval(values, confidence),
+        **interval(values, confidence),
         "repeats": repeats,
         "items": len(first),
         "clusters": len(groups),
     }
 
 
-def _check(repeats: int, confidence: float) -> None:
+def check_settings(repeats: int, confidence: float) -> None:
+    """Check the number of redraws and the share of them inside the interval.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
     if repeats < 2 or not 0 < confidence < 1:
         raise ValueError(f"repeats is {repeats} and confidence {confidence}; give at least 2, and a share below 1")
 
 
-def _clusters(columns: Sequence[Sequence[Any]], clusters: Sequence[Hashable] | None) -> Rows:
-    """Return the rows of each cluster, clusters and rows in an order that depends on their content alone."""
+def redraws(groups: Rows, repeats: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the rows of clusters drawn with replacement, `repeats` times."""
+    rng = np.random.default_rng(seed)
+    for _ in range(repeats):
+        drawn = rng.integers(len(groups), size=len(groups))
+        yield np.concatenate([groups[group] for group in drawn])
+
+
+def clustered(columns: Sequence[Sequence[Any]], clusters: Sequence[Hashable] | None) -> Rows:
+    """Return the rows of each cluster, clusters and rows in an order that depends on their content alone.
+
+    Raises:
+        ValueError: If lengths differ or nothing is given.
+    """
     lengths = {len(column) for column in columns}
     if clusters is not None:
         lengths.add(len(clusters))
@@ -190,6 +204,7 @@ def _taken(column: Sequence[Any], rows: NDArray[np.intp]) -> Any:
     return column[rows] if isinstance(column, np.ndarray) else [column[k] for k in rows]
 
 
-def _interval(values: NDArray[np.float64], confidence: float) -> dict[str, float]:
+def interval(values: NDArray[np.float64], confidence: float) -> dict[str, float]:
+    """Return the percentiles of redrawn values around `confidence` of them, and their standard deviation."""
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return {"low": float(low), "high": float(high), "std": float(values.std(ddof=1)), "confidence": confidence}

@@ -26,13 +26,13 @@ def row_keys(rows: Rows, classes: tuple[str, ...]) -> Keys:
 
 
 def image_keys(found: Rows, found_keys: Keys, true: Rows, true_keys: Keys, images: int) -> Keys:
-    """Return (images,) keys of all that is found and true in an image; images alike get numbers, so all differ."""
+    """Return (images,) keys of all that is found and true in an image; images alike have equal keys."""
     sums = []
     for rows, keys in ((found, found_keys), (true, true_keys)):
         ends = np.searchsorted(rows.image, np.arange(images + 1))
         total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed(keys), dtype=np.uint64)])
         sums.append(total[ends[1:]] - total[ends[:-1]])
-    return numbered(mixed(mixed(sums[0]) ^ sums[1]))
+    return mixed(mixed(sums[0]) ^ sums[1])
 
 
 def numbered(keys: Keys, scores: Floats | None = None) -> Keys:

@@ -35,6 +35,29 @@ class Rows:
     def __len__(self) -> int:
         return len(self.image)
 
+    def redrawn(self, images: NDArray[np.intp], total: int) -> tuple[Rows, NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows of images drawn anew, any image any number of times.
+
+        Args:
+            images: Numbers of the images drawn; the k-th becomes image k.
+            total: How many images there were.
+
+        Returns:
+            The rows; for each the row it was; and for each draw the row its image now starts at.
+        """
+        starts = np.searchsorted(self.image, np.arange(total + 1))
+        counts = np.diff(starts)[images]
+        begins = np.cumsum(counts) - counts
+        source = np.repeat(starts[:-1][images] - begins, counts) + np.arange(counts.sum())
+        rows = Rows(
+            quads=self.quads[source],
+            image=np.repeat(np.arange(len(images)), counts),
+            label=self.label[source],
+            flags=self.flags[source],
+            scores=None if self.scores is None else self.scores[source],
+        )
+        return rows, source, begins
+
 
 def read_items(
     predictions: Sequence[Any], references: Sequence[Any], classes: Sequence[str] | None

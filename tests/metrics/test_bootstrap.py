@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rscovlm.metrics import ap_nc, bootstrap, paired_test
+from rscovlm.metrics import ap_nc, bootstrap, bootstrap_ap_nc, paired_test
 from tests.metrics.scenes import scenes, shuffled
 
 
@@ -63,6 +63,41 @@ def test_a_detection_metric_can_be_redrawn() -> None:
     assert result["low"] < result["high"]
     again = bootstrap(lambda p, r: ap_nc(p, r, repeats=2)["ap_nc50"]["mean"], *shuffled(found, true, 0), repeats=3)
     assert again["clusters"] == 8
+
+
+@pytest.mark.parametrize("ties", ["random", "stable"])
+@pytest.mark.parametrize("protocol", ["dota", "rscovlm"])
+@pytest.mark.parametrize("scored", [True, False])
+def test_matching_once_gives_what_matching_every_draw_gives(protocol: Any, ties: Any, scored: bool) -> None:
+    found, true = scenes(7, seed=3, boxes=9, doubles=0.5)
+    found, true = [*found, found[0], {"boxes": [], "labels": []}], [*true, true[0], true[1]]  # twins, and nothing found
+    if not scored:
+        found = [{"boxes": item["boxes"], "labels": item["labels"]} for item in found]
+    scenes_of = ["a", "a", "b", "c", "c", "c", "d", "e", "e"]
+    fast = bootstrap_ap_nc(found, true, clusters=scenes_of, protocol=protocol, ties=ties, orders=2, repeats=12, seed=4)
+    names = [f"{kind}{at}" for kind in ("ap_nc", "ap")[: 1 + scored] for at in ("50", "75", "50_95")]
+    for name in names[:: 2 if scored else 1]:
+
+        def value(p: Any, r: Any, name: str = name) -> float:
+            return float(ap_nc(p, r, protocol=protocol, ties=ties, repeats=2)[name]["mean"])
+
+        slow = bootstrap(value, found, true, clusters=scenes_of, repeats=12, seed=4)
+        assert fast[name] == pytest.approx({key: slow[key] for key in fast[name]}, abs=1e-12)
+        assert {"value", "low", "high", "std"} <= set(fast[name])
+        assert fast[name]["std"] > 0
+    assert (fast["items"], fast["clusters"]) == (slow["items"], slow["clusters"]) == (9, 5)
+    turned = bootstrap_ap_nc(found[::-1], true[::-1], protocol=protocol, repeats=5)["ap_nc50"]
+    assert turned == pytest.approx(bootstrap_ap_nc(found, true, protocol=protocol, repeats=5)["ap_nc50"], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"orders": 0}, "orders is 0"), ({"repeats": 1}, "repeats is 1"), ({"ties": "luck"}, "ties is 'luck'")],
+)
+def test_bad_settings_of_a_redrawn_detection_metric_are_named(settings: dict[str, Any], message: str) -> None:
+    found, true = scenes(2, seed=0, boxes=3)
+    with pytest.raises(ValueError, match=message):
+        bootstrap_ap_nc(found, true, **settings)
 
 
 def test_chance_alone_gives_even_p_values() -> None:
