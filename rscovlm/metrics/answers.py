@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rscovlm.metrics.options import MME_LETTERS, OPTION_RULES
 from rscovlm.metrics.rules import RULES
 from rscovlm.metrics.texts import check_texts
 
@@ -17,6 +18,7 @@ def answer_accuracy(
     references: Sequence[str],
     *,
     match: str = "exact",
+    options: Sequence[Sequence[str]] | None = None,
     groups: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Compute the share of right answers under a named rule.
@@ -25,12 +27,16 @@ def answer_accuracy(
     answer stands in the prediction), ``"contained"`` (either in the other), ``"choice"`` (a letter), ``"number"``,
     ``"yes_no"``. The peers' rules compare as their programs do, traps included: ``"geochat"`` (GeoChat, and RSCoVLM's
     scenes and VQA), ``"identical"`` (RSCoVLM), ``"vhm"``, ``"vhm_presence"``, ``"vhm_colour"``, ``"vhm_choice"``,
-    ``"vrsbench"`` (before its GPT step), ``"teochat"``, ``"mme_realworld"``. `rscovlm.metrics.rules` describes each.
+    ``"vrsbench"`` (before its GPT step), ``"teochat"``, ``"teochat_keywords"`` (its questions on xBD),
+    ``"mme_realworld"``. `rscovlm.metrics.rules` describes each, `rscovlm.metrics.options` those that see the options.
 
     Args:
         predictions: One answer per item.
         references: The true answers.
         match: Name of the rule.
+        options: Per item the choices, such as ``["(A) red", "(B) blue"]`` (without letters they get A, B, ...), for
+            ``"choice"``, which then also understands an option's own words, and ``"mme_realworld"``, which without
+            them takes the letters A to E for the choices.
         groups: A name per item; adds the accuracy of each group and their mean.
 
     Returns:
@@ -39,17 +45,21 @@ def answer_accuracy(
         ``match``; with `groups` also ``groups`` (name -> accuracy and items) and ``group_mean``. Values are fractions.
 
     Raises:
-        ValueError: If lengths differ, nothing is given, an entry is no string, or the rule is not known.
+        ValueError: If lengths differ, nothing is given, an entry is no string, the rule is not known or takes no
+            options, or a true answer is none of its options.
 
     Example:
         >>> answer_accuracy(["Yes.", "", "no"], ["yes", "no", "no"])["accuracy"]
         0.6666666666666666
+        >>> answer_accuracy(["blue"], ["B"], match="choice", options=[["(A) red", "(B) blue"]])["accuracy"]
+        1.0
     """
     columns = {"predictions": predictions, "references": references}
     check_texts(columns if groups is None else {**columns, "groups": groups})
-    if match not in RULES:
-        raise ValueError(f"match is {match!r}; use one of {', '.join(RULES)}")
-    credits = [_credit(match, predictions[k], references[k], k) for k in range(len(references))]
+    if match not in RULES and match not in OPTION_RULES:
+        raise ValueError(f"match is {match!r}; use one of {', '.join({**RULES, **OPTION_RULES})}")
+    shown = _options(match, options, len(references))
+    credits = [_credit(match, predictions[k], references[k], shown[k], k) for k in range(len(references))]
     correct = [credit or 0.0 for credit in credits]
     result: dict[str, Any] = {
         "accuracy": _mean(correct),
@@ -112,9 +122,27 @@ def rsvqa_accuracy(
     }
 
 
-def _credit(match: str, prediction: str, reference: str, k: int) -> float | None:
+def _options(match: str, options: Sequence[Sequence[str]] | None, items: int) -> Sequence[Sequence[str] | None]:
+    """Return the options of every item: those given, or what the rule takes without them."""
+    if options is None:
+        return [MME_LETTERS if match not in RULES else None] * items
+    if match not in OPTION_RULES:
+        raise ValueError(f"match is {match!r}, which looks at no options; leave them out or use {list(OPTION_RULES)}")
+    if len(options) != items:
+        raise ValueError(f"options has {len(options)} entries for {items} items; give one list of choices per item")
+    for k, choices in enumerate(options):
+        if isinstance(choices, str) or not all(isinstance(text, str) for text in choices):
+            raise ValueError(f"options[{k}] is {choices!r}; give a list of strings, one per choice")
+    return options
+
+
+def _credit(match: str, prediction: str, reference: str, options: Sequence[str] | None, k: int) -> float | None:
     try:
-        return RULES[match](prediction, reference)
+        return (
+            RULES[match](prediction, reference)
+            if options is None
+            else OPTION_RULES[match](prediction, reference, options)
+        )
     except ValueError as error:
         raise ValueError(f"references[{k}]: {error}") from None
 

@@ -20,14 +20,9 @@ _LETTER_BRACKETED = re.compile(r"\(([A-Za-z])\)")
 _LETTER_CAPITAL = re.compile(r"(?<![\w'’])([B-HJ-Z])(?![\w'’])")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-# As MME-RealWorld's script has them: a comma is missing twice, which glues two phrases together.
-_MME_PREFIXES = (
-    "The best answer is",
-    "The correct answer is",
-    "The answer is",
-    "The answer",
-    "The best option is" + "The correct option is",
-    "Best answer:" + "Best option:",
+_TEOCHAT_KEYWORDS = (
+    *("yes", "no", "top left", "top center", "top right", "center left", "center", "center right"),
+    *("bottom left", "bottom center", "bottom right"),
 )
 
 
@@ -190,23 +185,18 @@ def teochat(prediction: str, reference: str) -> float:
     return float(mine == true)
 
 
-def mme_realworld(prediction: str, reference: str) -> float:
-    """MME-RealWorld's rule: set phrases go, then the first capital A to E counts; "Answer: B" is read as A.
+def teochat_keywords(prediction: str, reference: str) -> float:
+    """TEOChat's rule for questions on xBD, as RSCoVLM runs it: right as above, or if both hold one and the same keyword.
 
-    Its comparison of short answers with the options' own text needs the options and is left out but for the letters:
-    an empty answer is read as A, as there.
+    Keywords are "yes", "no" and nine places, sought as substrings: "no" is found in "unknown", and "center" makes
+    "top center" of "bottom center".
+
+    Example:
+        >>> teochat_keywords("bottom center", "top center"), teochat_keywords("Yes, it was.", "yes")
+        (1.0, 1.0)
     """
-    text = prediction.strip()
-    for prefix in _MME_PREFIXES:
-        text = text.replace(prefix, "")
-    found = re.search("[ABCDE]", text)
-    if found:
-        letter = found.group()
-    elif len(text.split()) > 10:
-        letter = ""
-    else:
-        letter = next((option for option in "ABCDE" if text.lower() in f"({option})".lower()), "")
-    return float(letter == reference.strip().strip("()."))
+    mine, true = (text.lower().translate(_NO_PUNCTUATION) for text in (prediction, reference))
+    return float(mine == true or any(word in mine and word in true for word in _TEOCHAT_KEYWORDS))
 
 
 RULES: dict[str, Rule] = {
@@ -224,5 +214,5 @@ RULES: dict[str, Rule] = {
     "vhm_choice": vhm_choice,
     "vrsbench": vrsbench,
     "teochat": teochat,
-    "mme_realworld": mme_realworld,
+    "teochat_keywords": teochat_keywords,
 }

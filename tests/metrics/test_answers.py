@@ -56,12 +56,16 @@ TRAPS = [
     ("vhm_choice", "Answer: B", "A", 1.0, "choice", 0.0),  # the A of "Answer"
     ("vhm_choice", "Answer: B", "B", 0.0, "choice", 1.0),
     ("vhm_choice", "b", "B", 0.0, "choice", 1.0),  # lower case is not seen
-    ("mme_realworld", "Answer: B", "A", 1.0, "choice", 0.0),
-    ("mme_realworld", "", "A", 1.0, "choice", None),  # nothing stands in "(A)"
     ("vhm_presence", "I do not know", "no", 1.0, "yes_no", None),
     ("teochat", " yes", "yes", 0.0, "exact", 1.0),  # a blank too many
     ("identical", "yes .", "yes", 0.0, "exact", 1.0),  # a blank before the period
     ("teochat", "twolane", "two-lane", 1.0, "exact", 0.0),
+    ("teochat_keywords", "It is unknown", "no", 1.0, "yes_no", None),  # "no" inside "unknown"
+    ("teochat_keywords", "bottom center", "top center", 1.0, "exact", 0.0),  # both hold "center"
+    ("teochat_keywords", "top left or bottom right", "bottom right", 1.0, "exact", 0.0),
+    ("teochat_keywords", "Yes, four", "yes", 1.0, "yes_no", 1.0),
+    ("teochat_keywords", "", "yes", 0.0, "yes_no", None),
+    ("teochat_keywords", "Four!", "four", 1.0, "exact", 1.0),
     ("vrsbench", "there are 21", "2", 1.0, "number", 0.0),
 ]
 
@@ -70,6 +74,65 @@ TRAPS = [
 def test_traps(peer: str, answer: str, true: str, theirs: float, rule: str, ours: float | None) -> None:
     assert RULES[peer](answer, true) == theirs
     assert RULES[rule](answer, true) == ours
+
+
+COLOURS = ["(A) Blue", "(B) Dark red", "(C) red", "(D) A green ship", "(E) The image does not feature it."]
+COUNTS = ["(A) 3", "(B) 13", "(C) 30", "(D) 4", "(E) This image doesn't feature the count."]
+
+# Answer, true letter, options, what MME-RealWorld's own script answers (recorded from a run of it), and what we say.
+CHOICES = [
+    ("Answer: B", "A", COLOURS, 1.0, 0.0),  # the capital A of "Answer"
+    ("", "A", COLOURS, 1.0, None),  # nothing stands in the first option
+    ("blue", "A", COLOURS, 1.0, 1.0),
+    ("Blue", "A", COLOURS, 0.0, 1.0),  # its capital B is read as a letter
+    ("It is blue.", "A", COLOURS, 0.0, 1.0),  # only whole answers are looked up in the options
+    ("red", "C", COLOURS, 0.0, 1.0),  # stands in "Dark red", which comes first
+    ("dark red", "B", COLOURS, 1.0, 1.0),
+    ("it is dark red", "B", COLOURS, 0.0, 1.0),  # the longer of two options within one another
+    ("a", "D", COLOURS, 0.0, 0.0),
+    ("ship", "D", COLOURS, 1.0, None),  # a part of an option
+    ("The answer is a green ship", "D", COLOURS, 1.0, None),  # a letter "a" or an article: undecided
+    ("(B) red", "B", COLOURS, 1.0, None),  # letter and text disagree
+    ("The best option is C", "C", COLOURS, 1.0, 1.0),
+    ("The correct answer is (C) red.", "C", COLOURS, 1.0, 1.0),
+    ("c", "C", COLOURS, 1.0, 1.0),
+    ("3", "A", COUNTS, 1.0, 1.0),
+    ("13", "B", COUNTS, 1.0, 1.0),
+    ("0", "C", COUNTS, 1.0, None),  # a digit of "30"
+    ("1", "B", COUNTS, 1.0, None),
+    ("there are 4", "D", COUNTS, 0.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("answer", "true", "options", "theirs", "ours"), CHOICES)
+def test_choices_by_their_own_text(
+    answer: str, true: str, options: list[str], theirs: float, ours: float | None
+) -> None:
+    for rule, credit in (("mme_realworld", theirs), ("choice", ours)):
+        result = answer_accuracy([answer], [true], match=rule, options=[options])
+        assert (result["correct"], result["undecided"]) == ([credit or 0.0], int(credit is None)), rule
+    plain = [option[4:] for option in options]
+    assert answer_accuracy([answer], [true], match="choice", options=[plain])["correct"] == [ours or 0.0]
+
+
+def test_mme_realworld_without_options_takes_the_letters() -> None:
+    answers = ["Answer: B", "", "b", "(c)", "red"]
+    assert answer_accuracy(answers, ["A", "A", "B", "C", "A"], match="mme_realworld")["correct"] == [1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("match", "options", "message"),
+    [
+        ("exact", [["a"]], "'exact', which looks at no options"),
+        ("choice", [], "0 entries for 1 items"),
+        ("choice", ["(A) a"], r"options\[0\] is '\(A\) a'"),
+        ("choice", [["(A) a", "(A) b"]], r"references\[0\].*same letter"),
+        ("choice", [["(B) a", "(C) b"]], r"references\[0\].*'A' is none of the options"),
+    ],
+)
+def test_bad_options_are_named(match: str, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        answer_accuracy(["a"], ["A"], match=match, options=options)
 
 
 @pytest.mark.parametrize(
