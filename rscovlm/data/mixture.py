@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,6 +137,11 @@ class Mixture(Sequence[Any]):
             item = subset.source[permuted(place, rows, key)]
         return item if subset.render is None else subset.render(item, rng)
 
+    @property
+    def dropped(self) -> Counter[str]:
+        """Rows that turned out unusable so far, by reason."""
+        return self.tally.dropped
+
     def __iter__(self) -> Iterator[Any]:
         """Walk the positions in order."""
         return (self[index] for index in range(self.length))
@@ -212,6 +218,11 @@ class Stages(Sequence[Any]):
             if index < end:
                 break
         return mixture
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Rows of all stages that turned out unusable so far, by reason."""
+        return sum((mixture.dropped for _, mixture in self.stages), Counter())
 
 
 def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:

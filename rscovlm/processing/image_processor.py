@@ -121,7 +121,7 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
         shift = np.zeros(3)
         if do_normalize:
             scale, shift = scale / np.asarray(image_std), -np.asarray(image_mean) / np.asarray(image_std)
-        patches, grids = [], []
+        targets = []
         for index, image in enumerate(images):
             width, height = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
             try:
@@ -133,21 +133,32 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
                     f"image {index} of {len(images)}: {width}x{height} pixels is no multiple of {factor}; "
                     "leave do_resize on or resize it first"
                 )
-            if target != (width, height):
+            targets.append((int(target[0]), int(target[1])))
+        grids = [(1, height // patch_size, width // patch_size) for width, height in targets]
+        ends = np.cumsum([rows * columns for _, rows, columns in grids])
+        # All images are cut into one array: putting parts together would write a row of many images twice.
+        values = np.empty((ends[-1], 3 * temporal_patch_size * patch_size**2), dtype=np.float32)
+        for image, target, grid, end in zip(images, targets, grids, ends, strict=True):
+            if target != (image.size if isinstance(image, Image.Image) else image.shape[1::-1]):
                 picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
                 image = picture.resize(target, resample=resample)
-            patches.append(_patchify(np.asarray(image), scale, shift, patch_size, merge_size, temporal_patch_size))
-            grids.append((1, target[1] // patch_size, target[0] // patch_size))
-        values = patches[0] if len(patches) == 1 else np.concatenate(patches)
+            part = values[end - grid[1] * grid[2] : end]
+            _patchify(np.asarray(image), scale, shift, patch_size, merge_size, temporal_patch_size, part)
         return BatchFeature(
             {"pixel_values": values, "image_grid_thw": np.array(grids, dtype=np.int64)}, tensor_type=return_tensors
         )
 
 
 def _patchify(
-    image: NDArray[np.uint8], scale: NDArray[Any], shift: NDArray[Any], patch: int, merge: int, frames: int
-) -> NDArray[np.float32]:
-    """Cut (h, w, 3) into (patches, 3 * frames * patch**2): token by token, the patches of a token row by row.
+    image: NDArray[np.uint8],
+    scale: NDArray[Any],
+    shift: NDArray[Any],
+    patch: int,
+    merge: int,
+    frames: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Cut (h, w, 3) into ``out``, (patches, 3 * frames * patch**2): token by token, the patches of a token row by row.
 
     One row of tokens at a time, so that it stays in the cache; each patch row moves as a single item, which copies
     several times as fast as its floats would one by one.
@@ -155,14 +166,13 @@ def _patchify(
     side, item = patch * merge, np.dtype((np.void, 4 * patch))
     rows, columns = image.shape[0] // side, image.shape[1] // side
     scale, shift = scale.astype(np.float32).reshape(3, 1, 1), shift.astype(np.float32).reshape(3, 1, 1)
-    out = np.empty((rows, columns, merge, merge, 3, frames, patch * patch), dtype=np.float32)
+    cut = out.reshape(rows, columns, merge, merge, 3, frames, patch * patch)
     for row in range(rows):
         band = image[row * side : (row + 1) * side].transpose(2, 0, 1).astype(np.float32, order="C")
         band *= scale
         band += shift
         cells = band.view(item).reshape(3, merge, patch, columns, merge).transpose(3, 1, 4, 0, 2)
-        out[row].view(item)[...] = cells[..., None, :]
-    return out.reshape(rows * columns * merge**2, -1)
+        cut[row].view(item)[...] = cells[..., None, :]
 
 
 def _budget(size: SizeDict, factor: int, mode: Mode) -> PixelBudget:

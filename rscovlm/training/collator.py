@@ -72,14 +72,20 @@ class PackedCollator:
         """Collate packs.
 
         Args:
-            rows: Packs, ``{"samples": [sample, ...]}``; all samples of all packs go into the one row.
+            rows: Packs, ``{"samples": [sample, ...]}``; all samples of all packs go into the one row. A pack that brings
+                its samples ``encoded`` spares encoding them again.
 
         Returns:
             ``input_ids`` and ``labels`` (1, tokens), ``position_ids`` (4, 1, tokens); and, where there are images,
             ``pixel_values`` (patches, values) and ``image_grid_thw`` (images, 3).
         """
         samples = [sample for row in rows for sample in row["samples"]]
-        encoded = [self.encoder(sample, f"sample {place} of the pack") for place, sample in enumerate(samples)]
+        encoded = [
+            one
+            for row in rows
+            for one in row.get("encoded")
+            or [self.encoder(sample, f"sample {place} of the pack") for place, sample in enumerate(row["samples"])]
+        ]
         image, merge = self.processor.image_token_id, self.processor.image_processor.merge_size
         positions = []
         for one in encoded:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
-Length = Callable[[Any], int]
+Length = Callable[[Any], int | Sized]
 Shrink = Callable[[Any, int], Any]
 
 TOO_LONG = "longer than the token budget"
@@ -40,7 +40,8 @@ class PackedMixture(Sequence[Any]):
 
     Args:
         mixture: Samples by position.
-        length: Tokens of a sample, visual ones included, from sizes alone.
+        length: Tokens of a sample, visual ones included, from sizes alone; or what has that many, such as the sample
+            encoded, which is then handed on with the row so that no sample is encoded twice.
         budget: Tokens of a row.
         lookahead: Samples in hand to choose from.
         rows: Number of rows that `len` reports.
@@ -76,20 +77,32 @@ class PackedMixture(Sequence[Any]):
         self._next = 0
         # (tokens, position): by length for the search, by position for who has waited longest.
         self._waiting: list[tuple[int, int]] = []
-        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[Any, int | Sized, bool]] = OrderedDict()
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return self.rows
 
     def __getitem__(self, row: Any) -> Any:
-        """Return a row: its ``samples``, their ``positions``, and what was ``dropped`` since the row before, by reason."""
+        """Return a row: its ``samples``, their ``positions``, and what was ``dropped`` since the row before, by reason.
+
+        Where ``length`` gives encoded samples, they are there as ``encoded``.
+        """
         index = int(row)
         if not 0 <= index < self.rows:
             raise IndexError(f"row {index} is not one of {self.rows}")
         pack = self.pack(index)
-        samples = [self._sample(position) for position in pack.positions]
-        return {"samples": samples, "positions": list(pack.positions), "dropped": dict(pack.dropped)}
+        drawn = [
+            self._kept.pop(position) if position in self._kept else self._fitted(position)
+            for position in pack.positions
+        ]
+        made = {
+            "samples": [sample for sample, _, _ in drawn],
+            "positions": list(pack.positions),
+            "dropped": dict(pack.dropped),
+        }
+        encoded = [length for _, length, _ in drawn if not isinstance(length, int)]
+        return made | {"encoded": encoded} if encoded else made
 
     def pack(self, row: int) -> Pack:
         """Return what a row holds, planning up to it where that has not been done."""
@@ -124,31 +137,39 @@ class PackedMixture(Sequence[Any]):
 
     def _fill_window(self) -> None:
         while len(self._waiting) < self.lookahead and self._next < len(self.mixture):
-            sample, tokens, shrunk = self._fitted(self._next)
+            before = drops_of(self.mixture)
+            fitted = self._fitted(self._next)
+            self.dropped += drops_of(self.mixture) - before
+            tokens = _count(fitted[1])
             if tokens > self.budget:
                 self.dropped[TOO_LONG] += 1
             else:
-                self.dropped[SHRUNK] += shrunk
+                self.dropped += Counter([SHRUNK] * fitted[2])
                 insort(self._waiting, (tokens, self._next))
-                self._keep(self._next, sample)
+                self._keep(self._next, fitted)
             self._next += 1
 
-    def _sample(self, position: int) -> Any:
-        kept = self._kept.pop(position, None)
-        return self._fitted(position)[0] if kept is None else kept
-
-    def _fitted(self, position: int) -> tuple[Any, int, bool]:
-        """Return a sample, its tokens, and whether it is shown smaller so that it fits."""
+    def _fitted(self, position: int) -> tuple[Any, int | Sized, bool]:
+        """Return a sample, its length, and whether it is shown smaller so that it fits."""
         sample = self.mixture[position]
-        tokens = self.length(sample)
-        if tokens > self.budget and self.shrink is not None:
+        length = self.length(sample)
+        if _count(length) > self.budget and self.shrink is not None:
             smaller = self.shrink(sample, self.budget)
-            if smaller is not None and (fitting := self.length(smaller)) <= self.budget:
+            if smaller is not None and _count(fitting := self.length(smaller)) <= self.budget:
                 return smaller, fitting, True
-        return sample, tokens, False
+        return sample, length, False
 
-    def _keep(self, position: int, sample: Any) -> None:
+    def _keep(self, position: int, fitted: tuple[Any, int | Sized, bool]) -> None:
         """Hold on to what the plan has drawn, so that one worker draws each sample once."""
-        self._kept[position] = sample
+        self._kept[position] = fitted
         while len(self._kept) > self.lookahead:
             self._kept.popitem(last=False)
+
+
+def _count(length: int | Sized) -> int:
+    return length if isinstance(length, int) else len(length)
+
+
+def drops_of(mixture: Any) -> Counter[str]:
+    """Return what a mixture left out so far, by reason; nothing where it does not count."""
+    return Counter(getattr(mixture, "dropped", {}))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rscovlm.data.mixture import Stages
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder, pixels_of
-from rscovlm.training.packing import PackedMixture
+from rscovlm.training.packing import PackedMixture, drops_of
 
 Floats = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def preflight(
         trained=float(np.mean([one.trained for one in encoded])),
         shares=[dict(stage.shares()) for _, stage in mixture.stages],
         fill=None if packed is None else packed.fill(min(8, len(packed))),
-        left_out={} if packed is None else dict(packed.dropped),
+        left_out=dict(drops_of(mixture if packed is None else packed)),
         steps=steps,
         gigabytes=(weights + trained) / 1e9,
     )

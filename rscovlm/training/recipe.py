@@ -263,7 +263,7 @@ def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int) 
     )
     return PackedMixture(
         mixture,
-        length=lambda sample: len(encoder(sample)),
+        length=encoder,
         budget=recipe.packing.tokens,
         lookahead=recipe.packing.lookahead,
         rows=rows,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rscovlm.training.collator import Collator
+from rscovlm.training.packing import drops_of
 
 
 def build_trainer(
@@ -78,7 +79,11 @@ def as_dataset(mixture: Sequence[Any]) -> Any:
     positions = Dataset.from_dict({"position": range(len(mixture))})
 
     def draw(rows: dict[str, list[int]]) -> dict[str, list[Any]]:
-        samples = [{**mixture[position], "position": position} for position in rows["position"]]
+        samples = []
+        for position in rows["position"]:
+            before = drops_of(mixture)
+            sample = mixture[position]
+            samples.append({"dropped": dict(drops_of(mixture) - before), **sample, "position": position})
         names = dict.fromkeys(name for sample in samples for name in sample)
         return {name: [sample.get(name) for sample in samples] for name in names}
 

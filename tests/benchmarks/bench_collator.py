@@ -101,7 +101,7 @@ def _ours(folder: str, samples: list[dict[str, Any]]) -> dict[str, float]:
     processor.image_processor.budget = PixelBudget()
     collate = PackedCollator(processor)
     start = time.process_time()
-    packed = PackedMixture(samples, length=lambda one: len(collate.encoder(one)), budget=BUDGET, rows=len(samples))
+    packed = PackedMixture(samples, length=collate.encoder, budget=BUDGET, rows=len(samples))
     useful = rows = 0
     planning = 0.0
     while True:

@@ -100,7 +100,7 @@ def _ours(folder: str, samples: list[dict[str, Any]], output: str) -> tuple[Any,
     budget = int(BATCH * np.mean([len(encoder(sample)) for sample in samples[:64]]))
 
     def packed(rows: int) -> PackedMixture:
-        return PackedMixture(samples, length=lambda one: len(encoder(one)), budget=budget, lookahead=64, rows=rows)
+        return PackedMixture(samples, length=encoder, budget=budget, lookahead=64, rows=rows)
 
     rows = 0
     counted, probe = 0, packed(len(samples))

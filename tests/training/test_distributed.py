@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "examples" / "launch"
 
 
-def _recipe(root: Path, tmp_path: Path, **changes: Any) -> Path:
+def _recipe(root: Path, tmp_path: Path, train: dict[str, Any] | None = None, **changes: Any) -> Path:
     recipe = recipe_of(root, **{"steps": 3, "packing": {"tokens": 256, "lookahead": 1}, **changes})
-    recipe["train"] = {**recipe["train"], "save_strategy": "steps", "save_steps": 3, **changes.get("train", {})}
+    recipe["train"] = {**recipe["train"], "save_strategy": "steps", "save_steps": 3, **(train or {})}
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return path
@@ -88,7 +88,8 @@ def test_accelerate_starts_two_and_text_beside_images_does_not_hang(root: Path, 
 @pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed")
 def test_zero_1_on_two_processes_follows_the_course_of_two_plain_ones(root: Path, tmp_path: Path) -> None:
     losses = []
-    for name, changes in (("plain", {}), ("zero", {"deepspeed": str(ROOT / "examples" / "recipes" / "zero1.json")})):
+    zero = {"deepspeed": str(ROOT / "examples" / "recipes" / "zero1.json")}
+    for name, changes in (("plain", {}), ("zero", zero)):
         folder = tmp_path / name
         folder.mkdir()
         recipe = _recipe(root, folder, train=changes)

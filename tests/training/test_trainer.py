@@ -1,5 +1,6 @@
 """Losses by task are those of the tasks' samples alone; a loss that is no number and a full memory are told apart."""
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ def test_samples_too_long_are_counted_in_report_and_logs(root: Path, tmp_path: P
     assert any(f"{count} samples {reason}" in run.report.text() for reason, count in run.report.left_out.items())
     for row in range(12):
         assert sum(len(encoder(sample)) for sample in run.trainer.train_dataset[row]["samples"]) <= budget
+
+
+@pytest.mark.parametrize("packing", [{"tokens": 1024, "lookahead": 4}, None])
+def test_rows_that_cannot_be_used_are_logged_by_reason(root: Path, tmp_path: Path, packing: Any) -> None:
+    lines = (root / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
+    # A classification without a class, which is found when the record is put into words.
+    broken = json.dumps({**json.loads(lines[1]), "classes": []})
+    (root / "broken.jsonl").write_text("\n".join([broken, *lines[2:]]) + "\n", encoding="utf-8")
+    recipe = recipe_of(root, packing=packing, steps=3)
+    recipe["train"]["per_device_train_batch_size"] = 1 if packing else 8
+    subset = {"name": "broken", "records": "broken.jsonl"}
+    recipe["mixture"] = {**recipe["mixture"], "subsets": [subset], "tolerate": 0.5}
+    run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
+    run.trainer.train()
+    logged = {key for entry in run.trainer.state.log_history for key in entry if key.startswith("dropped/")}
+    assert len(logged) == 1
 
 
 def test_a_loss_that_is_no_number_names_the_samples(root: Path, tmp_path: Path) -> None:
