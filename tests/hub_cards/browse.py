@@ -12,6 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+SHOWN = """() => [
+    [...document.querySelectorAll('#results td')].map(cell => cell.textContent).join('|'),
+    [...document.querySelectorAll('#picture polygon, #picture li')].map(one => one.outerHTML).join('')
+]"""
+
 
 def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str]) -> dict[str, Any]:
     """Serve the page, use it, and return its tables, pictures and complaints."""
@@ -41,9 +46,12 @@ def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str]) ->
         for name, file in zip(("predictions_file", "references_file"), dropped, strict=True):
             page.set_input_files(f"#{name} input[type=file]", file)
             page.wait_for_selector(f"#{name} .file-preview, #{name} .file-name, #{name} a")
-        before = page.inner_html("#picture")
+        # While it works, the page puts a veil over its parts: only new numbers and a new picture say that it is done.
+        before = page.evaluate(SHOWN)
         press()
-        page.wait_for_function("before => document.querySelector('#picture').innerHTML !== before", arg=before)
+        page.wait_for_function(
+            f"before => {{ const [a, b] = ({SHOWN})(); return a !== before[0] && b !== before[1] }}", arg=before
+        )
         seen["dropped"] = look(page)
         page.reload()
         page.wait_for_selector("#predictions textarea")
