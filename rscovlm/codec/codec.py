@@ -12,6 +12,7 @@ import numpy as np
 from rscovlm.codec import patterns
 from rscovlm.codec.categories import Matcher, ranks
 from rscovlm.codec.decoded import Decoded
+from rscovlm.codec.grammar import Grammar, json_grammar, plain_grammar, whole
 from rscovlm.codec.haul import KINDS as KIND_OF_COUNT
 from rscovlm.codec.haul import LARGEST, Found
 from rscovlm.codec.reading import read
@@ -202,6 +203,41 @@ class Codec:
         spans = tuple((one.start, one.end) for one in found)
         counted = {reason: count for reason, count in sorted(problems.items()) if count}
         return Decoded(Objects(boxes, tuple(labels)), counted, none, spans)
+
+    def grammar(
+        self, *, kind: Kind | None = None, style: Style | None = None, categories: Sequence[str] | None = None
+    ) -> Grammar:
+        """Return what answers look like, for constrained decoding (`rscovlm.engines.Transformers(grammar=...)`).
+
+        Args:
+            kind: Box kind, `self.kind` if None.
+            style: ``"plain"`` or ``"json"``, `self.style` if None.
+            categories: Labels that may be written; None for any short name.
+
+        Raises:
+            ValueError: For an unknown kind or style, or categories that cannot be told from the grammar around them.
+        """
+        form: Kind = _choose("kind", self.kind if kind is None else kind, _KINDS)
+        lines: Style = _choose("style", self.style if style is None else style, STYLES)
+        side = whole(SCALES[self.space] or 9999)
+        number = rf"{side}\.[0-9]{{{self.decimals}}}" if self.decimals else side
+        count = {"hbb": 4, "obb": 4, "quad": 8}[form]
+        numbers = [number] * count + ["(?:-90|-?(?:0|[1-8][0-9]?|9))"] * (form == "obb")
+        if lines == "plain":
+            return plain_grammar(numbers, self.none, categories)
+        return json_grammar(numbers, self.none, categories, self._box_keys[form], self.label_key)
+
+    def regex(
+        self, *, kind: Kind | None = None, style: Style | None = None, categories: Sequence[str] | None = None
+    ) -> str:
+        """Return a regular expression of whole answers, such as vLLM's ``structured_outputs`` takes; see `grammar`.
+
+        >>> import re
+        >>> pattern = Codec.preset("rscovlm-v1").regex(kind="hbb", categories=["ship", "plane"])
+        >>> [bool(re.fullmatch(pattern, text)) for text in ("5,5,9,9 ship\\n", "There are none.", "5,5,9 ship\\n")]
+        [True, True, False]
+        """
+        return self.grammar(kind=kind, style=style, categories=categories).pattern
 
     def encode_box(self, box: Boxes, frame: Frame) -> list[int]:
         """Return one box as the numbers of a tool's ``bbox`` argument.

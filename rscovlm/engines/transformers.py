@@ -11,6 +11,8 @@ import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
 from rscovlm.codec import Codec
+from rscovlm.codec.grammar import Grammar
+from rscovlm.engines.constrained import Constrained, Masks
 from rscovlm.engines.engine import Conversation, Finish, Reply
 from rscovlm.engines.repeats import RepeatGuard
 from rscovlm.processing.resolution import PixelBudget, plan_size
@@ -41,6 +43,9 @@ class Transformers:
         codec: How the model writes boxes; the processor's when omitted.
         budget: What the processor lets the model see of an image; the processor's when omitted.
         repeat_guard: Ends endless replies; ``None`` lets them run to the limit.
+        grammar: What every answer must look like (``codec.grammar(kind=..., categories=[...])``), so that each can be
+            read; takes the place of the repeat guard. Give ``max_new_tokens`` for two objects at least.
+        max_objects: Objects of an answer at most, with a grammar.
         generation: Options of ``generate`` in place of greedy decoding, such as ``{"do_sample": True, "temperature":
             0.7}``.
 
@@ -57,6 +62,8 @@ class Transformers:
         codec: Codec | None = None,
         budget: PixelBudget | None = None,
         repeat_guard: RepeatGuard | None = _GUARD,
+        grammar: Grammar | None = None,
+        max_objects: int = 200,
         generation: Mapping[str, Any] | None = None,
     ) -> None:
         if batch_size < 1:
@@ -64,9 +71,10 @@ class Transformers:
         self.model, self.processor, self.batch_size = model, processor, batch_size
         self.codec: Codec = codec if codec is not None else _own(processor, "codec")
         self.budget: PixelBudget = budget if budget is not None else _own(processor, "budget")
-        self.repeat_guard = repeat_guard
+        self.repeat_guard = repeat_guard if grammar is None else None
         self._options = {**_GREEDY, **(generation or {})}
         self._ends = _end_tokens(model, processor.tokenizer)
+        self._masks = None if grammar is None else Masks(grammar, processor.tokenizer, self._ends, max_objects)
 
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
@@ -101,6 +109,9 @@ class Transformers:
         prompt = inputs["input_ids"].shape[1]
         guard = _Guard(self.repeat_guard, prompt) if self.repeat_guard else None
         record = _Record() if logprobs else None
+        # The record comes last: it holds the probabilities of what was chosen from.
+        bound = None if self._masks is None else Constrained(self._masks, prompt, max_new_tokens)
+        processors = [one for one in (bound, record) if one is not None]
         with torch.inference_mode():
             sequences = self.model.generate(
                 **inputs,
@@ -109,7 +120,7 @@ class Transformers:
                 eos_token_id=sorted(self._ends),
                 pad_token_id=self.processor.tokenizer.pad_token_id,
                 stopping_criteria=[guard] if guard else None,
-                logits_processor=[record] if record else None,
+                logits_processor=processors or None,
             )
         rows = [
             self._cut(row, guard.ended.get(number) if guard else None)
