@@ -11,9 +11,11 @@ import wrapt
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
+    from rscovlm.embedded import embedded_model
     from rscovlm.geometry import Boxes, Frame, Objects, PointSets, iou
     from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor, plan_size
     from rscovlm.rasters import open_image
+    from rscovlm.zoom import ZoomChain, detect
 
 # Public name -> the module that defines it. Add a line to publish a name.
 _HOME = {
@@ -63,6 +65,9 @@ __all__ = [
     "PointSets",
     "RSCoVLMImageProcessor",
     "RSCoVLMProcessor",
+    "ZoomChain",
+    "detect",
+    "embedded_model",
     "iou",
     "open_image",
     "plan_size",

@@ -71,3 +71,12 @@ def test_a_published_name_is_the_one_of_its_module() -> None:
         _ = rscovlm.nonsense
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = rscovlm.processing.nonsense
+
+
+def test_everything_published_comes_with_a_star() -> None:
+    assert set(rscovlm.__all__) <= set(rscovlm._HOME)
+    assert fresh("from rscovlm import *; print(ZoomChain.__name__, detect.__name__, callable(embedded_model))") == [
+        "ZoomChain",
+        "detect",
+        "True",
+    ]

@@ -23,8 +23,10 @@ def ranks(labels: Sequence[str], categories: Sequence[str] | None) -> list[int]:
         categories: All names that may occur, in any order; None for those of `labels`.
 
     Raises:
-        ValueError: When a label is none of the categories.
+        ValueError: When a label is none of the categories, or these are one string.
     """
+    if isinstance(categories, str):
+        raise _one_string(categories)
     names = sorted({spoken(name) for name in (labels if categories is None else categories)})
     places = {name: place for place, name in enumerate(names)}
     found = []
@@ -38,6 +40,10 @@ def ranks(labels: Sequence[str], categories: Sequence[str] | None) -> list[int]:
     return found
 
 
+def _one_string(categories: str) -> ValueError:
+    return ValueError(f"categories is the string {categories!r}; give a list of names, such as [{categories!r}]")
+
+
 class Matcher:
     """Finds the category that a label, as a model wrote it, means.
 
@@ -49,10 +55,12 @@ class Matcher:
         cutoff: Least similarity in (0, 1], `difflib`'s ratio; None for no guessing.
 
     Raises:
-        ValueError: When the cutoff is not in (0, 1].
+        ValueError: When the cutoff is not in (0, 1], or the categories are one string.
     """
 
     def __init__(self, categories: Sequence[str], cutoff: float | None = None) -> None:
+        if isinstance(categories, str):
+            raise _one_string(categories)
         if cutoff is not None and not 0.0 < cutoff <= 1.0:
             raise ValueError(f"cutoff is {cutoff}; give a similarity in (0, 1], or None to keep unknown labels")
         self._cutoff = cutoff

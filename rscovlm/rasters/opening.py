@@ -185,7 +185,11 @@ def _plain_tiff(source: Path | bytes, name: str, limits: Limits) -> Reader:
 def _wants_gdal(source: Path | bytes, kind: str, name: str, limits: Limits) -> bool:
     """Tell whether a PNG or JPEG is better read in pieces, or has numbers that Pillow would cut to 8 bits."""
     if kind == "png":
-        head = source[:33] if isinstance(source, bytes) else source.open("rb").read(33)
+        if isinstance(source, bytes):
+            head = source[:33]
+        else:
+            with source.open("rb") as handle:
+                head = handle.read(33)
         width, height, depth, colour = png_header(head, name)
         return width * height > limits.small or (depth == 16 and colour != 0)
     probe = PillowReader(source, kind, name=name, limits=limits)

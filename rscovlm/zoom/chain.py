@@ -122,6 +122,8 @@ class ZoomChain:
         return self._start(_Images(self.engine, self.limits), image, question, zoom, None)
 
     def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
+        if not isinstance(question, str):
+            raise ValueError(f"question is {question!r}; give a string (the image comes first, then the question)")
         sources = list(image) if isinstance(image, (list, tuple)) else [image]
         if not sources:
             raise ValueError(f"question {question!r} has no image; give at least one")
@@ -138,7 +140,7 @@ class ZoomChain:
             layout=self.layout,
             zoom=zoom or regions is not None,
         )
-        for region in regions or ():
+        for region in () if regions is None else regions:
             episode.look(region)
         return episode
 

@@ -23,7 +23,7 @@ from rscovlm.zoom.detections import Detections, TileStats
 from rscovlm.zoom.finished import FinishedTiles
 from rscovlm.zoom.merging import duplicates, merge
 from rscovlm.zoom.tiling import count_tiles, tiles
-from rscovlm.zoom.windows import Window
+from rscovlm.zoom.windows import Window, planned_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,7 @@ DetectionMode = Literal["native", "max"]
 def detect(
     engine: Engine,
     image: Any,
-    classes: Sequence[str],
+    classes: Iterable[str],
     *,
     tile: int | None = None,
     overlap: float | None = None,
@@ -85,7 +85,9 @@ def detect(
     raster = image if isinstance(image, Raster) else open_image(image)
     tile = isqrt(engine.budget.max_pixels) if tile is None else tile
     shared = tile // 5 if overlap is None else int(overlap * tile if 0 < overlap < 1 else overlap)
-    task = _Task(engine, raster, classes, mode, kind, style, confidence, max_new_tokens)
+    # A generator would be used up by the first tile; one string is refused by the task.
+    names = classes if isinstance(classes, str) else tuple(classes)
+    task = _Task(engine, raster, names, mode, kind, style, confidence, max_new_tokens)
     total = count_tiles(raster.width, raster.height, tile, shared)
     stats: list[TileStats] = []
     parts: list[Objects] = []
@@ -165,7 +167,8 @@ class _Task:
         budget = self.engine.budget
         width, height = window[2] - window[0], window[3] - window[1]
         # A planned size is planned as itself, so the processor leaves such a picture as it is.
-        planned = plan_size(width, height, replace(budget, mode="max") if self.mode == "max" else budget)
+        limits = replace(budget, mode="max") if self.mode == "max" else budget
+        planned = planned_size(self.raster, width, height, limits)
         given = self.mode == "native" and width * height <= budget.max_pixels
         view = self.raster.read(window) if given else self.raster.read(window, size=planned)
         return view.image, view.frame.resized(*plan_size(*view.image.size, budget))

@@ -219,6 +219,8 @@ class Episode:
 
 def _one_box(region: Boxes | Sequence[float], frame: Frame) -> Boxes:
     """Return a region as one horizontal box that knows its frame."""
+    if not isinstance(region, Boxes) and not hasattr(region, "__len__"):
+        raise ValueError(f"region is {region!r}; give one box, or x1, y1, x2, y2, for each region: a list of them")
     box = region.as_kind("hbb") if isinstance(region, Boxes) else Boxes([list(region)], "hbb")
     if len(box) != 1:
         raise ValueError(f"a region is one box and {len(box)} came; give one at a time")

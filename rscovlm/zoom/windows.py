@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.processing.resolution import PixelBudget, Size, plan_size
 from rscovlm.zoom.calls import Call
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
     """
     x1, y1, x2, y2 = window or (0, 0, raster.width, raster.height)
     width, height = x2 - x1, y2 - y1
-    size = plan_size(width, height, budget)
+    size = planned_size(raster, width, height, budget)
     as_is = width * height <= budget.max_pixels
     if budget.tokens(size) > tokens:
         as_is = False
@@ -147,6 +147,14 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
     view = raster.read((x1, y1, x2, y2)) if as_is else raster.read((x1, y1, x2, y2), size=size)
     planned = plan_size(*view.image.size, budget)
     return ZoomView(view.image, view.frame.resized(*planned), (x1, y1, x2, y2), source, budget.tokens(planned))
+
+
+def planned_size(raster: Raster, width: int, height: int, budget: PixelBudget) -> Size:
+    """Return the planned size of a part of an image; where there is none, the error names the image."""
+    try:
+        return plan_size(width, height, budget)
+    except ValueError as error:
+        raise ValueError(f"{raster.path}: {error}") from None
 
 
 def _whole(low: float, high: float, end: int) -> tuple[int, int]:

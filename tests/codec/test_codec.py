@@ -153,3 +153,12 @@ def test_text_must_be_text() -> None:
         CODEC.decode(None, GRID)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="kind is 'mask'"):
         CODEC.decode("", GRID, kind="mask")  # type: ignore[arg-type]
+
+
+def test_categories_given_as_one_string_are_refused() -> None:
+    codec, grid = Codec.preset("rscovlm-v1"), Frame(504, 504)
+    plane = Objects(Boxes([[1, 2, 3, 4]], "hbb", grid), ("plane",))
+    with pytest.raises(ValueError, match="categories is the string 'plane'; give a list"):
+        codec.encode(plane, grid, categories="plane")
+    with pytest.raises(ValueError, match="categories is the string 'plane'; give a list"):
+        codec.decode("1,2,3,4 plane\n", grid, categories="plane")

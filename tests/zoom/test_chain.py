@@ -286,3 +286,21 @@ def test_bad_settings_are_named() -> None:
         ZoomChain(engine).ask([], "?")
     with pytest.raises(ValueError, match="aspect ratio"):
         ZoomChain(engine).ask(Image.new("RGB", (5000, 10)), "?")
+
+
+def test_regions_may_be_one_array(scene: Image.Image) -> None:
+    regions = np.array([[1024.0, 2048, 1536, 2560]])
+    result = ZoomChain(Scripted(["", "a hangar"])).ask(scene, "What is it?", regions=regions)  # type: ignore[arg-type]
+    assert result.views[1].window == (1024, 2048, 1536, 2560)
+
+
+def test_what_was_asked_wrongly_is_named(tmp_path: Path) -> None:
+    chain = ZoomChain(Scripted(["an answer"]))
+    image = Image.new("RGB", (600, 600))
+    with pytest.raises(ValueError, match="question is None; give a string"):
+        chain.ask(image, None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"region is 10; give .* a list of them"):
+        chain.ask(image, "What is it?", regions=[10, 10, 50, 50])  # type: ignore[list-item]
+    Image.new("RGB", (5000, 20)).save(tmp_path / "strip.png")
+    with pytest.raises(ValueError, match=r"strip\.png: an image of 5000x20 pixels"):
+        chain.ask(tmp_path / "strip.png", "What is it?")

@@ -260,3 +260,16 @@ def test_bad_settings_are_named() -> None:
             detect(engine, image, CLASSES, **settings)
     with pytest.raises(ValueError, match="no class"):
         detect(engine, image, [])
+
+
+def test_classes_may_come_from_a_generator() -> None:
+    image = Image.new("RGB", (1200, 400))
+    engine = Scripted(["10,10,60,10,60,60,10,60 plane\n"] * 3)
+    found = detect(engine, image, (name for name in CLASSES), tile=400, overlap=0)
+    assert found.counts() == {"plane": 3}
+
+
+def test_a_strip_too_slim_for_the_model_is_named(tmp_path: Path) -> None:
+    Image.new("RGB", (1000, 3)).save(tmp_path / "strip.png")
+    with pytest.raises(ValueError, match=r"strip\.png: an image of 1000x3 pixels"):
+        detect(Scripted(["There are none."]), tmp_path / "strip.png", CLASSES)
