@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from math import isqrt
+from math import isfinite, isqrt
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,9 +85,15 @@ def detect(
     """
     raster = image if isinstance(image, Raster) else open_image(image)
     tile = isqrt(engine.budget.max_pixels) if tile is None else tile
+    if not isinstance(tile, Integral) or not (overlap is None or (isinstance(overlap, Real) and isfinite(overlap))):
+        raise ValueError(
+            f"tile is {tile!r} and overlap {overlap!r}; give whole pixels, overlap also as a share below 1"
+        )
     shared = tile // 5 if overlap is None else int(overlap * tile if 0 < overlap < 1 else overlap)
     # A generator would be used up by the first tile; one string is refused by the task.
     names = classes if isinstance(classes, str) else tuple(classes)
+    if strange := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"class {strange[0]!r} is no string; give class names")
     task = _Task(engine, raster, names, mode, kind, style, confidence, max_new_tokens)
     total = count_tiles(raster.width, raster.height, tile, shared)
     stats: list[TileStats] = []

@@ -273,3 +273,12 @@ def test_a_strip_too_slim_for_the_model_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (1000, 3)).save(tmp_path / "strip.png")
     with pytest.raises(ValueError, match=r"strip\.png: an image of 1000x3 pixels"):
         detect(Scripted(["There are none."]), tmp_path / "strip.png", CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"classes": [7]}, "class 7"), ({"tile": 512.5}, "tile is 512.5"), ({"overlap": float("nan")}, "overlap nan")],
+)
+def test_settings_of_another_type_are_named(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        detect(Scripted([]), Image.new("RGB", (600, 600)), **{"classes": CLASSES, **wrong})
