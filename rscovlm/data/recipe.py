@@ -92,6 +92,7 @@ class MixtureRecipe:
             values["budget"] = PixelBudget(**known_fields(values["budget"], PixelBudget, "budget"))
         changes = [Change(**known_fields(item, Change, "schedule")) for item in values.get("schedule") or ()]
         values["schedule"] = tuple(sorted(changes, key=lambda change: change.at))
+        values["history"] = tuple(values.get("history") or ())
         recipe = cls(**values)
         names = {subset.name for subset in recipe.subsets}
         for change in recipe.schedule:
