@@ -242,7 +242,7 @@ def _story(
         ),
         facts=[
             ("parameters", f"{tuned.parameters / 1e6:.2f} M"),
-            ("samples in a minute of training", f"{tuned.samples}"),
+            ("samples in the fine-tuning", f"{tuned.samples}"),
             ("pixels of the large image", f"{raster.width * raster.height / 1e6:.0f} M"),
             ("seconds to answer with zoom", f"{with_zoom.seconds:.2f}"),
             ("objects found", f"{len(found)}"),

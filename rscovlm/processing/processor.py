@@ -99,6 +99,19 @@ class RSCoVLMProcessor(ProcessorMixin):
 
     # Images in, text out ----------------------------------------------------------------------------------------------
 
+    def __call__(
+        self, images: Any = None, text: Any = None, videos: Any = None, audio: Any = None, **kwargs: Any
+    ) -> Any:
+        """Turn texts and images into what the model takes; see `ProcessorMixin` for the arguments.
+
+        Raises:
+            ValueError: Videos or audio are given, which this processor does not take.
+        """
+        for name, given in (("videos", videos), ("audio", audio)):
+            if given is not None:
+                raise ValueError(f"{name} were given, but this processor takes images; give the frames as images")
+        return super().__call__(images=images, text=text, **kwargs)
+
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
         """Return the run of image tokens that stands for one image."""
         patches = int(image_inputs["image_grid_thw"][image_idx].prod())

@@ -13,6 +13,7 @@ from rscovlm.codec import Codec
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor, chat_template, plan_size
 from rscovlm.processing.tokenizer import build_tokenizer
+from rscovlm.testing import tiny_checkpoint
 from rscovlm.training.tiny import build_model
 
 FAMILIES = ["qwen2_5_vl", "qwen3_vl"]
@@ -240,3 +241,9 @@ def test_a_codec_that_is_no_preset_is_saved_whole(tmp_path: Path) -> None:
     assert make(codec=Codec.preset("qwen3-vl")).to_dict()["codec"] == "qwen3-vl"
     with pytest.raises(ValueError, match="'v9'"):
         _ = make(codec="v9").codec
+
+
+def test_videos_are_refused_not_dropped(tmp_path: Path) -> None:
+    processor = RSCoVLMProcessor.from_pretrained(tiny_checkpoint(tmp_path / "tiny"))
+    with pytest.raises(ValueError, match="videos were given"):
+        processor(text=["hello"], videos=[[Image.new("RGB", (84, 84))]])
