@@ -25,7 +25,7 @@ OPTIONAL = (
     "pyarrow",
     "pandas",
 )
-NEED_TORCH = ("rscovlm.demo", "rscovlm.training", "rscovlm.engines.transformers")
+NEED_TORCH = ("rscovlm.demo", "rscovlm.training", "rscovlm.engines.constrained", "rscovlm.engines.transformers")
 
 
 class Hiding(MetaPathFinder):
