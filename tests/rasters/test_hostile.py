@@ -62,8 +62,10 @@ def test_a_tile_never_inflates_beyond_its_pixels(backend: Backend, tmp_path: Pat
     head = tiff((259, 3, 1, 8), *tiled(512, offset=1000, length=len(packed))).ljust(1000, b"\0")
     view = open_image(head + packed, backend=backend).overview()
     assert view.image.size == (512, 512)
-    # libtiff cuts such a stream off in its last eight bytes and leaves there what was in memory, now and then not 0.
-    assert not view.image.crop((0, 0, 512, 511 if backend == "rasterio" else 512)).getbbox()
+    # Not mended yet: through GDAL the end of the last row is now and then not 0 (seen once: pixels 498 to 505), in long
+    # runs of the suite only; what leaves it there is not known.
+    assert not view.image.crop((0, 0, 512, 511)).getbbox()
+    assert not view.image.crop((0, 511, 480 if backend == "rasterio" else 512, 512)).getbbox()
 
 
 def test_a_chain_of_directories_that_bites_its_tail_ends(tmp_path: Path) -> None:
