@@ -24,7 +24,7 @@ CASES = (
     "triple_dups",
 )
 INTERPOLATIONS: dict[str, Any] = {"voc07_11point": "11point", "area": "area"}
-RUNS = ("const_stable_order", "rand0", "rand1")
+RUNS = ("const_stable_order", *(f"rand{number}" for number in range(10)))
 ORACLES: dict[str, tuple[dict[str, Any], float]] = {
     "dota_devkit": ({"protocol": "dota"}, 1e-5),
     "mmrotate1x_rbox_diff100_exactIoU": ({"protocol": "rscovlm"}, 1e-5),
