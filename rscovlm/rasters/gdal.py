@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +21,7 @@ from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import fit_affine, fit_note, world_file
 from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
+from rscovlm.rasters.tiff import PAGES, check_deflated
 
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
 IDENTITY: Affine6 = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -69,6 +72,7 @@ class GdalReader:
         self._open_files: dict[tuple[str, int], Any] = {}
         self._process, self._cache = os.getpid(), CACHE
         self._kept: dict[tuple[int, ...], tuple[int, NDArray[Any]]] = {}
+        self._inflated: set[tuple[int, int]] = set()
         with self._environment():
             self._check(limits)
             self.layout = _layout(self._file)
@@ -87,6 +91,7 @@ class GdalReader:
         each = len(bands) * self.layout.dtype.itemsize
         with self._environment():
             file = self._level_files[level]
+            self._check_deflated(file, window)
             if self.front_to_back and not level and (y2 - y1) * file.width * each <= ROWS:
                 return self._rows(file, y1, y2, tuple(bands))[:, :, x1:x2]
             out: NDArray[Any] = file.read([band + 1 for band in bands], window=((y1, y2), (x1, x2)))
@@ -113,7 +118,9 @@ class GdalReader:
         """Return (h, w) True where the file's own mask says valid."""
         x1, y1, x2, y2 = window
         with self._environment():
-            values = self._level_files[level].read_masks(1, window=((y1, y2), (x1, x2)))
+            file = self._level_files[level]
+            self._check_deflated(file, window)
+            values = file.read_masks(1, window=((y1, y2), (x1, x2)))
         return np.asarray(values > 0)
 
     def blank(self, level: int, window: Window) -> bool:
@@ -162,6 +169,25 @@ class GdalReader:
             files += [first, *(self._open(beside, level=k, kind="tiff") for k in range(len(first.overviews(1))))]
         # A level that is not a smaller picture of the same bands is of no use.
         return [self._file] + [f for f in files[1:] if f.width < self._file.width and f.count >= self._file.count]
+
+    def _check_deflated(self, file: Any, window: Window) -> None:
+        """Refuse blocks of bytes that came from elsewhere (an upload) whose pixels GDAL would not fill to the end."""
+        if self._kind != "tiff" or not isinstance(self._source, bytes):
+            return
+        try:
+            for page in self._directories:
+                if (page.imagewidth, page.imagelength) == (file.width, file.height):
+                    check_deflated(page, self._source, window, self._inflated)
+        except (ValueError, KeyError, IndexError, TypeError, OSError, zlib.error) as error:
+            raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); write the file anew") from error
+
+    @cached_property
+    def _directories(self) -> list[Any]:
+        """Directories of a TIFF given as bytes."""
+        import tifffile
+
+        with hushed("tifffile"):
+            return list(itertools.islice(tifffile.TiffFile(io.BytesIO(self._source)).pages, PAGES))  # type: ignore[arg-type]
 
     @cached_property
     def _stored(self) -> NDArray[np.bool_] | None:

@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import world_file
 from rscovlm.rasters.quiet import hushed
 from rscovlm.rasters.reader import Layout, Level, Place, Window
-from rscovlm.rasters.tiff_blocks import COMPRESSIONS, JPEG, decode
+from rscovlm.rasters.tiff_blocks import COMPRESSIONS, DEFLATE, JPEG, decode
 
 PAGES = 64
 """Directories looked at: a main image, its overviews and their masks."""
@@ -158,8 +159,6 @@ class TiffReader:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Turn what a damaged file makes tifffile and the decoders raise into one error that names the file."""
-        import zlib
-
         import tifffile
 
         try:
@@ -180,6 +179,37 @@ class TiffReader:
             zlib.error,
         ) as error:
             raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); is it whole?") from error
+
+
+def check_deflated(page: Any, data: bytes, window: Window, known: set[tuple[int, int]]) -> None:
+    """Refuse Deflate blocks under a window that hold more than their pixels.
+
+    libdeflate, through which GDAL inflates, stops before the first copy that would not fit: up to 257 bytes at the end
+    of such a block are then whatever this process had in memory there.
+
+    Args:
+        page: The directory (tifffile's page) the blocks belong to.
+        data: The whole file.
+        window: Pixels of that directory's picture.
+        known: Blocks found good before, by directory and number; those found now are added.
+
+    Raises:
+        ValueError: A block inflates to more bytes than its pixels take.
+    """
+    if page.compression not in DEFLATE:
+        return
+    grid = _level(page)
+    samples = 1 if page.planarconfig == 2 else int(page.samplesperpixel)
+    width = int(page.tilewidth) if page.is_tiled else grid.width
+    row = (width * samples * int(page.bitspersample) + 7) // 8
+    for index, _, _, top in _blocks(page, grid, window):
+        rows = int(page.tilelength) if page.is_tiled else min(grid.block_height, grid.height - top)
+        start, count = int(page.dataoffsets[index]), int(page.databytecounts[index])
+        if not count or (page.offset, index) in known:
+            continue
+        if len(zlib.decompressobj().decompress(data[start : start + count], rows * row + 1)) > rows * row:
+            raise ValueError(f"block {index} holds more than its {rows * row:,} bytes of pixels")
+        known.add((page.offset, index))
 
 
 def _check(page: Any, name: str, limits: Limits) -> None:

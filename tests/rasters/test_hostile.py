@@ -6,7 +6,9 @@ import struct
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from rscovlm.rasters import RasterError, open_image
@@ -60,12 +62,47 @@ def test_a_tile_never_inflates_beyond_its_pixels(backend: Backend, tmp_path: Pat
         pytest.importorskip("rasterio")
     packed = zlib.compress(bytes(64 * 2**20), 9)
     head = tiff((259, 3, 1, 8), *tiled(512, offset=1000, length=len(packed))).ljust(1000, b"\0")
+    if backend == "rasterio":  # GDAL would leave the end of the tile as it found it in memory
+        with pytest.raises(RasterError, match=r"block 0 holds more than its 262,144 bytes"):
+            open_image(head + packed, backend=backend).overview()
+        return
     view = open_image(head + packed, backend=backend).overview()
     assert view.image.size == (512, 512)
-    # Not mended yet: through GDAL the end of the last row is now and then not 0 (seen once: pixels 498 to 505), in long
-    # runs of the suite only; what leaves it there is not known.
-    assert not view.image.crop((0, 0, 512, 511)).getbbox()
-    assert not view.image.crop((0, 511, 480 if backend == "rasterio" else 512, 512)).getbbox()
+    assert not view.image.getbbox()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kind", ["tiles", "strips", "bits", "planes"])
+def test_deflate_blocks_of_the_right_size_are_read_from_bytes(kind: str, masked: bool, tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    numbers = np.random.default_rng(1).integers(0, 2 if kind == "bits" else 255, (3, 300, 200), dtype=np.uint8)
+    forms: dict[str, dict[str, Any]] = {
+        "tiles": {"tiled": True, "blockxsize": 64, "blockysize": 64, "interleave": "pixel"},
+        "strips": {"blockysize": 70, "interleave": "pixel"},
+        "bits": {"nbits": 1, "blockysize": 70},
+        "planes": {"tiled": True, "blockxsize": 64, "blockysize": 64, "interleave": "band"},
+    }
+    path = tmp_path / "plain.tif"
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        profile: dict[str, Any] = {
+            "driver": "GTiff",
+            "width": 200,
+            "height": 300,
+            "count": 3,
+            "dtype": "uint8",
+            "compress": "deflate",
+        }
+        profile["transform"] = rasterio.Affine(0.5, 0, 10, 0, -0.5, 20)
+        with rasterio.open(path, "w", **profile, **forms[kind]) as file:
+            file.write(numbers)
+            if masked:
+                file.write_mask(np.full((300, 200), 255, dtype=np.uint8))
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2])
+    from_bytes = open_image(path.read_bytes(), backend="rasterio")
+    from_path = open_image(path, backend="rasterio")
+    for pixels in (60_000, 15_000):
+        assert from_bytes.overview(pixels).image.tobytes() == from_path.overview(pixels).image.tobytes()
 
 
 def test_a_chain_of_directories_that_bites_its_tail_ends(tmp_path: Path) -> None:
