@@ -17,6 +17,7 @@ from rscovlm.codec.prompts import detection_prompt, grounding_prompt
 from rscovlm.data.scene_tasks import scene_objects, scene_questions, seen_frame
 from rscovlm.data.scenes import Question, Scene, SceneConfig, make_scene, make_zoom_scene
 from rscovlm.engines import Conversation, Engine
+from rscovlm.engines.engine import replies
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.metrics import ap_nc, grounding_accuracy
 from rscovlm.zoom import ZoomChain, report
@@ -169,7 +170,7 @@ def best_constant_box(truths: np.ndarray[Any, Any], size: tuple[int, int]) -> fl
 
 
 def _answers(engine: Engine, conversations: Sequence[Conversation], most: int) -> list[str]:
-    return [reply.text for reply in engine.generate(conversations, max_new_tokens=most)]
+    return [reply.text for reply in replies(engine, conversations, max_new_tokens=most)]
 
 
 def _user(image: Any, text: str) -> Conversation:

@@ -19,6 +19,7 @@ from rscovlm.codec.reading import read
 from rscovlm.codec.spaces import SCALES, SpaceName, limits, pixels_per_unit, quantise, restore, written
 from rscovlm.codec.writing import STYLES, Style, json_list, plain_lines
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.frame import checked_frame
 from rscovlm.geometry.kinds import Kind
 
 T = TypeVar("T")
@@ -144,6 +145,7 @@ class Codec:
         """
         form: Kind = _choose("kind", self.kind if kind is None else kind, _KINDS)
         lines: Style = _choose("style", self.style if style is None else style, STYLES)
+        checked_frame(frame)
         if not len(objects):
             return self.none
         places = ranks(objects.labels, categories)
@@ -188,6 +190,7 @@ class Codec:
         """
         if not isinstance(text, str):
             raise ValueError(f"text is {type(text).__name__}; give the string a model wrote")
+        checked_frame(frame)
         if kind is not None:
             _choose("kind", kind, _KINDS)
         if cutoff is not None and categories is None:

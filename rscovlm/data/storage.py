@@ -136,7 +136,13 @@ def read_parquet(
 
 
 def read_records(source: str | Path, *, tally: Tally | None = None) -> Iterator[Record]:
-    """Stream records from a `.jsonl` file, a `.parquet` shard, or a folder of shards."""
+    """Stream records from a `.jsonl` file, a `.parquet` shard, or a folder of shards.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+    """
+    if not Path(source).exists():
+        raise FileNotFoundError(f"{str(source)!r} does not exist; give a .jsonl file, a shard, or a folder of shards")
     if Path(source).suffix == ".jsonl":
         return read_jsonl(source, tally=tally)
     return read_parquet(source, tally=tally)

@@ -96,7 +96,6 @@ def run_demo(
     logging.disable_progress_bar()
     torch.manual_seed(seed)
     run = Run(folder, seed, say)
-    folder.mkdir(parents=True, exist_ok=True)
     raster, asked, truth = _large_image(run, image, question)
     run.step("load the embedded model")
     processor = AutoProcessor.from_pretrained(embedded_model())
@@ -130,11 +129,16 @@ def run_demo(
 
 
 def _large_image(run: Run, image: Path | None, question: str | None) -> tuple[Raster, str, str]:
-    """Open the user's image, or generate the large scene; return it with a question and, if known, its answer."""
+    """Open the user's image, or generate the large scene; return it with a question and, if known, its answer.
+
+    The folder is made once the image can be read.
+    """
     if image is not None:
         raster = open_image(image)
         raster.overview(SHOWN)
+        run.folder.mkdir(parents=True, exist_ok=True)
         return raster, question or "What marking is on the white pad?", ""
+    run.folder.mkdir(parents=True, exist_ok=True)
     path = run.folder / "large_scene.tif"
     run.step(f"generate a scene of {LARGE} x {LARGE} pixels as a GeoTIFF")
     scene = write_large_scene(path, run.seed, LayoutConfig(LARGE, LARGE), compression="jpeg")

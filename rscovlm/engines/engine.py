@@ -87,3 +87,25 @@ class Engine(Protocol):
             logprobs: Also return each token's log-probability and text (``None`` where an engine cannot).
         """
         ...
+
+
+def replies(engine: Engine, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:
+    """Have an engine answer, and see that it answered each.
+
+    Args:
+        engine: Who answers.
+        conversations: What to answer; for none the engine is not asked.
+        options: Those of :meth:`Engine.generate`.
+
+    Raises:
+        ValueError: The engine gave another number of replies.
+    """
+    if not conversations:
+        return []
+    answers = engine.generate(conversations, **options)
+    if len(answers) != len(conversations):
+        raise ValueError(
+            f"{type(engine).__name__}.generate gave {len(answers)} replies to {len(conversations)} conversations; "
+            "an engine must give one each, in their order"
+        )
+    return answers

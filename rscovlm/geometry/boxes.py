@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.checks import Index, checked_coords, checked_kind, chosen
-from rscovlm.geometry.frame import Frame
+from rscovlm.geometry.frame import Frame, checked_frame
 from rscovlm.geometry.kinds import (
     COLUMNS,
     Kind,
@@ -59,7 +59,7 @@ class Boxes:
     def __init__(self, coords: ArrayLike, kind: Kind, frame: Frame | None = None) -> None:
         self._kind: Kind = checked_kind(kind)
         self._coords = _settled(checked_coords(coords, kind), kind)
-        self._frame = frame
+        self._frame = None if frame is None else checked_frame(frame)
 
     @classmethod
     def empty(cls, kind: Kind, frame: Frame | None = None) -> Boxes:
@@ -116,7 +116,7 @@ class Boxes:
             raise ValueError(
                 "these boxes have no frame, so where they lie is not known; make them with Boxes(..., frame=...)"
             )
-        return Boxes(mapped(self._coords, self._kind, self._frame.to(frame)), self._kind, frame)
+        return Boxes(mapped(self._coords, self._kind, self._frame.to(checked_frame(frame))), self._kind, frame)
 
     def as_kind(self, kind: Kind) -> Boxes:
         """Return the smallest boxes of another kind around these; exact from hbb to obb and from either to quad."""

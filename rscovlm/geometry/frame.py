@@ -91,6 +91,17 @@ class Frame:
         return None if self.root_to_world is None else compose(self.root_to_world, self.to_root)
 
 
+def checked_frame(frame: Frame) -> Frame:
+    """Return a frame.
+
+    Raises:
+        ValueError: It is none, such as a tuple of width and height.
+    """
+    if not isinstance(frame, Frame):
+        raise ValueError(f"frame is {frame!r}; give a Frame, such as Frame(1008, 1008) for width and height")
+    return frame
+
+
 def _integer(value: int, name: str) -> int:
     try:
         return operator.index(value)

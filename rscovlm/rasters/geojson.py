@@ -113,6 +113,10 @@ def counter_clockwise(ring: NDArray[np.float64]) -> Floats:
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """Write a text file in one move, so that no reader sees half of it."""
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"folder {str(target.parent)!r} does not exist, so {target.name!r} has no place; make it first"
+        )
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(target)

@@ -60,7 +60,7 @@ def transformed(points: Floats, source: str, target: str) -> Floats:
     try:
         old, new = CRS.from_user_input(source), CRS.from_user_input(target)
         xs, ys = transform(old, new, points[:, 0].tolist(), points[:, 1].tolist())
-    except (CRSError, RasterioError) as error:
+    except (CRSError, RasterioError, ValueError) as error:
         raise ValueError(f"coordinates in {source[:40]} cannot be changed to {target[:40]}: {error}") from error
     changed = np.stack([np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)], axis=1)
     if not np.isfinite(changed).all():

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 
 from rscovlm.data.pictures import loaded
 from rscovlm.engines import Conversation, Engine
+from rscovlm.engines.engine import replies
 from rscovlm.engines.transformers import Transformers
 from rscovlm.geometry import Objects
 from rscovlm.metrics import answer_accuracy, ap_nc, grounding_accuracy
@@ -47,10 +48,10 @@ def ask(engine: Engine, samples: Sequence[Sample], *, max_new_tokens: int) -> li
         samples: Samples as they are trained; what comes before the last assistant turn is given.
         max_new_tokens: Largest number of tokens of an answer.
     """
-    replies = engine.generate([_question(sample) for sample in samples], max_new_tokens=max_new_tokens)
+    answers = replies(engine, [_question(sample) for sample in samples], max_new_tokens=max_new_tokens)
     return [
         Asked(sample["task"], sample.get("truth"), _text(sample["messages"][-1]), reply.text)
-        for sample, reply in zip(samples, replies, strict=True)
+        for sample, reply in zip(samples, answers, strict=True)
     ]
 
 

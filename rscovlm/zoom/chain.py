@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rscovlm.engines.engine import replies
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, check_layout
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Boxes in any frame of the image, or x1, y1, x2, y2 in its original pixels.
 Regions = Sequence["Boxes | Sequence[float]"]
+
+_MISSING: Any = object()
 
 
 class ZoomChain:
@@ -103,8 +106,8 @@ class ZoomChain:
             if not running:
                 return [results[number] for number in sorted(results)]
             episodes = list(running.items())
-            replies = self.engine.generate([one.pending for _, one in episodes], max_new_tokens=self.max_new_tokens)
-            for (number, episode), reply in zip(episodes, replies, strict=True):
+            answers = replies(self.engine, [one.pending for _, one in episodes], max_new_tokens=self.max_new_tokens)
+            for (number, episode), reply in zip(episodes, answers, strict=True):
                 episode.receive(reply)
                 if episode.done:
                     results[number] = running.pop(number).result()
@@ -113,7 +116,7 @@ class ZoomChain:
         """Answer a question and yield each :class:`Step` as it happens, then the :class:`ZoomResult`."""
         episode = self._start(_Images(self.engine, self.limits), image, question, zoom, None)
         while not episode.done:
-            (reply,) = self.engine.generate([episode.pending], max_new_tokens=self.max_new_tokens)
+            (reply,) = replies(self.engine, [episode.pending], max_new_tokens=self.max_new_tokens)
             yield episode.receive(reply)
         yield episode.result()
 
@@ -186,9 +189,14 @@ class _Images:
 def _paired(
     questions: Iterable[tuple[Any, str]], regions: Iterable[Regions] | None
 ) -> Iterator[tuple[Any, str, Regions | None]]:
-    if regions is None:
-        for image, question in questions:
-            yield image, question, None
-        return
-    for (image, question), wanted in zip(questions, regions, strict=True):
-        yield image, question, wanted
+    given = None if regions is None else iter(regions)
+    row = -1
+    for row, pair in enumerate(questions):
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(f"question {row} is {pair!r}; give a pair of image and question")
+        wanted = next(given, _MISSING) if given is not None else None
+        if wanted is _MISSING:
+            raise ValueError(f"question {row} has no regions; give one sequence of regions for each question")
+        yield pair[0], pair[1], wanted
+    if given is not None and next(given, _MISSING) is not _MISSING:
+        raise ValueError(f"there are more regions than the {row + 1} questions; give one sequence for each question")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rscovlm.codec.prompts import Kind, Style, detection_prompt
-from rscovlm.engines.engine import Conversation, Reply
+from rscovlm.engines.engine import Conversation, Reply, replies
 from rscovlm.geometry import Frame, Objects
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import Raster, open_image
@@ -80,7 +80,7 @@ def detect(
             an uninterrupted one gives.
 
     Raises:
-        ValueError: No class, a tile or overlap without meaning, an image that cannot be read, or a journal of another
+        ValueError: No class, a tile, overlap or IoU without meaning, an image that cannot be read, or a journal of another
             image or other settings.
     """
     raster = image if isinstance(image, Raster) else open_image(image)
@@ -89,8 +89,12 @@ def detect(
         raise ValueError(
             f"tile is {tile!r} and overlap {overlap!r}; give whole pixels, overlap also as a share below 1"
         )
+    if not (isinstance(merge_iou, Real) and 0 <= merge_iou <= 1):
+        raise ValueError(f"merge_iou is {merge_iou!r}; give an IoU from 0 to 1")
     shared = tile // 5 if overlap is None else int(overlap * tile if 0 < overlap < 1 else overlap)
     # A generator would be used up by the first tile; one string is refused by the task.
+    if not isinstance(classes, Iterable):
+        raise ValueError(f"classes is {classes!r}; give a list of class names")
     names = classes if isinstance(classes, str) else tuple(classes)
     if strange := [name for name in names if not isinstance(name, str)]:
         raise ValueError(f"class {strange[0]!r} is no string; give class names")
@@ -144,8 +148,8 @@ class _Task:
         asked = [row for row, (picture, _) in enumerate(shown) if skip is None or not skip(picture)]
         options = {"logprobs": True} if self.confidence else {}
         conversations = [self._conversation(shown[row][0]) for row in asked]
-        replies = self.engine.generate(conversations, max_new_tokens=self.max_new_tokens, **options) if asked else []
-        answered = dict(zip(asked, replies, strict=True))
+        answers = replies(self.engine, conversations, max_new_tokens=self.max_new_tokens, **options)
+        answered = dict(zip(asked, answers, strict=True))
         for row, window in enumerate(windows):
             if row in answered:
                 yield self._decode(answered[row], window, shown[row][1])

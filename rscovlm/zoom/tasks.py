@@ -18,7 +18,7 @@ from rscovlm.codec.prompts import (
     counting_prompt,
     grounding_prompt,
 )
-from rscovlm.engines.engine import Conversation, Finish, Reply
+from rscovlm.engines.engine import Conversation, Finish, Reply, replies
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.chain import ZoomChain
@@ -124,10 +124,10 @@ def ground(
     prompts = [grounding_prompt(expression, kind, style) for expression in expressions]
     raster = open_image(image)
     view = _overview(raster, engine)
-    replies = engine.generate([_asked(view, *prompt) for prompt in prompts], max_new_tokens=max_new_tokens)
+    answers = replies(engine, [_asked(view, *prompt) for prompt in prompts], max_new_tokens=max_new_tokens)
     return [
         _grounded(engine, expression, reply, raster, view, kind)
-        for expression, reply in zip(expressions, replies, strict=True)
+        for expression, reply in zip(expressions, answers, strict=True)
     ]
 
 
@@ -242,8 +242,8 @@ def count(
         raise ValueError(f"how='words' takes no {', '.join(sorted(options))}; these are settings of detection")
     view = _overview(open_image(image), engine)
     asked = [_asked(view, None, counting_prompt(name)) for name in classes]
-    replies = engine.generate(asked, max_new_tokens=max_new_tokens or 32)
-    texts = {name: reply.text.strip() for name, reply in zip(classes, replies, strict=True)}
+    answers = replies(engine, asked, max_new_tokens=max_new_tokens or 32)
+    texts = {name: reply.text.strip() for name, reply in zip(classes, answers, strict=True)}
     return Counted({name: number_in(text) for name, text in texts.items()}, texts=texts)
 
 
@@ -263,7 +263,7 @@ def _in_words(engine: Engine, images: Iterable[Any], question: str, batch: int, 
     waiting = iter(images)
     while some := list(islice(waiting, max(1, batch))):
         asked = [_asked(_overview(open_image(image), engine), None, question) for image in some]
-        for reply in engine.generate(asked, max_new_tokens=max_new_tokens):
+        for reply in replies(engine, asked, max_new_tokens=max_new_tokens):
             yield Said(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -162,3 +163,18 @@ def test_categories_given_as_one_string_are_refused() -> None:
         codec.encode(plane, grid, categories="plane")
     with pytest.raises(ValueError, match="categories is the string 'plane'; give a list"):
         codec.decode("1,2,3,4 plane\n", grid, categories="plane")
+
+
+def test_a_frame_that_is_none_is_named() -> None:
+    ship = Boxes([[1, 2, 9, 8]], "hbb", GRID)
+    size: Any = (504, 504)
+    calls: list[Callable[[], object]] = [
+        lambda: CODEC.encode(Objects(ship, ("ship",)), size),
+        lambda: CODEC.encode(Objects.empty("hbb", GRID), size),
+        lambda: CODEC.decode("1,2,9,8 ship", size),
+        lambda: CODEC.encode_box(ship, size),
+        lambda: CODEC.decode_box([1, 2, 9, 8], size),
+    ]
+    for asked in calls:
+        with pytest.raises(ValueError, match=r"frame is \(504, 504\); give a Frame"):
+            asked()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.storage import embedded, read_jsonl, read_parquet, write_jsonl, write_parquet
+from rscovlm.data.storage import embedded, read_jsonl, read_parquet, read_records, write_jsonl, write_parquet
 from rscovlm.data.tally import Tally, TooManyRejected
 from tests.data.strategies import records as any_record
 
@@ -114,3 +114,8 @@ def test_embedding_refuses_large_and_missing_files(tmp_path: Path) -> None:
         embedded(_record(1), tmp_path, max_bytes=99)
     with pytest.raises(FileNotFoundError, match=r"images/2\.png"):
         embedded(_record(2), tmp_path)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"rows.jsonl' does not exist; give a .jsonl file"):
+        next(read_records(tmp_path / "rows.jsonl"))

@@ -63,6 +63,7 @@ def test_an_image_that_cannot_be_read_ends_with_its_name(tmp_path: Path) -> None
     done = CliRunner().invoke(app, ["demo", "--image", str(broken), "--out", str(tmp_path / "demo")])
     assert done.exit_code == 2
     assert "broken.tif" in done.output
+    assert not (tmp_path / "demo").exists()
 
 
 def test_text_of_a_model_is_shown_as_text(tmp_path: Path) -> None:

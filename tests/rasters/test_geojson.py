@@ -116,6 +116,8 @@ def test_what_cannot_be_placed_is_an_error() -> None:
     odd = Frame(400, 300, root_to_world=(1, 0, 0, 0, -1, 0), crs="EPSG:99999999")
     with pytest.raises(ValueError, match="cannot be changed"):
         to_geojson(some(odd))
+    with pytest.raises(ValueError, match="cannot be changed to EPSG:x"):
+        to_geojson(some(UTM), crs="EPSG:x")
     assert to_geojson(Objects.empty("hbb", UTM)) == {"type": "FeatureCollection", "features": []}
 
 
@@ -141,3 +143,8 @@ def test_labels_of_the_neon_trees_lie_on_them_again(tmp_path: Path) -> None:
             back = [min(columns), min(rows), max(columns), max(rows)]
             assert np.abs(np.array(back) - box).max() < 0.01
     assert len(features) == len(truth) > 50
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="'.*nowhere' does not exist, so 'found.geojson' has no place"):
+        to_geojson(Objects.empty("hbb", UTM), tmp_path / "nowhere" / "found.geojson")

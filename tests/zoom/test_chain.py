@@ -1,5 +1,7 @@
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -304,3 +306,29 @@ def test_what_was_asked_wrongly_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (5000, 20)).save(tmp_path / "strip.png")
     with pytest.raises(ValueError, match=r"strip\.png: an image of 5000x20 pixels"):
         chain.ask(tmp_path / "strip.png", "What is it?")
+
+
+@pytest.mark.parametrize(
+    ("questions", "regions", "named"),
+    [
+        ([None], None, "question 0 is None; give a pair"),
+        ([("image", "What?", "more")], None, "question 0 is .*; give a pair"),
+        (["What is it?"], None, "question 0 is 'What is it[?]'"),
+        ([2, 2], [[(0, 0, 90, 90)]], "question 1 has no regions"),
+        ([2], [[(0, 0, 90, 90)], []], "more regions than the 1 questions"),
+    ],
+)
+def test_questions_that_are_no_pairs_are_named(questions: list[Any], regions: Any, named: str) -> None:
+    image = Image.new("RGB", (600, 600))
+    asked = [(image, "What is it?") if one == 2 else one for one in questions]
+    with pytest.raises(ValueError, match=named):
+        ZoomChain(Scripted(["", "a hangar"])).ask_many(asked, regions=regions)
+
+
+def test_an_engine_that_loses_a_reply_is_named() -> None:
+    class Lazy(Scripted):
+        def generate(self, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:
+            return super().generate(conversations, **options)[1:]
+
+    with pytest.raises(ValueError, match="Lazy.generate gave 1 replies to 2 conversations"):
+        ZoomChain(Lazy(["a hangar"])).ask_many([(Image.new("RGB", (600, 600)), "What is it?")] * 2)

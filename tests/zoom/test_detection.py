@@ -277,7 +277,13 @@ def test_a_strip_too_slim_for_the_model_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"classes": [7]}, "class 7"), ({"tile": 512.5}, "tile is 512.5"), ({"overlap": float("nan")}, "overlap nan")],
+    [
+        ({"classes": [7]}, "class 7"),
+        ({"classes": None}, "classes is None"),
+        ({"tile": 512.5}, "tile is 512.5"),
+        ({"overlap": float("nan")}, "overlap nan"),
+        ({"merge_iou": 2}, "merge_iou is 2"),
+    ],
 )
 def test_settings_of_another_type_are_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
