@@ -21,6 +21,7 @@ from rscovlm.training.packing import PackedMixture
 from rscovlm.training.preflight import Preflight, preflight
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer
+from rscovlm.training.weighting import Per, Weighting, Written
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,9 @@ class TrainingRecipe:
         attention: Attention to load the model with; None takes the best that is installed.
         dtype: Type of the weights.
         task_weights: Factor of the loss by task, 1 for those not named.
+        token_weights: Factor of the loss of ``digits`` and of all other tokens, ``words``.
+        loss_per: What weighs the same in the loss: every ``"token"``, every ``"sample"``, or ``"root"`` between; see
+            `Weighting`.
         evaluation: What is measured while training; None measures nothing.
         train: Arguments of `trl.SFTConfig`.
     """
@@ -98,6 +102,8 @@ class TrainingRecipe:
     attention: str | None = None
     dtype: str = "bfloat16"
     task_weights: Mapping[str, float] = field(default_factory=dict)
+    token_weights: Mapping[Written, float] = field(default_factory=dict)
+    loss_per: Per = "token"
     evaluation: Evaluation | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
 
@@ -123,12 +129,18 @@ class TrainingRecipe:
         for name in (*values["freeze"], *(values.get("learning_rates") or ())):
             if name not in _PARTS:
                 raise ValueError(f"the model has no part {name!r}; parts are {', '.join(_PARTS)}")
-        return cls(**values)
+        recipe = cls(**values)
+        recipe.weighting()
+        return recipe
 
     @classmethod
     def load(cls, path: str | Path) -> TrainingRecipe:
         """Read a recipe from a YAML file."""
         return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+
+    def weighting(self) -> Weighting:
+        """Return how much each trained token weighs."""
+        return Weighting(self.task_weights, self.token_weights, self.loss_per)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain values, every default written out."""
@@ -205,7 +217,7 @@ def prepare(
         optimizer=_optimizer(model, recipe, settings),
         peft_config=_lora(recipe),
         callbacks=[answers] if answers is not None else None,
-        task_weights=recipe.task_weights,
+        weighting=recipe.weighting(),
         describe=lambda step, processes: run_of(plain, rows_per_step=rows_per_step, step=step, processes=processes),
         **settings,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rscovlm.training.collator import Collator
@@ -18,7 +18,7 @@ def build_trainer(
     optimizer: Any = None,
     callbacks: Any = None,
     peft_config: Any = None,
-    task_weights: Mapping[str, float] | None = None,
+    weighting: Any = None,
     describe: Any = None,
     **arguments: Any,
 ) -> Any:
@@ -35,7 +35,7 @@ def build_trainer(
         optimizer: Replaces the one that ``arguments`` would make.
         callbacks: Handed to the trainer.
         peft_config: Adapter to train in place of the weights.
-        task_weights: As in `TaskTrainer`.
+        weighting: As in `TaskTrainer`.
         describe: As in `TaskTrainer`.
         arguments: For `trl.SFTConfig`.
 
@@ -56,7 +56,7 @@ def build_trainer(
         if arguments.get(name, value) != value:
             raise ValueError(f"{name}={arguments[name]!r} would cut or reorder samples; leave it out (it is {value!r})")
     return TaskTrainer(
-        task_weights=task_weights,
+        weighting=weighting,
         describe=describe,
         model=model,
         args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),

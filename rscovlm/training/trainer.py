@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from trl import SFTTrainer
 
 from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, last_complete
 from rscovlm.training.notes import Notes
+from rscovlm.training.weighting import Weighting, digit_tokens
 
 Describe = Callable[[int, int], dict[str, Any]]
 
@@ -27,24 +28,21 @@ class TaskTrainer(SFTTrainer):
     ``tokens/TASK``, ``trained_tokens/TASK``, ``samples/TASK``, and ``dropped/REASON`` where samples were left out.
 
     Args:
-        task_weights: Factor of the loss of a task's tokens; 1 for those not named. The logged ``loss/TASK`` is without.
+        weighting: How much each trained token weighs. The logged ``loss/TASK`` is without.
         describe: Given steps done and number of processes, what to write about the run into a checkpoint.
         settings: For `trl.SFTTrainer`.
 
     Raises:
-        ValueError: A weight that is negative or no number.
         FloatingPointError: While training, a loss that is no number; the message names the samples' positions.
         MemoryError: While training, out of memory; the message says how long the row was and what to lower.
         OSError: While training, a checkpoint that could not be written; the one before it is left as it is.
     """
 
     def __init__(
-        self, *, task_weights: Mapping[str, float] | None = None, describe: Describe | None = None, **settings: Any
+        self, *, weighting: Weighting | None = None, describe: Describe | None = None, **settings: Any
     ) -> None:
-        self.task_weights = dict(task_weights or {})
-        for task, weight in self.task_weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ValueError(f"task_weights of {task!r} is {weight}; give a finite number of 0 or more")
+        self.weighting = weighting or Weighting()
+        self._digits: torch.Tensor | None = None
         self._describe = describe
         self._total_train_tokens: int = 0
         self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0, 0])
@@ -54,6 +52,18 @@ class TaskTrainer(SFTTrainer):
         # but the trainer counts them only for models whose own loss does the same, which it does not believe of these;
         # without this every process weighs the same however little it trains, and two do not train as one.
         self.model_accepts_loss_kwargs = True
+        if self.weighting.written:
+            size = self.model.config.get_text_config().vocab_size
+            self._digits = digit_tokens(self.processing_class.tokenizer, size).to(self.args.device)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """Return what the losses of a step are divided by; TRL's count of tokens where all weigh the same."""
+        if self.weighting.per == "token" or any("notes" not in batch for batch in batch_samples):
+            return super()._get_num_items_in_batch(batch_samples, device)
+        total = self.weighting.divisor(batch_samples).to(device, torch.float32)
+        if self.args.average_tokens_across_devices and self.args.world_size > 1:
+            total = self.accelerator.gather(total).sum()
+        return total / (self.get_tp_size() * self.get_cp_size() * self.get_sp_size())
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -69,9 +79,9 @@ class TaskTrainer(SFTTrainer):
                 _check_finite(outputs.log_probs, samples, notes)
                 if training:
                     self._note(outputs, samples, notes)
-                    if self.task_weights:
-                        factors = [self.task_weights.get(task, 1.0) for task in notes.tasks]
-                        outputs.log_probs = outputs.log_probs * outputs.log_probs.new_tensor(factors)[samples]
+                    if self.weighting:
+                        factors = self.weighting.factors(inputs["labels"], notes, self._digits)
+                        outputs.log_probs = outputs.log_probs * factors.to(outputs.log_probs)
             return outputs
 
         before: int = self._total_train_tokens

@@ -91,8 +91,13 @@ def test_the_shipped_recipes_are_read() -> None:
         TrainingRecipe.load(path)
 
 
-def test_two_processes_train_as_one_with_the_same_global_batch(root: Path, tmp_path: Path) -> None:
-    recipe = recipe_of(root)
+@pytest.mark.parametrize(
+    "weights", [{}, pytest.param({"loss_per": "root", "token_weights": {"digits": 2.0}}, marks=pytest.mark.slow)]
+)
+def test_two_processes_train_as_one_with_the_same_global_batch(
+    root: Path, tmp_path: Path, weights: dict[str, Any]
+) -> None:
+    recipe = recipe_of(root, **weights)
     logs = []
     for processes, batch in ((1, 2), (2, 1)):
         recipe["train"] = {**recipe["train"], "per_device_train_batch_size": batch}
