@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+HELD = """## What the layouts were held against
+
+Field by field, with public code that reads the published files, or with such files themselves: repository and path. A source that is
+not listed is a plain layout of one's own (YOLO, GeoJSON, class folders), or follows the description of its publishers."""
 TABLE = "<!-- table of sources -->"
 PUBLIC = re.compile(r"<!-- public names of (\S+) -->")
 INCLUDE = re.compile(r"<!-- include (\S+) -->")
@@ -33,11 +37,14 @@ def source_table() -> str:
     known = sources().values()
     about = [(f"`{one.name}`", ", ".join(one.tasks), ", ".join(one.splits), one.licence) for one in known]
     files = [(f"`{one.name}`", one.layout) for one in known]
+    held = [(f"`{one.name}`", one.held) for one in known if one.held]
     return "\n\n".join(
         (
             table(("name", "tasks", "splits", "terms"), about),
             "## Their files\n\nBelow the folder given to `convert`, as the publishers pack them.",
             table(("name", "layout"), files),
+            HELD,
+            table(("name", "held against"), held),
         )
     )
 

@@ -31,6 +31,8 @@ def sources(name: Annotated[str | None, typer.Argument(help="Show one source in 
     entry = known[name]
     typer.echo(f"{entry.name}\ntasks    {', '.join(entry.tasks)}\nsplits   {', '.join(entry.splits)}")
     typer.echo(f"licence  {entry.licence}\nlayout   {entry.layout}")
+    if entry.held:
+        typer.echo(f"held against  {entry.held}")
 
 
 @app.command()

@@ -33,6 +33,19 @@ def check_relative(path: str) -> str:
     return path
 
 
+def below(folder: str, path: str) -> str:
+    """Give the place of `path`, as an annotation writes it, below a folder; checked before it is joined, which would hide a slash in front.
+
+    Raises:
+        ValueError: `path` is unsafe; see `check_relative`.
+
+    >>> below("images", "a.png"), below("", "a.png")
+    ('images/a.png', 'a.png')
+    """
+    name = check_relative(path)
+    return f"{folder}/{name}" if folder not in ("", ".") else name
+
+
 def _reason(path: str) -> str:
     if not path:
         return "is empty"

@@ -55,6 +55,7 @@ class ImageRef:
         parent: For a tile, the file it was cut from, relative to the data folder.
         window: For a tile, (x1, y1, x2, y2) in the parent's pixels. It may reach past the parent's edge: that part is padding.
             Pixels come from `path` or `data` if either is set, else from this window of `parent`.
+        bands: Numbers from 1 of the one or three bands to show, where they are not the file's own red, green and blue.
     """
 
     path: str = ""
@@ -64,6 +65,7 @@ class ImageRef:
     time: str = ""
     parent: str = ""
     window: tuple[int, int, int, int] | None = None
+    bands: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.path:
@@ -76,6 +78,8 @@ class ImageRef:
             raise ValueError(f"image size {self.width}x{self.height} is negative; give pixels")
         if self.window is not None and (self.window[2] <= self.window[0] or self.window[3] <= self.window[1]):
             raise ValueError(f"window {self.window} is empty; give (x1, y1, x2, y2) with x1 < x2 and y1 < y2")
+        if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise ValueError(f"bands {self.bands} cannot be shown; give one or three numbers from 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +266,7 @@ def features() -> Any:
         "time": text,
         "parent": text,
         "window": List(whole),
+        "bands": List(whole),
     }
     box = {
         "box": List(number),
@@ -293,6 +298,7 @@ def _image_row(image: ImageRef) -> dict[str, Any]:
         "time": image.time,
         "parent": image.parent,
         "window": list(image.window or ()),
+        "bands": list(image.bands),
     }
 
 
@@ -331,6 +337,7 @@ def _image(row: Mapping[str, Any]) -> ImageRef:
         time=row.get("time") or "",
         parent=row.get("parent") or "",
         window=cast(tuple[int, int, int, int], window) if window else None,
+        bands=tuple(map(int, row.get("bands") or ())),
     )
 
 

@@ -126,7 +126,7 @@ def _tiles(
         name = f"{record.id}__{size}__{x}___{y}"
         part = _tile_image(image, window)
         if folder is not None and root is not None:
-            part = replace(part, path=f"{folder}/{name.replace('/', '_')}.png")
+            part = replace(part, path=f"{folder}/{name.replace('/', '_')}.png", bands=())
             target = Path(root) / part.path
             target.parent.mkdir(parents=True, exist_ok=True)
             load_image(_tile_image(image, window), root).save(target)
@@ -202,7 +202,9 @@ def _tile_image(image: ImageRef, window: Window) -> ImageRef:
     x1, y1, x2, y2 = window
     width, height = x2 - x1, y2 - y1
     if image.path:
-        return ImageRef(parent=image.path, window=window, width=width, height=height, time=image.time)
+        return ImageRef(
+            parent=image.path, window=window, width=width, height=height, time=image.time, bands=image.bands
+        )
     if image.window is None:
         raise Rejected("embedded image", "tiles need the image as a file; write the embedded images to files first")
     left, top = image.window[:2]
@@ -212,6 +214,7 @@ def _tile_image(image: ImageRef, window: Window) -> ImageRef:
         width=width,
         height=height,
         time=image.time,
+        bands=image.bands,
     )
 
 

@@ -24,8 +24,8 @@ def open_ref(image: ImageRef, root: str | Path, *, limits: Limits | None = None)
         FileNotFoundError: The file is missing.
     """
     if image.data is not None:
-        return open_image(image.data, limits=limits)
-    return open_image(resolve(root, image.path or image.parent), limits=limits)
+        return open_image(image.data, bands=image.bands or None, limits=limits)
+    return open_image(resolve(root, image.path or image.parent), bands=image.bands or None, limits=limits)
 
 
 def load_image(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rscovlm.data.jsonfiles import read_json
+from rscovlm.data.paths import below
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.tally import Rejected, Strict, Tally
 
@@ -63,7 +64,7 @@ def coco_records(
     for number, row in enumerate(rows, start=1):
         with tally.row(f"{name}, image {number}"):
             objects = tuple(_object(item, names, quads=bool(quads)) for item in by_image.pop(row["id"], ()))
-            file = f"{images}/{row['file_name']}" if images else row["file_name"]
+            file = below(images, row["file_name"])
             image = ImageRef(file, width=int(row["width"]), height=int(row["height"]))
             name_of_row = str(row.get("record_id", row["id"]))
             record = Record(

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rscovlm.data.jsonfiles import read_items
+from rscovlm.data.paths import check_relative
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.tally import Rejected, Strict, Tally
 
@@ -69,14 +70,15 @@ def write_refgeo(records: Iterable[Record], path: str | Path, *, tally: Tally | 
 def _record(row: dict[str, Any], source: str, split: str, prefix: str) -> Record:
     width, height = int(row["image_width"]), int(row["image_height"])
     dataset, picture, name = row["dataset"], row["image_id"], str(row["question_id"])
-    image = ImageRef(f"{prefix}images/{dataset}/{picture}", width=width, height=height)
+    image = ImageRef(f"{prefix}images/{check_relative(dataset)}/{check_relative(picture)}", width=width, height=height)
     ring = tuple(
         float(value) for point in row.get("poly") or () for value in (point if isinstance(point, list) else [point])
     )
     item = Annotation(tuple(map(float, row["bbox"])), row["question"], "hbb", polygons=(ring,) if ring else ())
     masks: tuple[ImageRef, ...] = ()
     if row.get("mask_exists"):
-        mask = f"{prefix}masks/{dataset}/{PurePosixPath(picture).stem}_{name}.png"
+        # The published reader cuts the name at its first dot.
+        mask = f"{prefix}masks/{dataset}/{picture.partition('.')[0]}_{name}.png"
         masks = (ImageRef(mask, width=width, height=height),)
     extra = {"dataset": dataset}
     return Record(

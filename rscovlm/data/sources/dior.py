@@ -36,6 +36,8 @@ DIOR = [
 _SPLITS = ["train", "val", "trainval", "test"]
 _TASKS: list[Task] = ["detection"]
 _LICENCE = "academic use only; the images are Google Earth's"
+_HELD = """zhasion/RSAR tests/data/dior/Annotations (a published file, all elements), mmrotate/datasets/dior.py (corners, names in lower
+case, size that may be missing) and tools/data/dior/README.md (folders); a published image and its file."""
 _LAYOUT = """JPEGImages-trainval/*.jpg, JPEGImages-test/*.jpg (or all in JPEGImages/); Annotations/{boxes} Bounding Boxes/*.xml;
 ImageSets/Main/<split>.txt (or Main/), one stem a line; trainval is train then val if it has no file of its own."""
 
@@ -52,20 +54,22 @@ def _read(folder: Folder, name: str, split: str, boxes: str) -> Iterator[Record]
             objects, (width, height) = parse_voc(folder.xml(f"{annotations}/{stem}.xml"))
             # Files differ in case: Expressway-toll-station, expressway-toll-station.
             objects = tuple(replace(item, label=canonical(item.label, _NAMES)) for item in objects)
-            image = folder.image(f"{pictures}/{stem}.jpg", width=width, height=height)
+            image = folder.picture(pictures, stem)
+            if width and height:
+                image = replace(image, width=width, height=height)
             yield Record(stem, name, split, "detection", (image,), objects=objects, categories=tuple(DIOR))
 
 
 _NAMES = canonical_names(DIOR)
 
 
-@source("dior-r", splits=_SPLITS, tasks=_TASKS, licence=_LICENCE, layout=_LAYOUT.format(boxes="Oriented"))
+@source("dior-r", splits=_SPLITS, tasks=_TASKS, licence=_LICENCE, layout=_LAYOUT.format(boxes="Oriented"), held=_HELD)
 def dior_r(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record an image, with oriented boxes."""
     yield from _read(folder, "dior-r", split, "Oriented")
 
 
-@source("dior", splits=_SPLITS, tasks=_TASKS, licence=_LICENCE, layout=_LAYOUT.format(boxes="Horizontal"))
+@source("dior", splits=_SPLITS, tasks=_TASKS, licence=_LICENCE, layout=_LAYOUT.format(boxes="Horizontal"), held=_HELD)
 def dior(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record an image, with horizontal boxes."""
     yield from _read(folder, "dior", split, "Horizontal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from rscovlm.data.jsonfiles import read_items, read_json
-from rscovlm.data.paths import resolve
+from rscovlm.data.paths import below, check_relative, resolve
 from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.tally import Rejected, Tally
 from rscovlm.rasters import Limits, RasterError, open_image
@@ -31,7 +32,7 @@ class Folder:
         self.root = Path(root)
         self.tally = tally
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._stems: dict[str, dict[str, str]] = {}
+        self._stems: dict[str, dict[str, list[str]]] = {}
         if not self.root.is_dir():
             raise FileNotFoundError(f"no folder {str(root)!r}; give the folder the data set was unpacked into")
 
@@ -43,8 +44,9 @@ class Folder:
         """Find a file; see `paths.resolve`."""
         return resolve(self.root, name)
 
-    def image(self, name: str, *, width: int = 0, height: int = 0, time: str = "") -> ImageRef:
-        """Refer to an image that exists; its size is read from its header unless both sides are given."""
+    def image(self, name: str, *, under: str = "", width: int = 0, height: int = 0, time: str = "") -> ImageRef:
+        """Refer to an image that exists, named relative to the folder `under`; its size is read from its header unless both sides are given."""
+        name = below(under, name)
         if name not in self._sizes:
             path = self.path(name)
             self._sizes[name] = (width, height) if width and height else image_size(path)
@@ -52,13 +54,30 @@ class Folder:
         return ImageRef(name, width=width, height=height, time=time)
 
     def picture(self, folder: str, stem: str) -> ImageRef:
-        """Refer to the image in `folder` whose name without its ending is `stem`."""
+        """Refer to the image in `folder`, or in a folder in it, whose name without its ending is `stem`.
+
+        Raises:
+            ValueError: Folders in `folder` hold several of that name and `folder` itself none.
+            FileNotFoundError: There is none.
+        """
         if folder not in self._stems:
-            names = self.files(folder, *PICTURES)
-            self._stems[folder] = {name.rpartition("/")[2].rpartition(".")[0]: name for name in names}
-        if stem not in self._stems[folder]:
+            self._stems[folder] = defaultdict(list)
+            for place in (folder, *self._inner(folder)):
+                for name in self.files(place, *PICTURES):
+                    self._stems[folder][stem_of(name)].append(name)
+        found = self._stems[folder].get(stem)
+        if not found:
             raise FileNotFoundError(f"no image {stem!r} in {folder!r}")
-        return self.image(self._stems[folder][stem])
+        if len(found) > 1 and found[0].count("/") == found[1].count("/"):
+            raise Rejected("ambiguous picture", f"image {stem!r} is one of {', '.join(map(repr, found[:4]))}")
+        return self.image(found[0])
+
+    def _inner(self, folder: str) -> Iterator[str]:
+        """Give the folders at any depth in `folder`, the nearest first."""
+        nearest = self.folders(folder)
+        yield from nearest
+        for name in nearest:
+            yield from self._inner(name)
 
     def present(self, records: Iterable[Record]) -> Iterator[Record]:
         """Pass on the records whose images and masks all exist; the others are counted."""
@@ -95,7 +114,7 @@ class Folder:
             FileNotFoundError: None of them exists.
         """
         for name in names:
-            if (self.root / name).exists():
+            if (self.root / check_relative(name)).exists():
                 return name
         raise FileNotFoundError(
             f"none of {', '.join(map(repr, names))} is below {str(self.root)!r}; unpack the data set as published"
@@ -122,6 +141,15 @@ class Folder:
             return ElementTree.fromstring(text)
         except ElementTree.ParseError as error:
             raise Rejected("malformed XML", f"{name} is not XML: {error}") from error
+
+
+def stem_of(name: str) -> str:
+    """Give a file's name without its folders and its ending.
+
+    >>> stem_of("train/labels/P0001.v2.TXT")
+    'P0001.v2'
+    """
+    return name.rpartition("/")[2].rpartition(".")[0]
 
 
 def image_size(image: Path | bytes) -> tuple[int, int]:

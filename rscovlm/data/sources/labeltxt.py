@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rscovlm.data.records import Annotation, Record
-from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.folder import Folder, stem_of
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
@@ -99,7 +99,7 @@ def read_pairs(folder: Folder, name: str, split: str, labels: str, images: str, 
         with folder.row(file):
             found, header = parse_label_txt(folder.lines(file))
             objects = tuple(replace(item, label=canonical(item.label, names)) for item in found)
-            stem = file.rpartition("/")[2].removesuffix(".txt")
+            stem = stem_of(file)
             image = folder.picture(images, stem)
             yield Record(
                 stem, name, split, "detection", (image,), objects=objects, categories=tuple(classes), extra=header
@@ -116,6 +116,7 @@ def _dota(version: str, classes: list[str]) -> None:
             f"{versioned}/DOTA-v{version}_{split}",
             f"{versioned}/labelTxt",
             versioned,
+            f"{top}annotations/version{version}",
             *([f"{top}labelTxt", f"{top}annfiles"] if version == "1.0" else []),
         )
         yield from read_pairs(folder, name, split, labels, f"{top}images", classes)
@@ -128,6 +129,8 @@ def _dota(version: str, classes: list[str]) -> None:
         layout=f"""<split>/images/P0001.png; <split>/labelTxt-v{version}/P0001.txt, or below DOTA-v{version}_<split>/ in it
         (v1.0 also <split>/labelTxt/, and tiles in <split>/annfiles/). A folder that is one split
         has no <split>/. The test split's labels are not published.""",
+        held="""published labels of ten images of v1.0; open-mmlab/mmrotate mmrotate/datasets/dota.py (annfiles of tiles);
+        torchgeo/torchgeo torchgeo/datasets/dota.py (classes of the three versions, annotations/version<v>/).""",
     )(read)
 
 

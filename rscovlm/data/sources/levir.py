@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rscovlm.data.paths import below
 from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import PICTURES, Folder
 from rscovlm.data.sources.registry import source
@@ -18,6 +19,7 @@ _LICENCE = "academic use only; the images are Google Earth's"
     licence=_LICENCE,
     layout="""<split>/A, <split>/B, <split>/label with equal names: before, after, 255 where a building changed. Or all splits together in
     A, B, label with names that begin with <split>_, as cut into 256 x 256 tiles.""",
+    held="torchgeo/torchgeo torchgeo/datasets/levircd.py (folders, names); published pairs of 256 x 256.",
 )
 def levir_cd(folder: Folder, split: str) -> Iterator[Record]:
     """Read one pair of images with its mask a record."""
@@ -41,17 +43,20 @@ def levir_cd(folder: Folder, split: str) -> Iterator[Record]:
     tasks=["change"],
     licence=_LICENCE,
     layout="""LevirCCcaptions.json with five sentences a pair; images/<split>/A, B and label (0 unchanged, 1 road, 2 building, or their
-    grey levels 128 and 255). LEVIR-CC, without label, is read as well.""",
+    grey levels 128 and 255). All of it may lie in Levir-MCI-dataset/. LEVIR-CC, without label, is read as well.""",
+    held="""Chen-Yang-Liu/Change-Agent README.md (folders), Multi_change/preprocess_data.py (images, filename, sentences, raw) and
+    Multi_change/data/LEVIR_MCI.py (grey levels).""",
 )
 def levir_mci(folder: Folder, split: str) -> Iterator[Record]:
     """Read one pair of images with its sentences, and its mask where there is one."""
-    for number, row in enumerate(folder.json("LevirCCcaptions.json")["images"], start=1):
-        if row["split"] != split:
+    top = "Levir-MCI-dataset" if (folder.root / "Levir-MCI-dataset").is_dir() else ""
+    for number, row in enumerate(folder.json(below(top, "LevirCCcaptions.json"))["images"], start=1):
+        if row.get("split", str(row.get("filename")).partition("_")[0]) != split:
             continue
         with folder.row(f"LevirCCcaptions.json, image {number}"):
-            name, base = row["filename"], f"images/{row.get('filepath', split)}"
-            images = (folder.image(f"{base}/A/{name}"), folder.image(f"{base}/B/{name}"))
-            masks = (folder.image(f"{base}/label/{name}"),) if (folder.root / base / "label").is_dir() else ()
+            name, base = row["filename"], below(top, below("images", row.get("filepath") or split))
+            images = (folder.image(name, under=f"{base}/A"), folder.image(name, under=f"{base}/B"))
+            masks = (folder.image(name, under=f"{base}/label"),) if (folder.root / base / "label").is_dir() else ()
             captions = tuple(text for text in (sentence["raw"].strip() for sentence in row["sentences"]) if text)
             extra = {"changeflag": str(row["changeflag"])} if "changeflag" in row else {}
             yield Record(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,3 +66,16 @@ def embedded_image(cell: dict[str, Any]) -> ImageRef:
         raise Rejected("missing image", f"image {cell.get('path')!r} is not embedded in the shard")
     width, height = image_size(data)
     return ImageRef(data=data, width=width, height=height)
+
+
+def decoded_image(text: Any) -> ImageRef:
+    """Refer to the image that a text holds in base64, as evaluation kits ship them.
+
+    Raises:
+        ValueError: It is not base64, or not of an image.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise Rejected("missing image", f"the image is not base64 ({error})") from error
+    return embedded_image({"bytes": data})

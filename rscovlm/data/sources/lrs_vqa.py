@@ -8,7 +8,7 @@ from typing import Any, cast
 from rscovlm.data.records import Annotation, Record
 from rscovlm.data.sources.chat import named
 from rscovlm.data.sources.choices import check_letter, split_choices
-from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.folder import Folder, stem_of
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
@@ -22,6 +22,7 @@ Box = tuple[float, float, float, float]
     tasks=["vqa"],
     licence=_LICENCE,
     layout="LRS_VQA_merged.jsonl (or any LRS_VQA*.jsonl beside it, or in LRS_VQA/); pictures LRS_VQA/image/*.tif, as the rows name them.",
+    held="136 published rows; VisionXLab/LRS-VQA Script/llava_eval_LRSVQA.py (image, text, question_id, ground_truth, category).",
 )
 def lrs_vqa(folder: Folder, split: str) -> Iterator[Record]:
     """Read one question a row; the region that answers it, where the row has one, is kept in `regions` for oracle runs."""
@@ -58,17 +59,21 @@ def lrs_vqa(folder: Folder, split: str) -> Iterator[Record]:
     licence=_LICENCE,
     layout="""LRS_VQA/annotations/train/*.json, arrays (or annotations/train/, or the folder itself); pictures LRS_VQA/images/train/.
     Open questions have question and answer; multiple choice has Text, Answer choices, Ground truth. bbox_info holds crop_hbox and rbox.""",
+    held="""VisionXLab/RSCoVLM rscovlm/training/data/visual_cot_dataset.py (fields) and config.py (files, folders). A real file was not
+    seen.""",
 )
 def lrs_vqa_zoom(folder: Folder, split: str) -> Iterator[Record]:
     """Read one zoom record a row: the crops are its regions."""
     annotations = folder.first("LRS_VQA/annotations/train", "annotations/train", ".")
     pictures = folder.first("LRS_VQA/images/train", "images/train", "images")
     for file in folder.files(annotations, ".json"):
-        stem = file.rpartition("/")[2].removesuffix(".json")
+        stem = stem_of(file)
         for place, row in folder.items(file):
             with folder.row(place):
                 size = int(row["image_ori_width"]), int(row["image_ori_height"])
-                image = folder.image(f"{pictures}/{row['image']}", width=size[0], height=size[1])
+                # Rows that were not cut to the release still name the place they were made in, up to its folder dataset/.
+                name = row["image"].rpartition("/dataset/")[2] if row["image"].startswith("/") else row["image"]
+                image = folder.image(name, under=pictures, width=size[0], height=size[1])
                 boxes = row["bbox_info"]
                 question, answer, choices = _pair(row)
                 yield Record(

@@ -27,6 +27,7 @@ class Source:
         tasks: What its records are.
         licence: The terms of the data as its publishers state them.
         layout: Files below the data folder.
+        held: What the layout was compared with, field by field, as repository and path, and what nothing public could confirm.
     """
 
     name: str
@@ -35,10 +36,11 @@ class Source:
     tasks: tuple[Task, ...]
     licence: str
     layout: str
+    held: str = ""
 
 
 def source(
-    name: str, *, splits: Sequence[str], tasks: Sequence[Task], licence: str, layout: str
+    name: str, *, splits: Sequence[str], tasks: Sequence[Task], licence: str, layout: str, held: str = ""
 ) -> Callable[[Reader], Reader]:
     """Register the decorated function as the reader of a source.
 
@@ -50,7 +52,8 @@ def source(
         known = _SOURCES.get(name)
         if known is not None and known.read.__module__ != read.__module__:
             raise ValueError(f"source {name!r} is already read by {known.read.__module__}; choose another name")
-        _SOURCES[name] = Source(name, read, tuple(splits), tuple(tasks), licence, " ".join(layout.split()))
+        texts = (" ".join(text.split()) for text in (layout, held))
+        _SOURCES[name] = Source(name, read, tuple(splits), tuple(tasks), licence, *texts)
         return read
 
     return register

@@ -14,6 +14,7 @@ from rscovlm.data.sources.registry import source
     tasks=["detection"],
     licence="built on SARDet-100K and its parts, each under its own terms, academic use",
     layout="<split>/images/* (.jpg, .png, .bmp); <split>/annfiles/*.txt in DOTA's label text.",
+    held="zhasion/RSAR README.md (folders, endings) and mmrotate/datasets/rsar.py (line, six names in lower case).",
 )
 def rsar(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record an image."""

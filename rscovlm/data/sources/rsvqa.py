@@ -9,14 +9,15 @@ from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
+_HELD = """syvlo/RSVQA AutomaticDB/DataSpecification.md (fields, active) and VQA_model/VQALoader.py, train.py (names of the split files,
+pictures by id); folders Images_LR and Data as in training scripts of others. A real file was not seen."""
 _LAYOUT = """{prefix}_<split>_questions.json, {prefix}_<split>_answers.json (objects with one list each; rows that are not active are
 not part of the set); pictures {pictures}/<img_id>.tif."""
 
 
 def _read(folder: Folder, name: str, split: str, prefix: str, *pictures: str) -> Iterator[Record]:
-    answers = {
-        row["id"]: row["answer"] for row in folder.json(f"{prefix}_{split}_answers.json")["answers"] if row["active"]
-    }
+    given = folder.json(f"{prefix}_{split}_answers.json")["answers"]
+    answers = {row["id"]: row["answer"] for row in given if row.get("active")}
     base = folder.first(*pictures)
     file = f"{prefix}_{split}_questions.json"
     for number, row in enumerate(folder.json(file)["questions"], start=1):
@@ -26,7 +27,7 @@ def _read(folder: Folder, name: str, split: str, prefix: str, *pictures: str) ->
             found = [answers[key] for key in row["answers_ids"] if key in answers]
             if not found:
                 raise Rejected("question without an answer", f"none of the answers {row['answers_ids']} is there")
-            image = folder.image(f"{base}/{row['img_id']}.tif")
+            image = folder.picture(base, str(row["img_id"]))
             extra = {"type": row["type"]}
             yield Record(
                 str(row["id"]),
@@ -46,6 +47,7 @@ def _read(folder: Folder, name: str, split: str, prefix: str, *pictures: str) ->
     tasks=["vqa"],
     licence="CC BY 4.0; Sentinel-2 and OpenStreetMap data under their own terms",
     layout=_LAYOUT.format(prefix="LR_split", pictures="Images_LR"),
+    held=_HELD,
 )
 def rsvqa_lr(folder: Folder, split: str) -> Iterator[Record]:
     """Read one question a row; counts are as published, not in the bins that scoring uses."""
@@ -58,6 +60,7 @@ def rsvqa_lr(folder: Folder, split: str) -> Iterator[Record]:
     tasks=["vqa"],
     licence="CC BY 4.0; USGS imagery and OpenStreetMap data under their own terms",
     layout=_LAYOUT.format(prefix="USGS_split", pictures="Data"),
+    held=_HELD,
 )
 def rsvqa_hr(folder: Folder, split: str) -> Iterator[Record]:
     """Read one question a row; areas keep their unit, as in '120m2'."""

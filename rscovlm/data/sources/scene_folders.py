@@ -1,7 +1,8 @@
-"""Scene classification as folders of pictures, one a class: AID, UC Merced, NWPU-RESISC45, WHU-RS19; and METER-ML's table."""
+"""Scene classification as folders of pictures, one a class: AID, UC Merced, NWPU-RESISC45, WHU-RS19."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rscovlm.data.records import Record
@@ -14,17 +15,21 @@ _SETS = {
     "nwpu-resisc45": ("academic use only; the images are Google Earth's", ["NWPU-RESISC45"]),
     "whu-rs19": ("academic use only; the images are Google Earth's", ["WHU-RS19", "RSDataset", "WHU_RS19"]),
 }
-METER_ML = ["CAFOs", "Landfills", "Mines", "Negative", "ProcessingPlants", "RefineriesAndTerminals", "WWTreatment"]
+_HELD = {
+    "ucmerced": "torchgeo/torchgeo torchgeo/datasets/ucmerced.py (UCMerced_LandUse/Images/<class>/<class><nn>.tif)",
+    "nwpu-resisc45": "torchgeo/torchgeo torchgeo/datasets/resisc45.py (NWPU-RESISC45/<class>/<class>_<nnn>.jpg)",
+}
+# Where a word begins inside a name: after a small letter, and before the last of several capitals that begins one.
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 
 
 def class_name(folder: str) -> str:
-    """Spell a folder's name as words: lower case, CamelCase and underscores apart.
+    """Spell a folder's name as words: lower case, CamelCase and underscores apart, abbreviations whole.
 
-    >>> class_name("BaseballField"), class_name("dense_residential"), class_name("footballField")
-    ('baseball field', 'dense residential', 'football field')
+    >>> class_name("BaseballField"), class_name("dense_residential"), class_name("WWTreatment"), class_name("CAFOs")
+    ('baseball field', 'dense residential', 'ww treatment', 'cafos')
     """
-    spaced = "".join(f" {letter}" if letter.isupper() else letter for letter in folder.replace("_", " "))
-    return " ".join(spaced.lower().split())
+    return " ".join(_WORDS.sub(" ", folder.replace("_", " ")).lower().split())
 
 
 def read_class_folders(folder: Folder, name: str, split: str, base: str) -> Iterator[Record]:
@@ -55,32 +60,9 @@ def _register(name: str, licence: str, places: list[str]) -> None:
         tasks=["classification"],
         licence=licence,
         layout=f"{layout} Repackaged with <split>/<Class>/ it has the splits it says.",
+        held=_HELD.get(name, ""),
     )(read)
 
 
 for _name, (_licence, _places) in _SETS.items():
     _register(_name, _licence, _places)
-
-
-@source(
-    "meter-ml",
-    splits=["train", "val", "test"],
-    tasks=["classification"],
-    licence="CC BY 4.0; NAIP imagery of the USDA in the public domain",
-    layout="""<split>_dataset.geojson, one feature a site with properties Type and Image_Folder; <Image_Folder>/naip.png. Or class folders,
-    <split>/<Class>/<picture>, as repackaged for evaluation.""",
-)
-def meter_ml(folder: Folder, split: str) -> Iterator[Record]:
-    """Read one classification record a site, from its aerial picture."""
-    table = f"{split}_dataset.geojson"
-    if not (folder.root / table).exists():
-        yield from read_class_folders(folder, "meter-ml", split, split if (folder.root / split).is_dir() else ".")
-        return
-    names = tuple(map(class_name, METER_ML))
-    for number, feature in enumerate(folder.json(table)["features"], start=1):
-        with folder.row(f"{table}, feature {number}"):
-            place, kind = feature["properties"]["Image_Folder"], feature["properties"]["Type"]
-            image = folder.image(f"{place}/naip.png")
-            yield Record(
-                place, "meter-ml", split, "classification", (image,), classes=(class_name(kind),), categories=names
-            )

@@ -5,49 +5,71 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rscovlm.data.records import Record
+from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.sources.chat import chat_record, named
-from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.folder import Folder, stem_of
 from rscovlm.data.sources.registry import source
 
-_LICENCE = "instructions Apache-2.0; images of fMoW, QFabric, S2Looking and xBD (CC BY-NC-SA 4.0) under their own terms"
-_LAYOUT = """train/instruct_{file}.json, one array, or below TEOChatlas/; eval/*.json whose `dataset` or name says {file}. Pictures by
-the path in `video` or `image`, relative to the data folder."""
+_LICENCE = """instructions Apache-2.0; images of fMoW, QFabric, S2Looking, xBD (CC BY-NC-SA 4.0), ABCD, CDVQA, AID, UC Merced, LRBEN and HRBEN
+under their own terms"""
+_HELD = """ermongroup/TEOChat videollava/train/train.py and videollava/eval/inference.py (video, timestamp as YYYY-MM-DD, task, polygon as WKT,
+conversations, series put in order of time), videollava/eval/eval.py (names of the evaluation parts); VisionXLab/RSCoVLM
+rscovlm/eval/data/teochatlas_bench.py (their files, paths that begin with TEOChatlas/, turns without a speaker). A real file was not seen."""
 
 
-def _images(folder: Folder, row: dict[str, Any], prefix: str) -> list[Any]:
+def _images(folder: Folder, row: dict[str, Any], inside: str, top: str) -> list[ImageRef]:
     paths = row.get("video", row.get("image")) or []
-    paths = [paths] if isinstance(paths, str) else paths
+    paths = [paths] if isinstance(paths, str) else list(paths)
     times = [str(time) for time in row.get("timestamp") or row.get("timestamps") or []]
+    if times and len(times) == len(paths):
+        # The texts speak of the order of time, and the published reader sorts before it shows a series.
+        order = sorted(range(len(paths)), key=times.__getitem__)
+        paths, times = [paths[i] for i in order], [times[i] for i in order]
     times += [""] * (len(paths) - len(times))
-    return [folder.image(f"{prefix}{path}", time=time) for path, time in zip(paths, times, strict=False)]
+    # Paths begin with the release's own folder, which may be the data folder itself.
+    paths = [path if top or not isinstance(path, str) else path.removeprefix("TEOChatlas/") for path in paths]
+    return [folder.image(path, under=inside, time=time) for path, time in zip(paths, times, strict=False)]
 
 
-def _register(name: str, file: str, pictures: str = "") -> None:
+def _spoken(row: dict[str, Any]) -> dict[str, Any]:
+    """Say who speaks in the pairs of the evaluation files that do not."""
+    turns = row["conversations"]
+    if len(turns) == 2 and any("from" not in turn for turn in turns):
+        turns = [{"from": speaker} | turn for speaker, turn in zip(("human", "gpt"), turns, strict=True)]
+    return {**row, "conversations": turns}
+
+
+def _register(name: str, train: str, evals: tuple[str, ...], pictures: str = "") -> None:
     def read(folder: Folder, split: str) -> Iterator[Record]:
         top = folder.first("TEOChatlas/train", "train", "TEOChatlas/eval", "eval").rpartition("/")[0]
-        top = f"{top}/" if top else ""
-        stem = file.removeprefix("instruct_").removesuffix("_modified").lower()
-        evals = (
-            [path for path in folder.files(f"{top}eval", ".json") if stem in path.lower()] if split == "eval" else []
-        )
-        for path in evals or [f"{top}train/{file}.json"]:
+        prefix = f"{top}/" if top else ""
+        files = [f"{prefix}train/{train}.json"]
+        if split == "eval":
+            here = folder.files(f"{prefix}eval", ".json")
+            files = [path for path in here if stem_of(path).lower().startswith(tuple(map(str.lower, evals)))]
+        for path in files:
             for place, row in folder.items(path):
                 with folder.row(place):
-                    images = _images(folder, row, pictures)
-                    extra = {key: str(row[key]) for key in ("task", "dataset") if row.get(key)}
-                    identity = f"{path.rpartition('/')[2].removesuffix('.json')}/{named(row, place)}"
-                    yield chat_record(row, identity, name, split, images, scale=100, extra=extra)
+                    images = _images(folder, row, pictures if split == "train" else "", top)
+                    extra = {key: str(row[key]) for key in ("task", "dataset", "polygon") if row.get(key)}
+                    identity = f"{stem_of(path)}/{named(row, place)}"
+                    yield chat_record(_spoken(row), identity, name, split, images, scale=100, extra=extra)
 
-    layout = _LAYOUT.format(file=file)
-    source(name, splits=["train", "eval"], tasks=["conversation"], licence=_LICENCE, layout=layout)(read)
+    splits = [*(["train"] if train else []), "eval"]
+    layout = f"train/{train}.json, one array; " if train else ""
+    layout += f"""eval/{"*.json, eval/".join(evals)}*.json. Both may lie in TEOChatlas/. Pictures by the path in `video` or `image`, relative
+    to the data folder, with or without its TEOChatlas/"""
+    layout += f"; in training below {pictures}/." if pictures else "."
+    source(name, splits=splits, tasks=["conversation"], licence=_LICENCE, layout=layout, held=_HELD)(read)
 
 
-for _name, _file, _pictures in (
-    ("teochatlas-fmow", "instruct_fMoW", ""),
-    ("teochatlas-qfabric", "instruct_QFabric", ""),
-    ("teochatlas-s2looking", "instruct_S2Looking", ""),
-    ("teochatlas-xbd", "instruct_xBD", ""),
-    ("teochatlas-geochat", "instruct_GeoChat_modified", "geochat_data/images/"),
+for _name, _train, _evals, _pictures in (
+    ("teochatlas-fmow", "instruct_fMoW", ("fMoW",), ""),
+    ("teochatlas-qfabric", "instruct_QFabric", ("QFabric",), ""),
+    ("teochatlas-s2looking", "instruct_S2Looking", ("S2Looking",), ""),
+    ("teochatlas-xbd", "instruct_xBD", ("xBD",), ""),
+    ("teochatlas-geochat", "instruct_GeoChat_modified", ("AID", "UCMerced", "LRBEN", "HRBEN"), "geochat_data/images"),
+    ("teochatlas-abcd", "", ("ABCD",), ""),
+    ("teochatlas-cdvqa", "", ("CDVQA",), ""),
 ):
-    _register(_name, _file, _pictures)
+    _register(_name, _train, _evals, _pictures)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rscovlm.data.paths import below
 from rscovlm.data.records import Record
 from rscovlm.data.sources.chat import chat_record, named, spoken
 from rscovlm.data.sources.folder import Folder
@@ -13,17 +14,23 @@ from rscovlm.data.sources.registry import source
     splits=["train"],
     tasks=["conversation"],
     licence="instructions CC BY 4.0; images of the sets it was built from under their own terms",
-    layout="""One array of LLaVA conversations, vhm_sft_mix_qwen2_5_vl_conversations.json (or another vhm*.json beside it, or messages in its place);
-    pictures below images/; both may lie in VHM_dataset_sft/. Boxes stay in the text until cleaning has recognised their scale.""",
+    layout="""list_sft.json, one array of LLaVA conversations, with the picture folders (BANDON/, DOTA-train/, ...) beside it, each row's
+    picture in the folder that its source_dataset names; or as repackaged, vhm*.json of conversations or messages with its pictures below images/. All may lie in VHM_dataset_sft/. Boxes stay in the text
+    until cleaning has recognised their scale.""",
+    held="""opendatalab/VHM docs/Data.md (list_sft.json and folders) and vhm/train/train.py (fields image, source_dataset, conversations);
+    VisionXLab/RSCoVLM rscovlm/training/data/config.py (the repackaged names). A real file was not seen.""",
 )
 def vhm(folder: Folder, split: str) -> Iterator[Record]:
     """Read one conversation a row; rows without an image are text only."""
     top = folder.first("VHM_dataset_sft", ".")
-    files = [file for file in folder.files(top, ".json", ".jsonl") if file.rpartition("/")[2].lower().startswith("vhm")]
-    pictures = "images" if top == "." else f"{top}/images"
-    for file in files:
+    prefix = "" if top == "." else f"{top}/"
+    names = [file for file in folder.files(top, ".json", ".jsonl") if file.rpartition("/")[2].lower().startswith("vhm")]
+    published = [f"{prefix}list_sft.json"] if (folder.root / top / "list_sft.json").is_file() else names
+    pictures = f"{prefix}images" if (folder.root / top / "images").is_dir() else top
+    for file in published:
         for place, row in folder.items(file):
             with folder.row(place):
                 given = spoken(row)
-                images = [folder.image(f"{pictures}/{name}") for name in given["image"]]
+                inner = below(pictures, given["source_dataset"]) if given.get("source_dataset") else pictures
+                images = [folder.image(name, under=inner) for name in given["image"]]
                 yield chat_record(given, f"{file}/{named(given, place)}", "vhm", split, images, scale=None)

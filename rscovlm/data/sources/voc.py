@@ -14,14 +14,16 @@ _SIDES = ["xmin", "ymin", "xmax", "ymax"]
 
 
 def parse_voc(root: Element) -> tuple[tuple[Annotation, ...], tuple[int, int]]:
-    """Read the objects and (width, height) of one VOC document.
+    """Read the objects and (width, height) of one VOC document; (0, 0) if it does not say.
 
     VOC counts pixels from 1 with both ends inside, but none of the sets read here does; numbers are taken as they stand.
 
     Raises:
         ValueError: An element is missing or no number.
     """
-    size = int(float(value(root, "size/width"))), int(float(value(root, "size/height")))
+    size = (0, 0)
+    if root.find("size") is not None:
+        size = int(float(value(root, "size/width"))), int(float(value(root, "size/height")))
     return tuple(map(_object, root.iter("object"))), size
 
 

@@ -8,12 +8,17 @@ from typing import Any
 
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.sources.chat import chat_record, named
-from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.folder import Folder, stem_of
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 from rscovlm.data.textboxes import find_boxes, to_annotation
 
 _LICENCE = "annotations CC BY 4.0; images of DOTA-v2 and DIOR, academic use only"
+
+
+_HELD = """lx709/VRSBench prepare_eval_all.ipynb (every field of the evaluation files and of the annotations) and rs_instruction.txt (which
+objects are annotated); wildcraft958/VRSBench_dataloader README.md (archives, ques_id as number or text). VRSBench_train.json was not
+seen."""
 
 
 @source(
@@ -23,13 +28,14 @@ _LICENCE = "annotations CC BY 4.0; images of DOTA-v2 and DIOR, academic use only
     licence=_LICENCE,
     layout="""VRSBench_train.json, one array of LLaVA conversations with boxes {<x1><y1><x2><y2>} in per cent, pictures in Images_train/;
     VRSBench_EVAL_vqa.json, VRSBench_EVAL_Cap.json, VRSBench_EVAL_referring.json (any of them) with pictures in Images_val/.""",
+    held=_HELD,
 )
 def vrsbench(folder: Folder, split: str) -> Iterator[Record]:
     """Read conversations for training; questions, captions and expressions for validation."""
     if split == "train":
         for place, row in folder.items("VRSBench_train.json"):
             with folder.row(place):
-                image = folder.image(f"Images_train/{row['image']}")
+                image = folder.image(row["image"], under="Images_train")
                 yield chat_record(row, named(row, place), "vrsbench", split, [image], scale=100)
         return
     for file, read in (("vqa", _question), ("Cap", _caption), ("referring", _expression)):
@@ -38,7 +44,7 @@ def vrsbench(folder: Folder, split: str) -> Iterator[Record]:
             continue
         for place, row in folder.items(name):
             with folder.row(place):
-                image = folder.image(f"Images_val/{row['image_id']}")
+                image = folder.image(row["image_id"], under="Images_val")
                 yield read(row, f"{file}/{named(row, place)}", image)
 
 
@@ -70,40 +76,45 @@ def _expression(row: dict[str, Any], name: str, image: ImageRef) -> Record:
 @source(
     "vrsbench-objects",
     splits=["train", "val"],
-    tasks=["detection", "grounding", "caption", "vqa"],
+    tasks=["grounding", "caption", "vqa"],
     licence=_LICENCE,
     layout="""Annotations_<split>/*.json, one a chip (caption; objects with obj_cls, obj_coord and obj_corner as shares of the sides,
-    referring_sentence; qa_pairs); Images_<split>/.""",
+    referring_sentence, is_unique; qa_pairs); Images_<split>/. Only the one to five objects that a sentence refers to are listed: they
+    are no detections of all that is there.""",
+    held=_HELD,
 )
 def vrsbench_objects(folder: Folder, split: str) -> Iterator[Record]:
-    """Read the chips' own annotations: objects, expressions, the caption, question-answer pairs."""
+    """Read the chips' own annotations: expressions, the caption, question-answer pairs."""
     for file in folder.files(f"Annotations_{split}", ".json"):
         with folder.row(file):
             row = folder.json(file)
-            image = folder.image(f"Images_{split}/{row['image']}")
-            stem = file.rpartition("/")[2].removesuffix(".json")
+            image = folder.image(row["image"], under=f"Images_{split}")
+            stem = stem_of(file)
             common = ("vrsbench-objects", split)
-            objects = [_object(item, image) for item in row.get("objects") or ()]
-            names = tuple(sorted({item.label for item in objects}))
-            if names:
-                yield Record(
-                    f"{stem}/objects", *common, "detection", (image,), objects=tuple(objects), categories=names
-                )
-            for number, (item, given) in enumerate(zip(objects, row.get("objects") or (), strict=True)):
-                if given.get("referring_sentence"):
-                    identity, text = f"{stem}/ref{given.get('obj_id', number)}", given["referring_sentence"]
-                    yield Record(identity, *common, "grounding", (image,), expression=text, objects=(item,))
+            for number, given in enumerate(row.get("objects") or ()):
+                identity = f"{stem}/ref{given.get('obj_id', number)}"
+                with folder.row(f"{file}, object {number}"):
+                    text, item = given.get("referring_sentence"), _object(given, image)
+                    if not text:
+                        raise Rejected("object without an expression", f"{item.label!r} has no referring_sentence")
+                    extra = {"unique": str(given["is_unique"])} if "is_unique" in given else {}
+                    yield Record(
+                        identity, *common, "grounding", (image,), expression=text, objects=(item,), extra=extra
+                    )
             if row.get("caption"):
                 yield Record(f"{stem}/caption", *common, "caption", (image,), captions=(row["caption"],))
             for number, pair in enumerate(row.get("qa_pairs") or ()):
                 identity = f"{stem}/qa{pair.get('ques_id', number)}"
-                question, answer = pair["question"], str(pair["answer"])
-                yield Record(identity, *common, "vqa", (image,), question=question, answer=answer)
+                with folder.row(f"{file}, question {number}"):
+                    question, answer = pair["question"], str(pair["answer"])
+                    extra = {"type": str(pair["type"])} if pair.get("type") else {}
+                    yield Record(identity, *common, "vqa", (image,), question=question, answer=answer, extra=extra)
 
 
 def _object(item: dict[str, Any], image: ImageRef) -> Annotation:
     ring = _pixels(item["obj_corner"], image) if item.get("obj_corner") else ()
-    upright = _pixels(item["obj_coord"], image)
+    bounds = (min(ring[0::2]), min(ring[1::2]), max(ring[0::2]), max(ring[1::2])) if ring else ()
+    upright = _pixels(item["obj_coord"], image) if item.get("obj_coord") else bounds
     return Annotation(upright, item["obj_cls"], "hbb", polygons=(ring,) if ring else ())
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder
-from rscovlm.data.sources.llava_onevision import embedded_image, rows
+from rscovlm.data.sources.llava_onevision import decoded_image, embedded_image, rows
 from rscovlm.data.sources.registry import source
+
+_LETTERED = re.compile(r"\s*\(?[A-Z][).:]")
 
 
 @source(
@@ -17,25 +20,42 @@ from rscovlm.data.sources.registry import source
     splits=["test"],
     tasks=["vqa", "caption", "grounding"],
     licence="CC BY-NC-SA 4.0, evaluation only; images under the terms of their sources",
-    layout="""*.parquet or data-*.arrow anywhere below the folder. Columns: image (one or a list), question, answer, category, l2-category,
-    and 'multi-choice options' in the VQA sets, bbox with image_width and image_height in the grounding sets. The Hub calls the
-    benchmark's split train.""",
+    layout="""*.parquet or data-*.arrow anywhere below the folder, or XLRS*.jsonl with pictures in base64. Columns: index, image (one or a
+    list), question, answer, category, l2-category, and 'multi-choice options' (a list, or one text) in the VQA sets, bbox with
+    image_width and image_height in the grounding sets. The Hub calls the benchmark's split train.""",
+    held="""EvolvingLMMs-Lab/lmms-eval lmms_eval/tasks/xlrs/mcq_utils.py and XLRS-lite.yaml (columns of the VQA set, letters of several right
+    choices); open-compass/VLMEvalKit vlmeval/dataset/image_mcq.py (XLRS-Bench-lite_part<n>.jsonl). The columns of the caption and
+    grounding sets are from their description and were not seen.""",
 )
 def xlrs_bench(folder: Folder, split: str) -> Iterator[Record]:
     """Read one record a row, of the task that its columns tell."""
-    for path in sorted([*folder.root.rglob("*.parquet"), *folder.root.rglob("*.arrow")]):
+    for path in sorted(
+        [*folder.root.rglob("*.parquet"), *folder.root.rglob("*.arrow"), *folder.root.glob("XLRS*.jsonl")]
+    ):
         name = path.relative_to(folder.root).as_posix()
-        for number, row in enumerate(rows(path), start=1):
+        found = (row for _, row in folder.items(name)) if path.suffix == ".jsonl" else rows(path)
+        for number, row in enumerate(found, start=1):
             with folder.row(f"{name}, row {number}"):
                 cells = row["image"] if isinstance(row["image"], list) else [row["image"]]
-                images = tuple(map(embedded_image, cells))
+                images = tuple(decoded_image(cell) if isinstance(cell, str) else embedded_image(cell) for cell in cells)
                 yield _record(row, f"{row.get('index', row.get('id', ''))}#{name}:{number}", split, images)
+
+
+def _options(given: list[str] | str) -> list[str] | str:
+    """Take the options out of a text that also says what to do with them.
+
+    >>> _options("The choices are listed below:\\n(A) red\\n(B) blue\\nAnswer with the letter.\\nThe answer is:")
+    '(A) red\\n(B) blue'
+    """
+    if not isinstance(given, str) or "\n" not in given:
+        return given
+    return "\n".join(line for line in given.splitlines() if _LETTERED.match(line))
 
 
 def _record(row: dict[str, Any], name: str, split: str, images: tuple[ImageRef, ...]) -> Record:
     extra = {key: str(row[key]) for key in ("category", "l2-category") if row.get(key) is not None}
     if row.get("multi-choice options"):
-        choices = split_choices(row["multi-choice options"])
+        choices = split_choices(_options(row["multi-choice options"]))
         answer = check_letter(row["answer"], choices)
         question = row["question"]
         return Record(

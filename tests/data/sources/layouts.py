@@ -24,7 +24,7 @@ def encoded(width: int, height: int, kind: str = "png") -> bytes:
 def picture(root: Path, name: str, width: int = 40, height: int = 30) -> str:
     """Write a picture in the format its ending says."""
     kinds = {"jpg": "jpeg", "tif": "tiff"}
-    ending = name.rpartition(".")[2]
+    ending = name.rpartition(".")[2].lower()
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded(width, height, kinds.get(ending, ending)))

@@ -201,8 +201,14 @@ def test_vrsbench_objects(tmp_path: Path) -> None:
     }
     text(tmp_path, "Annotations_train/a.json", row)
     rows, _ = read("vrsbench-objects", tmp_path)
-    assert [row.task for row in rows] == ["detection", "grounding", "caption", "vqa"]
-    assert rows[1].objects[0].box == pytest.approx((20, 20, 60, 40))
+    assert [row.task for row in rows] == ["grounding", "caption", "vqa"]
+    assert rows[0].objects[0].box == pytest.approx((20, 20, 60, 40))
+    assert rows[2].extra == {"type": "object quantity"}
+    silent = {key: value for key, value in item.items() if key != "obj_coord"}
+    text(tmp_path, "Annotations_train/b.json", row | {"objects": [silent | {"referring_sentence": "it"}, item]})
+    rows, tally = read("vrsbench-objects", tmp_path, limit=0.5)
+    assert rows[3].objects[0].box == pytest.approx((20, 20, 60, 40))
+    assert tally.dropped == {"object without an expression": 1}
 
 
 @pytest.mark.parametrize(
