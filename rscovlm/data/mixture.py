@@ -119,8 +119,7 @@ class Mixture(Sequence[Any]):
                 sample = self._draw(subset, ordinal, rng)
                 self.tally.keep()
                 return sample
-            if self.tally.seen >= BLOCK:
-                self.tally.finish()
+            self.tally.check(BLOCK)
             ordinal = int(rng.integers(1 << 40))
         raise ValueError(
             f"subset {subset.name!r}: {_ATTEMPTS} rows one after another cannot be used\n{self.tally.table()}"

@@ -56,8 +56,23 @@ def picture_size(image: ImageRef, root: Path) -> tuple[int, int]:
 
 
 def loaded(image: Picture | Image.Image) -> Image.Image:
-    """Return the pixels of a picture, or the image itself."""
-    return image.load() if isinstance(image, Picture) else image
+    """Return the pixels of a picture, or the image itself.
+
+    Raises:
+        ValueError: They cannot be had; the error carries a reason that a `Tally` counts by.
+    """
+    try:
+        if isinstance(image, Picture):
+            return image.load()
+        image.load()
+        return image
+    except Rejected:
+        raise
+    except FileNotFoundError as error:
+        raise Rejected("image missing", str(error)) from error
+    except (ValueError, OSError, SyntaxError) as error:
+        # Pillow tells a broken PNG by a SyntaxError.
+        raise Rejected("image unreadable", str(error)) from error
 
 
 def _opened(image: ImageRef, root: Path) -> Raster:

@@ -88,12 +88,20 @@ class Tally:
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             self.drop("malformed row", place, f"{type(error).__name__}: {error}")
 
+    def add(self, other: Tally) -> None:
+        """Count what another tally counted too."""
+        self.kept += other.kept
+        for reason, count in other.dropped.items():
+            self.dropped[reason] += count
+            places = self.places.setdefault(reason, [])
+            places += other.places.get(reason, [])[: self._examples - len(places)]
+
     def table(self) -> str:
         """Give the counts as lines of text, most frequent reason first, with the places remembered."""
         lines = [f"{self.seen} rows: {self.kept} kept, {self.dropped.total()} dropped"]
         for reason, count in self.dropped.most_common():
             lines.append(f"{count:>9}  {reason}")
-            lines += [f"{'':>11}{place}" for place in self.places[reason]]
+            lines += [f"{'':>11}{place}" for place in self.places.get(reason, ())]
         return "\n".join(lines)
 
     def finish(self) -> None:
@@ -102,8 +110,19 @@ class Tally:
         Raises:
             TooManyRejected: More than `limit` of the rows were dropped.
         """
+        self.check(0)
+
+    def check(self, least: int) -> None:
+        """Check the share of dropped rows on the way.
+
+        Args:
+            least: Rows to reckon with even while fewer were seen, so that one bad row among the first is no large share.
+
+        Raises:
+            TooManyRejected: More than `limit` of the rows, or of ``least`` where that is more, were dropped.
+        """
         lost = self.dropped.total()
-        if lost > self.limit * self.seen:
+        if lost > self.limit * max(self.seen, least):
             share = lost / self.seen
             raise TooManyRejected(
                 f"{share:.2%} of the rows cannot be used, more than {self.limit:.2%}; mend them or raise the limit\n{self.table()}"

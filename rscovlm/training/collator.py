@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from rscovlm.data.tally import Rejected
 from rscovlm.training.encoding import IGNORED, Encoder, Sample, pixels_of
 from rscovlm.training.notes import notes_on
 from rscovlm.training.positions import multimodal_positions
@@ -17,7 +18,8 @@ class Collator:
 
     Args:
         processor: An `RSCoVLMProcessor`.
-        notes: Add ``notes`` on tasks and positions, which `TaskTrainer` takes out again; other trainers want none.
+        notes: Add ``notes`` on tasks and positions, which `TaskTrainer` takes out again; other trainers want none. With
+            notes a row whose image cannot be read trains nothing and is counted there; without, it is an error.
 
     Raises:
         ValueError: On a call, for a row that cannot be encoded; the message names the row.
@@ -35,6 +37,8 @@ class Collator:
             there are images, ``pixel_values`` (patches, values) and ``image_grid_thw`` (images, 3).
         """
         rows = [self.encoder(sample, f"row {row}") for row, sample in enumerate(samples)]
+        faults: dict[int, Rejected] | None = {} if self.notes else None
+        pixels = pixels_of(self.processor, samples, rows, faults)
         shape = (len(rows), max(len(row) for row in rows))
         batch: dict[str, Any] = {
             "input_ids": torch.full(shape, self.processor.tokenizer.pad_token_id, dtype=torch.long),
@@ -43,12 +47,13 @@ class Collator:
         }
         for place, row in enumerate(rows):
             batch["input_ids"][place, : len(row)] = torch.tensor(row.ids)
-            batch["labels"][place, : len(row)] = torch.tensor(row.labels)
+            if not (faults and place in faults):
+                batch["labels"][place, : len(row)] = torch.tensor(row.labels)
             batch["attention_mask"][place, : len(row)] = 1
         batch["mm_token_type_ids"] = (batch["input_ids"] == self.processor.image_token_id).long()
         if self.notes:
-            batch["notes"] = notes_on(samples, [len(row) for row in rows], samples, packed=False)
-        return batch | pixels_of(self.processor, samples, rows)
+            batch["notes"] = notes_on(samples, [len(row) for row in rows], samples, packed=False, faults=faults)
+        return batch | pixels
 
 
 class PackedCollator:
@@ -61,7 +66,7 @@ class PackedCollator:
 
     Args:
         processor: An `RSCoVLMProcessor`.
-        notes: Add ``notes`` on tasks and positions, which `TaskTrainer` takes out again; other trainers want none.
+        notes: As in `Collator`.
     """
 
     def __init__(self, processor: Any, *, notes: bool = False) -> None:
@@ -87,15 +92,18 @@ class PackedCollator:
             or [self.encoder(sample, f"sample {place} of the pack") for place, sample in enumerate(row["samples"])]
         ]
         image, merge = self.processor.image_token_id, self.processor.image_processor.merge_size
-        positions = []
-        for one in encoded:
+        faults: dict[int, Rejected] | None = {} if self.notes else None
+        pixels = pixels_of(self.processor, samples, encoded, faults)
+        positions, labels = [], []
+        for place, one in enumerate(encoded):
+            labels += [IGNORED] * len(one) if faults and place in faults else [IGNORED, *one.labels[1:]]
             places = multimodal_positions([token == image for token in one.ids], one.grids, merge)
             positions.append(torch.cat([torch.arange(len(one))[None], places]))
         batch: dict[str, Any] = {
             "input_ids": torch.tensor([[token for one in encoded for token in one.ids]]),
-            "labels": torch.tensor([[label for one in encoded for label in (IGNORED, *one.labels[1:])]]),
+            "labels": torch.tensor([labels]),
             "position_ids": torch.cat(positions, dim=1)[:, None],
         }
         if self.notes:
-            batch["notes"] = notes_on(samples, [len(one) for one in encoded], rows, packed=True)
-        return batch | pixels_of(self.processor, samples, encoded)
+            batch["notes"] = notes_on(samples, [len(one) for one in encoded], rows, packed=True, faults=faults)
+        return batch | pixels

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from rscovlm.data.pictures import loaded
+from rscovlm.data.tally import Rejected
+from rscovlm.data.views import PADDING
 from rscovlm.processing import plan_size
 
 IGNORED = -100
@@ -142,13 +145,32 @@ def shrunk_to(sample: Sample, budget: int, encoder: Encoder) -> Sample | None:
     return None
 
 
-def pixels_of(processor: Any, samples: Sequence[Sample], encoded: Sequence[Encoded]) -> dict[str, Any]:
+def pixels_of(
+    processor: Any, samples: Sequence[Sample], encoded: Sequence[Encoded], faults: dict[int, Rejected] | None = None
+) -> dict[str, Any]:
     """Return ``pixel_values`` and ``image_grid_thw`` of all images of some samples, or nothing where there are none.
 
+    Args:
+        processor: An `RSCoVLMProcessor`.
+        samples: The samples.
+        encoded: The same, encoded.
+        faults: Takes, by place, the samples whose images cannot be read: these are shown blank, so that the batch keeps
+            its shape and nobody else's rows move; None raises instead.
+
     Raises:
-        ValueError: The image processor cut an image into another grid than was planned from its size.
+        ValueError: An image that cannot be read, or that the image processor cut into another grid than was planned
+            from its size.
     """
-    images = [loaded(image) for sample in samples for image in sample.get("images") or ()]
+    images: list[Image.Image] = []
+    for place, sample in enumerate(samples):
+        shown = sample.get("images") or ()
+        try:
+            images += [loaded(image) for image in shown]
+        except Rejected as fault:
+            if faults is None:
+                raise ValueError(f"image of sample {place}: {fault}") from fault
+            faults[place] = fault
+            images += [Image.new("RGB", image.size, PADDING) for image in shown]
     if not images:
         return {}
     made = processor.image_processor(images=images, return_tensors="pt")

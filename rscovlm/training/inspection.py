@@ -17,6 +17,7 @@ from PIL import Image
 
 from rscovlm.data.mixture import Stages
 from rscovlm.data.pictures import loaded
+from rscovlm.data.tally import Rejected
 from rscovlm.geometry import Objects
 from rscovlm.rasters.drawing import draw_objects
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder
@@ -119,8 +120,14 @@ def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 1
     while len(chosen) < min(shown, draws):
         chosen += [entries[depth] for _, entries in sorted(by_task.items()) if depth < len(entries)]
         depth += 1
-    pages = [_shown(position, sample, encoded, processor) for position, sample, encoded in chosen[:shown]]
-    dropped = sum((stage.tally.dropped for _, stage in mixture.stages), Counter[str]())
+    chosen = chosen[:shown]
+    pages, unreadable = [], Counter[str]()
+    for position, sample, encoded in chosen:
+        try:
+            pages.append(_shown(position, sample, encoded, processor))
+        except Rejected as fault:
+            unreadable[fault.reason] += 1
+    dropped = sum((stage.tally.dropped for _, stage in mixture.stages), unreadable)
     return Inspection(shares, tasks, pages, dict(dropped))
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from rscovlm.data.tally import Rejected
+
 
 @dataclass(frozen=True)
 class Notes:
@@ -19,7 +21,8 @@ class Notes:
         positions: Position of each in the mixture, -1 where it is not known.
         lengths: Tokens of each.
         packed: The samples share one row end to end; otherwise each has its own.
-        dropped: Samples left out before these, by reason.
+        dropped: Samples left out before these and among them, by reason.
+        faults: Samples that train nothing because their image cannot be read: by place, reason and what exactly is wrong.
     """
 
     tasks: tuple[str, ...]
@@ -27,6 +30,7 @@ class Notes:
     lengths: tuple[int, ...]
     packed: bool
     dropped: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
     def samples_of(self, labels: torch.Tensor) -> torch.Tensor:
         """Return which sample each predicted token belongs to.
@@ -44,7 +48,14 @@ class Notes:
         return places.repeat_interleave(torch.tensor(self.lengths, device=labels.device))[None, 1:]
 
 
-def notes_on(samples: Sequence[Any], lengths: Sequence[int], rows: Sequence[Any], *, packed: bool) -> Notes:
+def notes_on(
+    samples: Sequence[Any],
+    lengths: Sequence[int],
+    rows: Sequence[Any],
+    *,
+    packed: bool,
+    faults: Mapping[int, Rejected] | None = None,
+) -> Notes:
     """Gather the notes of a batch.
 
     Args:
@@ -52,13 +63,16 @@ def notes_on(samples: Sequence[Any], lengths: Sequence[int], rows: Sequence[Any]
         lengths: Tokens of each.
         rows: What the data set gave: packs with ``positions`` and ``dropped``, or the samples with ``position``.
         packed: As in `Notes`.
+        faults: Samples whose image cannot be read, by place.
     """
     dropped: Counter[str] = Counter()
     for row in rows:
         dropped.update(row.get("dropped") or {})
+    faulty = {place: (fault.reason, str(fault)) for place, fault in (faults or {}).items()}
+    dropped.update(reason for reason, _ in faulty.values())
     if packed:
         positions = [place for row in rows for place in row.get("positions") or (-1,) * len(row["samples"])]
     else:
         positions = [-1 if row.get("position") is None else row["position"] for row in rows]
     tasks = tuple(str(sample.get("task") or "unknown") for sample in samples)
-    return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped))
+    return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped), faulty)

@@ -13,6 +13,8 @@ Shrink = Callable[[Any, int], Any]
 
 TOO_LONG = "longer than the token budget"
 SHRUNK = "shown smaller to fit the token budget"
+BY_RECIPE = frozenset({TOO_LONG, SHRUNK})
+"""Reasons that are the recipe's will; all others are faults of the data."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.data.mixture import Stages
+from rscovlm.data.tally import Rejected
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder, pixels_of
 from rscovlm.training.packing import PackedMixture, drops_of
@@ -56,7 +57,7 @@ class Preflight:
             lines.append(f"stage {stage}: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
         if self.fill is not None:
             lines.append(f"rows are {self.fill:.1%} full")
-        lines += [f"{count} samples {reason}" for reason, count in self.left_out.items()]
+        lines += [f"{count} samples: {reason}" for reason, count in self.left_out.items()]
         lines.append(
             f"{self.steps} steps; {self.gigabytes:.2f} GB for weights, gradients and optimiser, and activations"
         )
@@ -84,13 +85,15 @@ def preflight(
     count = min(samples, len(mixture))
     seen = [mixture[position] for position in range(count)]
     encoded = [encoder(sample, f"sample {position}") for position, sample in enumerate(seen)]
-    for sample, one in zip(seen[:8], encoded[:8], strict=True):
-        pixels_of(processor, [sample], [one])
+    faults: dict[int, Rejected] = {}
+    pixels_of(processor, seen[:8], encoded[:8], faults)
     boxes = sum(
         _compare(sample, one, processor, position)
         for position, (sample, one) in enumerate(zip(seen, encoded, strict=True))
     )
     lengths = [len(one) for one in encoded]
+    fill = None if packed is None else packed.fill(min(8, len(packed)))
+    left_out = drops_of(mixture if packed is None else packed) + Counter(fault.reason for fault in faults.values())
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     # A gradient of the weight's own type, and the two states of AdamW in single precision.
     trained = sum(w.numel() * (w.element_size() + 8) for w in model.parameters() if w.requires_grad)
@@ -101,8 +104,8 @@ def preflight(
         tokens=(float(np.mean(lengths)), max(lengths)),
         trained=float(np.mean([one.trained for one in encoded])),
         shares=[dict(stage.shares()) for _, stage in mixture.stages],
-        fill=None if packed is None else packed.fill(min(8, len(packed))),
-        left_out=dict(drops_of(mixture if packed is None else packed)),
+        fill=fill,
+        left_out=dict(left_out),
         steps=steps,
         gigabytes=(weights + trained) / 1e9,
     )

@@ -13,7 +13,9 @@ import yaml
 
 from rscovlm.codec import Codec
 from rscovlm.data.mixture import Stages
+from rscovlm.data.pictures import loaded
 from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
+from rscovlm.data.tally import Tally
 from rscovlm.training.checkpoints import check_same_run, last_complete, run_of
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder, shrunk_to
@@ -218,6 +220,7 @@ def prepare(
         peft_config=_lora(recipe),
         callbacks=[answers] if answers is not None else None,
         weighting=recipe.weighting(),
+        tolerate=recipe.mixture.tolerate,
         describe=lambda step, processes: run_of(plain, rows_per_step=rows_per_step, step=step, processes=processes),
         **settings,
     )
@@ -236,7 +239,16 @@ def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any) -> Any:
     mixture = replace(recipe.mixture, subsets=wanted.subsets, schedule=()).build(
         root, length=wanted.count, codec=processor.codec
     )
-    samples = [mixture[position] for position in range(wanted.count)]
+    samples, tally = [], Tally(1.0)
+    for position in range(wanted.count):
+        with tally.row(f"position {position}"):
+            sample = mixture[position]
+            for image in sample["images"]:
+                loaded(image)
+            samples.append(sample)
+            tally.keep()
+    if tally.dropped:
+        logger.warning("of the samples to evaluate on, %s", tally.table())
     return Answers(samples, every=wanted.every, max_new_tokens=wanted.max_new_tokens)
 
 

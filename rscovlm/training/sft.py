@@ -19,6 +19,7 @@ def build_trainer(
     callbacks: Any = None,
     peft_config: Any = None,
     weighting: Any = None,
+    tolerate: float = 0.005,
     describe: Any = None,
     **arguments: Any,
 ) -> Any:
@@ -36,6 +37,7 @@ def build_trainer(
         callbacks: Handed to the trainer.
         peft_config: Adapter to train in place of the weights.
         weighting: As in `TaskTrainer`.
+        tolerate: As in `TaskTrainer`.
         describe: As in `TaskTrainer`.
         arguments: For `trl.SFTConfig`.
 
@@ -57,6 +59,7 @@ def build_trainer(
             raise ValueError(f"{name}={arguments[name]!r} would cut or reorder samples; leave it out (it is {value!r})")
     return TaskTrainer(
         weighting=weighting,
+        tolerate=tolerate,
         describe=describe,
         model=model,
         args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),

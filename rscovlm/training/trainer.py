@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ import torch
 from accelerate.utils import gather_object
 from trl import SFTTrainer
 
+from rscovlm.data.mixture import BLOCK
+from rscovlm.data.tally import Tally
 from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, last_complete
 from rscovlm.training.notes import Notes
+from rscovlm.training.packing import BY_RECIPE
 from rscovlm.training.weighting import Weighting, digit_tokens
 
 Describe = Callable[[int, int], dict[str, Any]]
@@ -29,18 +32,27 @@ class TaskTrainer(SFTTrainer):
 
     Args:
         weighting: How much each trained token weighs. The logged ``loss/TASK`` is without.
+        tolerate: Largest share of samples that may turn out unusable before the run stops, of at least a thousand.
         describe: Given steps done and number of processes, what to write about the run into a checkpoint.
         settings: For `trl.SFTTrainer`.
 
     Raises:
         FloatingPointError: While training, a loss that is no number; the message names the samples' positions.
+        TooManyRejected: While training, more samples that cannot be used than tolerated; the message holds the table.
         MemoryError: While training, out of memory; the message says how long the row was and what to lower.
         OSError: While training, a checkpoint that could not be written; the one before it is left as it is.
     """
 
     def __init__(
-        self, *, weighting: Weighting | None = None, describe: Describe | None = None, **settings: Any
+        self,
+        *,
+        weighting: Weighting | None = None,
+        tolerate: float = 0.005,
+        describe: Describe | None = None,
+        **settings: Any,
     ) -> None:
+        self.tally = Tally(tolerate)
+        self._fresh = Tally(tolerate)
         self.weighting = weighting or Weighting()
         self._digits: torch.Tensor | None = None
         self._describe = describe
@@ -97,12 +109,21 @@ class TaskTrainer(SFTTrainer):
         zeros = torch.zeros(len(notes.tasks), device=samples.device, dtype=torch.float64)
         losses = zeros.index_add(0, samples.flatten(), -outputs.log_probs.detach().double().flatten()).tolist()
         trained = zeros.index_add(0, samples.flatten(), outputs.label_mask.double().flatten()).tolist()
-        for task, loss, count, tokens in zip(notes.tasks, losses, trained, notes.lengths, strict=True):
+        figures = zip(notes.tasks, losses, trained, notes.lengths, strict=True)
+        for number, (task, loss, count, tokens) in enumerate(figures):
+            if number in notes.faults:
+                reason, detail = notes.faults[number]
+                self._fresh.drop(reason, f"position {notes.positions[number]} of the mixture", detail)
+                continue
+            self._fresh.keep()
             sums = self._sums[task]
             for place, value in enumerate((loss, count, tokens, 1)):
                 sums[place] += value
+        found = Counter(reason for reason, _ in notes.faults.values())
         for reason, count in notes.dropped.items():
             self._dropped[reason] += count
+            if reason not in BY_RECIPE:
+                self._fresh.dropped[reason] += count - found[reason]
 
     def training_step(self, *arguments: Any, **options: Any) -> Any:
         """Take TRL's step; out of memory is told with what to lower."""
@@ -127,6 +148,12 @@ class TaskTrainer(SFTTrainer):
             self._sums.clear()
             self._dropped.clear()
         super().log(logs, start_time)
+        if "loss" in logs or "train_runtime" in logs:
+            # All processes come here, so all stop, with the same table.
+            for fresh in gather_object([self._fresh]):
+                self.tally.add(fresh)
+            self._fresh = Tally(self.tally.limit)
+            self.tally.check(BLOCK)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load weights by the names they are saved under.

@@ -93,7 +93,7 @@ def test_samples_too_long_are_counted_in_report_and_logs(root: Path, tmp_path: P
     counts = sum(entry.get(key[too_long], 0) for entry in run.trainer.state.log_history)
     assert counts > 0
     assert sum(run.report.left_out.values()) > 0
-    assert any(f"{count} samples {reason}" in run.report.text() for reason, count in run.report.left_out.items())
+    assert any(f"{count} samples: {reason}" in run.report.text() for reason, count in run.report.left_out.items())
     for row in range(12):
         assert sum(len(encoder(sample)) for sample in run.trainer.train_dataset[row]["samples"]) <= budget
 

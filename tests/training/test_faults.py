@@ -1,0 +1,146 @@
+"""Files that turn out unreadable once their row is planned: counted, blank in place, and too many of them stop the run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rscovlm.codec import Codec
+from rscovlm.data.pictures import Picture
+from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
+from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.tally import TooManyRejected
+from rscovlm.processing import PixelBudget
+from rscovlm.training.collator import Collator, PackedCollator
+from rscovlm.training.encoding import IGNORED
+from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.trainer import TaskTrainer
+from tests.training.conftest import recipe_of
+
+
+@pytest.fixture(scope="module")
+def processor(root: Path) -> Any:
+    from transformers import AutoProcessor
+
+    made: Any = AutoProcessor.from_pretrained(root / "tiny")
+    made.image_processor.budget = PixelBudget(min_pixels=56 * 56, max_pixels=112 * 112)
+    return made
+
+
+def _samples(root: Path, paths: list[str]) -> list[dict[str, Any]]:
+    renderer = RecordRenderer(
+        Codec.preset("rscovlm-v1"), PixelBudget(min_pixels=56 * 56, max_pixels=112 * 112), root, RenderOptions()
+    )
+    made = []
+    for place, path in enumerate(paths):
+        image = ImageRef(path, width=112, height=112)
+        record = Record(str(place), "s", "train", "classification", (image,), classes=("airfield",) * (place + 1))
+        made.append({**renderer(record, np.random.default_rng(place)), "position": 40 + place})
+    return made
+
+
+@pytest.fixture(scope="module")
+def broken(root: Path) -> dict[str, str]:
+    """Paths of files that cannot be read, and the reason each is counted by."""
+    whole = (root / "1.png").read_bytes()
+    (root / "cut.png").write_bytes(whole[: len(whole) // 2])
+    flipped = bytearray(whole)
+    flipped[60:90] = bytes(30)
+    (root / "flipped.png").write_bytes(bytes(flipped))
+    Image.open(root / "1.png").convert("RGB").save(root / "whole.jpg")
+    (root / "cut.jpg").write_bytes((root / "whole.jpg").read_bytes()[:300])
+    (root / "empty.png").write_bytes(b"")
+    (root / "text.png").write_text("no image")
+    names = ("cut.png", "flipped.png", "cut.jpg", "empty.png", "text.png")
+    return {"absent.png": "image missing", **dict.fromkeys(names, "image unreadable")}
+
+
+def test_a_row_with_an_unreadable_image_keeps_its_shape_and_trains_the_others(
+    root: Path, processor: Any, broken: dict[str, str]
+) -> None:
+    whole = _samples(root, ["0.png", "1.png", "2.png"])
+    for path, reason in broken.items():
+        faulty = [whole[0], {**whole[1], "images": [Picture(ImageRef(path), root, (112, 112))]}, whole[2]]
+        for made, good in (
+            (PackedCollator(processor, notes=True)([{"samples": faulty, "positions": [40, 41, 42]}]),
+             PackedCollator(processor, notes=True)([{"samples": whole, "positions": [40, 41, 42]}])),
+            (Collator(processor, notes=True)(faulty), Collator(processor, notes=True)(whole)),
+        ):  # fmt: skip
+            notes = made["notes"]
+            assert dict(notes.dropped) == {reason: 1}
+            assert set(notes.faults) == {1}
+            assert notes.positions == (40, 41, 42)
+            for name in ("input_ids", "position_ids", "attention_mask", "image_grid_thw"):
+                assert (name in made) == (name in good)
+                assert name not in made or made[name].equal(good[name])
+            samples = notes.samples_of(made["labels"])
+            before, after = good["labels"][:, 1:], made["labels"][:, 1:]
+            assert (after[samples == 1] == IGNORED).all()
+            assert (before[samples == 1] != IGNORED).any()
+            assert after[samples != 1].equal(before[samples != 1])
+            patches = int(made["image_grid_thw"][0].prod())
+            assert made["pixel_values"][:patches].equal(good["pixel_values"][:patches])
+            assert made["pixel_values"][2 * patches :].equal(good["pixel_values"][2 * patches :])
+
+
+def test_where_nobody_counts_an_unreadable_image_is_an_error(root: Path, processor: Any) -> None:
+    samples = _samples(root, ["0.png", "absent.png"])
+    for collate in (Collator(processor), lambda rows: PackedCollator(processor)([{"samples": rows}])):
+        with pytest.raises(ValueError, match=r"image of sample 1: .*absent\.png"):
+            collate(samples)
+
+
+def _recipe(root: Path, kept: float, tolerate: float, **changes: Any) -> dict[str, Any]:
+    lines = [json.loads(line) for line in (root / "scenes.jsonl").read_text(encoding="utf-8").splitlines()]
+    for place, line in enumerate(lines):
+        if place >= kept * len(lines):
+            line["images"][0]["image"]["path"] = f"gone{place}.png"
+    name = f"gone{kept}.jsonl"
+    (root / name).write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    recipe = recipe_of(root, **changes)
+    recipe["mixture"] |= {"subsets": [{"name": "scenes", "records": name}], "tolerate": tolerate}
+    return recipe
+
+
+def test_too_many_of_them_stop_the_run_with_the_table(root: Path, tmp_path: Path) -> None:
+    run = prepare(TrainingRecipe.from_dict(_recipe(root, 0.5, 0.005)), root=root, output=tmp_path)
+    assert run.report.left_out["image missing"] > 0
+    with pytest.raises(TooManyRejected, match=r"cannot be used, more than 0\.50%") as stopped:
+        run.trainer.train()
+    table = str(stopped.value)
+    assert "image missing" in table
+    assert "position" in table
+    assert "gone" in table
+
+
+def test_what_is_used_and_what_is_not_add_up(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = 0
+    step = TaskTrainer.compute_loss
+
+    def watched(self: TaskTrainer, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
+        nonlocal seen
+        seen += len(inputs["notes"].tasks)
+        return step(self, model, inputs, *rest, **options)
+
+    monkeypatch.setattr(TaskTrainer, "compute_loss", watched)
+    for kept in (0.5, 0):
+        seen = 0
+        recipe = TrainingRecipe.from_dict(_recipe(root, kept, 1.0))
+        run = prepare(replace(recipe, steps=2), root=root, output=tmp_path)
+        run.trainer.train()
+        logged = [entry for entry in run.trainer.state.log_history if "loss" in entry]
+        used = sum(v for entry in logged for k, v in entry.items() if k.startswith("samples/"))
+        lost = sum(entry.get("dropped/image_missing", 0) for entry in logged)
+        assert used + lost == seen
+        assert lost > 0
+        assert (run.trainer.tally.kept, run.trainer.tally.dropped.total()) == (used, lost)
+        # Where nothing can be read, nothing is trained, and that is no error either.
+        assert (used > 0) == (kept > 0)
+        if not kept:
+            assert [entry["loss"] for entry in logged] == [0.0, 0.0]
+            assert all(torch.isfinite(weight).all() for weight in run.trainer.model.parameters())
