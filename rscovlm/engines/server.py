@@ -47,8 +47,10 @@ class Server:
         timeout: Seconds to wait for one answer.
         tries: Times a request is sent before :class:`ServerError` is raised.
         pause: Seconds before the second try; doubled for each further one.
-        options: Further fields of the request, such as ``{"temperature": 0.7}``; greedy by default. For ``vllm serve``
-            add ``{"repetition_penalty": 1.0}``: it otherwise takes a checkpoint's own, which harms lists of boxes.
+        options: Further fields of the request, such as ``{"temperature": 0.7}``; a field given as ``None`` is left out.
+            By default ``temperature`` and ``frequency_penalty`` are 0: greedy, and `transformers serve` then drops a
+            checkpoint's own repetition penalty, which harms lists of boxes. ``vllm serve`` does so with
+            ``{"repetition_penalty": 1.0}``, a field that other servers refuse.
 
     Raises:
         ValueError: An address is not http or https, or a number has no meaning.
@@ -79,7 +81,9 @@ class Server:
         self.codec = Codec.preset(codec) if isinstance(codec, str) else codec
         self.budget = budget or PixelBudget()
         self.model, self.concurrency, self.timeout = model, concurrency, timeout
-        self._tries, self._pause, self._options = tries, pause, {"temperature": 0, **(options or {})}
+        self._tries, self._pause = tries, pause
+        fields = {"temperature": 0, "frequency_penalty": 0, **(options or {})}
+        self._options = {name: value for name, value in fields.items() if value is not None}
         self._replicas = _Replicas([_Replica(address, api_key) for address in listed])
 
     def generate(

@@ -7,13 +7,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.processing.resolution import PixelBudget, Size, plan_size
-from rscovlm.processing.template import chat_template
+from rscovlm.processing.template import RESPONSE_AS_WRITTEN, chat_template
 
 if TYPE_CHECKING:
     from rscovlm.processing.image_processor import RSCoVLMImageProcessor
     from rscovlm.processing.processor import RSCoVLMProcessor
 
-__all__ = ["PixelBudget", "RSCoVLMImageProcessor", "RSCoVLMProcessor", "Size", "chat_template", "plan_size"]
+__all__ = [
+    "RESPONSE_AS_WRITTEN",
+    "PixelBudget",
+    "RSCoVLMImageProcessor",
+    "RSCoVLMProcessor",
+    "Size",
+    "chat_template",
+    "plan_size",
+]
 
 _HOME = {"RSCoVLMImageProcessor": "image_processor", "RSCoVLMProcessor": "processor"}
 

@@ -2,6 +2,21 @@
 
 from importlib import resources
 
+# What a tokenizer takes as ``response_template``. Without one, `transformers serve` and TRL look for tool calls in what
+# Qwen models write, strip it, and fail on a call that is no valid JSON.
+RESPONSE_AS_WRITTEN = {
+    "start_anchor": "<|im_start|>assistant\n",
+    "defaults": {"role": "assistant"},
+    "fields": {
+        "content": {
+            "close_pattern": r"<\|im_end\|>|<\|endoftext\|>",
+            "content": "text",
+            "content_args": {"strip": False},
+        }
+    },
+}
+"""Gives answers as the model wrote them, tool calls included: for checkpoints that `transformers serve` serves."""
+
 _DEFAULT_SYSTEM = "{%- set default_system = 'You are a helpful assistant.' -%}"
 _NO_SYSTEM = "{%- set default_system = '' -%}"
 

@@ -102,7 +102,8 @@ def test_answers_come_in_the_order_asked() -> None:
         replies = engine.generate([question(n) for n in range(40)], max_new_tokens=7)
     assert [reply.text for reply in replies] == [f"answer {n}" for n in range(40)]
     assert all((reply.tokens, reply.finish) == (3, "stop") and reply.seconds > 0 for reply in replies)
-    assert {(one["model"], one["max_tokens"], one["temperature"]) for one in server.requests} == {("tiny", 7, 0)}
+    fields = ("model", "max_tokens", "temperature", "frequency_penalty")
+    assert {tuple(one[name] for name in fields) for one in server.requests} == {("tiny", 7, 0, 0)}
     assert {(one["path"], one["authorization"]) for one in server.headers} == {
         ("/v1/chat/completions", "Bearer secret")
     }
@@ -149,6 +150,9 @@ def test_a_busy_or_failing_server_is_asked_again() -> None:
         with pytest.raises(ValueError, match="no such model"):
             Server(server.address, "tiny", pause=0.001).generate([question(1)])
         assert len(server.requests) == 1
+    with serving(echo) as (server,):
+        Server(server.address, "tiny", options={"temperature": 0.7, "frequency_penalty": None}).generate([question(1)])
+        assert server.requests[0]["temperature"] == 0.7 and "frequency_penalty" not in server.requests[0]
     with serving(lambda *_: (302, {})) as (server,), pytest.raises(ValueError, match="302"):  # no redirect is followed
         Server(server.address, "tiny").generate([question(1)])
 
