@@ -1,0 +1,107 @@
+"""A coordinate space matched to the input beats a fixed 0-100 one on small objects: pixels of the shown image against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rscovlm.benchmarks.learning.figure import draw
+from rscovlm.benchmarks.learning.report import series
+from rscovlm.benchmarks.learning.runs import PIXELS, Arm, Claim, Measure, Run
+from rscovlm.benchmarks.learning.scene_records import answers, fresh_samples, record, renderer, unseen
+from rscovlm.codec import Codec
+from rscovlm.data.mixture import Subset
+from rscovlm.data.record_rendering import RecordRenderer
+from rscovlm.data.records import Annotation, Record
+from rscovlm.data.scenes import SceneConfig, make_scene
+from rscovlm.engines import Engine
+from rscovlm.geometry import Boxes, Frame, iou
+from rscovlm.metrics import grounding_accuracy
+from rscovlm.processing import PixelBudget
+
+SIDE, HEIGHT = 336, 28
+"""The model sees strips of one row of visual tokens, 336 pixels long: as long as a square that would cost twelve times as much."""
+LENGTHS = (8, 16)
+SCENES = SceneConfig(
+    size=SIDE,
+    min_objects=1,
+    max_objects=1,
+    min_length=LENGTHS[0],
+    max_length=LENGTHS[1],
+    classes=("plane", "ship", "tank"),
+)
+FIXED = Codec("fixed-0-100", space="0-100")
+
+
+def measure(arm: str, engine: Engine, seed: int, count: int) -> list[Measure]:
+    """Measure pointing at small objects, beside what the coordinate space lets anyone reach on the same boxes."""
+    pairs = answers(
+        engine, fresh_samples(lambda rng: _draw(unseen(SCENES), rng), _shown(engine.codec), seed, count), most=24
+    )
+    truths = [list(true.boxes.coords[0]) for _, true in pairs]
+    boxes = [list(said.boxes.coords[0]) if len(said) else None for said, _ in pairs]
+    frame = Frame(SIDE, HEIGHT)
+    written = [list(requantised(Boxes(np.array([box]), "hbb", frame), engine.codec).coords[0]) for box in truths]
+    found = []
+    for name, given in (("learnt", boxes), ("bound", written)):
+        result = grounding_accuracy(given, truths, thresholds=(0.5, 0.75))
+        found += [
+            Measure(f"mean IoU, {name}", result["mean_iou"], count),
+            Measure(f"Acc@0.5, {name}", result["acc50"], count),
+            Measure(f"Acc@0.75, {name}", result["acc75"], count),
+        ]
+    return found
+
+
+def requantised(box: Boxes, codec: Codec) -> Boxes:
+    """Return one box as it comes back from being written: the best that any model can say."""
+    if box.frame is None:
+        raise ValueError("the box has no frame; give the pixel grid it is on")
+    return codec.decode_box(codec.encode_box(box, box.frame), box.frame)
+
+
+def bound(codec: Codec, side: int, length: float, *, count: int = 500, seed: int = 0) -> float:
+    """Return the mean IoU of square boxes of one length anywhere in a square image with what can be written of them."""
+    frame = Frame(side, side)
+    corners = np.random.default_rng(seed).uniform(0, side - length, (count, 2))
+    boxes = Boxes(np.concatenate([corners, corners + length], axis=1), "hbb", frame)
+    return float(np.mean([iou(boxes[[row]], requantised(boxes[[row]], codec))[0, 0] for row in range(count)]))
+
+
+def _draw(config: SceneConfig, rng: np.random.Generator) -> Record:
+    """Draw a scene and cut a strip that holds its object."""
+    scene = make_scene(rng, config)
+    thing = scene.objects[0]
+    x1, y1, x2, y2 = thing.hbb
+    top = int(rng.integers(max(0, np.ceil(y2) - HEIGHT), min(SIDE - HEIGHT, np.floor(y1)) + 1))
+    box = Annotation((x1, y1 - top, x2, y2 - top), thing.label, "hbb")
+    strip = scene.image.crop((0, top, SIDE, top + HEIGHT))
+    return record("grounding", strip, objects=(box,), expression=f"the {thing.label}")
+
+
+def _shown(codec: Codec) -> RecordRenderer:
+    return renderer(codec, PixelBudget(HEIGHT * SIDE, HEIGHT * SIDE, 28))
+
+
+def _subsets(codec: Codec) -> list[Subset]:
+    return [Subset("small objects", lambda rng: _draw(SCENES, rng), render=_shown(codec))]
+
+
+def _pixels(done: Sequence[Run]) -> list[Subset]:
+    return _subsets(PIXELS)
+
+
+def _fixed(done: Sequence[Run]) -> list[Subset]:
+    return _subsets(FIXED)
+
+
+def _figure(runs: Sequence[Run]) -> str:
+    def place(run: Run, one: Measure) -> tuple[str, str]:
+        name, what = one.name.split(", ")
+        return (run.arm if what == "learnt" else f"{run.arm}, at best"), name
+
+    return draw(series(runs, place), title=f"Small objects in strips of {SIDE} x {HEIGHT} pixels", across="")
+
+
+CLAIM = Claim("spaces", (Arm("pixels", _pixels, 240), Arm("0-100", _fixed, 240, FIXED)), measure, _figure)
