@@ -92,7 +92,8 @@ class Annotation:
         kind: How to read `box`.
         difficult: The source marks it as not to be counted.
         image: Index into the record's images.
-        polygons: Rings, each a flat x1 y1 x2 y2 ...; first the outline, holes after it only if the source has them.
+        polygons: Rings, each a flat x1 y1 x2 y2 ...; what an odd number of them encloses is the object: parts lie beside each other,
+            holes inside.
     """
 
     box: tuple[float, ...]

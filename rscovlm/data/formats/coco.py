@@ -1,6 +1,7 @@
 """COCO detection JSON: `images`, `annotations` with `bbox` [x, y, w, h] and `segmentation`, `categories`.
 
-Oriented data sets keep their quadrilateral as the one four-point polygon of `segmentation`. On writing every box has both.
+Oriented data sets keep their quadrilateral as the one four-point polygon of `segmentation`. On writing every box has both. Masks in runs
+become outlines; an object that has no `bbox` takes the bounds of its outlines.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from rscovlm.data.formats.rle import mask_rings, rings_to_coco
 from rscovlm.data.jsonfiles import read_json
 from rscovlm.data.paths import below
 from rscovlm.data.records import Annotation, ImageRef, Record
@@ -63,9 +65,10 @@ def coco_records(
     quads = kind == "quad" or (kind == "auto" and content["annotations"] and all(map(_is_quad, content["annotations"])))
     for number, row in enumerate(rows, start=1):
         with tally.row(f"{name}, image {number}"):
-            objects = tuple(_object(item, names, quads=bool(quads)) for item in by_image.pop(row["id"], ()))
+            size = int(row["width"]), int(row["height"])
+            objects = tuple(_object(item, names, size, quads=bool(quads)) for item in by_image.pop(row["id"], ()))
             file = below(images, row["file_name"])
-            image = ImageRef(file, width=int(row["width"]), height=int(row["height"]))
+            image = ImageRef(file, width=size[0], height=size[1])
             name_of_row = str(row.get("record_id", row["id"]))
             record = Record(
                 name_of_row, source, split, "detection", (image,), objects=objects, categories=tuple(names.values())
@@ -115,7 +118,7 @@ def _append(record: Record, content: dict[str, list[dict[str, Any]]], ids: dict[
         quad = corners(item)
         xs, ys = quad[0::2], quad[1::2]
         box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-        rings = [list(ring) for ring in item.polygons] or [list(quad)]
+        rings = rings_to_coco(item.polygons, image.width, image.height) if item.polygons else [list(quad)]
         content["annotations"].append(
             {
                 "id": len(content["annotations"]) + 1,
@@ -147,7 +150,7 @@ def _is_quad(item: dict[str, Any]) -> bool:
     return isinstance(rings, list) and len(rings) == 1 and len(rings[0]) == 8
 
 
-def _object(item: dict[str, Any], names: dict[Any, str], *, quads: bool) -> Annotation:
+def _object(item: dict[str, Any], names: dict[Any, str], size: tuple[int, int], *, quads: bool) -> Annotation:
     if item["category_id"] not in names:
         raise Rejected("unknown class", f"category {item['category_id']!r} is not in the file's categories")
     label = names[item["category_id"]]
@@ -159,7 +162,21 @@ def _object(item: dict[str, Any], names: dict[Any, str], *, quads: bool) -> Anno
                 f"object {item.get('id')!r} has no single four-point polygon; read it with kind='hbb'",
             )
         return Annotation(tuple(map(float, item["segmentation"][0])), label, "quad", difficult=hard)
+    polygons = _rings(item.get("segmentation"), size)
+    if item.get("bbox") is None and polygons:
+        xs, ys = ([number for ring in polygons for number in ring[axis::2]] for axis in (0, 1))
+        return Annotation((min(xs), min(ys), max(xs), max(ys)), label, "hbb", difficult=hard, polygons=polygons)
     x, y, w, h = map(float, item["bbox"])
-    rings = item.get("segmentation")
-    polygons = tuple(tuple(map(float, ring)) for ring in rings) if isinstance(rings, list) else ()
     return Annotation((x, y, x + w, y + h), label, "hbb", difficult=hard, polygons=polygons)
+
+
+def _rings(segmentation: Any, size: tuple[int, int]) -> tuple[tuple[float, ...], ...]:
+    if not segmentation:
+        return ()
+    if isinstance(segmentation, list):
+        return tuple(tuple(map(float, ring)) for ring in segmentation)
+    if all(size) and list(segmentation["size"]) != [size[1], size[0]]:
+        raise Rejected(
+            "malformed mask", f"a mask of size {segmentation['size']} (h, w) on an image of {size[0]}x{size[1]}"
+        )
+    return mask_rings(segmentation)

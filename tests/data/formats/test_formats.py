@@ -149,7 +149,8 @@ def test_coco_boxes_are_corners_and_empty_images_stay(tmp_path: Path) -> None:
     first, second = read_coco(path, images="val2017")
     assert first.images == (ImageRef("val2017/5.jpg", width=64, height=48),)
     assert first.objects[0] == Annotation((1, 2, 11.5, 9), "ship", "hbb", polygons=(QUAD,))
-    assert first.objects[1] == Annotation((0, 0, 4, 4), "car", "hbb", difficult=True)
+    crowd = (0.0, 1.0, 1.0, 1.0, 1.0, 3.0, 0.0, 3.0)
+    assert first.objects[1] == Annotation((0, 0, 4, 4), "car", "hbb", difficult=True, polygons=(crowd,))
     assert second.objects == ()
     assert second.categories == ("car", "ship")
     with pytest.raises(ValueError, match="no single four-point polygon"):
