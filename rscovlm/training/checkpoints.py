@@ -7,14 +7,20 @@ import logging
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from rscovlm.training.plan import LaneState
 
 logger = logging.getLogger(__name__)
 
 RUN_FILE = "rscovlm_run.json"
 """File of a checkpoint that says which recipe it belongs to and how far in the mixture it is."""
+
+PLAN_FILE = "rscovlm_plan.json"
+"""File of a checkpoint of packed training that says where the plan of its rows stands (`LaneState`)."""
 
 STATE_FILE = "trainer_state.json"
 """What the trainer writes last into a checkpoint; without it nothing of the checkpoint counts."""
@@ -79,7 +85,54 @@ def fault_of(checkpoint: Path) -> str | None:
     expected = _said(checkpoint).get("processes", 1)
     if states < expected:
         return f"it holds the random state of {states} processes out of {expected}"
+    try:
+        read_plan(checkpoint)
+    except ValueError as error:
+        return str(error)
     return None
+
+
+def read_plan(checkpoint: Path) -> list[LaneState]:
+    """Return where the plan of a checkpoint's rows stood; nothing where its rows were not packed.
+
+    Args:
+        checkpoint: Folder of a checkpoint.
+
+    Raises:
+        ValueError: Its rows were packed, but the file is absent, cut short, or not as far as the checkpoint.
+    """
+    said = _said(checkpoint)
+    packed = (said.get("recipe") or {}).get("packing") is not None
+    path = checkpoint / PLAN_FILE
+    if not path.is_file():
+        if packed:
+            raise ValueError(f"{PLAN_FILE}, which says how far its rows are planned, is absent")
+        return []
+    try:
+        states = [LaneState.from_dict(state) for state in json.loads(path.read_text(encoding="utf-8"))["lanes"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{PLAN_FILE} is cut short or no plan ({error})") from error
+    planned = sum(state.packs for state in states)
+    if packed and planned != said.get("next_row"):
+        raise ValueError(f"{PLAN_FILE} has planned {planned} rows where {said.get('next_row')} were trained")
+    return states
+
+
+def write_plan(checkpoint: Path, states: Iterable[LaneState]) -> None:
+    """Write where the plan of rows stands into a checkpoint.
+
+    Args:
+        checkpoint: Folder of a checkpoint.
+        states: Lanes as the processes last saw them; of one that several saw, the one furthest on counts.
+    """
+    latest: dict[int, LaneState] = {}
+    for state in states:
+        if state.lane not in latest or latest[state.lane].packs < state.packs:
+            latest[state.lane] = state
+    lanes = [latest[lane].to_dict() for lane in sorted(latest)]
+    dropped = sum((Counter(lane["dropped"]) for lane in lanes), Counter[str]())
+    content = json.dumps({"dropped": dict(dropped), "lanes": lanes})
+    (checkpoint / PLAN_FILE).write_text(content, encoding="utf-8")
 
 
 def run_of(recipe: Mapping[str, Any], *, rows_per_step: int, step: int, processes: int) -> dict[str, Any]:

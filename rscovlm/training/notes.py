@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rscovlm.data.tally import Rejected
+from rscovlm.training.plan import LaneState
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Notes:
         packed: The samples share one row end to end; otherwise each has its own.
         dropped: Samples left out before these and among them, by reason.
         faults: Samples that train nothing because their image cannot be read: by place, reason and what exactly is wrong.
+        plans: Where the lanes of packed rows stand after them, one entry a row.
     """
 
     tasks: tuple[str, ...]
@@ -31,6 +33,7 @@ class Notes:
     packed: bool
     dropped: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    plans: tuple[LaneState, ...] = ()
 
     def samples_of(self, labels: torch.Tensor) -> torch.Tensor:
         """Return which sample each predicted token belongs to.
@@ -61,7 +64,7 @@ def notes_on(
     Args:
         samples: The samples.
         lengths: Tokens of each.
-        rows: What the data set gave: packs with ``positions`` and ``dropped``, or the samples with ``position``.
+        rows: What the data set gave: packs with ``positions``, ``dropped`` and ``plan``, or the samples with ``position``.
         packed: As in `Notes`.
         faults: Samples whose image cannot be read, by place.
     """
@@ -75,4 +78,5 @@ def notes_on(
     else:
         positions = [-1 if row.get("position") is None else row["position"] for row in rows]
     tasks = tuple(str(sample.get("task") or "unknown") for sample in samples)
-    return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped), faulty)
+    plans = tuple(row["plan"] for row in rows if row.get("plan") is not None)
+    return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped), faulty, plans)

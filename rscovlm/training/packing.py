@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
+
+from rscovlm.training.plan import Lane, LaneState, Pack
 
 Length = Callable[[Any], int | Sized]
 Shrink = Callable[[Any, int], Any]
@@ -16,42 +16,33 @@ SHRUNK = "shown smaller to fit the token budget"
 BY_RECIPE = frozenset({TOO_LONG, SHRUNK})
 """Reasons that are the recipe's will; all others are faults of the data."""
 
-
-@dataclass(frozen=True)
-class Pack:
-    """Samples that share a row.
-
-    Attributes:
-        positions: Their positions in the mixture.
-        tokens: Their tokens together.
-        dropped: Samples passed over since the pack before, by reason.
-    """
-
-    positions: tuple[int, ...]
-    tokens: int
-    dropped: Mapping[str, int] = field(default_factory=dict)
+_RECENT = 64
+"""Packs a lane remembers, so that looking at the first rows before training does not plan them twice."""
 
 
 class PackedMixture(Sequence[Any]):
-    """A mixture whose rows are packs: row k depends on the mixture, the budget and the look-ahead alone.
+    """A mixture whose rows are packs: row k depends on the mixture, the budget, the look-ahead and the lanes alone.
 
-    The plan walks the mixture in order with a window of samples in hand. Each pack begins with the sample that has
-    waited longest and takes the longest waiting one that still fits, until none does; so no sample waits for ever, and
-    what is left over goes on to the next pack. Samples longer than the budget are dropped and counted, or shown smaller
-    and counted; nothing is ever cut.
+    The mixture is dealt out to lanes, position by position, and so are the rows: lane l makes rows l, l + lanes, and so
+    on of its own positions. Each walks them in order with a window of samples in hand, see `Lane`. Samples longer than the
+    budget are dropped and counted, or shown smaller and counted; nothing is ever cut.
+
+    Whoever asks for a row plans its lane up to it and no other. So with as many lanes as rows are trained in a step, a
+    process plans what it trains rather than what all do; and going on from a `LaneState` costs the same at any row.
 
     Args:
         mixture: Samples by position.
         length: Tokens of a sample, visual ones included, from sizes alone; or what has that many, such as the sample
             encoded, which is then handed on with the row so that no sample is encoded twice.
         budget: Tokens of a row.
-        lookahead: Samples in hand to choose from.
+        lookahead: Samples in hand to choose from, in each lane.
         rows: Number of rows that `len` reports.
+        lanes: Number of lanes.
         shrink: Given a sample that is too long and the budget, the same with smaller images, or None where that does not
             help; None drops what is too long.
 
     Raises:
-        ValueError: A budget, look-ahead or number of rows below 1.
+        ValueError: A budget, look-ahead, number of lanes or rows below 1.
 
     Examples:
         >>> packed = PackedMixture([6, 5, 4, 3, 2] * 4, length=int, budget=10, lookahead=5, rows=4)
@@ -67,33 +58,35 @@ class PackedMixture(Sequence[Any]):
         budget: int,
         lookahead: int = 256,
         rows: int,
+        lanes: int = 1,
         shrink: Shrink | None = None,
     ) -> None:
-        if budget < 1 or lookahead < 1 or rows < 1:
-            raise ValueError(f"budget {budget}, look-ahead {lookahead} and rows {rows}; give numbers from 1 up")
+        if min(budget, lookahead, rows, lanes) < 1:
+            raise ValueError(
+                f"budget {budget}, look-ahead {lookahead}, rows {rows} and lanes {lanes}; give numbers from 1 up"
+            )
         self.mixture, self.length, self.budget, self.lookahead, self.rows = mixture, length, budget, lookahead, rows
-        self.shrink = shrink
-        self.dropped: Counter[str] = Counter()
-        self._told: Counter[str] = Counter()
-        self._packs: list[Pack] = []
-        self._next = 0
-        # (tokens, position): by length for the search, by position for who has waited longest.
-        self._waiting: list[tuple[int, int]] = []
-        self._kept: OrderedDict[int, tuple[Any, int | Sized, bool]] = OrderedDict()
+        self.lanes, self.shrink = lanes, shrink
+        self._starts: dict[int, LaneState] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._recent: dict[int, OrderedDict[int, tuple[Pack, LaneState]]] = {}
+        # What the plan has drawn and is not used yet, so that a process draws each sample once.
+        self._kept: dict[int, tuple[Any, int | Sized, bool]] = {}
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return self.rows
 
     def __getitem__(self, row: Any) -> Any:
-        """Return a row: its ``samples``, their ``positions``, and what was ``dropped`` since the row before, by reason.
+        """Return a row: its ``samples``, their ``positions``, and what was ``dropped`` since its lane's row before.
 
-        Where ``length`` gives encoded samples, they are there as ``encoded``.
+        ``plan`` is where the lane stands after it, for `resume`. Where ``length`` gives encoded samples, they are there
+        as ``encoded``.
         """
         index = int(row)
         if not 0 <= index < self.rows:
             raise IndexError(f"row {index} is not one of {self.rows}")
-        pack = self.pack(index)
+        pack, state = self._planned(index)
         drawn = [
             self._kept.pop(position) if position in self._kept else self._fitted(position)
             for position in pack.positions
@@ -102,54 +95,87 @@ class PackedMixture(Sequence[Any]):
             "samples": [sample for sample, _, _ in drawn],
             "positions": list(pack.positions),
             "dropped": dict(pack.dropped),
+            "plan": state,
         }
         encoded = [length for _, length, _ in drawn if not isinstance(length, int)]
         return made | {"encoded": encoded} if encoded else made
 
+    @property
+    def dropped(self) -> Counter[str]:
+        """Samples passed over or shown smaller so far, by reason, in the lanes that were looked at."""
+        return sum((lane.dropped for lane in self._lanes.values()), Counter())
+
     def pack(self, row: int) -> Pack:
-        """Return what a row holds, planning up to it where that has not been done."""
-        while len(self._packs) <= row:
-            self._packs.append(self._plan())
-        return self._packs[row]
+        """Return what a row holds, planning its lane up to it where that has not been done."""
+        return self._planned(row)[0]
 
     def fill(self, rows: int) -> float:
-        """Return the share of the token budget that the first rows use."""
-        return sum(self.pack(row).tokens for row in range(rows)) / (rows * self.budget)
+        """Return the share of the token budget that the first rows of the first lane use."""
+        return sum(self.pack(place * self.lanes).tokens for place in range(rows)) / (rows * self.budget)
 
-    def _plan(self) -> Pack:
-        self._fill_window()
-        if not self._waiting:
-            raise IndexError(f"the mixture ends after {self._next} samples, {len(self._packs)} packs")
-        oldest = min(self._waiting, key=lambda entry: entry[1])
-        self._waiting.remove(oldest)
-        tokens, positions = oldest[0], [oldest[1]]
-        while True:
-            # Among the longest that fit, the one that has waited longest: entries are (tokens, position).
-            place = bisect_right(self._waiting, (self.budget - tokens, self._next)) - 1
-            if place < 0:
-                break
-            size = self._waiting[place][0]
-            first = bisect_right(self._waiting, (size, -1))
-            added, position = self._waiting.pop(first)
-            tokens += added
-            positions.append(position)
-        dropped = self.dropped - self._told
-        self._told = self.dropped.copy()
-        return Pack(tuple(positions), tokens, dropped)
+    def resume(self, states: Iterable[LaneState]) -> None:
+        """Go on from where lanes stood; those not named begin. Rows before that are planned from the first.
 
-    def _fill_window(self) -> None:
-        while len(self._waiting) < self.lookahead and self._next < len(self.mixture):
-            before = drops_of(self.mixture)
-            fitted = self._fitted(self._next)
-            self.dropped += drops_of(self.mixture) - before
-            tokens = _count(fitted[1])
-            if tokens > self.budget:
-                self.dropped[TOO_LONG] += 1
-            else:
-                self.dropped += Counter([SHRUNK] * fitted[2])
-                insort(self._waiting, (tokens, self._next))
-                self._keep(self._next, fitted)
-            self._next += 1
+        Args:
+            states: At most one for each lane.
+
+        Raises:
+            ValueError: A lane that there is not.
+        """
+        starts = {state.lane: state for state in states}
+        for lane in starts:
+            if lane >= self.lanes:
+                raise ValueError(f"the plan has a lane {lane}, this mixture has {self.lanes}; give it the same number")
+        self._starts = starts
+        self._lanes.clear()
+        self._recent.clear()
+        self._kept.clear()
+
+    def _planned(self, row: int) -> tuple[Pack, LaneState]:
+        """Return a row's pack, and where its lane stands after it."""
+        packs, number = divmod(row, self.lanes)
+        recent = self._recent.setdefault(number, OrderedDict())
+        if packs not in recent:
+            if number not in self._lanes or packs < self._lanes[number].packs:
+                self._kept = {place: kept for place, kept in self._kept.items() if place % self.lanes != number}
+                self._lanes[number] = self._begun(number, packs)
+            lane = self._lanes[number]
+            while lane.packs <= packs:
+                pack = lane.plan()
+                if lane.packs <= packs:  # a row of another process
+                    for position in pack.positions:
+                        self._kept.pop(position, None)
+                recent[lane.packs - 1] = pack, lane.state()
+                if len(recent) > _RECENT:
+                    recent.popitem(last=False)
+        return recent[packs]
+
+    def _begun(self, number: int, packs: int) -> Lane:
+        """Return a lane that has made no more packs than these: where it was resumed, or else from its beginning."""
+        start = self._starts.get(number)
+        if start is None or start.packs > packs:
+            start = LaneState(number, next=number)
+        return Lane(
+            self._measure,
+            start,
+            stride=self.lanes,
+            end=len(self.mixture),
+            budget=self.budget,
+            lookahead=self.lookahead,
+        )
+
+    def _measure(self, position: int) -> tuple[int | None, Counter[str]]:
+        before = drops_of(self.mixture)
+        fitted = self._fitted(position)
+        reasons = drops_of(self.mixture) - before
+        tokens = _count(fitted[1])
+        if tokens > self.budget:
+            reasons[TOO_LONG] += 1
+            return None, reasons
+        if fitted[2]:
+            reasons[SHRUNK] += 1
+        self._kept[position] = fitted
+        return tokens, reasons
 
     def _fitted(self, position: int) -> tuple[Any, int | Sized, bool]:
         """Return a sample, its length, and whether it is shown smaller so that it fits."""
@@ -160,12 +186,6 @@ class PackedMixture(Sequence[Any]):
             if smaller is not None and _count(fitting := self.length(smaller)) <= self.budget:
                 return smaller, fitting, True
         return sample, length, False
-
-    def _keep(self, position: int, fitted: tuple[Any, int | Sized, bool]) -> None:
-        """Hold on to what the plan has drawn, so that one worker draws each sample once."""
-        self._kept[position] = fitted
-        while len(self._kept) > self.lookahead:
-            self._kept.popitem(last=False)
 
 
 def _count(length: int | Sized) -> int:

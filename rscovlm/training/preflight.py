@@ -92,7 +92,7 @@ def preflight(
         for position, (sample, one) in enumerate(zip(seen, encoded, strict=True))
     )
     lengths = [len(one) for one in encoded]
-    fill = None if packed is None else packed.fill(min(8, len(packed)))
+    fill = None if packed is None else packed.fill(min(8, -(-len(packed) // packed.lanes)))
     left_out = drops_of(mixture if packed is None else packed) + Counter(fault.reason for fault in faults.values())
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     # A gradient of the weight's own type, and the two states of AdamW in single precision.

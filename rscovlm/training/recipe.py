@@ -202,9 +202,10 @@ def prepare(
     _fit(processor, recipe)
     options = {"attn_implementation": recipe.attention} if recipe.attention else {}
     model = AutoModelForImageTextToText.from_pretrained(weights, dtype=recipe.dtype, **options)
-    length = rows * (8 if recipe.packing is None else 64)
+    # Positions cost nothing; no row can take more of them than it has tokens.
+    length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
     mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
-    packed = _packed(recipe, mixture, processor, rows)
+    packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
     report = preflight(mixture, processor, model, packed=packed, steps=recipe.steps)
     logger.info("%s", report.text())
     attention = isolate_samples(model) if packed is not None else model.config.get_text_config()._attn_implementation
@@ -278,7 +279,7 @@ def _rows(recipe: TrainingRecipe, settings: Mapping[str, Any]) -> int:
     return recipe.steps * batch * world
 
 
-def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int) -> PackedMixture | None:
+def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int, *, lanes: int) -> PackedMixture | None:
     if recipe.packing is None:
         return None
     encoder = Encoder(processor)
@@ -291,6 +292,7 @@ def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int) 
         budget=recipe.packing.tokens,
         lookahead=recipe.packing.lookahead,
         rows=rows,
+        lanes=lanes,
         shrink=shrink,
     )
 

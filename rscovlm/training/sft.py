@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rscovlm.training.collator import Collator
-from rscovlm.training.packing import drops_of
+from rscovlm.training.packing import PackedMixture, drops_of
 
 
 def build_trainer(
@@ -61,6 +61,7 @@ def build_trainer(
         weighting=weighting,
         tolerate=tolerate,
         describe=describe,
+        packed=mixture if isinstance(mixture, PackedMixture) else None,
         model=model,
         args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),
         data_collator=collator or Collator(processor, notes=True),

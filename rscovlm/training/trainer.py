@@ -16,9 +16,10 @@ from trl import SFTTrainer
 
 from rscovlm.data.mixture import BLOCK
 from rscovlm.data.tally import Tally
-from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, last_complete
+from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, last_complete, read_plan, write_plan
 from rscovlm.training.notes import Notes
-from rscovlm.training.packing import BY_RECIPE
+from rscovlm.training.packing import BY_RECIPE, PackedMixture
+from rscovlm.training.plan import LaneState
 from rscovlm.training.weighting import Weighting, digit_tokens
 
 Describe = Callable[[int, int], dict[str, Any]]
@@ -34,6 +35,8 @@ class TaskTrainer(SFTTrainer):
         weighting: How much each trained token weighs. The logged ``loss/TASK`` is without.
         tolerate: Largest share of samples that may turn out unusable before the run stops, of at least a thousand.
         describe: Given steps done and number of processes, what to write about the run into a checkpoint.
+        packed: What the data set draws its rows from, where they are packed; going on from a checkpoint, its plan goes on
+            from where it stood.
         settings: For `trl.SFTTrainer`.
 
     Raises:
@@ -49,13 +52,15 @@ class TaskTrainer(SFTTrainer):
         weighting: Weighting | None = None,
         tolerate: float = 0.005,
         describe: Describe | None = None,
+        packed: PackedMixture | None = None,
         **settings: Any,
     ) -> None:
         self.tally = Tally(tolerate)
         self._fresh = Tally(tolerate)
         self.weighting = weighting or Weighting()
         self._digits: torch.Tensor | None = None
-        self._describe = describe
+        self._describe, self._packed = describe, packed
+        self._plans: dict[int, LaneState] = {}
         self._total_train_tokens: int = 0
         self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0, 0])
         self._dropped: defaultdict[str, int] = defaultdict(int)
@@ -76,6 +81,14 @@ class TaskTrainer(SFTTrainer):
         if self.args.average_tokens_across_devices and self.args.world_size > 1:
             total = self.accelerator.gather(total).sum()
         return total / (self.get_tp_size() * self.get_cp_size() * self.get_sp_size())
+
+    def train(self, resume_from_checkpoint: Any = None, **options: Any) -> Any:
+        """Train as TRL does; the plan of packed rows goes on from where the checkpoint left it."""
+        if self._packed is not None and isinstance(resume_from_checkpoint, (str, Path)):
+            states = read_plan(Path(resume_from_checkpoint))
+            self._packed.resume(states)
+            self._plans = {state.lane: state for state in states}
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -130,7 +143,7 @@ class TaskTrainer(SFTTrainer):
         inputs = arguments[1] if len(arguments) > 1 else options["inputs"]
         shape, notes = tuple(inputs["input_ids"].shape), inputs.get("notes")
         try:
-            return super().training_step(*arguments, **options)
+            loss = super().training_step(*arguments, **options)
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
                 raise
@@ -139,6 +152,9 @@ class TaskTrainer(SFTTrainer):
                 f"out of memory on {shape[0]} rows of {shape[1]} tokens{longest}; lower packing.tokens, "
                 "per_device_train_batch_size or budget.max_pixels, or set train.activation_checkpointing to true"
             ) from error
+        if notes is not None:
+            self._plans |= {state.lane: state for state in notes.plans}
+        return loss
 
     def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
         """Log with the tasks' figures since the last log."""
@@ -169,6 +185,7 @@ class TaskTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save; what says that a checkpoint is whole goes first where one is overwritten, and is written last."""
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        plans = gather_object(list(self._plans.values()))
         try:
             if self.args.should_save:
                 (folder / STATE_FILE).unlink(missing_ok=True)
@@ -176,6 +193,9 @@ class TaskTrainer(SFTTrainer):
                     folder.mkdir(parents=True, exist_ok=True)
                     said = self._describe(self.state.global_step, self.accelerator.num_processes)
                     (folder / RUN_FILE).write_text(json.dumps(said, indent=1), encoding="utf-8")
+                if plans:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    write_plan(folder, plans)
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
         except Exception as error:
@@ -188,6 +208,11 @@ class TaskTrainer(SFTTrainer):
                 + (f"{last} is whole" if last else "no checkpoint is whole")
                 + ", free some space or lower train.save_total_limit, then go on with --resume"
             ) from error
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Save, and wait for the others: the state file, which makes a checkpoint count, comes after all they write."""
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
 
 
 def _is_of_disk(error: Exception) -> bool:

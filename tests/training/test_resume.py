@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import yaml
 
-from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, differences, fault_of, last_complete
+from rscovlm.training.checkpoints import (
+    PLAN_FILE,
+    RUN_FILE,
+    STATE_FILE,
+    differences,
+    fault_of,
+    last_complete,
+    read_plan,
+)
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from tests.training.conftest import recipe_of
 
@@ -121,6 +129,10 @@ def test_a_checkpoint_holds_all_there_is_to_know(runs: Runs) -> None:
     assert TrainingRecipe.from_dict(said["recipe"]) == TrainingRecipe.load(runs.path)
     assert said["next_row"] == said["rows_per_step"] * int(last.name.removeprefix("checkpoint-"))
     assert {"rscovlm", "torch", "transformers", "trl"} <= set(said["versions"])
+    lane = read_plan(last)[0]
+    assert lane.packs == said["next_row"]
+    assert len(lane.waiting) <= 8
+    assert lane.next > lane.packs
     processor: Any = AutoProcessor.from_pretrained(last)
     assert processor.codec.name == "rscovlm-v1"
     AutoModelForImageTextToText.from_pretrained(last)
@@ -160,7 +172,7 @@ def test_adapters_go_on_too(root: Path, tmp_path: Path) -> None:
 def test_every_file_cut_short_is_found(runs: Runs, tmp_path: Path) -> None:
     whole = last_complete(runs.folder / "whole")
     assert whole is not None
-    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", STATE_FILE):
+    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", PLAN_FILE, STATE_FILE):
         size = (whole / name).stat().st_size
         for kept in (0, size // 2, size - 2):
             copy = tmp_path / f"{name}{kept}" / whole.name
