@@ -23,6 +23,7 @@ def predict(
     tile: Annotated[int | None, typer.Option(min=1, help="Side of detection tiles in pixels.")] = None,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
+    constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
 ) -> None:
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
     from rscovlm.serving.items import find_items
@@ -41,6 +42,7 @@ def predict(
             zoom,
             tile,
             model or "embedded",
+            constrained,
         )
         items = find_items(sources)
         for item in items:

@@ -12,7 +12,7 @@ import numpy as np
 from rscovlm.codec import patterns
 from rscovlm.codec.categories import Matcher, ranks
 from rscovlm.codec.decoded import Decoded
-from rscovlm.codec.grammar import Grammar, json_grammar, plain_grammar, whole
+from rscovlm.codec.grammar import Grammar, box_numbers, json_grammar, plain_grammar
 from rscovlm.codec.haul import KINDS as KIND_OF_COUNT
 from rscovlm.codec.haul import LARGEST, Found
 from rscovlm.codec.reading import read
@@ -208,39 +208,79 @@ class Codec:
         return Decoded(Objects(boxes, tuple(labels)), counted, none, spans)
 
     def grammar(
-        self, *, kind: Kind | None = None, style: Style | None = None, categories: Sequence[str] | None = None
+        self,
+        *,
+        kind: Kind | None = None,
+        style: Style | None = None,
+        categories: Sequence[str] | None = None,
+        largest: int = 99_999,
     ) -> Grammar:
-        """Return what answers look like, for constrained decoding (`rscovlm.engines.Transformers(grammar=...)`).
+        """Return what answers look like, for decoding that leaves none unreadable (`rscovlm.engines`).
 
         Args:
             kind: Box kind, `self.kind` if None.
             style: ``"plain"`` or ``"json"``, `self.style` if None.
             categories: Labels that may be written; None for any short name.
+            largest: Longest side of the grids the model sees, where it writes pixels; bounds the digits.
 
         Raises:
-            ValueError: For an unknown kind or style, or categories that cannot be told from the grammar around them.
+            ValueError: For an unknown kind or style, categories that cannot be told from the grammar around them, or
+                `largest` below 1.
         """
         form: Kind = _choose("kind", self.kind if kind is None else kind, _KINDS)
         lines: Style = _choose("style", self.style if style is None else style, STYLES)
-        side = whole(SCALES[self.space] or 9999)
-        number = rf"{side}\.[0-9]{{{self.decimals}}}" if self.decimals else side
-        count = {"hbb": 4, "obb": 4, "quad": 8}[form]
-        numbers = [number] * count + ["(?:-90|-?(?:0|[1-8][0-9]?|9))"] * (form == "obb")
+        if largest < 1:
+            raise ValueError(f"largest is {largest}; give the longest side in pixels")
+        scale = SCALES[self.space]
+        numbers, values = box_numbers(form, largest if scale is None else scale, self.decimals)
         if lines == "plain":
             return plain_grammar(numbers, self.none, categories)
-        return json_grammar(numbers, self.none, categories, self._box_keys[form], self.label_key)
+        return json_grammar(numbers, values, self.none, categories, (self._box_keys[form], self.label_key))
 
-    def regex(
-        self, *, kind: Kind | None = None, style: Style | None = None, categories: Sequence[str] | None = None
-    ) -> str:
-        """Return a regular expression of whole answers, such as vLLM's ``structured_outputs`` takes; see `grammar`.
+    def regex(self, *, most: int | None = None, **choice: Any) -> str:
+        """Return a regular expression of whole answers, such as every constrained decoder takes.
+
+        Args:
+            most: Objects at most; None for any number.
+            choice: As for `grammar`.
 
         >>> import re
         >>> pattern = Codec.preset("rscovlm-v1").regex(kind="hbb", categories=["ship", "plane"])
         >>> [bool(re.fullmatch(pattern, text)) for text in ("5,5,9,9 ship\\n", "There are none.", "5,5,9 ship\\n")]
         [True, True, False]
         """
-        return self.grammar(kind=kind, style=style, categories=categories).pattern
+        return self.grammar(**choice).regex(most)
+
+    def ebnf(self, *, most: int | None = None, **choice: Any) -> str:
+        """Return the grammar in the EBNF of llama.cpp, which xgrammar (vLLM's default), SGLang and llguidance read.
+
+        Args:
+            most: Objects at most; None for any number.
+            choice: As for `grammar`.
+
+        >>> print(Codec.preset("qwen3-vl").ebnf(style="plain", categories=["ship"]))
+        root ::= ("There are none." | (object)+)
+        object ::= place "," place "," place "," place " " label "\\n"
+        label ::= "ship"
+        place ::= ("1000" | "0" | [1-9] [0-9]{0,2})
+        <BLANKLINE>
+        """
+        return self.grammar(**choice).ebnf(most)
+
+    def json_schema(self, *, most: int | None = None, **choice: Any) -> dict[str, Any]:
+        """Return a JSON Schema of answers in JSON, as bare lists: a schema has no words for the fence of training.
+
+        Args:
+            most: Objects at most; None for any number.
+            choice: As for `grammar`.
+
+        Raises:
+            ValueError: The style is plain.
+
+        >>> Codec.preset("qwen3-vl").json_schema(categories=["ship"])["items"]["properties"]["label"]
+        {'type': 'string', 'enum': ['ship']}
+        """
+        return self.grammar(**choice).json_schema(most)
 
     def encode_box(self, box: Boxes, frame: Frame) -> list[int]:
         """Return one box as the numbers of a tool's ``bbox`` argument.

@@ -44,10 +44,22 @@ def grounding_prompt(expression: str, kind: Kind = "hbb", style: Style = "plain"
     >>> grounding_prompt("the red-roofed hangar")[1]
     'find the red-roofed hangar'
     """
+    return system_prompt(kind, style), _texts()["ask"].format(what=referent(expression))
+
+
+def referent(expression: str) -> str:
+    """Return an expression without its article, as prompts name it and answers label it.
+
+    Raises:
+        ValueError: Nothing is left.
+
+    >>> referent("The red-roofed hangar")
+    'red-roofed hangar'
+    """
     what = expression.strip().removeprefix("the ").removeprefix("The ")
     if not what:
         raise ValueError("the referring expression is empty; say what to find")
-    return system_prompt(kind, style), _texts()["ask"].format(what=what)
+    return what
 
 
 def classification_prompt(classes: Iterable[str] | None = None) -> str:

@@ -19,7 +19,7 @@ def plain_lines(rows: Sequence[Sequence[str]], labels: Sequence[str]) -> str:
         ValueError: When a label could not be read back from a line.
     """
     for row, label in enumerate(labels):
-        why = _not_plain(label, len(rows[row]))
+        why = not_plain(label, len(rows[row]))
         if why is not None:
             raise ValueError(f"label {row} is {label!r}, which {why}; change the label or write style='json'")
     return "".join(f"{','.join(row)} {label}\n" for row, label in zip(rows, labels, strict=True))
@@ -32,7 +32,7 @@ def json_list(rows: Sequence[Sequence[str]], labels: Sequence[str], box_key: str
         ValueError: When a label is empty or cannot be written as UTF-8.
     """
     for row, label in enumerate(labels):
-        why = _not_a_label(label)
+        why = not_a_label(label)
         if why is not None:
             raise ValueError(f"label {row} is {label!r}, which {why}; change the label")
     box_name, label_name = json.dumps(box_key, ensure_ascii=False), json.dumps(label_key, ensure_ascii=False)
@@ -43,7 +43,8 @@ def json_list(rows: Sequence[Sequence[str]], labels: Sequence[str], box_key: str
     return "```json\n[\n\t" + ",\n\t".join(objects) + "\n]\n```"
 
 
-def _not_a_label(label: str) -> str | None:
+def not_a_label(label: str) -> str | None:
+    """Return why a text can be no label, ``None`` where it can."""
     if not label:
         return "is empty"
     try:
@@ -53,9 +54,9 @@ def _not_a_label(label: str) -> str | None:
     return None
 
 
-def _not_plain(label: str, count: int) -> str | None:
-    """Return why a label cannot stand on a plain line after `count` numbers."""
-    why = _not_a_label(label)
+def not_plain(label: str, count: int) -> str | None:
+    """Return why a label cannot stand on a plain line after `count` numbers, ``None`` where it can."""
+    why = not_a_label(label)
     if why is not None:
         return why
     if label != label.strip() or len(label.splitlines()) != 1:

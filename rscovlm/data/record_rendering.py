@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rscovlm.codec import Codec
-from rscovlm.codec.prompts import Kind, Style, system_prompt
+from rscovlm.codec.prompts import Kind, Style, referent, system_prompt
 from rscovlm.data.pictures import Picture, picture_size
 from rscovlm.data.prompts import shown_name, synonyms, wording
 from rscovlm.data.records import BOX_MARK, Annotation, Record
@@ -192,7 +192,7 @@ class RecordRenderer:
         self, record: Record, frame: Frame, shown: tuple[int, int], rng: np.random.Generator
     ) -> tuple[Turn, Objects]:
         kind, style = self._form(rng)
-        what = record.expression.strip().removeprefix("the ").removeprefix("The ")
+        what = referent(record.expression)
         objects = as_objects(record.objects, frame, kind, [what] * len(record.objects))
         answer = self.codec.encode(objects, frame.resized(*shown), kind=kind, style=style)
         text = wording("grounding", rng, style=style, rephrase=self.options.rephrase_rate)

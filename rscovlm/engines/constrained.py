@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,94 +15,162 @@ if TYPE_CHECKING:
     from rscovlm.codec.grammar import Grammar
 
 
+class Vocabulary:
+    """The bytes of a tokenizer's tokens, each as the character of that number.
+
+    Bytes, because a rare character may be several tokens, none of them a character of its own.
+
+    Args:
+        tokenizer: Whose tokens; special ones are left out.
+        ends: Tokens that end a turn.
+
+    Attributes:
+        texts: The bytes of each token.
+        ends: Tokens that end a turn.
+    """
+
+    def __init__(self, tokenizer: Any, ends: Iterable[int]) -> None:
+        self.ends = sorted(ends)
+        special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+        numbers = [number for number in range(len(tokenizer)) if number not in special]
+        read = _byte_reader(tokenizer)
+        self.texts = {number: text for number in numbers if (text := read(number))}
+        self._sorted = sorted((text, number) for number, text in self.texts.items())
+
+    def within(self, automaton: Automaton, start: State) -> Iterator[int]:
+        """Yield the tokens that an automaton can read from a state on; what they have in common is read once."""
+        rows, row = self._sorted, 0
+        path, states = "", [start]
+        while row < len(rows):
+            text, number = rows[row]
+            shared = 0
+            for mine, other in zip(text, path, strict=False):
+                if mine != other:
+                    break
+                shared += 1
+            path, states = path[:shared], states[: shared + 1]
+            for character in text[shared:]:
+                after = automaton.step(states[-1], character)
+                if not after:
+                    # No token with this beginning fits: on to the first that begins with a later character.
+                    row = bisect_left(rows, (path + chr(ord(character) + 1),), row + 1)
+                    break
+                path += character
+                states.append(after)
+            else:
+                yield number
+                row += 1
+
+
 class Masks:
     """Which tokens may follow, for each state of a grammar; found when first needed and kept.
 
     Args:
         grammar: What answers look like.
-        tokenizer: Whose tokens.
-        ends: Tokens that end a turn.
+        vocabulary: The tokens there are.
         max_objects: Objects of an answer at most.
 
     Raises:
         ValueError: ``max_objects`` is below 1.
     """
 
-    def __init__(self, grammar: Grammar, tokenizer: Any, ends: Iterable[int], max_objects: int) -> None:
+    def __init__(self, grammar: Grammar, vocabulary: Vocabulary, max_objects: int) -> None:
         if max_objects < 1:
             raise ValueError(f"max_objects is {max_objects}; give a number from 1 up")
-        self.grammar, self.max_objects = grammar, max_objects
-        self.automaton = Automaton(grammar.pattern)
-        self.ends = sorted(ends)
-        special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-        numbers = [number for number in range(len(tokenizer)) if number not in special]
-        texts = tokenizer.batch_decode([[number] for number in numbers], clean_up_tokenization_spaces=False)
-        # Half a character decodes to the replacement character.
-        self.texts = {
-            number: text for number, text in zip(numbers, texts, strict=True) if text and "\ufffd" not in text
-        }
-        self._beginning: dict[str, list[int]] = {}
-        for number, text in self.texts.items():
-            self._beginning.setdefault(text[0], []).append(number)
-        self._allowed: dict[tuple[State, int], list[int]] = {}
+        self.grammar, self.vocabulary, self.max_objects = grammar, vocabulary, max_objects
+        self.automaton = Automaton(as_bytes(grammar.pattern))
+        self._more = (grammar.between or "")[:1]
+        self._allowed: dict[tuple[State, int], torch.Tensor] = {}
 
-    def allowed(self, state: State, left: int) -> list[int]:
+    def allowed(self, state: State, left: int) -> torch.Tensor:
         """Return the tokens that may follow a state when ``left`` more objects may end."""
         key = state, min(left, 8)
         if key not in self._allowed:
-            found = [number for number in self._possible(state) if not self._too_many(self.texts[number], key[1])]
+            texts = self.vocabulary.texts
+            possible = self.vocabulary.within(self.automaton, state)
+            found = [number for number in possible if not self._too_many(texts[number], key[1])]
             done = self.automaton.accepts(state)
-            self._allowed[key] = [*found, *self.ends] if done or not found else found
+            self._allowed[key] = torch.tensor([*found, *self.vocabulary.ends] if done or not found else found)
         return self._allowed[key]
-
-    def _possible(self, state: State) -> Iterable[int]:
-        for character, numbers in self._beginning.items():
-            after = self.automaton.step(state, character)
-            if after:
-                yield from (number for number in numbers if self.automaton.walk(after, self.texts[number][1:]))
 
     def _too_many(self, text: str, left: int) -> bool:
         """Return whether a token begins an object after the last that may be."""
-        grammar = self.grammar
-        for place, character in enumerate(text):
-            if left <= 0 and (place == 0 or text[place - 1] == grammar.end):
-                begins = character == grammar.more if grammar.more else True
+        end = self.grammar.end
+        for place, character in enumerate(text if end else ""):
+            if left <= 0 and (place == 0 or text[place - 1] == end):
+                begins = character == self._more if self._more else True
                 if begins:
                     return True
-            left -= character == grammar.end
+            left -= character == end
         return False
 
 
 class Constrained(LogitsProcessor):
-    """Lets one batch write answers of a grammar only, and ends them before their tokens run out.
+    """Lets the rows of one batch write answers of their grammars only, and ends them before their tokens run out.
 
     Args:
-        masks: The grammar's tokens.
+        rows: The masks of each row, ``None`` for one that may say anything.
         prompt: Tokens of the prompt.
         max_new_tokens: Limit of generated tokens.
     """
 
-    def __init__(self, masks: Masks, prompt: int, max_new_tokens: int) -> None:
-        self._masks, self._prompt, self._most = masks, prompt, max_new_tokens
-        self._rows: dict[int, tuple[State, int, bool]] = {}
+    def __init__(self, rows: Sequence[Masks | None], prompt: int, max_new_tokens: int) -> None:
+        self._masks, self._prompt, self._most = rows, prompt, max_new_tokens
+        self._states = [None if masks is None else (masks.automaton.start, 0, False) for masks in rows]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        masks = self._masks
         length = input_ids.shape[1] - self._prompt
-        bounded = torch.full_like(scores, -torch.inf)
+        bounded = scores.clone()
         last = input_ids[:, -1].tolist()
-        # A character may cost a token: this close to the limit, the object that is begun is the last one.
-        short = self._most - length <= 2 * masks.grammar.longest
-        for row in range(scores.shape[0]):
-            state, ended, between = self._rows.get(row, (masks.automaton.start, 0, False))
-            if length and last[row] in masks.texts:
-                text = masks.texts[last[row]]
-                state, ended = masks.automaton.walk(state, text), ended + text.count(masks.grammar.end)
-                between = text.endswith(masks.grammar.end)
-            self._rows[row] = state, ended, between
+        for row, (masks, known) in enumerate(zip(self._masks, self._states, strict=True)):
+            if masks is None or known is None:
+                continue
+            state, ended, between = known
+            end = masks.grammar.end
+            if length and last[row] in masks.vocabulary.texts:
+                text = masks.vocabulary.texts[last[row]]
+                state = masks.automaton.walk(state, text)
+                if end:
+                    ended, between = ended + text.count(end), text.endswith(end)
+            self._states[row] = state, ended, between
             left = masks.max_objects - ended
-            if short:
+            # A byte may cost a token: this close to the limit, the object that is begun is the last one.
+            if self._most - length <= 2 * masks.grammar.longest + masks.grammar.around:
                 left = min(left, 0 if between else 1)
-            tokens = torch.tensor(masks.allowed(state, max(0, left)), device=scores.device)
+            tokens = masks.allowed(state, max(0, left)).to(scores.device)
+            bounded[row] = -torch.inf
             bounded[row, tokens] = scores[row, tokens]
         return bounded
+
+
+def as_bytes(text: str) -> str:
+    """Return the UTF-8 bytes of a text, each as the character of that number."""
+    return text.encode().decode("latin-1")
+
+
+def _byte_reader(tokenizer: Any) -> Any:
+    """Return the function from a token's number to its bytes."""
+    if _byte_level(tokenizer):
+        back = _bytes_of_characters()
+        return lambda number: "".join(back.get(one, "") for one in tokenizer.convert_ids_to_tokens(number))
+
+    def decoded(number: int) -> str:
+        text: str = tokenizer.decode([number], clean_up_tokenization_spaces=False)
+        return "" if "\ufffd" in text else as_bytes(text)
+
+    return decoded
+
+
+def _byte_level(tokenizer: Any) -> bool:
+    """Return whether the tokenizer writes its tokens in GPT-2's alphabet of bytes, as Qwen's does."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return "ByteLevel" in type(getattr(backend, "decoder", None)).__name__
+
+
+def _bytes_of_characters() -> dict[str, str]:
+    """Return GPT-2's alphabet of bytes, backwards: those that print stand for themselves, the others from 256 up."""
+    printing = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printing]
+    return {chr(byte): chr(byte) for byte in printing} | {
+        chr(256 + place): chr(byte) for place, byte in enumerate(others)
+    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
+    from rscovlm.codec.grammar import Grammar
     from rscovlm.processing.resolution import PixelBudget
 
 Finish = Literal["stop", "length", "repeat"]
@@ -20,10 +21,13 @@ class Conversation:
     Attributes:
         messages: Turns with Hugging Face content blocks; images as ``{"type": "image", "image": PIL.Image}``.
         tools: Function schemas for the chat template, or ``None``.
+        grammar: What the answer must look like (``codec.grammar(...)``), or ``None`` for anything: an engine that can
+            hold a model to it does, so that the answer can be read.
     """
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None = None
+    grammar: Grammar | None = None
 
     def images(self) -> list[Any]:
         """Return the images of all turns, in order.

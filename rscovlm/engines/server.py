@@ -11,17 +11,20 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from PIL import Image
 
 from rscovlm.codec import Codec
+from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.engine import Conversation, Finish, Reply
 from rscovlm.processing.resolution import PixelBudget, plan_size
 
 # A replica that refused a connection is left alone for this long, in seconds.
 _REST = 5.0
+Structured: TypeAlias = Literal["grammar", "regex", "json", "json_schema"]
+
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
@@ -51,6 +54,11 @@ class Server:
             By default ``temperature`` and ``frequency_penalty`` are 0: greedy, and `transformers serve` then drops a
             checkpoint's own repetition penalty, which harms lists of boxes. ``vllm serve`` does so with
             ``{"repetition_penalty": 1.0}``, a field that other servers refuse.
+        grammar: What answers must look like where a conversation says nothing itself.
+        max_objects: Objects of an answer at most, with a grammar; fewer where ``max_new_tokens`` may end inside one.
+        structured: How a grammar is sent: as ``"grammar"`` (EBNF), ``"regex"`` or ``"json"`` in the field
+            ``structured_outputs`` of ``vllm serve``, or as ``"json_schema"`` in ``response_format``, which most other
+            servers know; the last two for grammars of style JSON only, whose answers then come without their fence.
 
     Raises:
         ValueError: An address is not http or https, or a number has no meaning.
@@ -69,6 +77,9 @@ class Server:
         tries: int = 6,
         pause: float = 0.5,
         options: Mapping[str, Any] | None = None,
+        grammar: Grammar | None = None,
+        max_objects: int = 200,
+        structured: Structured = "grammar",
     ) -> None:
         if concurrency < 1 or tries < 1 or timeout <= 0 or pause < 0:
             raise ValueError(
@@ -84,6 +95,9 @@ class Server:
         self._tries, self._pause = tries, pause
         fields = {"temperature": 0, "frequency_penalty": 0, **(options or {})}
         self._options = {name: value for name, value in fields.items() if value is not None}
+        if structured not in get_args(Structured):
+            raise ValueError(f"structured is {structured!r}; choose one of {', '.join(get_args(Structured))}")
+        self.grammar, self.max_objects, self.structured = grammar, max_objects, structured
         self._replicas = _Replicas([_Replica(address, api_key) for address in listed])
 
     def generate(
@@ -117,6 +131,9 @@ class Server:
             request["tools"] = conversation.tools
         if logprobs:
             request["logprobs"] = True
+        grammar = conversation.grammar or self.grammar
+        if grammar is not None:
+            request.update(_structured(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
         start = time.perf_counter()
         answer = self._post(json.dumps(request).encode())
         return _reply(answer, time.perf_counter() - start, logprobs)
@@ -228,6 +245,27 @@ def to_openai(messages: Sequence[Mapping[str, Any]], budget: PixelBudget) -> lis
             turn["tool_call_id"] = open_calls.pop(0) if open_calls else f"call_{number}"
         turns.append(turn)
     return turns
+
+
+def _structured(grammar: Grammar, most: int, form: Structured) -> dict[str, Any]:
+    """Return the field of a request that holds the answer to a grammar."""
+    if form == "regex":
+        return {"structured_outputs": {"regex": grammar.regex(most)}}
+    if form == "grammar":
+        return {"structured_outputs": {"grammar": grammar.ebnf(most)}}
+    schema = grammar.json_schema(most)
+    if form == "json":
+        return {"structured_outputs": {"json": schema}}
+    # OpenAI's own wants an object at the top; the codec reads the list wherever it stands.
+    whole = {
+        "type": "object",
+        "properties": {"objects": schema},
+        "required": ["objects"],
+        "additionalProperties": False,
+    }
+    return {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "objects", "strict": True, "schema": whole}}
+    }
 
 
 def _named(call: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from transformers import LogitsProcessor, StoppingCriteria
 
 from rscovlm.codec import Codec
 from rscovlm.codec.grammar import Grammar
-from rscovlm.engines.constrained import Constrained, Masks
+from rscovlm.engines.constrained import Constrained, Masks, Vocabulary
 from rscovlm.engines.engine import Conversation, Finish, Reply
 from rscovlm.engines.repeats import RepeatGuard
 from rscovlm.processing.resolution import PixelBudget, plan_size
@@ -28,6 +29,8 @@ _GREEDY: dict[str, Any] = {
     "repetition_penalty": 1.0,
 }
 _GUARD = RepeatGuard()
+# Grammars whose tokens are kept.
+_KEPT = 32
 
 
 class Transformers:
@@ -43,8 +46,9 @@ class Transformers:
         codec: How the model writes boxes; the processor's when omitted.
         budget: What the processor lets the model see of an image; the processor's when omitted.
         repeat_guard: Ends endless replies; ``None`` lets them run to the limit.
-        grammar: What every answer must look like (``codec.grammar(kind=..., categories=[...])``), so that each can be
-            read; takes the place of the repeat guard. Give ``max_new_tokens`` for two objects at least.
+        grammar: What answers must look like (``codec.grammar(kind=..., categories=[...])``) where a conversation says
+            nothing itself, so that each can be read; takes the place of the repeat guard. Give ``max_new_tokens`` for
+            two objects at least.
         max_objects: Objects of an answer at most, with a grammar.
         generation: Options of ``generate`` in place of greedy decoding, such as ``{"do_sample": True, "temperature":
             0.7}``.
@@ -71,10 +75,12 @@ class Transformers:
         self.model, self.processor, self.batch_size = model, processor, batch_size
         self.codec: Codec = codec if codec is not None else _own(processor, "codec")
         self.budget: PixelBudget = budget if budget is not None else _own(processor, "budget")
-        self.repeat_guard = repeat_guard if grammar is None else None
+        self.repeat_guard, self.grammar, self.max_objects = repeat_guard, grammar, max_objects
         self._options = {**_GREEDY, **(generation or {})}
         self._ends = _end_tokens(model, processor.tokenizer)
-        self._masks = None if grammar is None else Masks(grammar, processor.tokenizer, self._ends, max_objects)
+        self._vocabulary: Vocabulary | None = None
+        self._masks: OrderedDict[Grammar, Masks] = OrderedDict()
+        self._masks_of(grammar)
 
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
@@ -87,7 +93,8 @@ class Transformers:
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             images = [image for row in rows for image in conversations[row].images()]
-            answered = self._answer([texts[row] for row in rows], images, max_new_tokens, logprobs)
+            masks = [self._masks_of(conversations[row].grammar or self.grammar) for row in rows]
+            answered = self._answer([texts[row] for row in rows], images, masks, max_new_tokens, logprobs)
             replies.update(zip(rows, answered, strict=True))
         return [replies[row] for row in range(len(texts))]
 
@@ -101,16 +108,35 @@ class Transformers:
         sizes = (plan_size(image.width, image.height, self.budget) for image in conversation.images())
         return sum(self.budget.tokens(size) for size in sizes)
 
-    def _answer(self, texts: list[str], images: list[Any], max_new_tokens: int, logprobs: bool) -> list[Reply]:
+    def _masks_of(self, grammar: Grammar | None) -> Masks | None:
+        """Return the tokens of a grammar; those of the last few are kept."""
+        if grammar is None:
+            return None
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary(self.processor.tokenizer, self._ends)
+        if grammar not in self._masks:
+            self._masks[grammar] = Masks(grammar, self._vocabulary, self.max_objects)
+            if len(self._masks) > _KEPT:
+                self._masks.popitem(last=False)
+        return self._masks[grammar]
+
+    def _answer(
+        self,
+        texts: list[str],
+        images: list[Any],
+        masks: Sequence[Masks | None],
+        max_new_tokens: int,
+        logprobs: bool,
+    ) -> list[Reply]:
         start = time.perf_counter()
         inputs = self.processor(
             text=texts, images=images or None, padding=True, padding_side="left", return_tensors="pt"
         ).to(self.model.device)
         prompt = inputs["input_ids"].shape[1]
-        guard = _Guard(self.repeat_guard, prompt) if self.repeat_guard else None
+        guard = _Guard(self.repeat_guard, prompt, [one is None for one in masks]) if self.repeat_guard else None
         record = _Record() if logprobs else None
         # The record comes last: it holds the probabilities of what was chosen from.
-        bound = None if self._masks is None else Constrained(self._masks, prompt, max_new_tokens)
+        bound = Constrained(masks, prompt, max_new_tokens) if any(masks) else None
         processors = [one for one in (bound, record) if one is not None]
         with torch.inference_mode():
             sequences = self.model.generate(
@@ -170,8 +196,8 @@ class Transformers:
 class _Guard(StoppingCriteria):
     """Ends each row of a batch by itself when the repeat guard says so."""
 
-    def __init__(self, guard: RepeatGuard, prompt: int) -> None:
-        self.guard, self.prompt = guard, prompt
+    def __init__(self, guard: RepeatGuard, prompt: int, watched: Sequence[bool]) -> None:
+        self.guard, self.prompt, self.watched = guard, prompt, watched
         self.ended: dict[int, int] = {}
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
@@ -180,7 +206,7 @@ class _Guard(StoppingCriteria):
         if length < self.guard.least or length % self.guard.every:
             return done
         for row, tokens in enumerate(input_ids[:, self.prompt :].cpu().numpy()):
-            if row not in self.ended and self.guard.endless(tokens):
+            if self.watched[row] and row not in self.ended and self.guard.endless(tokens):
                 self.ended[row] = length
             done[row] = row in self.ended
         return done

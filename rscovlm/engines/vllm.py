@@ -13,9 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rscovlm.codec import Codec
+from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.engine import Conversation, Finish, Reply
 from rscovlm.engines.server import to_openai
 from rscovlm.processing.resolution import PixelBudget
+
+_OWN = ("codec", "chat_template", "lora", "sampling", "grammar", "max_objects")
 
 
 class VLLM:
@@ -32,6 +35,8 @@ class VLLM:
             images in tool turns, such as ``rscovlm.processing.template.chat_template()``.
         lora: A ``vllm.lora.request.LoRARequest``, or ``None``.
         sampling: Options of ``vllm.SamplingParams`` in place of greedy decoding.
+        grammar: What answers must look like where a conversation says nothing itself, by vLLM's structured outputs.
+        max_objects: Objects of an answer at most, with a grammar; fewer where ``max_new_tokens`` may end inside one.
     """
 
     def __init__(
@@ -43,10 +48,13 @@ class VLLM:
         chat_template: str | None = None,
         lora: Any = None,
         sampling: Mapping[str, Any] | None = None,
+        grammar: Grammar | None = None,
+        max_objects: int = 200,
     ) -> None:
         self.llm, self.lora, self.chat_template = llm, lora, chat_template
         self.codec = Codec.preset(codec) if isinstance(codec, str) else codec
         self.budget = budget or PixelBudget()
+        self.grammar, self.max_objects = grammar, max_objects
         self._sampling = {"temperature": 0.0, "repetition_penalty": 1.0, **(sampling or {})}
 
     @classmethod
@@ -57,8 +65,8 @@ class VLLM:
             model: Folder or repository.
             images: Images a prompt may hold.
             budget: Pixels the model sees of an image.
-            options: ``codec``, ``chat_template``, ``lora`` and ``sampling`` as for the class; the rest goes to
-                ``vllm.LLM``, such as ``tensor_parallel_size`` or ``enable_lora``.
+            options: ``codec``, ``chat_template``, ``lora``, ``sampling``, ``grammar`` and ``max_objects`` as for the
+                class; the rest goes to ``vllm.LLM``, such as ``tensor_parallel_size`` or ``enable_lora``.
 
         Raises:
             ImportError: vLLM is not installed.
@@ -66,7 +74,7 @@ class VLLM:
         from vllm import LLM  # type: ignore[import-not-found,unused-ignore]
 
         budget = budget or PixelBudget()
-        own = {key: options.pop(key) for key in ("codec", "chat_template", "lora", "sampling") if key in options}
+        own = {key: options.pop(key) for key in _OWN if key in options}
         size = {"shortest_edge": budget.min_pixels, "longest_edge": budget.max_pixels}
         settings = {"enable_prefix_caching": True, "trust_remote_code": False, **options}
         llm = LLM(model=model, limit_mm_per_prompt={"image": images}, mm_processor_kwargs={"size": size}, **settings)
@@ -88,7 +96,9 @@ class VLLM:
             start = time.perf_counter()
             outputs = self.llm.chat(
                 [to_openai(conversations[row].messages, self.budget) for row in rows],
-                sampling_params=SamplingParams(**options),
+                sampling_params=[
+                    SamplingParams(**options, **self._bound(conversations[row], max_new_tokens)) for row in rows
+                ],
                 use_tqdm=False,
                 lora_request=self.lora,
                 chat_template=self.chat_template,
@@ -98,6 +108,16 @@ class VLLM:
             for row, output in zip(rows, outputs, strict=True):
                 replies[row] = _reply(output.outputs[0], seconds, logprobs)
         return [replies[row] for row in range(len(conversations))]
+
+    def _bound(self, conversation: Conversation, max_new_tokens: int) -> dict[str, Any]:
+        """Return the sampling option that holds an answer to its grammar."""
+        grammar = conversation.grammar or self.grammar
+        if grammar is None:
+            return {}
+        from vllm.sampling_params import StructuredOutputsParams  # type: ignore[import-not-found,unused-ignore]
+
+        most = grammar.most(max_new_tokens, self.max_objects)
+        return {"structured_outputs": StructuredOutputsParams(grammar=grammar.ebnf(most))}
 
 
 def _reply(output: Any, seconds: float, logprobs: bool) -> Reply:

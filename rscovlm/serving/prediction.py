@@ -39,6 +39,7 @@ class Asked:
         zoom: Whether the model may look closer.
         tile: Side of a detection tile in original pixels; by default the largest shown without shrinking.
         model: Name of the model, kept so that results of two models never mix.
+        constrained: Hold answers with boxes, and classes to choose from, to their grammar, so that each can be read.
 
     Raises:
         ValueError: There is no such task.
@@ -52,6 +53,7 @@ class Asked:
     zoom: bool = True
     tile: int | None = None
     model: str = ""
+    constrained: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -229,19 +231,27 @@ def _zoomed(result: Any) -> Row:
 
 
 def _classified(engine: Engine, raster: Raster, asked: Asked) -> Row:
-    (said,) = classify(engine, [raster], asked.classes)
+    (said,) = classify(engine, [raster], asked.classes, constrained=asked.constrained and bool(asked.classes))
     return {"label": said.label if asked.classes else said.text, "text": said.text}
 
 
 def _grounded(engine: Engine, raster: Raster, asked: Asked) -> Row:
-    answers = ground(engine, raster, asked.expressions or (), kind=asked.kind or "hbb")
+    answers = ground(engine, raster, asked.expressions or (), kind=asked.kind or "hbb", constrained=asked.constrained)
     objects = Objects.concatenate([one.objects for one in answers])
     none = [one.expression for one in answers if not len(one.objects)]
     return {"objects": object_rows(objects), "not_found": none, "frame": _frame(raster.frame)}
 
 
 def _detected(engine: Engine, raster: Raster, asked: Asked, tiles: Path) -> Row:
-    found = detect(engine, raster, asked.classes or (), kind=asked.kind or "quad", tile=asked.tile, journal=tiles)
+    found = detect(
+        engine,
+        raster,
+        asked.classes or (),
+        kind=asked.kind or "quad",
+        tile=asked.tile,
+        constrained=asked.constrained,
+        journal=tiles,
+    )
     about = {"tiles": len(found.tiles), "merged": found.merged, "problems": dict(found.problems)}
     return {"objects": object_rows(found.objects), **about, "frame": _frame(raster.frame)}
 

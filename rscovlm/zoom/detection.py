@@ -29,6 +29,7 @@ from rscovlm.zoom.windows import Window, planned_size
 if TYPE_CHECKING:
     from PIL import Image
 
+    from rscovlm.codec.grammar import Grammar
     from rscovlm.engines.engine import Engine
 
 DetectionMode = Literal["native", "max"]
@@ -45,6 +46,7 @@ def detect(
     kind: Kind = "quad",
     style: Style = "plain",
     confidence: bool = False,
+    constrained: bool = False,
     skip: Callable[[Image.Image], bool] | None = None,
     merge_iou: float = 0.1,
     batch: int = 16,
@@ -71,6 +73,8 @@ def detect(
         style: ``"plain"`` lines or ``"json"``.
         confidence: Score each object by the geometric mean of its tokens' probabilities; needs an engine that returns
             them.
+        constrained: Hold the model to the codec's grammar and the given classes, so that every answer can be read, even
+            an untrained model's.
         skip: Leaves out a tile for which it returns true, such as :func:`~rscovlm.zoom.tiling.flat`.
         merge_iou: IoU above which objects of one class from two tiles are one; see :func:`~rscovlm.zoom.merging.merge`.
         batch: Tiles read and asked about at a time.
@@ -98,7 +102,7 @@ def detect(
     names = classes if isinstance(classes, str) else tuple(classes)
     if strange := [name for name in names if not isinstance(name, str)]:
         raise ValueError(f"class {strange[0]!r} is no string; give class names")
-    task = _Task(engine, raster, names, mode, kind, style, confidence, max_new_tokens)
+    task = _Task(engine, raster, names, mode, kind, style, confidence, constrained, max_new_tokens)
     total = count_tiles(raster.width, raster.height, tile, shared)
     stats: list[TileStats] = []
     parts: list[Objects] = []
@@ -133,12 +137,14 @@ class _Task:
     kind: Kind
     style: Style
     confidence: bool
+    constrained: bool
     max_new_tokens: int
 
     def __post_init__(self) -> None:
         if self.mode not in ("native", "max"):
             raise ValueError(f"mode is {self.mode!r}; choose 'native' or 'max'")
         detection_prompt(self.classes, self.kind, self.style)
+        self._grammar(1)
 
     def run(
         self, windows: Sequence[Window], skip: Callable[[Image.Image], bool] | None
@@ -147,7 +153,7 @@ class _Task:
         shown = [self._read(window) for window in windows]
         asked = [row for row, (picture, _) in enumerate(shown) if skip is None or not skip(picture)]
         options = {"logprobs": True} if self.confidence else {}
-        conversations = [self._conversation(shown[row][0]) for row in asked]
+        conversations = [self._conversation(*shown[row]) for row in asked]
         answers = replies(self.engine, conversations, max_new_tokens=self.max_new_tokens, **options)
         answered = dict(zip(asked, answers, strict=True))
         for row, window in enumerate(windows):
@@ -167,6 +173,7 @@ class _Task:
             "kind": self.kind,
             "style": self.style,
             "confidence": self.confidence,
+            **({"constrained": True} if self.constrained else {}),
             "max_new_tokens": self.max_new_tokens,
             "skip": None if skip is None else getattr(skip, "__qualname__", type(skip).__qualname__),
             "codec": self.engine.codec.to_dict(),
@@ -184,10 +191,18 @@ class _Task:
         view = self.raster.read(window) if given else self.raster.read(window, size=planned)
         return view.image, view.frame.resized(*plan_size(*view.image.size, budget))
 
-    def _conversation(self, picture: Image.Image) -> Conversation:
+    def _conversation(self, picture: Image.Image, frame: Frame) -> Conversation:
         system, user = detection_prompt(self.classes, self.kind, self.style)
         content = [{"type": "image", "image": picture}, {"type": "text", "text": user}]
-        return Conversation([{"role": "system", "content": system}, {"role": "user", "content": content}])
+        turns: list[dict[str, Any]] = [{"role": "system", "content": system}, {"role": "user", "content": content}]
+        return Conversation(turns, grammar=self._grammar(max(frame.width, frame.height)))
+
+    def _grammar(self, largest: int) -> Grammar | None:
+        """Return what an answer must look like, with the names that the prompt gives."""
+        if not self.constrained:
+            return None
+        names = sorted({name.strip() for name in self.classes} - {""})
+        return self.engine.codec.grammar(kind=self.kind, style=self.style, categories=names, largest=largest)
 
     def _decode(self, reply: Reply, window: Window, frame: Frame) -> tuple[Objects, TileStats]:
         decoded = self.engine.codec.decode(reply.text, frame, kind=self.kind, categories=self.classes)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from rscovlm.codec.categories import Matcher
+from rscovlm.codec.categories import Matcher, spoken
+from rscovlm.codec.grammar import choice_grammar
 from rscovlm.codec.prompts import (
     Kind,
     Style,
@@ -17,6 +18,7 @@ from rscovlm.codec.prompts import (
     classification_prompt,
     counting_prompt,
     grounding_prompt,
+    referent,
 )
 from rscovlm.engines.engine import Conversation, Finish, Reply, replies
 from rscovlm.geometry import Boxes, Objects
@@ -26,6 +28,7 @@ from rscovlm.zoom.detection import detect
 from rscovlm.zoom.windows import ZoomView, show
 
 if TYPE_CHECKING:
+    from rscovlm.codec.grammar import Grammar
     from rscovlm.engines.engine import Engine
     from rscovlm.zoom.detections import Detections
     from rscovlm.zoom.result import ZoomResult
@@ -99,6 +102,7 @@ def ground(
     *,
     kind: Kind = "hbb",
     style: Style = "plain",
+    constrained: bool = False,
     max_new_tokens: int = 256,
 ) -> list[Grounded]:
     """Point at what each expression describes, all expressions as one batch.
@@ -109,6 +113,7 @@ def ground(
         expressions: Referring expressions such as ``"the red-roofed hangar"``.
         kind: Box kind to ask for.
         style: ``"plain"`` lines or ``"json"``.
+        constrained: Hold the model to the codec's grammar, so that every answer can be read.
         max_new_tokens: Limit of an answer.
 
     Returns:
@@ -124,7 +129,13 @@ def ground(
     prompts = [grounding_prompt(expression, kind, style) for expression in expressions]
     raster = open_image(image)
     view = _overview(raster, engine)
-    answers = replies(engine, [_asked(view, *prompt) for prompt in prompts], max_new_tokens=max_new_tokens)
+    grammars: list[Grammar | None] = [None] * len(prompts)
+    if constrained:
+        largest = max(view.frame.width, view.frame.height)
+        labels = [[referent(expression)] for expression in expressions]
+        grammars = [engine.codec.grammar(kind=kind, style=style, categories=one, largest=largest) for one in labels]
+    asked = [_asked(view, *prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
+    answers = replies(engine, asked, max_new_tokens=max_new_tokens)
     return [
         _grounded(engine, expression, reply, raster, view, kind)
         for expression, reply in zip(expressions, answers, strict=True)
@@ -138,6 +149,7 @@ def classify(
     *,
     offer: bool = True,
     cutoff: float | None = None,
+    constrained: bool = False,
     batch: int = 16,
     max_new_tokens: int = 32,
 ) -> list[Said]:
@@ -149,18 +161,22 @@ def classify(
         classes: The classes there are: :attr:`Said.label` is the one that the answer means. ``None`` asks openly.
         offer: Tell the model the classes; False asks openly and only matches the answer.
         cutoff: Least similarity, in (0, 1], at which an answer means the closest class; ``None`` for never.
+        constrained: Hold the model to one of the classes.
         batch: Images read and asked about at a time.
         max_new_tokens: Limit of an answer.
 
     Raises:
-        ValueError: There is no class in the list, or an image cannot be read.
+        ValueError: There is no class in the list, nothing to be held to, or an image cannot be read.
     """
     question = classification_prompt(classes if offer else None)
     if classes is None:
+        if constrained:
+            raise ValueError("constrained is true without classes to choose from; give classes too")
         return list(_in_words(engine, images, question, batch, max_new_tokens))
+    grammar = choice_grammar([spoken(name) for name in classes]) if constrained else None
     match = Matcher(classes, cutoff)
     said = []
-    for one in _in_words(engine, images, question, batch, max_new_tokens):
+    for one in _in_words(engine, images, question, batch, max_new_tokens, grammar):
         label, problem = match(one.text.rstrip("."))
         known = label if problem != "unknown_label" else None
         said.append(Said(one.text, known, one.finish, one.tokens, one.seconds))
@@ -258,11 +274,18 @@ def number_in(text: str) -> int | None:
     return None
 
 
-def _in_words(engine: Engine, images: Iterable[Any], question: str, batch: int, max_new_tokens: int) -> Iterator[Said]:
+def _in_words(
+    engine: Engine,
+    images: Iterable[Any],
+    question: str,
+    batch: int,
+    max_new_tokens: int,
+    grammar: Grammar | None = None,
+) -> Iterator[Said]:
     """Ask the same question about each image, some images at a time."""
     waiting = iter(images)
     while some := list(islice(waiting, max(1, batch))):
-        asked = [_asked(_overview(open_image(image), engine), None, question) for image in some]
+        asked = [_asked(_overview(open_image(image), engine), None, question, grammar) for image in some]
         for reply in replies(engine, asked, max_new_tokens=max_new_tokens):
             yield Said(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds)
 
@@ -275,9 +298,9 @@ def _overview(raster: Raster, engine: Engine) -> ZoomView:
     return view
 
 
-def _asked(view: ZoomView, system: str | None, text: str) -> Conversation:
+def _asked(view: ZoomView, system: str | None, text: str, grammar: Grammar | None = None) -> Conversation:
     user = {"role": "user", "content": [{"type": "image", "image": view.image}, {"type": "text", "text": text}]}
-    return Conversation([user] if system is None else [{"role": "system", "content": system}, user])
+    return Conversation([user] if system is None else [{"role": "system", "content": system}, user], grammar=grammar)
 
 
 def _grounded(engine: Engine, expression: str, reply: Reply, raster: Raster, view: ZoomView, kind: Kind) -> Grounded:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,16 +13,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import validate
 from PIL import Image
 
+from rscovlm.codec import Codec
 from rscovlm.engines import Conversation, Engine, Reply, Server, ServerError, Transformers
 from rscovlm.engines.server import to_openai
+from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.tokenizer import build_tokenizer
 from rscovlm.training.tiny import build_model
 from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.layouts import LAYOUTS, Layout, overview_turn, zoom_conversation
+from tests.codec.test_exported_grammars import ebnf_reader
 
+FRAME = Frame(504, 504)
 Answer = Callable[[dict[str, Any], int], tuple[int, Any]]
 
 
@@ -253,6 +259,54 @@ def _decoded(block: dict[str, Any]) -> dict[str, Any]:
         return block
     data = base64.b64decode(block["image_url"]["url"].split(",")[1])
     return {"type": "image", "image": Image.open(io.BytesIO(data))}
+
+
+@pytest.mark.parametrize("form", ["grammar", "regex", "json", "json_schema"])
+def test_a_grammar_goes_in_the_field_that_the_server_reads(form: Any) -> None:
+    """The server holds its own answer to what it was sent, by the readers that vLLM uses."""
+    codec, texts = Codec.preset("qwen2.5-vl"), []
+
+    def held(request: dict[str, Any], number: int) -> tuple[int, Any]:
+        structured = request.get("structured_outputs") or request.get("response_format")
+        if structured is None:
+            return said("anything")
+        label = request["messages"][-1]["content"].removeprefix("question ")
+        answer = [{"bbox_2d": [1, 2, 30, 40], "label": f"class {label}"}]
+        written = codec.encode(Objects(Boxes([[1, 2, 30, 40]], "hbb", FRAME), (f"class {label}",)), FRAME)
+        if form == "regex":
+            assert re.fullmatch(structured["regex"], written) and not re.fullmatch(structured["regex"], "None.")
+        elif form == "grammar":
+            assert ebnf_reader(structured["grammar"])(written)
+        elif form == "json":
+            validate(answer, structured["json"])
+            written = json.dumps(answer)
+        else:
+            whole = structured["json_schema"]
+            assert (structured["type"], whole["strict"], whole["schema"]["type"]) == ("json_schema", True, "object")
+            validate({"objects": answer}, whole["schema"])
+            written = json.dumps({"objects": answer})
+        texts.append(written)
+        return said(written)
+
+    with serving(held) as (server,):
+        engine = Server(server.address, "tiny", codec=codec, structured=form, max_objects=3)
+        asked = [Conversation(question(n).messages, grammar=codec.grammar(categories=[f"class {n}"])) for n in range(3)]
+        replies = engine.generate([*asked, question(9)], max_new_tokens=200)
+        short = Server(server.address, "tiny", grammar=codec.grammar(categories=["class 5"]), structured=form)
+        assert codec.decode(short.generate([question(5)])[0].text, FRAME).objects.labels == ("class 5",)
+        with pytest.raises(ValueError, match="raise it"):
+            short.generate([question(5)], max_new_tokens=10)
+    assert replies[3].text == "anything"
+    for number, reply in enumerate(replies[:3]):
+        decoded = codec.decode(reply.text, FRAME, categories=[f"class {number}"])
+        assert decoded.objects.labels == (f"class {number}",) and not decoded.problems
+    plain = Conversation(question(1).messages, grammar=codec.grammar(style="plain"))
+    with serving(held) as (server,):
+        engine = Server(server.address, "tiny", codec=codec, structured="json")
+        with pytest.raises(ValueError, match="no JSON"):
+            engine.generate([plain])
+    with pytest.raises(ValueError, match="structured is 'bnf'"):
+        Server(server.address, "tiny", structured="bnf")  # type: ignore[arg-type]
 
 
 def test_bad_settings_are_named() -> None:
