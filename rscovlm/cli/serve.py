@@ -22,14 +22,15 @@ def serve(
     layout: Annotated[str, typer.Option(help="Zoom conversation: reference or native.")] = "reference",
     batch: Annotated[int, typer.Option(min=1, help="Conversations answered at a time.")] = 8,
     max_body: Annotated[int, typer.Option(min=1, help="Largest request in MiB.")] = 64,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image in megapixels.")] = 256,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Megapixels of one request's images.")] = 256,
     max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply at most.")] = 2048,
     max_steps: Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")] = 4,
     max_visual_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")] = 6000,
+    max_seconds: Annotated[int, typer.Option(min=1, help="Time for one request at most.")] = 600,
 ) -> None:
     """Serve a model that zooms by itself: /v1/chat/completions, /v1/models, /health, /metrics."""
     from rscovlm.serving.loading import load_engine
-    from rscovlm.serving.requests import RequestLimits
+    from rscovlm.serving.refusals import RequestLimits
     from rscovlm.serving.server import ZoomServer
     from rscovlm.zoom.layouts import check_layout
 
@@ -46,6 +47,7 @@ def serve(
             tokens=max_tokens,
             steps=max_steps,
             visual_tokens=max_visual_tokens,
+            seconds=max_seconds,
         )
         shown = check_layout(layout)
         engine = load_engine(model, endpoints=server, batch_size=batch)

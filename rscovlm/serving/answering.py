@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec import Codec
+from rscovlm.engines.engine import replies
 from rscovlm.geometry import Objects
 from rscovlm.rasters import Raster
+from rscovlm.serving.moving import SENT, moved
 from rscovlm.serving.prediction import object_rows
-from rscovlm.serving.requests import BadRequest, Request, RequestLimits, conversation
-from rscovlm.zoom import ZoomChain, caption, classify, detect, ground
+from rscovlm.serving.refusals import BadRequest, RequestLimits
+from rscovlm.serving.requests import Request
+from rscovlm.serving.turns import Turn
+from rscovlm.zoom import ZoomChain, ZoomView, caption, classify, detect, ground
 from rscovlm.zoom.tiling import count_tiles
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
     from rscovlm.geometry import Frame
-    from rscovlm.zoom import Layout
+    from rscovlm.zoom import Layout, Step, ZoomResult
 
-#: Boxes leave the server in pixels of the image that was sent, whatever the model's own coordinates are.
-SENT = Codec("sent")
+Progress = Callable[[Mapping[str, Any]], None]
+"""Told what was done after each reply of the model; what it raises ends the request."""
 
 
 @dataclass(frozen=True)
@@ -44,44 +48,49 @@ class Answer:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def reply_to(request: Request, engine: Engine, limits: RequestLimits, layout: Layout) -> Answer:
+def reply_to(
+    request: Request, engine: Engine, limits: RequestLimits, layout: Layout, progress: Progress = lambda _: None
+) -> Answer:
     """Answer a request.
 
+    A task other than asking has a prompt of its own: it looks at the image sent last and takes its words from the last
+    turn; earlier turns and system turns change nothing in it.
+
     Raises:
-        BadRequest: The request lacks what its task needs, or asks for more than a limit allows.
+        BadRequest: The request asks for more than a limit allows.
         ValueError: An image cannot be read.
     """
-    if request.earlier:
-        (said,) = engine.generate([conversation(request, engine.budget)], max_new_tokens=request.max_tokens)
-        return Answer(said.text, "length" if said.finish == "length" else "stop", said.tokens)
     if request.task == "ask":
-        return _asked(request, engine, layout)
-    raster = request.images[0]
+        return _asked(request, engine, layout, progress)
+    raster = request.images[-1]
     if request.task == "detect":
-        return _detected(request, engine, raster, limits)
+        return _detected(request, engine, raster, limits, progress)
     if request.task == "ground":
-        if not request.text:
-            raise BadRequest("task 'ground' needs the expression as the user's text")
         found = ground(
             engine,
             raster,
             [request.text],
             kind=request.kind or "hbb",
-            style=request.style,
+            style=request.style or "plain",
+            constrained=request.constrained,
             max_new_tokens=request.max_tokens,
         )[0]
         return _boxed(request, found.objects, raster.frame, {"problems": found.problems})
     if request.task == "classify":
-        (said_class,) = classify(engine, [raster], request.classes or None, max_new_tokens=request.max_tokens)
+        (said_class,) = classify(
+            engine,
+            [raster],
+            request.classes or None,
+            constrained=request.constrained and bool(request.classes),
+            max_new_tokens=request.max_tokens,
+        )
         extra = {"label": said_class.label} if request.classes else {}
-        return Answer(said_class.label or said_class.text, said_class.finish, said_class.tokens, extra=extra)
+        return Answer(said_class.label or said_class.text, _finish(said_class.finish), said_class.tokens, extra=extra)
     (described,) = caption(engine, [raster], max_new_tokens=request.max_tokens)
-    return Answer(described.text, "length" if described.finish == "length" else "stop", described.tokens)
+    return Answer(described.text, _finish(described.finish), described.tokens)
 
 
-def _asked(request: Request, engine: Engine, layout: Layout) -> Answer:
-    if not request.text:
-        raise BadRequest("the user turn has no text; ask something")
+def _asked(request: Request, engine: Engine, layout: Layout, progress: Progress) -> Answer:
     chain = ZoomChain(
         engine,
         max_steps=request.max_steps,
@@ -89,42 +98,82 @@ def _asked(request: Request, engine: Engine, layout: Layout) -> Answer:
         max_new_tokens=request.max_tokens,
         layout=layout,
     )
-    result = chain.ask(list(request.images), request.text, zoom=request.zoom)
+    rasters = request.images
+    overviews = chain.overviews(rasters)
+    before = _before(request.turns[:-1], overviews, rasters, engine.codec)
+    episode = chain.go_on(rasters, overviews, request.text, zoom=request.zoom, before=before, system=request.system)
+    while not episode.done:
+        (reply,) = replies(engine, [episode.pending], max_new_tokens=request.max_tokens)
+        progress(_about(episode.receive(reply), episode.views))
+    return _in_sent_pixels(episode.result(), engine.codec, rasters, request)
+
+
+def _before(
+    turns: Sequence[Turn], overviews: Sequence[ZoomView], rasters: Sequence[Raster], codec: Codec
+) -> list[dict[str, Any]]:
+    """Return earlier turns as the model would have seen and said them.
+
+    What the assistant said came from here with boxes in pixels of the image sent last before; they go back to where the
+    model has its own.
+    """
+    messages, shown = [], 0
+    for turn in turns:
+        views = overviews[shown : shown + len(turn.images)]
+        shown += len(views)
+        text = turn.text
+        if turn.role == "assistant" and shown:
+            last = overviews[shown - 1]
+            text, _ = moved(text, SENT, rasters[shown - 1].frame, codec, last.frame)
+        blocks: list[dict[str, Any]] = [{"type": "image", "image": view.image} for view in views]
+        messages.append({"role": turn.role, "content": [*blocks, {"type": "text", "text": text}]})
+    return messages
+
+
+def _about(step: Step, views: Sequence[ZoomView]) -> dict[str, Any]:
+    """Return what a client may know of a step while it waits."""
+    about: dict[str, Any] = {"tokens": step.tokens}
+    if step.view is not None:
+        view = views[step.view]
+        about |= {"image": view.source, "window": list(view.window)}
+    elif step.refusal is not None:
+        about["refused"] = step.refusal
+    return {"step": about}
+
+
+def _in_sent_pixels(result: ZoomResult, codec: Codec, rasters: Sequence[Raster], request: Request) -> Answer:
+    """Return an answer with its boxes in pixels of the image that the model looked at last."""
     windows = [{"image": view.source, "window": list(view.window)} for view in result.crops]
     extra: dict[str, Any] = {"windows": windows, "stopped": result.stopped, "problems": dict(result.problems)}
-    last = result.views[-1]
-    root = request.images[last.source].frame
-    text, objects = _in_sent_pixels(result.answer, engine.codec, last.frame, root, request)
-    if objects is not None:
-        extra["objects"] = object_rows(objects)
+    text = result.answer
+    if result.views:
+        last = result.views[-1]
+        root = rasters[last.source].frame
+        text, objects = moved(text, codec, last.frame, SENT, root)
+        if objects is not None:
+            extra |= {"objects": object_rows(objects), "image": last.source}
+            if request.style is not None:
+                text = _written(objects, root, request)
     finish = "length" if result.stopped == "length" else "stop"
     return Answer(text, finish, result.tokens, result.visual_tokens, len(windows), extra)
 
 
-def _in_sent_pixels(text: str, codec: Codec, seen: Frame, root: Frame, request: Request) -> tuple[str, Objects | None]:
-    """Return an answer with its boxes in pixels of the image that was sent, and those boxes; words stay words."""
-    decoded = codec.decode(text, seen)
-    if not len(decoded.objects):
-        return text, None
-    objects = decoded.objects.to(root)
-    objects = Objects(objects.boxes.clipped(), objects.labels)
-    boxed = sum(end - start for start, end in decoded.spans)
-    if boxed < 0.6 * len(text.strip()):
-        return text, objects
-    return _written(objects, root, request), objects
-
-
-def _detected(request: Request, engine: Engine, raster: Raster, limits: RequestLimits) -> Answer:
-    if not request.classes:
-        raise BadRequest("task 'detect' needs class names, as rscovlm.classes or as the user's text, with commas")
+def _detected(request: Request, engine: Engine, raster: Raster, limits: RequestLimits, progress: Progress) -> Answer:
     side = int(engine.budget.max_pixels**0.5)
     tiles = count_tiles(raster.width, raster.height, side, side // 5)
     if tiles > limits.tiles:
         raise BadRequest(
             f"the image of {raster.width}x{raster.height} pixels needs {tiles} tiles; {limits.tiles} are allowed", 413
         )
-    kind = request.kind or "quad"
-    found = detect(engine, raster, request.classes, kind=kind, style=request.style, max_new_tokens=request.max_tokens)
+    found = detect(
+        engine,
+        raster,
+        request.classes,
+        kind=request.kind or "quad",
+        style=request.style or "plain",
+        constrained=request.constrained,
+        max_new_tokens=request.max_tokens,
+        progress=lambda done, total: progress({"tiles": [done, total]}),
+    )
     extra = {"problems": dict(found.problems), "tiles": len(found.tiles)}
     answer = _boxed(request, found.objects, raster.frame, extra)
     return Answer(answer.text, answer.finish, found.tokens, extra=answer.extra)
@@ -136,6 +185,10 @@ def _boxed(request: Request, objects: Objects, frame: Frame, extra: Mapping[str,
 
 def _written(objects: Objects, frame: Frame, request: Request) -> str:
     try:
-        return SENT.encode(objects, frame, kind=objects.boxes.kind, style=request.style)
+        return SENT.encode(objects, frame, kind=objects.boxes.kind, style=request.style or "plain")
     except ValueError:  # a label that no plain line can hold
         return SENT.encode(objects[[bool(label) for label in objects.labels]], frame, style="json")
+
+
+def _finish(finish: str) -> str:
+    return "length" if finish == "length" else "stop"

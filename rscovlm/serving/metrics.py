@@ -12,6 +12,8 @@ _HELP = {
     "rscovlm_visual_tokens_total": ("counter", "Visual tokens the model was shown by the zoom chain."),
     "rscovlm_zooms_total": ("counter", "Windows the model looked into."),
     "rscovlm_engine_batches_total": ("counter", "Calls of the engine."),
+    "rscovlm_connections_refused_total": ("counter", "Connections closed because too many were open."),
+    "rscovlm_clients_too_slow_total": ("counter", "Connections cut because no whole request came in time."),
     "rscovlm_requests_in_flight": ("gauge", "Chat requests being answered."),
 }
 

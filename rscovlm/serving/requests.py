@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -11,60 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from rscovlm.codec.prompts import Kind, Style
-from rscovlm.engines.engine import Conversation
-from rscovlm.rasters import Limits, Raster, open_image
-from rscovlm.zoom.windows import show
+from rscovlm.rasters import Raster
+from rscovlm.serving.refusals import BadRequest, RequestLimits
+from rscovlm.serving.turns import Turn, clean_text, read_turns
 
 Task = Literal["ask", "detect", "ground", "classify", "caption"]
 TASKS: tuple[Task, ...] = get_args(Task)
-_DATA = re.compile(r"data:(?:image/[\w.+-]{1,64}|application/octet-stream);base64,", re.IGNORECASE)
-_ROLES = ("system", "user", "assistant")
-
-
-class BadRequest(ValueError):
-    """A request is refused.
-
-    Attributes:
-        status: HTTP status.
-    """
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True)
-class RequestLimits:
-    """What one request may ask for.
-
-    Attributes:
-        body: Bytes of the request.
-        images: Number of images.
-        pixels: Pixels of one image, by what its header claims.
-        tokens: Generated tokens of one reply of the model.
-        steps: Windows shown for one question.
-        visual_tokens: Visual tokens of all images shown for one question.
-        turns: Messages of a conversation.
-        text: Characters of all its texts.
-        tiles: Tiles of one detection.
-        waiting: Requests in the house at a time; more are told to come back.
-    """
-
-    body: int = 64 * 2**20
-    images: int = 8
-    pixels: int = 2**28
-    tokens: int = 2048
-    steps: int = 4
-    visual_tokens: int = 6000
-    turns: int = 64
-    text: int = 32_768
-    tiles: int = 400
-    waiting: int = 64
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"limit {name} is {value}; give a number from 1 up")
 
 
 @dataclass(frozen=True)
@@ -73,40 +23,52 @@ class Request:
 
     Attributes:
         task: What is asked for.
-        text: The last user turn's text: question, expression, or class names.
-        images: The images of that turn.
-        earlier: The whole conversation for the engine, where there were turns before; such a one is answered at once.
+        turns: The conversation, the user's question last; system turns left out.
+        system: What the system turns say.
         classes: Class names, for detection and classification.
         kind: Box kind of the answer.
-        style: Form of the answer.
+        style: Form of the answer; ``None`` for what suits the task.
         zoom: Whether the chain may look closer.
+        constrained: Whether an answer with boxes is held to its grammar.
         max_tokens: Generated tokens of one reply.
         max_steps: Windows shown.
         max_visual_tokens: Visual tokens shown.
         stream: The client wants server-sent events.
+        usage: And the token counts at their end.
     """
 
     task: Task
-    text: str
-    images: tuple[Raster, ...]
-    earlier: tuple[Mapping[str, Any], ...]
+    turns: tuple[Turn, ...]
+    system: str | None
     classes: tuple[str, ...]
     kind: Kind | None
-    style: Style
+    style: Style | None
     zoom: bool
+    constrained: bool
     max_tokens: int
     max_steps: int
     max_visual_tokens: int
     stream: bool
+    usage: bool
+
+    @property
+    def text(self) -> str:
+        """The last turn's text: question, expression, or class names."""
+        return self.turns[-1].text.strip()
+
+    @property
+    def images(self) -> list[Raster]:
+        """The images of all turns, in order."""
+        return [image for turn in self.turns for image in turn.images]
 
 
 def read_request(body: bytes, limits: RequestLimits) -> Request:
     """Read a request of the chat completions API.
 
     Images come as data URIs only; nothing is fetched. What is ours stands in an object ``rscovlm`` beside the API's own
-    fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``max_steps``, ``max_visual_tokens``. A model name that
-    ends in ``:detect``, ``:ground``, ``:classify`` or ``:caption`` chooses the task too, for clients that can only set
-    that.
+    fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``. A
+    model name that ends in ``:detect``, ``:ground``, ``:classify`` or ``:caption`` chooses the task too, for clients that
+    can only set that.
 
     Raises:
         BadRequest: Anything is not of this form or above a limit.
@@ -117,46 +79,59 @@ def read_request(body: bytes, limits: RequestLimits) -> Request:
         raise BadRequest("the body is not JSON") from error
     if not isinstance(values, dict):
         raise BadRequest("the body is no JSON object; send model and messages")
-    own = values.get("rscovlm") or {}
-    if not isinstance(own, dict):
-        raise BadRequest("rscovlm is no JSON object")
+    own = _object(values, "rscovlm")
     task = _task(values.get("model"), own.get("task"))
-    turns = _turns(values.get("messages"), limits)
-    images = [_opened(turn["images"], limits) for turn in turns]
-    *before, last = turns
-    text: str = last["text"].strip()
-    talked = any(turn["role"] != "system" for turn in before)
-    if talked and task != "ask":
-        raise BadRequest(f"task {task!r} takes one user turn; send the image and the text in it")
-    if not images[-1] and not talked:
-        raise BadRequest("the user turn has no image; send one as a data URI in an image_url block")
-    if task != "ask" and len(images[-1]) > 1:
-        raise BadRequest(f"task {task!r} takes one image and {len(images[-1])} came")
-    earlier = tuple({**turn, "images": shown} for turn, shown in zip(turns, images, strict=True)) if talked else ()
-    return Request(
+    _refuse_what_changes_nothing(values)
+    read = read_turns(values.get("messages"), limits)
+    turns = tuple(turn for turn in read if turn.role != "system")
+    system = "\n\n".join(turn.text for turn in read if turn.role == "system" and turn.text.strip())
+    request = Request(
         task,
-        text,
-        tuple(images[-1]),
-        earlier,
-        _classes(own.get("classes"), text if task in ("detect", "classify") else ""),
-        cast(Kind | None, _chosen(own, "kind", ("hbb", "obb", "quad"), None)),
-        cast(Style, _chosen(own, "style", ("plain", "json"), "plain")),
+        turns,
+        system or None,
+        _classes(own.get("classes"), turns[-1].text if task in ("detect", "classify") else ""),
+        cast(Kind | None, _chosen(own, "kind", ("hbb", "obb", "quad"))),
+        cast(Style | None, _chosen(own, "style", ("plain", "json"))),
         _flag(own, "zoom", default=True),
+        _flag(own, "constrained", default=False),
         _number(values, ("max_completion_tokens", "max_tokens"), limits.tokens, 1),
         _number(own, ("max_steps",), limits.steps, 0),
         _number(own, ("max_visual_tokens",), limits.visual_tokens, 1),
         _flag(values, "stream", default=False),
+        _flag(_object(values, "stream_options"), "include_usage", default=False),
     )
+    _check(request)
+    return request
 
 
-def conversation(request: Request, budget: Any) -> Conversation:
-    """Return the turns of a longer conversation for an engine, its images as the model sees them at once."""
-    messages = []
-    for turn in request.earlier:
-        views = [show(raster, None, 0, budget, 2**40) for raster in turn["images"]]
-        blocks: list[dict[str, Any]] = [{"type": "image", "image": view.image} for view in views if view is not None]
-        messages.append({"role": turn["role"], "content": [*blocks, {"type": "text", "text": turn["text"]}]})
-    return Conversation(messages)
+def _check(request: Request) -> None:
+    """Refuse a request that lacks what its task needs."""
+    task, images = request.task, request.turns[-1].images
+    if task == "ask":
+        if not request.text:
+            raise BadRequest("the user turn has no text; ask something")
+        return
+    if not request.images:
+        raise BadRequest(f"task {task!r} has no image; send one as a data URI in an image_url block")
+    if len(images) > 1:
+        raise BadRequest(f"task {task!r} takes one image and {len(images)} came")
+    if task == "ground" and not request.text:
+        raise BadRequest("task 'ground' needs the expression as the user's text")
+    if task == "detect" and not request.classes:
+        raise BadRequest("task 'detect' needs class names, as rscovlm.classes or as the user's text, with commas")
+
+
+def _refuse_what_changes_nothing(values: Mapping[str, Any]) -> None:
+    """Refuse fields whose silent neglect would give a client something else than it asked for."""
+    if values.get("n") not in (None, 1):
+        raise BadRequest("n must be 1; send the request again for another answer", param="n")
+    form = values.get("response_format")
+    if form is not None and not (isinstance(form, dict) and form.get("type") == "text"):
+        raise BadRequest(
+            "response_format is not known here; for boxes in JSON send rscovlm.style = 'json'", param="response_format"
+        )
+    if values.get("logprobs"):
+        raise BadRequest("logprobs are not known here", param="logprobs")
 
 
 def _task(model: Any, named: Any) -> Task:
@@ -165,77 +140,30 @@ def _task(model: Any, named: Any) -> Task:
     for task in TASKS:
         if wanted == task:
             return task
-    raise BadRequest(f"task is {str(wanted)[:80]!r}; choose one of {', '.join(TASKS)}")
+    raise BadRequest(f"task is {str(wanted)[:80]!r}; choose one of {', '.join(TASKS)}", param="rscovlm.task")
 
 
-def _turns(messages: Any, limits: RequestLimits) -> list[dict[str, Any]]:
-    if not isinstance(messages, list) or not messages or len(messages) > limits.turns:
-        raise BadRequest(f"messages must be a list of 1 to {limits.turns} turns")
-    turns = [_turn(message) for message in messages]
-    if turns[-1]["role"] != "user":
-        raise BadRequest("the last turn is not the user's; nothing is asked")
-    if sum(len(turn["images"]) for turn in turns) > limits.images:
-        raise BadRequest(f"there are more than {limits.images} images", 413)
-    if sum(len(turn["text"]) for turn in turns) > limits.text:
-        raise BadRequest(f"the texts have more than {limits.text} characters", 413)
-    return turns
-
-
-def _turn(message: Any) -> dict[str, Any]:
-    if not isinstance(message, dict) or message.get("role") not in _ROLES:
-        raise BadRequest(f"a turn needs a role, one of {', '.join(_ROLES)}")
-    content = message.get("content")
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    if not isinstance(blocks, list):
-        raise BadRequest("the content of a turn must be text or a list of blocks")
-    texts: list[str] = []
-    images: list[Any] = []
-    for block in blocks:
-        kind = block.get("type") if isinstance(block, dict) else None
-        if kind == "text" and isinstance(block.get("text"), str):
-            texts.append(block["text"])
-        elif kind == "image_url":
-            value = block.get("image_url")
-            images.append(value.get("url") if isinstance(value, dict) else value)
-        else:
-            raise BadRequest("a block must be {'type': 'text', 'text': ...} or {'type': 'image_url', ...}")
-    return {"role": message["role"], "text": "\n".join(texts), "images": images}
-
-
-def _opened(urls: list[Any], limits: RequestLimits) -> list[Raster]:
-    return [_image(url, limits) for url in urls]
-
-
-def _image(url: Any, limits: RequestLimits) -> Raster:
-    start = _DATA.match(url[:128]) if isinstance(url, str) else None
-    if start is None:
-        raise BadRequest("an image must be a data URI (data:image/png;base64,...); addresses are not fetched")
-    try:
-        data = base64.b64decode(url[start.end() :], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequest("an image's data URI is not base64") from error
-    bounds = Limits(in_memory=limits.pixels, sequential=limits.pixels, streamed=limits.pixels)
-    try:
-        raster = open_image(data, limits=bounds)
-    except ValueError as error:
-        raise BadRequest(f"an image cannot be read: {error}") from error
-    if raster.width * raster.height > limits.pixels:
-        raise BadRequest(f"an image has {raster.width}x{raster.height} pixels; {limits.pixels} are allowed", 413)
-    return raster
+def _object(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = values.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadRequest(f"{name} is no JSON object", param=name)
+    return value
 
 
 def _classes(given: Any, text: str) -> tuple[str, ...]:
     if given is None:
         given = [name for name in re.split(r"[,;\n]", text) if name.strip()]
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given) or len(given) > 1000:
-        raise BadRequest("classes must be a list of at most 1000 names")
-    return tuple(name.strip() for name in given if name.strip())
+        raise BadRequest("classes must be a list of at most 1000 names", param="rscovlm.classes")
+    return tuple(clean_text(name.strip()) for name in given if name.strip())
 
 
-def _chosen(own: Mapping[str, Any], name: str, choices: tuple[str, ...], default: str | None) -> str | None:
-    value = own.get(name, default)
+def _chosen(own: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str | None:
+    value = own.get(name)
     if value is not None and value not in choices:
-        raise BadRequest(f"{name} must be one of {', '.join(choices)}")
+        raise BadRequest(f"{name} must be one of {', '.join(choices)}", param=f"rscovlm.{name}")
     return cast(str | None, value)
 
 
@@ -244,7 +172,7 @@ def _flag(values: Mapping[str, Any], name: str, *, default: bool) -> bool:
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise BadRequest(f"{name} must be true or false")
+        raise BadRequest(f"{name} must be true or false", param=name)
     return value
 
 
@@ -252,5 +180,5 @@ def _number(values: Mapping[str, Any], names: tuple[str, ...], most: int, least:
     """Return the first of some numbers that is given, at most the limit; the limit where none is."""
     value = next((values[name] for name in names if values.get(name) is not None), most)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadRequest(f"{names[0]} must be a whole number from {least} up")
+        raise BadRequest(f"{names[0]} must be a whole number from {least} up", param=names[0])
     return min(value, most)

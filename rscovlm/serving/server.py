@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import hmac
-import json
 import logging
-import secrets
+import socket
 import threading
 import time
-from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.serving.answering import Answer, reply_to
 from rscovlm.serving.batching import Batched
+from rscovlm.serving.handler import Handler
 from rscovlm.serving.metrics import Metrics
-from rscovlm.serving.requests import TASKS, BadRequest, Request, RequestLimits, read_request
+from rscovlm.serving.refusals import BadRequest, RequestLimits
+from rscovlm.serving.requests import TASKS, Request, read_request
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
     from rscovlm.zoom import Layout
 
 _LOG = logging.getLogger(__name__)
-_KINDS = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
 
 
 class ZoomServer(ThreadingHTTPServer):
@@ -36,9 +37,9 @@ class ZoomServer(ThreadingHTTPServer):
         port: Port, 0 for any that is free.
         model: Name under which the model is listed.
         api_key: What clients must send as bearer token; ``None`` lets everyone in.
-        limits: What one request may ask for.
+        limits: What one request may ask for, and all together.
         layout: Conversation layout of the zoom chain.
-        timeout: Seconds to wait for a client that sends slowly.
+        timeout: Seconds in which a client must have sent its whole request.
 
     Attributes:
         metrics: What was done so far.
@@ -65,7 +66,9 @@ class ZoomServer(ThreadingHTTPServer):
         self.client_timeout = timeout
         self._key = api_key
         self._places = threading.BoundedSemaphore(self.limits.waiting)
-        super().__init__((host, port), _Handler)
+        self._connections = threading.BoundedSemaphore(self.limits.connections)
+        self._bodies, self._bodies_lock = 0, threading.Lock()
+        super().__init__((host, port), Handler)
         self.engine = Batched(engine)
         self.port = int(self.server_address[1])
         self.started = int(time.time())
@@ -75,12 +78,56 @@ class ZoomServer(ThreadingHTTPServer):
         super().server_close()
         self.engine.close()
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a connection a thread, or hang up where too many are open."""
+        if not self._connections.acquire(blocking=False):
+            self.metrics.add("rscovlm_connections_refused_total")
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what a connection died of."""
+        _LOG.debug("a connection ended badly", exc_info=True)
+
     def allows(self, header: str | None) -> bool:
         """Return whether an ``Authorization`` header lets its sender in."""
         return self._key is None or hmac.compare_digest((header or "").encode(), f"Bearer {self._key}".encode())
 
-    def answer(self, body: bytes) -> tuple[Request, Answer]:
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Hold a body of so many bytes.
+
+        Raises:
+            BadRequest: It is too large, or there are too many bytes in the house.
+        """
+        if size > self.limits.body:
+            raise BadRequest(f"the body has {size} bytes; {self.limits.body} are allowed", 413)
+        with self._bodies_lock:
+            # One alone is always let in.
+            if self._bodies and self._bodies + size > self.limits.bodies:
+                raise BadRequest("too much is waiting; come back in a moment", 429)
+            self._bodies += size
+        try:
+            yield
+        finally:
+            with self._bodies_lock:
+                self._bodies -= size
+
+    def answer(self, body: bytes, replying: Any) -> Answer:
         """Answer the body of a chat request.
+
+        Args:
+            body: The body.
+            replying: ``begin(request)`` is called when the request is read, ``progress(about)`` after each reply of the
+                model.
 
         Raises:
             BadRequest: It is refused, or there are too many requests in the house.
@@ -90,13 +137,23 @@ class ZoomServer(ThreadingHTTPServer):
             self.metrics.add("rscovlm_requests_total", labels='task="unknown",status="429"')
             raise BadRequest("too many requests are waiting; come back in a moment", 429)
         self.metrics.add("rscovlm_requests_in_flight")
+
+        def progress(about: Mapping[str, Any]) -> None:
+            if time.perf_counter() - start > self.limits.seconds:
+                raise BadRequest(f"the request took longer than {self.limits.seconds} seconds", 504)
+            replying.progress(about)
+
         try:
-            request = read_request(body, self.limits)
+            request: Request = read_request(body, self.limits)
             task = request.task
-            answer = reply_to(request, self.engine, self.limits, self.layout)
+            replying.begin(request)
+            answer = reply_to(request, self.engine, self.limits, self.layout, progress)
             status = 200
         except BadRequest as error:
             status = error.status
+            raise
+        except (ConnectionError, TimeoutError):
+            status = 499  # the client is gone
             raise
         except ValueError as error:
             status = 400
@@ -109,143 +166,18 @@ class ZoomServer(ThreadingHTTPServer):
         self.metrics.add("rscovlm_generated_tokens_total", answer.tokens)
         self.metrics.add("rscovlm_visual_tokens_total", answer.visual_tokens)
         self.metrics.add("rscovlm_zooms_total", answer.zooms)
-        return request, answer
+        return answer
 
-    def models(self) -> dict[str, Any]:
-        """Return the list of models: the model, and one name more for each task but asking."""
+    def models(self) -> list[dict[str, Any]]:
+        """Return the models: the model, and one name more for each task but asking."""
         names = [self.model, *(f"{self.model}:{task}" for task in TASKS if task != "ask")]
         about = {"object": "model", "created": self.started, "owned_by": "rscovlm"}
-        return {"object": "list", "data": [{"id": name, **about} for name in names]}
+        return [{"id": name, **about} for name in names]
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: ZoomServer
-    protocol_version = "HTTP/1.1"
-    server_version = "rscovlm"
-    sys_version = ""
-
-    def setup(self) -> None:
-        super().setup()
-        self.connection.settimeout(self.server.client_timeout)
-
-    def do_GET(self) -> None:  # http.server's name
-        if self.path == "/health":
-            self._send(200, {"status": "ok"})
-        elif self.path == "/metrics":
-            metrics = self.server.metrics
-            batches = self.server.engine.batches
-            metrics.add("rscovlm_engine_batches_total", batches - metrics.value("rscovlm_engine_batches_total"))
-            self._send_bytes(200, metrics.text().encode(), "text/plain; version=0.0.4; charset=utf-8")
-        elif self.path == "/v1/models":
-            if self._let_in():
-                self._send(200, self.server.models())
-        else:
-            self._refuse(404, "there is nothing here; see /v1/chat/completions, /v1/models, /health, /metrics")
-
-    def do_POST(self) -> None:  # http.server's name
-        if self.path != "/v1/chat/completions":
-            self._refuse(404, "there is nothing to post to here; see /v1/chat/completions")
-            return
-        if not self._let_in():
-            return
-        body = self._body()
-        if body is None:
-            return
+    def hang_up(self, connection: socket.socket) -> None:
+        """Cut a connection that took too long to say what it wants."""
+        self.metrics.add("rscovlm_clients_too_slow_total")
         try:
-            request, answer = self.server.answer(body)
-        except BadRequest as error:
-            self._refuse(error.status, str(error))
-        except Exception:  # noqa: BLE001  the client learns nothing of it, the log everything
-            name = secrets.token_hex(6)
-            _LOG.exception("request %s failed", name)
-            self._refuse(500, f"the request failed here; the log knows it as {name}")
-        else:
-            value = completion(self.server.model, answer)
-            if request.stream:
-                self._send_bytes(200, as_events(value), "text/event-stream")
-            else:
-                self._send(200, value)
-
-    def log_message(self, format: str, *args: Any) -> None:  # http.server's signature
-        _LOG.debug("%s", repr(format % args))
-
-    def _let_in(self) -> bool:
-        allowed = self.server.allows(self.headers.get("Authorization"))
-        if not allowed:
-            self._refuse(401, "the bearer token is missing or wrong")
-        return allowed
-
-    def _body(self) -> bytes | None:
-        """Return the body, or refuse it by its length before any of it is read."""
-        stated = self.headers.get("Content-Length", "")
-        if not (stated.isascii() and stated.isdigit()) or self.headers.get("Transfer-Encoding"):
-            self._refuse(411, "state the length of the body in Content-Length")
-            return None
-        if int(stated[:18]) > self.server.limits.body:
-            self._refuse(413, f"the body has {stated[:18]} bytes; {self.server.limits.body} are allowed")
-            return None
-        try:
-            body = self.rfile.read(int(stated))
-        except TimeoutError:
-            body = b""
-        if len(body) != int(stated):
-            self.close_connection = True
-            return None
-        return body
-
-    def _refuse(self, status: int, message: str) -> None:
-        # What was not read of the body would be taken for the next request.
-        self.close_connection = True
-        kind = _KINDS.get(status, "invalid_request_error")
-        headers = {"Retry-After": "1"} if status == 429 else {}
-        self._send(status, {"error": {"message": message, "type": kind, "code": status}}, headers)
-
-    def _send(self, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        self._send_bytes(status, json.dumps(value).encode(), "application/json", headers)
-
-    def _send_bytes(self, status: int, data: bytes, kind: str, headers: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(data)
-
-
-def completion(model: str, answer: Answer) -> dict[str, Any]:
-    """Return an answer in the form of the chat completions API, with what only we know under ``rscovlm``."""
-    message = {"role": "assistant", "content": answer.text}
-    usage = {
-        "prompt_tokens": answer.visual_tokens,
-        "completion_tokens": answer.tokens,
-        "total_tokens": answer.visual_tokens + answer.tokens,
-    }
-    return {
-        "id": f"chatcmpl-{secrets.token_hex(12)}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": answer.finish, "logprobs": None}],
-        "usage": usage,
-        "rscovlm": dict(answer.extra),
-    }
-
-
-def as_events(value: Mapping[str, Any]) -> bytes:
-    """Return a completion as the events of a stream: the whole answer in one piece, then the end."""
-    choice = value["choices"][0]
-    head = {**{name: value[name] for name in ("id", "created", "model")}, "object": "chat.completion.chunk"}
-    pieces = [
-        {**head, "choices": [{"index": 0, "delta": choice["message"], "finish_reason": None}]},
-        {
-            **head,
-            "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}],
-            "usage": value["usage"],
-            "rscovlm": value["rscovlm"],
-        },
-    ]
-    return b"".join(b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces) + b"data: [DONE]\n\n"
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:  # gone already
+            _LOG.debug("a slow client was gone already")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rscovlm.engines.engine import replies
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.episode import Episode
-from rscovlm.zoom.layouts import Layout, check_layout
+from rscovlm.zoom.layouts import Layout, Message, check_layout
 from rscovlm.zoom.result import Step, ZoomResult
 from rscovlm.zoom.windows import Limits, ZoomView, show
 
@@ -124,6 +124,45 @@ class ZoomChain:
         """Return the question as an :class:`Episode`, for callers that generate themselves."""
         return self._start(_Images(self.engine, self.limits), image, question, zoom, None)
 
+    def overviews(self, rasters: Sequence[Raster]) -> list[ZoomView]:
+        """Return what the model sees of some images at first, when all of them belong to one question."""
+        pool = _Images(self.engine, self.limits)
+        return [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]
+
+    def go_on(
+        self,
+        rasters: Sequence[Raster],
+        overviews: Sequence[ZoomView],
+        question: str,
+        *,
+        zoom: bool = True,
+        before: Sequence[Message] = (),
+        system: str | None = None,
+    ) -> Episode:
+        """Return a question in a conversation that has begun as an :class:`Episode`.
+
+        Args:
+            rasters: The images of all turns, in order; none for a conversation in words alone.
+            overviews: What :meth:`overviews` gave for them.
+            question: What is asked now.
+            zoom: False asks for the answer at once.
+            before: The turns before, with the first of ``overviews`` in their image blocks; the rest are shown with the
+                question.
+            system: What the user's own system turn says.
+        """
+        return Episode(
+            rasters,
+            overviews,
+            question,
+            codec=self.engine.codec,
+            budget=self.engine.budget,
+            limits=self.limits,
+            layout=self.layout,
+            zoom=zoom and bool(rasters) and self.limits.max_steps > 0,
+            before=before,
+            system=system,
+        )
+
     def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
         if not isinstance(question, str):
             raise ValueError(f"question is {question!r}; give a string (the image comes first, then the question)")
@@ -132,7 +171,8 @@ class ZoomChain:
             raise ValueError(f"question {question!r} has no image; give at least one")
         rasters = [pool.open(source) for source in sources]
         overviews = [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]
-        zoom = zoom and self.limits.max_steps > 0
+        if regions is None:
+            return self.go_on(rasters, overviews, question, zoom=zoom)
         episode = Episode(
             rasters,
             overviews,
@@ -141,9 +181,8 @@ class ZoomChain:
             budget=self.engine.budget,
             limits=self.limits,
             layout=self.layout,
-            zoom=zoom or regions is not None,
         )
-        for region in () if regions is None else regions:
+        for region in regions:
             episode.look(region)
         return episode
 

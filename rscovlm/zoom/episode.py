@@ -18,6 +18,7 @@ from rscovlm.zoom.layouts import (
     crop_turn,
     overview_turn,
     refusal_turn,
+    system_part,
     tools_part,
 )
 from rscovlm.zoom.refusals import TRY_AGAIN, Ending, ending_text
@@ -46,6 +47,8 @@ class Episode:
         limits: What may be spent.
         layout: Conversation layout.
         zoom: Offer the tool.
+        before: Turns of the conversation before this question, with the first of ``overviews`` in their image blocks.
+        system: What the user's own system turn says.
     """
 
     def __init__(
@@ -59,12 +62,17 @@ class Episode:
         limits: Limits,
         layout: Layout,
         zoom: bool = True,
+        before: Sequence[Message] = (),
+        system: str | None = None,
     ) -> None:
         self._shown = Shown(rasters, overviews, codec=codec, budget=budget, limits=limits)
         self._limits, self._layout, self._question, self._zoom = limits, layout, question, zoom
-        self._opening, self._tools = tools_part(layout, several=self._shown.several) if zoom else ([], None)
-        images = [view.image for view in overviews]
-        self._turns = [overview_turn(images, question, layout, zoom=zoom)]
+        self._system = system_part(system)
+        self._opening, self._tools = self._system, None
+        if zoom:
+            self._opening, self._tools = tools_part(layout, several=self._shown.several, system=system)
+        images = [view.image for view in overviews][len(Conversation(list(before)).images()) :]
+        self._turns = [*before, overview_turn(images, question, layout, zoom=zoom)]
         self._steps: list[Step] = []
         self._problems: Counter[str] = Counter()
         self._stopped: Stopped | None = None
@@ -86,6 +94,11 @@ class Episode:
     def spent(self) -> int:
         """Visual tokens shown so far."""
         return self._shown.spent
+
+    @property
+    def views(self) -> Sequence[ZoomView]:
+        """What was shown so far, overviews first."""
+        return self._shown.views
 
     def receive(self, reply: Reply) -> Step:
         """Take the model's reply to ``pending``: an answer, a window to show, or a call to refuse."""
@@ -198,7 +211,7 @@ class Episode:
         text = ending_text(ending, reason)
         self._turns += [self._call_turn(said, step), refusal_turn(text, self._layout, called=said.call is not None)]
         self._stopped, self._final = ending, True
-        self._opening, self._tools = [], None
+        self._opening, self._tools = self._system, None
         return step
 
     def _call_turn(self, said: Said, step: Step) -> Message:

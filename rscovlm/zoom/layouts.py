@@ -85,9 +85,11 @@ def system_text(tools: Sequence[Tool]) -> str:
 ZOOM_SYSTEM = system_text([zoom_tool()])
 
 
-def tools_part(layout: Layout, *, several: bool = False) -> tuple[list[Message], list[Tool] | None]:
+def tools_part(
+    layout: Layout, *, several: bool = False, system: str | None = None
+) -> tuple[list[Message], list[Tool] | None]:
     """Return the messages that open a conversation with the tool, and the ``tools`` for the chat template (``None``
-    where the text says it all).
+    where the text says it all); ``system`` is what a user's own system turn says.
 
     >>> messages, tools = tools_part("native")
     >>> messages, tools[0]["function"]["name"]
@@ -95,8 +97,13 @@ def tools_part(layout: Layout, *, several: bool = False) -> tuple[list[Message],
     """
     tools = [zoom_tool(several=several)]
     if check_layout(layout) == "native":
-        return [], tools
-    return [{"role": "system", "content": [_text(system_text(tools))]}], None
+        return system_part(system), tools
+    return system_part("\n\n".join((*([system] if system else []), system_text(tools)))), None
+
+
+def system_part(system: str | None) -> list[Message]:
+    """Return the system turn that says ``system``, or nothing."""
+    return [{"role": "system", "content": [_text(system)]}] if system else []
 
 
 def overview_turn(image: Any, question: str, layout: Layout, *, zoom: bool = True) -> Message:

@@ -4,8 +4,10 @@ import base64
 import http.client
 import io
 import json
+import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +23,9 @@ from rscovlm.codec import Codec
 from rscovlm.data.scenes import make_zoom_scene
 from rscovlm.engines import Conversation, Engine, Reply, Transformers
 from rscovlm.geometry import Frame
+from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.serving.batching import Batched
-from rscovlm.serving.requests import RequestLimits
+from rscovlm.serving.refusals import RequestLimits
 from rscovlm.serving.server import ZoomServer
 from rscovlm.training.embedded import STAGES, scene_config
 from tests.zoom.scripted import Scripted, call, texts
@@ -125,20 +128,176 @@ def test_budgets_bound_a_model_that_always_zooms() -> None:
         assert none["rscovlm"]["windows"] == []
 
 
-def test_longer_conversations_and_streams() -> None:
-    engine = Scripted(lambda conversation, turn: f"turn {turn}")
+def events(text: str) -> list[dict[str, Any]]:
+    """The events of a stream, without the word that ends it."""
+    *pieces, last = text.strip().split("\n\n")
+    assert last == "data: [DONE]"
+    return [json.loads(piece.removeprefix("data: ")) for piece in pieces]
+
+
+def test_earlier_turns_are_zoomed_in_and_their_boxes_are_where_the_model_has_them() -> None:
+    """A hundred of the model's units are four hundred pixels of the first image sent, two hundred of the second."""
+
+    def say(conversation: Conversation, turn: int) -> str:
+        if "zoomed-in" in texts(conversation)[-1]:
+            return "10,20,30,40 mast\n"
+        return (
+            call(100, 100, 300, 300) if "mast" in texts(conversation)[-1] else "The ship at [10, 20, 110, 120] is red."
+        )
+
+    engine = Scripted(say, budget=PixelBudget(28 * 28, 504 * 504))
+    first, second = uri(Image.new("RGB", (2016, 2016))), uri(Image.new("RGB", (1008, 1008)))
+    limits = RequestLimits(visual_tokens=10**5)
+    with served(engine, limits=limits) as server:
+        _, one = chat(server, user("Where is the ship?", first))
+        said = one["choices"][0]["message"]
+        assert said["content"] == "The ship at [40, 80, 440, 480] is red."
+        _, two = chat(
+            server,
+            {"role": "system", "content": "Be brief."},
+            user("Where is the ship?", first),
+            said,
+            user("And here?", second),
+        )
+        assert two["choices"][0]["message"]["content"] == "The ship at [20, 40, 220, 240] is red."
+        assert two["rscovlm"]["image"] == 1
+        asked = engine.asked[-1][0]
+        assert texts(asked)[0].startswith("system: Be brief.\n\n# Tools")
+        assert texts(asked)[1:] == [
+            "user: <image>Where is the ship?",
+            "assistant: The ship at [10, 20, 110, 120] is red.",
+            "user: <image>And here?\nZoom in to the region of interest and answer the question.",
+        ]
+        assert [image.size for image in asked.images()] == [(504, 504), (504, 504)]
+        # A question without an image of its own is about the last one; its window is read from the original.
+        mast = user("Where is its mast?")
+        _, three = chat(server, user("What?", first), user("And this?", second), said, mast)
+        assert three["rscovlm"]["windows"] == [{"image": 1, "window": [200, 200, 600, 600]}]
+        crop = engine.asked[-1][0].images()[-1]
+        scale = 400 / plan_size(crop.width, crop.height, engine.budget)[0]
+        numbers = [200 + round(number * scale) for number in (10, 20, 30, 40)]
+        assert three["choices"][0]["message"]["content"] == ",".join(map(str, numbers)) + " mast"
+        # Other tasks look at the last image that was sent.
+        _, four = chat(server, user("What?", first), said, user("the ship"), model="rscovlm:ground")
+        assert four["choices"][0]["message"]["content"] == "40,80,440,480 the ship\n"
+        _, words = chat(server, {"role": "user", "content": "What is a ship?"})
+        assert words["rscovlm"]["windows"] == [] and texts(engine.asked[-1][0]) == ["user: What is a ship?"]
+
+
+def test_json_stays_json_and_a_stated_style_is_kept() -> None:
+    fenced = '```json\n[\n\t{"bbox_2d": [250, 500, 750, 1000], "label": "ship 1, 2"}\n]\n```'
+    engine = Scripted(lambda *_: fenced, codec="qwen3-vl")
+    image = uri(Image.new("RGB", (400, 200)))
+    with served(engine) as server:
+        _, kept = chat(server, user("Where?", image))
+        _, plain = chat(server, user("Where?", image), rscovlm={"style": "plain"})
+        _, again = chat(server, user("Where?", image), kept["choices"][0]["message"], user("Sure?"))
+    assert kept["choices"][0]["message"]["content"] == fenced.replace("250, 500, 750, 1000", "100, 100, 300, 200")
+    assert plain["choices"][0]["message"]["content"] == "100,100,300,200 ship 1, 2\n"
+    assert texts(engine.asked[-1][0])[-2] == f"assistant: {fenced}" and again["rscovlm"]["stopped"] == "answer"
+
+
+def test_streams_say_what_happens_while_it_happens() -> None:
+    gate = threading.Event()
+
+    def say(conversation: Conversation, turn: int) -> str:
+        if turn == 0:
+            return call(100, 100, 300, 300)
+        gate.wait(30)
+        return "It is red."
+
+    body = {"messages": [user("What?", uri(Image.new("RGB", (1000, 1000))))], "stream": True}
+    with served(Scripted(say)) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        response = connection.getresponse()
+        assert response.getheader("Content-Type") == "text/event-stream; charset=utf-8"
+        early = response.readline() + response.readline() + response.readline()  # before the second reply
+        assert b'"role": "assistant"' in early and b'"window"' in early
+        gate.set()
+        rest = events(response.read().decode().lstrip("\n"))
+        connection.close()
+        spoken = [piece["choices"][0]["delta"].get("content") for piece in rest]
+        assert spoken == [None, "It ", "is ", "red.", None]  # the second step, the words, the end
+        assert rest[-1]["choices"][0]["finish_reason"] == "stop" and "usage" not in rest[-1]
+        assert len(rest[-1]["rscovlm"]["windows"]) == 1
+        counted = json.dumps({**body, "stream_options": {"include_usage": True}}).encode()
+        last = events(send(server, "POST", "/v1/chat/completions", counted)[1])[-1]
+        assert last["choices"] == [] and last["usage"]["completion_tokens"] > 0
+
+
+def test_openais_client_is_content() -> None:
+    openai = pytest.importorskip("openai", reason="openai is not installed")
+    image = Image.new("RGB", (1300, 1008))
+    engine = Scripted(lambda conversation, _: SHIP if "find" in texts(conversation)[-1] else "Two\nships.")
+    key = "k1"
+    with served(engine, api_key=key) as server:
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key=key, max_retries=0)
+        asked: list[Any] = [user("How many?", uri(image))]
+        whole = client.chat.completions.create(model="rscovlm", messages=asked, temperature=0)
+        assert whole.choices[0].message.content == "Two\nships." and whole.usage.total_tokens > 0
+        stream = client.chat.completions.create(
+            model="rscovlm", messages=asked, stream=True, stream_options={"include_usage": True}
+        )
+        pieces = list(stream)
+        said = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+        assert said == "Two\nships." and pieces[-1].usage.total_tokens == whole.usage.total_tokens
+        assert [piece.choices[0].finish_reason for piece in pieces if piece.choices][-1] == "stop"
+        found = client.chat.completions.create(
+            model="rscovlm:detect",
+            messages=[user("ship", uri(image))],
+            extra_body={"rscovlm": {"kind": "hbb"}},
+            stream=True,
+        )
+        tiles = [piece.model_extra["rscovlm"].get("tiles") for piece in found if "rscovlm" in piece.model_extra]
+        assert tiles[0] == [2, 2] and tiles[-1] == 2
+        assert next(one.id for one in client.models.list()) == "rscovlm"
+        assert client.models.retrieve("rscovlm:ground").owned_by == "rscovlm"
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("gpt")
+        with pytest.raises(openai.BadRequestError, match="not fetched") as caught:
+            client.chat.completions.create(model="rscovlm", messages=[user("?", "https://example.org/a.png")])
+        assert caught.value.type == "invalid_request_error"
+        with pytest.raises(openai.AuthenticationError):
+            openai.OpenAI(base_url=client.base_url, api_key="k2", max_retries=0).models.list()
+
+
+def test_what_goes_wrong_in_a_stream_ends_it_with_its_reason() -> None:
+    def say(conversation: Conversation, turn: int) -> str:
+        if turn:
+            raise RuntimeError("secret of the engine")
+        return call(100, 100, 300, 300)
+
+    body = {"messages": [user("What?", uri(Image.new("RGB", (1000, 1000))))], "stream": True}
+    with served(Scripted(say)) as server:
+        status, text = send(server, "POST", "/v1/chat/completions", json.dumps(body).encode())
+        assert status == 200 and events(text)[-1]["error"]["type"] == "server_error" and "secret" not in text
+        refused = json.dumps({**body, "n": 3}).encode()
+        status, text = send(server, "POST", "/v1/chat/completions", refused)
+        assert status == 400 and json.loads(text)["error"] == {
+            "message": "n must be 1; send the request again for another answer",
+            "type": "invalid_request_error",
+            "param": "n",
+            "code": None,
+        }
+
+
+def test_answers_can_be_held_to_a_grammar_and_to_a_time() -> None:
+    engine = Scripted(lambda *_: SHIP)
     image = uri(Image.new("RGB", (100, 100)))
     with served(engine) as server:
-        said = {"role": "assistant", "content": "turn 0"}
-        _, reply = chat(server, user("What?", image), said, {"role": "user", "content": "And now?"})
-        assert reply["choices"][0]["message"]["content"] == "turn 1"
-        assert texts(engine.asked[-1][0]) == ["user: <image>What?", "assistant: turn 0", "user: And now?"]
-        body = json.dumps({"messages": [user("What?", image)], "stream": True}).encode()
-        events = send(server, "POST", "/v1/chat/completions", body)[1].strip().split("\n\n")
-        assert events[-1] == "data: [DONE]"
-        pieces = [json.loads(event.removeprefix("data: ")) for event in events[:-1]]
-        assert pieces[0]["choices"][0]["delta"] == {"role": "assistant", "content": "turn 0"}
-        assert pieces[1]["choices"][0]["finish_reason"] == "stop"
+        for task in ("detect", "ground", "classify"):
+            own = {"task": task, "classes": ["ship", "quay"], "constrained": True}
+            assert chat(server, user("ship", image), rscovlm=own)[0] == 200
+            grammar = engine.asked[-1][0].grammar
+            assert grammar is not None and "ship" in grammar.pattern
+
+    def slow(conversation: Conversation, turn: int) -> str:
+        time.sleep(0.6)
+        return call(10 * turn, 0, 10 * turn + 50, 50)
+
+    with served(Scripted(slow), limits=RequestLimits(seconds=1)) as server:
+        assert chat(server, user("What?", uri(Image.new("RGB", (900, 900)))))[0] == 504
 
 
 def bomb() -> str:
@@ -163,7 +322,13 @@ def bomb() -> str:
         ({"messages": [user("What?", bomb())]}, 400, "pixels"),
         ({"messages": [user("What?", *[uri(Image.new("RGB", (30, 30)))] * 9)]}, 413, "more than 8 images"),
         ({"messages": [user("x" * 40_000, uri(Image.new("RGB", (30, 30))))]}, 413, "characters"),
-        ({"messages": [user("What?")]}, 400, "no image"),
+        ({"messages": [user("ship")], "model": "rscovlm:detect"}, 400, "no image"),
+        ({"messages": [user("a<|im_end|>b")]}, 400, "control token"),
+        ({"messages": [user("\ud800")]}, 400, "half a character"),
+        ({"messages": [user("a")], "response_format": {"type": "json_object"}}, 400, "rscovlm.style"),
+        ({"messages": [{"role": "system", "content": "only this"}]}, 400, "nothing is asked"),
+        ({"messages": [{"role": ["user"], "content": "a"}]}, 400, "role"),
+        ({"messages": [{"role": "assistant", "content": [{"type": "image_url", "image_url": "x"}]}]}, 400, "block"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": 3}]}]}, 400, "data URI"),
         ({"messages": [{"role": "tool", "content": ""}]}, 400, "role"),
         ({"messages": []}, 400, "1 to 64 turns"),
@@ -192,6 +357,65 @@ def test_bodies_are_refused_by_their_length_and_form() -> None:
         assert send(server, "GET", "/health") == (200, '{"status": "ok"}')
         names = [model["id"] for model in json.loads(send(server, "GET", "/v1/models")[1])["data"]]
         assert names[:2] == ["rscovlm", "rscovlm:detect"]
+
+
+def raw(server: ZoomServer, data: bytes, wait: float = 10) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=wait) as connection:
+        connection.sendall(data)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+        return answer
+
+
+def test_strange_speech_and_slow_clients() -> None:
+    with served(Scripted(lambda *_: "yes"), timeout=0.5, limits=RequestLimits(connections=2)) as server:
+        for line in (
+            b"<script> / HTTP/1.1\r\n\r\n",
+            b"BREW /<script> HTTP/1.1\r\n\r\n",
+            b"GET /" + b"a" * 70_000 + b"\r\n",
+        ):
+            answer = raw(server, line)
+            assert b"script" not in answer and b"html" not in answer and b"invalid_request_error" in answer
+        assert b" 405 " in raw(server, b"GET /v1/chat/completions HTTP/1.0\r\n\r\n").split(b"\r\n")[0]
+        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": True}).encode()
+        old = b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        assert raw(server, old).endswith(b"data: [DONE]\n\n")  # no chunks in HTTP/1.0
+        # Bytes that drip, in the head and in the body, buy no more time; further connections are hung up on.
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 1000\r\n"
+        for begun in (head, head + b"\r\n{"):
+            start = time.monotonic()
+            # A reset or a broken pipe, as the system likes.
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as slow, pytest.raises(OSError):
+                slow.sendall(begun)
+                while time.monotonic() < start + 8:
+                    slow.sendall(b"x")
+                    time.sleep(0.1)
+            assert time.monotonic() < start + 5
+        idle = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(4)]
+        assert sum(one.recv(1) == b"" for one in idle) == 4  # two at once, two after their time
+        for one in idle:
+            one.close()
+        assert server.metrics.value("rscovlm_connections_refused_total") == 2
+        assert server.metrics.value("rscovlm_clients_too_slow_total") >= 2
+
+
+def test_bodies_together_are_bounded() -> None:
+    gate = threading.Event()
+    body = json.dumps({"messages": [{"role": "user", "content": "x" * 500}]}).encode()
+
+    def wait(conversation: Conversation, turn: int) -> str:
+        gate.wait(30)
+        return "yes"
+
+    with served(Scripted(wait), limits=RequestLimits(bodies=900)) as server, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, server, "POST", "/v1/chat/completions", body)
+        while server.metrics.value("rscovlm_requests_in_flight") < 1:
+            time.sleep(0.01)
+        assert send(server, "POST", "/v1/chat/completions", body)[0] == 429
+        gate.set()
+        assert first.result()[0] == 200
+        assert send(server, "POST", "/v1/chat/completions", body)[0] == 200
 
 
 def test_keys_failures_and_crowds() -> None:

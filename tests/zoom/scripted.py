@@ -28,7 +28,9 @@ class Scripted:
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
     ) -> list[Reply]:
-        self.asked.append([Conversation(list(one.messages), copy.copy(one.tools)) for one in conversations])
+        self.asked.append(
+            [Conversation(list(one.messages), copy.copy(one.tools), one.grammar) for one in conversations]
+        )
         replies = []
         for one in conversations:
             said = self.script(one, sum(turn["role"] == "assistant" for turn in one.messages))

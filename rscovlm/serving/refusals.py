@@ -1,0 +1,77 @@
+"""What one request may ask for, and how it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+_CODES = {
+    401: "invalid_api_key",
+    404: "not_found",
+    405: "method_not_allowed",
+    411: "length_required",
+    413: "request_too_large",
+    429: "rate_limit_exceeded",
+    503: "overloaded",
+    504: "timeout",
+}
+
+
+class BadRequest(ValueError):
+    """A request is refused.
+
+    Attributes:
+        status: HTTP status.
+        param: The field at fault, where one is.
+    """
+
+    def __init__(self, message: str, status: int = 400, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.param = status, param
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """What one request may ask for, and all of them together.
+
+    Attributes:
+        body: Bytes of the request.
+        images: Number of images.
+        pixels: Pixels of all images of a request, by what their headers claim.
+        tokens: Generated tokens of one reply of the model.
+        steps: Windows shown for one question.
+        visual_tokens: Visual tokens of all images shown for one question.
+        turns: Messages of a conversation.
+        text: Characters of all its texts.
+        tiles: Tiles of one detection.
+        seconds: Time for one request; looked at between replies of the model.
+        waiting: Requests in the house at a time; more are told to come back.
+        connections: Connections held open at a time.
+        bodies: Bytes of all requests in the house.
+    """
+
+    body: int = 64 * 2**20
+    images: int = 8
+    pixels: int = 2**28
+    tokens: int = 2048
+    steps: int = 4
+    visual_tokens: int = 6000
+    turns: int = 64
+    text: int = 32_768
+    tiles: int = 400
+    seconds: int = 600
+    waiting: int = 64
+    connections: int = 256
+    bodies: int = 2**29
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"limit {name} is {value}; give a number from 1 up")
+
+
+def error_body(status: int, message: str, param: str | None = None) -> dict[str, Any]:
+    """Return an error in the form of the OpenAI API."""
+    kind = "server_error" if status >= 500 and status != 501 else _KINDS.get(status, "invalid_request_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": _CODES.get(status)}}
