@@ -38,7 +38,7 @@ def test_an_experiment_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     journal.write_text(lines[0] + "\n", encoding="utf-8")
     assert run_claim(spaces.CLAIM, journal, 1, 1, 3)[1].measures == runs[1].measures
     assert "| mean IoU, learnt | 0.500 |" in markdown_table(runs)
-    ET.fromstring(spaces.CLAIM.draw(runs))
+    assert {ET.fromstring(one).tag for one in spaces.CLAIM.draw(runs).values()} == {"{http://www.w3.org/2000/svg}svg"}
 
 
 def test_the_size_held_out_is_never_trained() -> None:

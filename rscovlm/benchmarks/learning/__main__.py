@@ -21,12 +21,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
     parser.add_argument("--steps", type=int, help="steps of every arm, in place of its own")
     parser.add_argument("--count", type=int, default=128, help="test scenes of each kind")
-    parser.add_argument("--out", type=Path, default=Path("learning"), help="folder for CLAIM.jsonl and CLAIM.svg")
+    parser.add_argument("--out", type=Path, default=Path("learning"), help="folder for the journal and the figures")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     claim = CLAIMS[options.claim]
     runs = run_claim(claim, options.out / f"{claim.name}.jsonl", options.seeds, options.steps, options.count)
-    (options.out / f"{claim.name}.svg").write_text(claim.draw(runs), encoding="utf-8")
+    for name, drawing in claim.draw(runs).items():
+        (options.out / f"{name}.svg").write_text(drawing, encoding="utf-8")
     sys.stdout.write(markdown_table(runs) + "\n")
 
 

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 _COLOURS = ("#c2571a", "#0b6e8f", "#1d7a46", "#8a3fa0", "#b01e45", "#6b6f1c")
-_LEFT, _TOP, _WIDTH, _HEIGHT = 60, 44, 450, 220
+_LEFT, _TOP, _WIDTH, _HEIGHT = 60, 44, 540, 220
 
 
 def draw(
@@ -22,7 +22,8 @@ def draw(
     """Return an SVG drawing.
 
     Args:
-        series: Values of the seeds, by arm and by place on the axis; places stand in the order of their first mention.
+        series: Values of the seeds, by arm and by place on the axis; places stand in the order of their first mention, their
+            names broken into lines at commas.
         title: What is drawn, above it.
         across: What the places are, below them.
         joined: Whether a line joins an arm's means; otherwise its marks stand beside those of the others.
@@ -81,9 +82,11 @@ def _axes(places: Sequence[str], top: float, across: str) -> list[str]:
     step = _WIDTH / len(places)
     for number, place in enumerate(places):
         middle = _LEFT + step * (number + 0.5)
-        parts.append(f'<text x="{middle:.1f}" y="{base + 18}" text-anchor="middle">{escape(place)}</text>')
+        for line, text in enumerate(place.split(", ")):
+            y = base + 18 + 14 * line
+            parts.append(f'<text x="{middle:.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>')
     middle = _LEFT + _WIDTH / 2
-    parts.append(f'<text x="{middle}" y="{base + 40}" text-anchor="middle" fill="#556">{escape(across)}</text>')
+    parts.append(f'<text x="{middle}" y="{base + 46}" text-anchor="middle" fill="#556">{escape(across)}</text>')
     return parts
 
 

@@ -110,13 +110,13 @@ class Claim:
         name: What the command calls it.
         arms: What is compared, in the order in which they run.
         measure: Measures an arm: given its name, who answers, the seed and the number of scenes.
-        draw: Draws the runs as SVG.
+        draw: Draws the runs: SVG by the name of its file.
     """
 
     name: str
     arms: tuple[Arm, ...]
     measure: Callable[[str, Engine, int, int], list[Measure]]
-    draw: Callable[[Sequence[Run]], str]
+    draw: Callable[[Sequence[Run]], dict[str, str]]
 
 
 def run_arm(

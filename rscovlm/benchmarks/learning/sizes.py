@@ -63,13 +63,14 @@ def _random(done: Sequence[Run]) -> list[Subset]:
     return _resized(RANDOM)
 
 
-def _figure(runs: Sequence[Run]) -> str:
+def _figures(runs: Sequence[Run]) -> dict[str, str]:
     def place(run: Run, one: Measure) -> tuple[str, str] | None:
         return (run.arm, f"{one.x:g}") if one.name == "Acc@0.5" else None
 
-    return draw(
+    drawing = draw(
         series(runs, place), title="Pointing, Acc@0.5", across="side of the image shown, in pixels", joined=True
     )
+    return {"sizes": drawing}
 
 
-CLAIM = Claim("sizes", (Arm("fixed", _fixed, 300), Arm("random", _random, 300)), measure, _figure)
+CLAIM = Claim("sizes", (Arm("fixed", _fixed, 300), Arm("random", _random, 300)), measure, _figures)

@@ -23,6 +23,8 @@ from rscovlm.processing import PixelBudget
 SIDE, HEIGHT = 336, 28
 """The model sees strips of one row of visual tokens, 336 pixels long: as long as a square that would cost twelve times as much."""
 LENGTHS = (8, 16)
+SIDES = (84, 168, 336, 504, 1008)
+"""Sides of images for which the bound is drawn; nothing is trained for it."""
 SCENES = SceneConfig(
     size=SIDE,
     min_objects=1,
@@ -96,12 +98,24 @@ def _fixed(done: Sequence[Run]) -> list[Subset]:
     return _subsets(FIXED)
 
 
-def _figure(runs: Sequence[Run]) -> str:
+def _figures(runs: Sequence[Run]) -> dict[str, str]:
     def place(run: Run, one: Measure) -> tuple[str, str]:
         name, what = one.name.split(", ")
         return (run.arm if what == "learnt" else f"{run.arm}, at best"), name
 
-    return draw(series(runs, place), title=f"Small objects in strips of {SIDE} x {HEIGHT} pixels", across="")
+    drawing = draw(series(runs, place), title=f"Small objects in strips of {SIDE} x {HEIGHT} pixels", across="")
+    best: dict[str, dict[str, list[float]]] = {}
+    for codec, name in ((PIXELS, "pixels"), (FIXED, "0-100")):
+        for length in (8, 16, 32):
+            best[f"{name}, {length} px"] = {str(side): [bound(codec, side, length)] for side in SIDES}
+    bounds = draw(
+        best,
+        title="Mean IoU at best, by length of the object",
+        across="side of the image shown, in pixels",
+        joined=True,
+        dashed=[name for name in best if name.startswith("0-100")],
+    )
+    return {"spaces": drawing, "spaces_bound": bounds}
 
 
-CLAIM = Claim("spaces", (Arm("pixels", _pixels, 240), Arm("0-100", _fixed, 240, FIXED)), measure, _figure)
+CLAIM = Claim("spaces", (Arm("pixels", _pixels, 240), Arm("0-100", _fixed, 240, FIXED)), measure, _figures)
