@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rscovlm.engines.engine import Conversation, Engine, Reply
+from rscovlm.engines.engine import Conversation, Engine, Memory, Reply
 from rscovlm.engines.repeats import RepeatGuard
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rscovlm.engines.transformers import Transformers
     from rscovlm.engines.vllm import VLLM
 
-__all__ = ["VLLM", "Conversation", "Engine", "RepeatGuard", "Reply", "Server", "ServerError", "Transformers"]
+__all__ = ["VLLM", "Conversation", "Engine", "Memory", "RepeatGuard", "Reply", "Server", "ServerError", "Transformers"]
 
 # Loaded when first used: torch, transformers and vLLM are there only for who needs them.
 _LAZY = {"Server": "server", "ServerError": "server", "Transformers": "transformers", "VLLM": "vllm"}

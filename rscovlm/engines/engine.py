@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from rscovlm.processing.resolution import PixelBudget
 
 Finish = Literal["stop", "length", "repeat"]
+
+
+@dataclass(eq=False)
+class Memory:
+    """Where an engine may leave what it computed for a conversation, to go on from there when the conversation grows.
+
+    Whoever builds the turns of one conversation gives them all the same memory and drops it with the conversation, so
+    nothing outlives it. An engine that has no use for it leaves it alone.
+
+    Attributes:
+        more: Another turn may follow; when False an engine uses what it kept and keeps nothing new.
+        kept: The engine's own; opaque to everyone else.
+    """
+
+    more: bool = True
+    kept: Any = field(default=None, repr=False)
 
 
 @dataclass
@@ -23,11 +39,13 @@ class Conversation:
         tools: Function schemas for the chat template, or ``None``.
         grammar: What the answer must look like (``codec.grammar(...)``), or ``None`` for anything: an engine that can
             hold a model to it does, so that the answer can be read.
+        memory: Shared by the turns of a conversation that grows; ``None`` where there is one turn only.
     """
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None = None
     grammar: Grammar | None = None
+    memory: Memory | None = field(default=None, repr=False, compare=False)
 
     def images(self) -> list[Any]:
         """Return the images of all turns, in order.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rscovlm.engines.engine import Conversation, Reply
+from rscovlm.engines.engine import Conversation, Memory, Reply
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.zoom.calls import Call, Refusal, Said, read_calls
 from rscovlm.zoom.layouts import (
@@ -79,6 +79,7 @@ class Episode:
         self._answer: str | None = None
         self._final = not zoom
         self._refusals = 0
+        self._memory = Memory() if zoom else None
 
     @property
     def done(self) -> bool:
@@ -88,7 +89,10 @@ class Episode:
     @property
     def pending(self) -> Conversation:
         """The conversation that waits for a reply."""
-        return Conversation([*self._opening, *self._turns], self._tools)
+        if self._memory is not None:
+            # After the last window comes the answer, or a question without the tools, which begins another text.
+            self._memory.more = not self._final and self._shown.looks_left > 0
+        return Conversation([*self._opening, *self._turns], self._tools, memory=self._memory)
 
     @property
     def spent(self) -> int:
@@ -165,7 +169,7 @@ class Episode:
             self._problems["call_after_limit" if self._zoom else "call_without_tool"] += said.calls
         if not said.text:
             self._problems["empty_answer"] += 1
-        self._answer = said.text
+        self._answer, self._memory = said.text, None
         if self._stopped is None:
             self._stopped = "answer" if step.finish == "stop" else step.finish
         self._turns.append(answer_turn(step.text))

@@ -1,11 +1,14 @@
 """The Zoom-in Chain, batched against one by one, and against a single look: ``python -m tests.benchmarks.bench_chain``.
 
-Thirty-two questions about generated scenes, answered by the embedded model on one thread; then detection over a large
-scene. CPU seconds, medians of three runs.
+Thirty-two questions about generated scenes, answered by the embedded model on one thread; the same model on pictures of
+1,296 visual tokens, where it is made to zoom, with and without the cache of the turn before; then detection over a
+large scene. CPU seconds, medians of three runs for the small pictures. A single look is the same question to the same
+engine by the same chain with ``zoom=False``.
 """
 
 from __future__ import annotations
 
+import copy
 import datetime
 import platform
 import resource
@@ -17,18 +20,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from PIL import Image
+
 from rscovlm.data.scenes import LayoutConfig, make_zoom_scene, write_large_scene
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
+from rscovlm.processing import PixelBudget
 from rscovlm.rasters import open_image
 from rscovlm.zoom import ZoomChain, detect
+from rscovlm.zoom.layouts import CALL_END, CALL_START
 
 QUESTIONS = 32
 
 
 def main() -> None:
     """Measure and print."""
-    import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     import rscovlm  # noqa: F401  registers the processor
@@ -57,6 +65,7 @@ def main() -> None:
         f"a single look {look:.2f}: the chain costs {together / look:.1f} times its time, {tokens / single:.1f} times its tokens\n"
     )
     out(f"visual tokens for a question, at most {max(result.visual_tokens for result in results)}\n")
+    out(_full_size(model, processor))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scene.tif"
         write_large_scene(path, 0, LayoutConfig(8192, 8192), compression="jpeg")
@@ -70,6 +79,62 @@ def main() -> None:
             f"detection on 8192 x 8192: {len(found.tiles)} tiles in {spent:.1f}, {len(found.tiles) / spent:.1f} a second, "
         )
         out(f"memory grew by {grown:.0f} MB\n")
+
+
+def _full_size(model: Any, processor: Any) -> str:
+    """Measure questions about pictures at the usual budget, with and without reuse, against a single look."""
+    processor = copy.deepcopy(processor)
+    processor.budget = PixelBudget()
+    scenes = [large_zoom_picture(seed) for seed in range(2)]
+    tokenizer = processor.tokenizer
+    answer = [*tokenizer("ring")["input_ids"], tokenizer.eos_token_id]
+    # A quarter of the picture, as large as the overview once it is read at full resolution.
+    zoom = [*tokenizer(f"{CALL_START}250, 250, 750, 750{CALL_END}")["input_ids"], tokenizer.eos_token_id]
+    begins = tokenizer("<|im_start|>assistant\n")["input_ids"]
+
+    def costs(*, chain: bool, reuse: bool) -> tuple[float, float, float]:
+        def said(_: int, ids: torch.Tensor) -> list[int]:
+            images = int(((ids[1:] == processor.image_token_id) & (ids[:-1] != processor.image_token_id)).sum())
+            script = zoom if chain and images == 1 else answer
+            done = len(ids) - int((ids == begins[0]).nonzero()[-1]) - len(begins)
+            return [script[min(done, len(script) - 1)]]
+
+        engine = Transformers(
+            model,
+            processor,
+            batch_size=len(scenes),
+            reuse_bytes=2 << 30 if reuse else 0,
+            generation={"prefix_allowed_tokens_fn": said},
+        )
+        start = time.process_time()
+        results = ZoomChain(engine, max_steps=1).ask_many([(one, "What is it?") for one in scenes], zoom=chain)
+        seconds = time.process_time() - start
+        if any(result.zoomed is not chain or result.answer != "ring" for result in results):
+            raise RuntimeError("the model was not held to its script")
+        counts = engine.prefixes.counts
+        read = counts["tokens"] - counts["tokens_reused"] + sum(result.tokens for result in results)
+        return seconds / len(scenes), read / len(scenes), statistics.mean(result.visual_tokens for result in results)
+
+    look, anew, reusing = (
+        costs(chain=chain, reuse=reuse) for chain, reuse in ((False, False), (True, False), (True, True))
+    )
+    lines = [
+        f"pictures of {scenes[0].width} x {scenes[0].height}, for a question: seconds, tokens read and written, visual"
+    ]
+    for name, (seconds, tokens, visual) in (
+        ("a single look", look),
+        ("chain, turns read anew", anew),
+        ("chain, cache reused", reusing),
+    ):
+        ratio = f"  {seconds / look[0]:.2f} and {tokens / look[1]:.2f} times a look"
+        lines.append(f"  {name:24}{seconds:7.3f}{tokens:8.0f}{visual:7.0f}{ratio}")
+    return "\n".join(lines) + "\n"
+
+
+def large_zoom_picture(seed: int) -> Image.Image:
+    """Return noise of 2,016 pixels a side: a quarter of it, at full resolution, fills the budget as the whole did."""
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 255, (2016, 2016, 3), dtype=np.uint8))
 
 
 def _median(work: Callable[[], Any]) -> float:
