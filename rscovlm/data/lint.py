@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+
+from rscovlm.data.crops import Crops
 from rscovlm.data.fingerprints import Print, fingerprint, near_pairs
 from rscovlm.data.formats.coco import corners
 from rscovlm.data.records import Annotation, ImageRef, Record
@@ -35,7 +38,8 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "size": ("error", "the image has another size than the record says"),
     "same image": ("warning", "two files of one split hold the same pixels"),
     "near image": ("warning", "two files of one split look the same"),
-    "leak": ("error", "an image of one split is, or looks like, an image of another"),
+    "shared ground": ("warning", "two files of one split show part of the same ground"),
+    "leak": ("error", "an image of one split is, looks like, or shows part of an image of another"),
     "parent leak": ("error", "tiles of one image are in several splits"),
     "class names": ("warning", "names that differ only in spelling"),
     "conflicting answers": ("warning", "one question about one image has several answers"),
@@ -123,34 +127,54 @@ class Report:
         Path(path).write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def lint(records: Iterable[Record], root: str | Path | None = None, *, pixels: bool = True, keep: int = 50) -> Report:
+def lint(
+    records: Iterable[Record],
+    root: str | Path | None = None,
+    *,
+    pixels: bool = True,
+    crops: bool = True,
+    keep: int = 50,
+) -> Report:
     """Check records, of one source or many; all splits together, so that leaks between them show.
 
     Args:
         records: Read once; only small facts about each stay in memory.
         root: The data folder; without it, files are not looked at.
         pixels: Read the pixels too, for duplicates and leaks.
+        crops: Look for crops of one scene at other places, turned or mirrored, too: at the same scale, and where there is detail. This
+            reads every picture whole, at half its scale.
         keep: Findings kept per check; all are counted.
     """
-    survey = _Survey(Report(keep=keep), Path(root) if root is not None else None, pixels)
+    survey = _Survey(Report(keep=keep), Path(root) if root is not None else None, pixels, crops)
     for record in records:
         survey.add(record)
     survey.finish()
     return survey.report
 
 
+@dataclass(frozen=True)
+class _Printed:
+    """Where a picture that was compared is from; `parent` names the image it is a tile of, if it is one."""
+
+    split: str
+    place: str
+    image: ImageRef
+    parent: str
+
+
 class _Survey:
     """Facts gathered while records pass by."""
 
-    def __init__(self, report: Report, root: Path | None, pixels: bool) -> None:
+    def __init__(self, report: Report, root: Path | None, pixels: bool, crops: bool) -> None:
         self.report, self.root, self.pixels = report, root, pixels
+        self.crops = Crops() if pixels and crops else None
         self.boxes: dict[str, list[tuple[TextBox, int, int]]] = defaultdict(list)
         self.names: dict[str, Counter[str]] = defaultdict(Counter)
         self.ids: set[tuple[str, str, str]] = set()
         self.answers: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self.images: dict[str, tuple[str, str]] = {}
         self.prints: list[Print] = []
-        self.printed: list[tuple[str, str, ImageRef]] = []
+        self.printed: list[_Printed] = []
         self.parents: dict[str, dict[str, str]] = defaultdict(dict)
 
     def add(self, record: Record) -> None:
@@ -184,9 +208,9 @@ class _Survey:
 
     def _image(self, image: ImageRef, record: Record, place: str, *, mask: bool) -> None:
         key = _where(image)
-        parent = image.parent or _TILE.sub("", Path(image.path).stem)
-        if image.parent or _TILE.search(Path(image.path).stem):
-            self.parents[f"{record.source}/{parent}"].setdefault(record.split, place)
+        parent = _parent(image, record)
+        if parent:
+            self.parents[parent].setdefault(record.split, place)
         known = self.images.get(key)
         if known is not None:
             if known[0] != record.split and not mask:
@@ -217,9 +241,22 @@ class _Survey:
             return
         try:
             self.prints.append(fingerprint(load_image(image, root, max_pixels=256 * 256)))
-            self.printed.append((record.split, place, image if image.data is None else _small(image)))
+            self.printed.append(
+                _Printed(record.split, place, image if image.data is None else _small(image), _parent(image, record))
+            )
+            if self.crops is not None:
+                self.crops.add(self._half(image, root, size))
         except ValueError as error:
             self.report.add(Finding("unreadable image", place, str(error)))
+
+    def _half(self, image: ImageRef, root: Path, file: tuple[int, int]) -> Image.Image | None:
+        """Read a picture at half its scale, or nothing of one that is too large for it."""
+        window = image.window if not image.path and image.data is None else None
+        width, height = (window[2] - window[0], window[3] - window[1]) if window else file
+        if self.crops is None or not self.crops.fits(width, height):
+            return None
+        across, down = self.crops.shrunk(width, height)
+        return load_image(image, root, max_pixels=across * down)
 
     def finish(self) -> None:
         for source, rows in self.boxes.items():
@@ -258,17 +295,29 @@ class _Survey:
             first.setdefault(item.digest, index)
         for pair in sorted(equal):
             self._pair(*pair, same=True)
+        known = set(equal)
         for i, j in near_pairs(self.prints):
             if self.prints[i].digest != self.prints[j].digest:
+                known.add((i, j))
                 self._pair(i, j, same=False)
+        for found in self.crops.overlaps() if self.crops is not None else ():
+            one, other = self.printed[found.first], self.printed[found.second]
+            # Tiles of one image overlap by design, and a record's pictures of one place are meant to.
+            related = one.place == other.place or (one.parent and one.parent == other.parent)
+            if not related and (found.first, found.second) not in known:
+                words = f"shows {found.share:.0%} of the same ground{', turned,' if found.turned else ''} as"
+                self._add(other, one, "shared ground", words, found.share * found.likeness)
 
     def _pair(self, i: int, j: int, *, same: bool) -> None:
-        (split, place, image), (other_split, other, twin) = self.printed[j], self.printed[i]
         likeness = float((self.prints[i].look * self.prints[j].look).sum())
         words = "the same pixels as" if same else f"looks (likeness {likeness:.3f}) like"
-        check = "leak" if split != other_split else "same image" if same else "near image"
-        detail = f"{words} {other}" + (f" of split {other_split!r}" if check == "leak" else "")
-        self.report.add(Finding(check, place, detail, 1.0 if same else likeness, (other,), (twin, image)))
+        check = "same image" if same else "near image"
+        self._add(self.printed[j], self.printed[i], check, words, 1.0 if same else likeness)
+
+    def _add(self, one: _Printed, other: _Printed, check: str, words: str, weight: float) -> None:
+        check = check if one.split == other.split else "leak"
+        detail = f"{words} {other.place}" + (f" of split {other.split!r}" if check == "leak" else "")
+        self.report.add(Finding(check, one.place, detail, weight, (other.place,), (other.image, one.image)))
 
 
 def box_faults(item: Annotation, image: ImageRef | None) -> list[tuple[str, str, float]]:
@@ -303,6 +352,13 @@ def _small(image: ImageRef) -> ImageRef:
     buffer = io.BytesIO()
     load_image(image, Path(), max_pixels=256 * 256).save(buffer, "PNG")
     return ImageRef(data=buffer.getvalue(), width=image.width, height=image.height)
+
+
+def _parent(image: ImageRef, record: Record) -> str:
+    stem = Path(image.path).stem
+    if not image.parent and not _TILE.search(stem):
+        return ""
+    return f"{record.source}/{image.parent or _TILE.sub('', stem)}"
 
 
 def _where(image: ImageRef) -> str:

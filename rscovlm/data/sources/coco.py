@@ -1,8 +1,10 @@
-"""COCO detection as released: 80 everyday classes, horizontal boxes and polygons."""
+"""COCO detection: as released, 80 everyday classes with horizontal boxes and polygons; and one's own data written that way."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rscovlm.data.formats.coco import coco_records
+from rscovlm.data.paths import below
 from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
@@ -21,3 +23,34 @@ def coco(folder: Folder, split: str) -> Iterator[Record]:
     path = folder.path(f"{top}annotations/instances_{split}.json")
     records = coco_records(path, folder.tally, images=f"{top}{split}", source="coco", split=split, kind="hbb")
     yield from folder.present(records)
+
+
+@source(
+    "coco-json",
+    splits=["train", "val", "test", "trainval"],
+    tasks=["detection"],
+    licence="your own",
+    layout="""annotations/instances_<split>.json, annotations/<split>.json, <split>.json, <split>/_annotations.coco.json or
+    annotations.json; pictures as file_name says below images/<split>/, <split>/images/, <split>/, images/ or the folder itself.
+    Objects are quadrilaterals if every one has a single polygon of four corners, else horizontal boxes; masks in runs become outlines.""",
+)
+def coco_json(folder: Folder, split: str) -> Iterator[Record]:
+    """Read one detection record an image of one's own COCO file."""
+    name = folder.first(
+        f"annotations/instances_{split}.json",
+        f"annotations/{split}.json",
+        f"{split}.json",
+        f"{split}/_annotations.coco.json",
+        "annotations.json",
+    )
+    places = [f"images/{split}", f"{split}/images", split, "images", ""]
+    path = folder.path(name)
+    records = coco_records(path, folder.tally, images="", source="coco-json", split=split, kind="auto")
+    yield from folder.present(_placed(folder, record, places) for record in records)
+
+
+def _placed(folder: Folder, record: Record, places: list[str]) -> Record:
+    image = record.images[0]
+    paths = (below(place, image.path) for place in places)
+    found = next((path for path in paths if (folder.root / path).is_file()), image.path)
+    return replace(record, images=(replace(image, path=found),))

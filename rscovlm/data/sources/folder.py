@@ -62,15 +62,18 @@ class Folder:
         """
         if folder not in self._stems:
             self._stems[folder] = defaultdict(list)
-            for place in (folder, *self._inner(folder)):
-                for name in self.files(place, *PICTURES):
-                    self._stems[folder][stem_of(name)].append(name)
+            for name in self.tree(folder, *PICTURES):
+                self._stems[folder][stem_of(name)].append(name)
         found = self._stems[folder].get(stem)
         if not found:
             raise FileNotFoundError(f"no image {stem!r} in {folder!r}")
         if len(found) > 1 and found[0].count("/") == found[1].count("/"):
             raise Rejected("ambiguous picture", f"image {stem!r} is one of {', '.join(map(repr, found[:4]))}")
         return self.image(found[0])
+
+    def tree(self, folder: str, *endings: str) -> list[str]:
+        """List the files in `folder` and in the folders in it at any depth; see `files`."""
+        return [name for place in (folder, *self._inner(folder)) for name in self.files(place, *endings)]
 
     def _inner(self, folder: str) -> Iterator[str]:
         """Give the folders at any depth in `folder`, the nearest first."""

@@ -91,9 +91,19 @@ def convert(name: str, root: str | Path, split: str = "train", *, tally: Tally |
     return _counted(known[name], Folder(root, tally or Tally()), split)
 
 
+def _understood(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
+    """Say which source could not read its files as a whole; what is wrong with one row was counted before."""
+    try:
+        yield from chosen.read(folder, split)
+    except (TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"{chosen.name}: a file below {str(folder.root)!r} has another form than its layout says ({error!r}); layout: {chosen.layout}"
+        ) from error
+
+
 def _counted(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
     tally, before = folder.tally, folder.tally.seen
-    for record in chosen.read(folder, split):
+    for record in _understood(chosen, folder, split):
         problems = record.problems()
         if problems:
             tally.drop(problems[0], f"{chosen.name}/{record.id}")

@@ -37,7 +37,7 @@ def read_class_folders(folder: Folder, name: str, split: str, base: str) -> Iter
     classes = folder.folders(base)
     names = tuple(class_name(path.rpartition("/")[2]) for path in classes)
     for path, label in zip(classes, names, strict=True):
-        for file in folder.files(path, *PICTURES):
+        for file in folder.tree(path, *PICTURES):
             with folder.row(file):
                 identity = file.removeprefix(f"{base}/") if base != "." else file
                 yield Record(

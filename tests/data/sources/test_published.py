@@ -213,6 +213,41 @@ def test_levir_mci_in_its_own_folder(tmp_path: Path) -> None:
     assert tally.dropped == {"unsafe path": 1}
 
 
+@pytest.mark.parametrize(
+    ("labels", "pictures"),
+    [("annotations/instances_val.json", "images/val"), ("val.json", "images"), ("val/_annotations.coco.json", "val")],
+)
+def test_ones_own_coco_file(tmp_path: Path, labels: str, pictures: str) -> None:
+    picture(tmp_path, f"{pictures}/in a folder/é.JPG")
+    images = [
+        {"id": i, "file_name": name, "width": 40, "height": 30} for i, name in enumerate(["in a folder/é.JPG", "b.jpg"])
+    ]
+    items = [{"id": i, "image_id": i, "category_id": 1, "bbox": [1, 2, 10, 7]} for i in range(2)]
+    text(
+        tmp_path, labels, {"images": images, "annotations": items, "categories": [{"id": 1, "name": "bateau à voile"}]}
+    )
+    (row,), tally = read("coco-json", tmp_path, "val", limit=0.5)
+    assert row.images[0].path == f"{pictures}/in a folder/é.JPG"
+    assert row.objects == (Annotation((1, 2, 11, 9), "bateau à voile", "hbb"),)
+    assert tally.dropped == {"missing file": 1}
+
+
+def test_a_file_of_another_form_is_refused_in_words(tmp_path: Path) -> None:
+    text(tmp_path, "val_dataset.geojson", '{"features": 3}')
+    text(tmp_path, "LR_split_val_answers.json", [])
+    with pytest.raises(ValueError, match="meter-ml: a file below .* has another form"):
+        read("meter-ml", tmp_path, "val")
+    with pytest.raises(ValueError, match="rsvqa-lr: a file below"):
+        read("rsvqa-lr", tmp_path, "val")
+
+
+def test_class_folders_with_pictures_deeper_in_them(tmp_path: Path) -> None:
+    for name in ("Bare Land/1.jpg", "Bare Land/more/2.JPG", "zone résidentielle/3.jpg"):
+        picture(tmp_path, name)
+    rows, _ = read("aid", tmp_path)
+    assert [row.classes[0] for row in rows] == ["bare land", "bare land", "zone résidentielle"]
+
+
 def test_dota_with_pictures_in_folders_and_other_endings(tmp_path: Path) -> None:
     picture(tmp_path, "train/images/part1/P0001.PNG")
     for part in ("part1", "part2"):
@@ -291,7 +326,7 @@ def test_paths_that_leave_the_folder_are_called_so_in_every_source(tmp_path: Pat
 
 
 def test_what_a_layout_was_held_against_names_a_place() -> None:
-    plain = {"aid", "whu-rs19", "coco", "llava-onevision", "geojson", "yolo-obb"}
+    plain = {"aid", "whu-rs19", "coco", "coco-json", "llava-onevision", "geojson", "yolo-obb"}
     for name, entry in sources().items():
         assert (name in plain) == (not entry.held), name
         assert name in plain or "/" in entry.held or "published" in entry.held

@@ -1,0 +1,157 @@
+"""Crops of one scene are found at any place and in any of the eight orientations; unrelated scenes are no pair."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from rscovlm.data.crops import Crops, Overlap, _turn
+from rscovlm.data.landmarks import landmarks
+from rscovlm.data.lint import lint
+from rscovlm.data.records import ImageRef, Record
+from tests.shared_data import shared
+
+SIDE = 400
+
+
+def _scene(seed: int, side: int = 800) -> Image.Image:
+    """Draw ground of several grains with roofs and roads on it."""
+    rng = np.random.default_rng(seed)
+    ground = np.full((side, side), 110.0)
+    for cells, height in ((6, 30), (40, 18), (200, 12)):
+        coarse = Image.fromarray(rng.normal(0, height, (cells, cells)).astype(np.float32))
+        ground += np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC))
+    picture = Image.fromarray(np.clip(ground, 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(60):
+        (x, y), (w, h) = rng.integers(0, side, 2).tolist(), rng.integers(8, 40, 2).tolist()
+        draw.rectangle((x, y, x + w, y + h), fill=int(rng.integers(40, 240)))
+    return picture
+
+
+def _cut(scene: Image.Image, x: int, y: int, turn: int = 0, quality: int = 85) -> Image.Image:
+    """Cut, turn and store a crop as a release would."""
+    part = np.ascontiguousarray(_turn(np.asarray(scene.crop((x, y, x + SIDE, y + SIDE)), np.float32), turn))
+    buffer = io.BytesIO()
+    Image.fromarray(part.astype(np.uint8)).save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer)
+
+
+def _found(*pictures: Image.Image) -> list[Overlap]:
+    crops = Crops()
+    for picture in pictures:
+        crops.add(picture.convert("L").resize(crops.shrunk(*picture.size), Image.Resampling.BOX))
+    return list(crops.overlaps())
+
+
+def _share(shift: tuple[int, int]) -> float:
+    return (SIDE - abs(shift[0])) * (SIDE - abs(shift[1])) / SIDE**2
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_crops_of_one_scene_in_every_orientation(turn: int) -> None:
+    rng = np.random.default_rng(turn)
+    scene = _scene(turn, 640)
+    x, y = rng.integers(0, 240, 2).tolist()
+    dx, dy = (int(step) for step in rng.integers(-110, 111, 2))
+    other = (min(max(x + dx, 0), 240), min(max(y + dy, 0), 240))
+    (pair,) = _found(_cut(scene, x, y), _cut(scene, *other, turn))
+    assert (pair.first, pair.second, pair.turned) == (0, 1, turn != 0)
+    assert pair.share == pytest.approx(_share((other[0] - x, other[1] - y)), abs=0.05)
+    assert pair.likeness > 0.8
+
+
+def test_unrelated_scenes_and_flat_ones_are_no_pair() -> None:
+    flat = [Image.new("L", (SIDE, SIDE), 90 + k) for k in range(3)]
+    padded = [Image.new("L", (SIDE, SIDE), 0) for _ in range(3)]
+    for k, picture in enumerate(padded):
+        picture.paste(_scene(50 + k, 280), (0, 0))
+    assert _found(*(_scene(k, SIDE) for k in range(12)), *flat, *padded) == []
+
+
+def test_furrows_of_two_fields_are_no_pair() -> None:
+    ys, xs = np.mgrid[:SIDE, :SIDE]
+    fields = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        furrows = 110 + 30 * np.sin((xs + 0.3 * ys) * 2 * np.pi / 24) + rng.normal(0, 6, (SIDE, SIDE))
+        fields.append(Image.fromarray(np.clip(furrows, 0, 255).astype(np.uint8)))
+    assert _found(*fields) == []
+
+
+def test_scenes_are_told_apart_in_a_crowd() -> None:
+    scenes = [_scene(100 + k, 640) for k in range(4)]
+    pictures = [_cut(scene, *place) for scene in scenes for place in ((0, 0), (131, 57))]
+    assert [(pair.first, pair.second) for pair in _found(*pictures)] == [(2 * k, 2 * k + 1) for k in range(4)]
+
+
+def test_a_crop_inside_a_scene_larger_than_what_is_looked_at_at_once() -> None:
+    rng = np.random.default_rng(0)
+    scene = Image.fromarray(np.concatenate([np.asarray(_scene(k, 640)) for k in range(4)], axis=1))
+    x, y = int(rng.integers(1950, 2100)), int(rng.integers(0, 240))
+    (pair,) = _found(scene, _cut(scene, x, y, 5))
+    assert pair.share == pytest.approx(1.0, abs=0.02)
+
+
+def test_landmarks_of_a_mirrored_picture_have_the_same_keys() -> None:
+    grey = np.asarray(_scene(3).resize((200, 200), Image.Resampling.BOX), np.float32)
+    keys = set(landmarks(grey).keys.tolist())
+    assert len(keys) > 100
+    for turn in range(1, 8):
+        turned = set(landmarks(np.ascontiguousarray(_turn(grey, turn))).keys.tolist())
+        assert len(keys & turned) > 0.95 * len(keys)
+    assert not len(landmarks(grey[:10, :10]).keys)
+
+
+def test_lint_calls_shared_ground_a_leak_between_splits_only(tmp_path: Path) -> None:
+    scene = _scene(9)
+    places = {"a": (0, 0), "b": (120, 40), "P7__400__0___0": (300, 300), "P7__400__280___300": (390, 300)}
+    for name, (x, y) in places.items():
+        _cut(scene, x, y).save(tmp_path / f"{name}.png")
+
+    def record(name: str, split: str) -> Record:
+        image = ImageRef(f"{name}.png", width=SIDE, height=SIDE)
+        return Record(name, "made", split, "detection", (image,), categories=("ship",))
+
+    report = lint([record("a", "train"), record("b", "test")], tmp_path)
+    assert report.counts == {"leak": 1}
+    assert report.worst("leak")[0].detail.startswith("shows 6")
+    assert lint([record("a", "train"), record("b", "train")], tmp_path).counts == {"shared ground": 1}
+    assert not lint([record("a", "train"), record("b", "test")], tmp_path, crops=False).counts
+    assert not lint([record(name, "train") for name in places if name.startswith("P7")], tmp_path).counts
+
+
+def test_two_dates_of_one_place_in_a_record_are_no_leak() -> None:
+    from rscovlm.data.sources import convert
+
+    root = shared("change/levir_cd")
+    records = [record for split in ("train", "test") for record in convert("levir-cd", root, split)]
+    assert not lint(records, root).counts["leak"]
+
+
+def _real(name: str) -> NDArray[Any]:
+    return np.asarray(Image.open(shared(f"dota/{name}")).convert("L"))
+
+
+@pytest.mark.parametrize("name", ["P0706.png", "P1888.png", "dota_demo.jpg", "demo.jpg"])
+def test_crops_of_real_scenes(name: str) -> None:
+    scene = Image.fromarray(_real(name))
+    rng = np.random.default_rng(5)
+    hits = 0
+    for turn in range(0, 8, 2):
+        x, y = rng.integers(0, scene.width - SIDE - 100), rng.integers(0, scene.height - SIDE - 100)
+        dx, dy = rng.integers(0, 101, 2)
+        hits += len(_found(_cut(scene, int(x), int(y)), _cut(scene, int(x + dx), int(y + dy), turn))) == 1
+    assert hits >= 3
+
+
+def test_real_scenes_are_no_pair() -> None:
+    names = ["dota/P0706.png", "dota/P1888.png", "dota/dota_demo.jpg", "dota/demo.jpg", "dior/00001.jpg"]
+    names += ["scene/11760.jpg", "scene/church_183.png"]
+    assert _found(*(Image.open(shared(name)) for name in names)) == []
