@@ -1,5 +1,3 @@
-import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,44 +64,3 @@ def test_rewards(scene: Image.Image) -> None:
     last = {"role": "assistant", "content": [{"type": "text", "text": " RED. "}]}
     assert answer_reward([[*said, last], said, "blue"], answer=["red", "red", "blue"]) == [1.0, 0.0, 1.0]
     assert length_reward(completion_ids=[[1] * 128, [1] * 1024]) == [1.0, 0.0]
-
-
-def test_trl_trains_on_it(tmp_path: Path, scene: Image.Image) -> None:
-    pytest.importorskip("trl")
-    from datasets import Dataset
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-    from trl import GRPOConfig, GRPOTrainer
-    from trl.chat_template_utils import qwen3_template
-
-    from rscovlm.testing import tiny_checkpoint
-
-    folder = tiny_checkpoint(tmp_path / "tiny", budget=PixelBudget(56 * 56, 84 * 84))
-    processor = AutoProcessor.from_pretrained(folder)
-    processor.tokenizer.padding_side = "left"
-    processor.tokenizer.response_template = qwen3_template  # how TRL finds the calls; it knows only stock templates
-    scene.save(tmp_path / "scene.png")
-    row = {"prompt": [{"role": "user", "content": ""}], "scene": str(tmp_path / "scene.png"), "question": "What?"}
-    rows = Dataset.from_list([{**row, "answer": "red", "evidence": [0, 0, 500, 500]}] * 4)
-    settings = GRPOConfig(
-        output_dir=str(tmp_path / "out"),
-        max_steps=1,
-        per_device_train_batch_size=2,
-        num_generations=2,
-        max_completion_length=12,
-        use_cpu=True,
-        report_to=[],
-        save_strategy="no",
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer = GRPOTrainer(
-            AutoModelForImageTextToText.from_pretrained(folder),
-            reward_funcs=[answer_reward, evidence_reward, format_reward],
-            args=settings,
-            train_dataset=rows,
-            processing_class=processor,
-            environment_factory=environments(processor.codec, processor.budget),
-        )
-        trainer.train()
-    (log,) = [entry for entry in trainer.state.log_history if "rewards/format_reward/mean" in entry]
-    assert log["rewards/answer_reward/mean"] == 0 and log["rewards/format_reward/mean"] == 1

@@ -1,0 +1,76 @@
+"""The Python of the guides runs as written, page by page, with an engine that answers at once."""
+
+import re
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from rscovlm.data.scenes import make_zoom_scene, write_geotiff
+from rscovlm.engines import Conversation
+from rscovlm.geometry import Frame
+from rscovlm.processing.resolution import PixelBudget
+from rscovlm.serving.server import ZoomServer
+from tests.zoom.scripted import Scripted, call, texts
+
+DOCS = Path(__file__).parents[1] / "docs"
+# Run elsewhere, or not to be run here.
+ELSEWHERE = {
+    "index.md": "it is the README's, which has its own test",
+    "sources.md": "it reads data sets that are not here",
+}
+BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+PAGES = sorted(page.name for page in DOCS.glob("*.md") if BLOCK.search(page.read_text(encoding="utf-8")))
+
+
+def say(conversation: Conversation, turn: int) -> str:
+    """Box the first class, look at the middle once, then answer."""
+    asked = texts(conversation)[-1]
+    if "find the " in asked:
+        return "2,2,12,14 plane\n"
+    if "Which of these" in asked:
+        return "airfield"
+    return call(20, 20, 60, 60) if "Zoom in to" in asked else "two"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
+def test_the_python_of_a_guide_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = make_zoom_scene(3, 336)
+    frame = Frame(336, 336, root_to_world=(0.5, 0.0, 600_000.0, 0.0, -0.5, 5_300_000.0), crs="EPSG:32632")
+    write_geotiff(tmp_path / "scene.tif", frame, lambda x1, y1, x2, y2: scene.image.crop((x1, y1, x2, y2)))
+    monkeypatch.chdir(tmp_path)
+    engine = Scripted(say, budget=PixelBudget(28 * 28, 112 * 112))
+    text = (DOCS / page).read_text(encoding="utf-8")
+    names: dict[str, Any] = {"engine": engine}
+    server = None
+    if "127.0.0.1:8000" in text:
+        pytest.importorskip("openai", reason="openai is not installed")
+        server = ZoomServer(engine, port=0)
+        text = text.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        for number, code in enumerate(BLOCK.findall(text)):
+            exec(compile(code, f"{page}, block {number + 1}", "exec"), names)  # noqa: S102  the pages are ours
+    finally:
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+    for name in ("objects.geojson", "objects.html", "evidence.png", "evidence.html", "objects.png", "task1.zip"):
+        assert (tmp_path / name).is_file() == (f'"{name}"' in "".join(BLOCK.findall(text))), name
+
+
+def test_no_line_of_code_is_cut_off_on_the_page() -> None:
+    blocks = {
+        page.name: re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        for page in DOCS.glob("*.md")
+    }
+    wide = {
+        name: [line for block in found for line in block.splitlines() if len(line) > 90]
+        for name, found in blocks.items()
+    }
+    assert {name: lines for name, lines in wide.items() if lines} == {}
+
+
+def test_what_is_left_out_is_there() -> None:
+    assert set(ELSEWHERE) <= set(PAGES) and len(PAGES) - len(ELSEWHERE) >= 5
