@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rscovlm.processing.resolution import PixelBudget, Size, plan_size
+from rscovlm.processing.resolution import MAX_ASPECT_RATIO, PixelBudget, Size, plan_size
 from rscovlm.zoom.calls import Call
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
     """
     x1, y1, x2, y2 = window or (0, 0, raster.width, raster.height)
     width, height = x2 - x1, y2 - y1
-    size = planned_size(raster, width, height, budget)
+    size = _processable(planned_size(raster, width, height, budget))
     as_is = width * height <= budget.max_pixels
     if budget.tokens(size) > tokens:
         as_is = False
@@ -141,7 +141,7 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
         if room < budget.factor**2:
             return None
         smaller = replace(budget, mode="native", min_pixels=min(budget.min_pixels, room), max_pixels=room)
-        size = plan_size(width, height, smaller)
+        size = _processable(plan_size(width, height, smaller))
         if budget.tokens(plan_size(*size, budget)) > tokens:
             return None
     view = raster.read((x1, y1, x2, y2)) if as_is else raster.read((x1, y1, x2, y2), size=size)
@@ -155,6 +155,12 @@ def planned_size(raster: Raster, width: int, height: int, budget: PixelBudget) -
         return plan_size(width, height, budget)
     except ValueError as error:
         raise ValueError(f"{raster.path}: {error}") from None
+
+
+def _processable(size: Size) -> Size:
+    """Return a planned size no slimmer than processors take: rounding makes that of 200 : 1 up to twice as slim."""
+    longest = MAX_ASPECT_RATIO * min(size)
+    return Size(min(size.width, longest), min(size.height, longest))
 
 
 def _whole(low: float, high: float, end: int) -> tuple[int, int]:

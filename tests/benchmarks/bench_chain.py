@@ -11,8 +11,8 @@ from __future__ import annotations
 import copy
 import datetime
 import platform
-import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rscovlm.data.scenes import LayoutConfig, make_zoom_scene, write_large_scene
+from rscovlm.data.scenes import make_zoom_scene
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
 from rscovlm.processing import PixelBudget
 from rscovlm.rasters import open_image
 from rscovlm.zoom import ZoomChain, detect
 from rscovlm.zoom.layouts import CALL_END, CALL_START
+from tests.benchmarks.bench_rasters import memory
 
 QUESTIONS = 32
 
@@ -66,19 +67,36 @@ def main() -> None:
     )
     out(f"visual tokens for a question, at most {max(result.visual_tokens for result in results)}\n")
     out(_full_size(model, processor))
+    sys.stdout.flush()
+    # In a process of its own: the highest memory of this one is that of the chain.
+    subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_chain", "--detect"], check=True)
+
+
+def detection() -> None:
+    """Measure detection over a scene of 8192 x 8192 and the peak of this process above what the loaded model takes."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    import rscovlm  # noqa: F401  registers the processor
+
+    torch.set_num_threads(1)
+    model: Any = AutoModelForImageTextToText.from_pretrained(embedded_model()).eval()
+    engine = Transformers(model, AutoProcessor.from_pretrained(embedded_model()), batch_size=QUESTIONS)
+    options: dict[str, Any] = {"tile": 512, "overlap": 100, "max_new_tokens": 96}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scene.tif"
-        write_large_scene(path, 0, LayoutConfig(8192, 8192), compression="jpeg")
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        writer = f"write_large_scene({str(path)!r}, 0, LayoutConfig(8192, 8192), compression='jpeg')"
+        scenes = "from rscovlm.data.scenes import LayoutConfig, write_large_scene"
+        subprocess.run([sys.executable, "-c", f"{scenes}\n{writer}"], check=True)
+        detect(engine, np.zeros((600, 600, 3), dtype=np.uint8), ["plane"], **options)
+        before = memory("VmRSS")
         start = time.process_time()
         with open_image(path) as raster:
-            found = detect(engine, raster, ["plane", "ship", "tank"], tile=512, overlap=100, max_new_tokens=96)
+            found = detect(engine, raster, ["plane", "ship", "tank"], **options)
         spent = time.process_time() - start
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        out(
+        sys.stdout.write(
             f"detection on 8192 x 8192: {len(found.tiles)} tiles in {spent:.1f}, {len(found.tiles) / spent:.1f} a second, "
+            f"peak of memory {memory('VmHWM') - before} MB above the {before} MB before\n"
         )
-        out(f"memory grew by {grown:.0f} MB\n")
 
 
 def _full_size(model: Any, processor: Any) -> str:
@@ -147,4 +165,4 @@ def _median(work: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    detection() if "--detect" in sys.argv else main()
