@@ -133,21 +133,35 @@ def inspect(
 @app.command()
 def balance(
     recipe: Annotated[Path, typer.Argument(help="This round's YAML recipe.")],
-    figures: Annotated[Path, typer.Argument(help="YAML or JSON: results and targets, by subset.")],
+    figures: Annotated[
+        Path, typer.Argument(help="YAML or JSON: results and targets, by subset; or a run's evaluation.jsonl.")
+    ],
     out: Annotated[Path, typer.Argument(help="The next round's recipe.")],
     plot: Annotated[Path | None, typer.Option(help="SVG of the weights over the rounds.")] = None,
 ) -> None:
-    """Raise the weights of what lags behind its target and write the next round's recipe."""
+    """Raise the weights of what lags behind its target and write the next round's recipe.
+
+    Of a run's evaluation.jsonl the last line counts, and targets are those of the recipe's balance.
+    """
     import yaml
 
-    from rscovlm.data.balance import next_recipe, plot_weights
-    from rscovlm.data.recipe import load_recipe
+    from rscovlm.data.balance import BalanceRule, next_recipe, plot_weights
+    from rscovlm.data.recipe import known_fields, load_recipe
 
     with _refusals():
-        table = yaml.safe_load(figures.read_text(encoding="utf-8"))
-        if not isinstance(table, dict) or not {"results", "targets"} <= set(table):
-            raise ValueError(f"{figures.name} needs results and targets, each by subset")
-        proposal = next_recipe(recipe, table["results"], table["targets"], out)
+        rule: dict[str, float] = {}
+        if figures.suffix == ".jsonl":
+            wanted = yaml.safe_load(recipe.read_text(encoding="utf-8")).get("balance")
+            balance = BalanceRule(**known_fields(wanted, BalanceRule, "balance"))
+            lines = figures.read_text(encoding="utf-8").splitlines()
+            results = balance.reached(json.loads(lines[-1])["results"] if lines else {})
+            targets, rule = dict.fromkeys(results, 1.0), {"rate": balance.rate, "most": balance.most}
+        else:
+            table = yaml.safe_load(figures.read_text(encoding="utf-8"))
+            if not isinstance(table, dict) or not {"results", "targets"} <= set(table):
+                raise ValueError(f"{figures.name} needs results and targets, each by subset")
+            results, targets = table["results"], table["targets"]
+        proposal = next_recipe(recipe, results, targets, out, **rule)
         if plot is not None:
             plot.write_text(plot_weights([*load_recipe(out).history, proposal.weights]), encoding="utf-8")
     for name, weight in proposal.weights.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,80 @@ def propose(
     mean = sum(grown.values()) / len(grown)
     balanced = {name: round(weight / mean, 6) for name, weight in grown.items()}
     return Proposal(balanced, lags, not any(lags.values()))
+
+
+@dataclass(frozen=True)
+class BalanceRule:
+    """Targets of what is measured, and how fast weights follow them.
+
+    Attributes:
+        targets: By subset of the mixture, what is to be reached: names as evaluation gives them, such as
+            ``detection/ap_nc50``, and a fraction.
+        every: Steps of training between two changes of the weights.
+        rate: As in `propose`.
+        most: As in `propose`.
+
+    Raises:
+        ValueError: No targets, or a number that is of no use.
+
+    Examples:
+        >>> rule = BalanceRule({"dota": {"detection/ap_nc50": 0.6}, "vhm": {"vqa/accuracy": 0.8}}, every=500)
+        >>> rule.propose({"dota": 1, "vhm": 1}, {"detection/ap_nc50": 0.3, "vqa/accuracy": 0.8}).weights
+        {'dota': 1.2, 'vhm': 0.8}
+    """
+
+    targets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    every: int = 1000
+    rate: float = 1.0
+    most: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no round could use."""
+        if self.every < 1 or self.rate <= 0 or self.most <= 1:
+            raise ValueError(
+                f"balance has every {self.every}, rate {self.rate}, most {self.most}; give 1 step or more, a rate above 0 "
+                "and a largest growth above 1"
+            )
+        if not self.targets or not all(self.targets.values()):
+            raise ValueError("balance has no targets; give a subset some, such as {dota: {detection/ap_nc50: 0.6}}")
+        for subset, wanted in self.targets.items():
+            for name, target in wanted.items():
+                if not 0 < target < float("inf"):
+                    raise ValueError(f"target {name!r} of {subset!r} is {target}; give a number above 0")
+
+    def reached(self, results: Mapping[str, float]) -> dict[str, float]:
+        """Return how much of its targets each subset reached, 1 for all: that of the task of its that lags most.
+
+        Args:
+            results: What was measured, by name.
+
+        Raises:
+            ValueError: A target of what was not measured.
+        """
+        reached = {}
+        for subset, wanted in self.targets.items():
+            for name in wanted:
+                if not math.isfinite(results.get(name, math.nan)):
+                    measured = sorted(name for name, value in results.items() if math.isfinite(value))
+                    raise ValueError(
+                        f"target {name!r} of {subset!r} was not measured; measured are {', '.join(measured) or 'none'}, "
+                        "so give the evaluation samples of it"
+                    )
+            reached[subset] = min(min(1.0, results[name] / target) for name, target in wanted.items())
+        return reached
+
+    def propose(self, weights: Mapping[str, float], results: Mapping[str, float]) -> Proposal:
+        """Propose the next weights.
+
+        Args:
+            weights: The present ones, by subset.
+            results: What was measured, by name.
+
+        Raises:
+            ValueError: A target of what was not measured, or of no subset.
+        """
+        reached = self.reached(results)
+        return propose(weights, reached, dict.fromkeys(reached, 1.0), rate=self.rate, most=self.most)
 
 
 def next_recipe(

@@ -6,7 +6,7 @@ import functools
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -168,6 +168,18 @@ class Mixture(Sequence[Any]):
         """Return the share of positions each subset takes, exact over every block of 1,000."""
         return {subset.name: float(quota) / BLOCK for subset, quota in zip(self.subsets, self._quotas, strict=True)}
 
+    def reweighted(self, weights: Mapping[str, float]) -> Mixture:
+        """Return the mixture with other weights; subsets not named keep theirs.
+
+        Raises:
+            ValueError: A name that no subset with a positive weight has.
+        """
+        for name in weights:
+            if name not in (known := [subset.name for subset in self.subsets]):
+                raise ValueError(f"no subset {name!r} has a positive weight; those that have are {', '.join(known)}")
+        subsets = [replace(subset, weight=weights.get(subset.name, subset.weight)) for subset in self.subsets]
+        return Mixture(subsets, seed=self.seed, length=self.length, tolerate=self.tally.limit)
+
     def _draw_block_order(self, block: int) -> NDArray[np.int64]:
         order: NDArray[np.int64] = np.random.Generator(np.random.Philox(key=(mixed(self.seed ^ 1), block))).permutation(
             BLOCK
@@ -206,6 +218,35 @@ class Stages(Sequence[Any]):
     def subset_at(self, position: int) -> str:
         """Return the name of the subset that a position draws from."""
         return self._stage_at(position).subset_at(position)[0].name
+
+    def change(self, at: int, weights: Mapping[str, float]) -> None:
+        """Change weights from a position on; positions before it stay as they are.
+
+        Args:
+            at: First position the weights hold for.
+            weights: By name of subset; those not named keep theirs.
+
+        Raises:
+            ValueError: A position below 0, or the name of no subset.
+
+        Examples:
+            >>> stages = Stages([(4000, Mixture([Subset("land", ["field"]), Subset("sea", ["port"])], length=4000))])
+            >>> stages.change(2000, {"sea": 3.0})
+            >>> [sum(stages[i] == "port" for i in range(start, start + 1000)) for start in (1000, 2000)]
+            [500, 750]
+        """
+        if at < 0:
+            raise ValueError(f"weights change at position {at}; give 0 or more")
+        stages: list[tuple[int, Mixture]] = []
+        start = 0
+        for count, mixture in self.stages:
+            before = min(max(at - start, 0), count)
+            if before:
+                stages.append((before, mixture))
+            if before < count:
+                stages.append((count - before, mixture.reweighted(weights)))
+            start += count
+        self.stages = tuple(stages)
 
     def _stage_at(self, position: Any) -> Mixture:
         index = int(position)

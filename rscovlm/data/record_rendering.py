@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 
 from rscovlm.codec import Codec
 from rscovlm.codec.prompts import Kind, Style, referent, system_prompt
-from rscovlm.data.pictures import Picture, picture_size
+from rscovlm.data.pictures import Picture, Window, picture_size
 from rscovlm.data.prompts import shown_name, synonyms, wording
 from rscovlm.data.records import BOX_MARK, Annotation, Record
 from rscovlm.data.rendering import Sample, Turn
 from rscovlm.data.tally import Rejected
+from rscovlm.data.tiles import LEAST, halves, shared_out
 from rscovlm.data.views import boxes_of
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.processing.resolution import PixelBudget, plan_size
@@ -89,14 +90,17 @@ class RecordRenderer:
                 "use mode 'native'"
             )
 
-    def __call__(self, record: Record, rng: np.random.Generator, *, scale: float = 1.0) -> Sample:
+    def __call__(
+        self, record: Record, rng: np.random.Generator, *, scale: float = 1.0, window: Window | None = None
+    ) -> Sample:
         """Render a record.
 
         Args:
             record: What to render.
             rng: Decides wording, form and size.
-            scale: Factor of the size the images are shown at, within the pixel budget. The sample's ``smaller`` renders
-                the same record with the same draws at another.
+            scale: Factor of the size the images are shown at, within the pixel budget.
+            window: Part of the one image of a detection to show, with the objects it holds. The sample's ``redraw``
+                renders the same record with the same draws at another scale, or in tiles.
 
         Raises:
             ValueError: The record lacks what its task needs, or its task has no form as text; the error carries a
@@ -105,14 +109,20 @@ class RecordRenderer:
         missing = record.problems()
         if missing:
             raise Rejected(missing[0], f"record {record.id!r}: {'; '.join(missing)}")
-        smaller = Smaller(record, self, rng.bit_generator)
-        sizes = [picture_size(image, self.root) for image in record.images]
+        redraw = Redraw(record, self, rng.bit_generator, window)
+        if window is None:
+            sizes = [picture_size(image, self.root) for image in record.images]
+        else:
+            sizes = [(window[2] - window[0], window[3] - window[1])]
+            categories = sorted({*record.categories, *(item.label for item in record.objects)})
+            (objects,), _ = shared_out(record.objects, [window])
+            record = replace(record, objects=objects, categories=tuple(categories))
         shown = [self._shown_size(size, rng, scale) for size in sizes]
-        pictures = [Picture(image, self.root, size) for image, size in zip(record.images, shown, strict=True)]
+        pictures = [Picture(image, self.root, size, window) for image, size in zip(record.images, shown, strict=True)]
         frames = [Frame(*size) for size in sizes]
         truth: Objects | None = None
         if record.task == "zoom" and len(record.regions) == 1 and rng.random() >= self.options.direct_rate:
-            return {**self._zoom(record, frames[0], pictures[0]), "smaller": smaller}
+            return {**self._zoom(record, frames[0], pictures[0]), "redraw": redraw}
         if record.task == "conversation":
             messages = self._conversation(record, frames, shown)
         else:
@@ -122,7 +132,7 @@ class RecordRenderer:
             messages.append({"role": "user", "content": [*blocks, {"type": "text", "text": turn.question}]})
             messages.append(answer_turn(turn.answer))
         sample = {"messages": messages, "images": pictures, "tools": None, "task": record.task, "truth": truth}
-        return sample | {"smaller": smaller}
+        return sample | {"redraw": redraw}
 
     def _shown_size(self, size: tuple[int, int], rng: np.random.Generator, factor: float) -> tuple[int, int]:
         """Size to show an image at: the planned one, or with its rate one of an area drawn log-uniformly; times a factor."""
@@ -260,28 +270,66 @@ class RecordRenderer:
         return kind, "json" if rng.random() < self.options.json_rate else "plain"
 
 
-class Smaller:
-    """Renders a record again with the same draws, its images at another scale; equal for the same record.
+class Redraw:
+    """Renders a record again with the same draws, smaller or in tiles; equal for the same record.
 
     Args:
         record: What was rendered.
         renderer: What rendered it.
         source: The generator's bits before the first draw.
+        window: Part of the image that was shown; None where all was.
     """
 
-    def __init__(self, record: Record, renderer: RecordRenderer, source: np.random.BitGenerator) -> None:
-        self.record, self._renderer = record, renderer
+    def __init__(
+        self, record: Record, renderer: RecordRenderer, source: np.random.BitGenerator, window: Window | None = None
+    ) -> None:
+        self.record, self.window, self._renderer = record, window, renderer
         self._kind, self._state = type(source), source.state
 
-    def __call__(self, scale: float) -> Sample:
+    def smaller(self, scale: float) -> Sample:
         """Return the sample at a scale of the size it was shown at."""
+        return self._renderer(self.record, self._rng(), scale=scale, window=self.window)
+
+    def side(self) -> int:
+        """Return the longer side of what was shown, in the image's own pixels; 0 where it cannot be cut into tiles."""
+        if self.record.task != "detection" or len(self.record.images) != 1:
+            return 0
+        x1, y1, x2, y2 = self._whole()
+        return max(x2 - x1, y2 - y1)
+
+    def tiles(self, *, overlap: float = 0.2) -> list[Sample]:
+        """Cut a detection into the `halves` of what was shown, row by row.
+
+        A tile has the objects that lie in it to seven tenths, in its own pixels; tiles without objects are among them.
+
+        Args:
+            overlap: Share of a tile's side that neighbours have in common.
+
+        Raises:
+            ValueError: This is no detection on one image.
+        """
+        if not self.side():
+            raise ValueError(f"a {self.record.task} record with {len(self.record.images)} images has no tiles")
+        windows = halves(self._whole(), overlap=overlap)
+        return [self._renderer(self.record, self._rng(), window=window) for window in windows]
+
+    def outside(self, windows: Sequence[Window]) -> int:
+        """Return how many of the objects shown lie in none of some windows."""
+        _, shown = shared_out(self.record.objects, [self._whole()])
+        _, best = shared_out(self.record.objects, windows)
+        return int(((shown >= LEAST) & (best < LEAST)).sum())
+
+    def _whole(self) -> Window:
+        return self.window or (0, 0, *picture_size(self.record.images[0], self._renderer.root))
+
+    def _rng(self) -> np.random.Generator:
         source = self._kind()
         source.state = self._state
-        return self._renderer(self.record, np.random.Generator(source), scale=scale)
+        return np.random.Generator(source)
 
     def __eq__(self, other: object) -> bool:
-        """Compare the records."""
-        return isinstance(other, Smaller) and self.record == other.record
+        """Compare what is shown."""
+        return isinstance(other, Redraw) and (self.record, self.window) == (other.record, other.window)
 
     __hash__ = None  # type: ignore[assignment]
 

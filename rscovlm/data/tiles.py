@@ -7,8 +7,9 @@ nothing is there.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,10 @@ from rscovlm.data.views import load_image
 from rscovlm.geometry import Boxes, Frame, Objects
 
 Window = tuple[int, int, int, int]
+
+LEAST = 0.7
+"""Smallest share of an object's area in a tile that holds it."""
+
 _NAME = re.compile(r"(?P<stem>.+)__(?P<scale>\d+(?:\.\d+)?)__(?P<x>-?\d+)___(?P<y>-?\d+)")
 
 
@@ -61,7 +66,7 @@ def tile(
     *,
     size: int = 512,
     overlap: int = 100,
-    least: float = 0.7,
+    least: float = LEAST,
     keep_empty: bool = True,
     root: str | Path | None = None,
     folder: str | None = None,
@@ -114,15 +119,11 @@ def _tiles(
 ) -> Iterator[Record]:
     image = record.images[0]
     windows = plan_windows(image.width, image.height, size=size, overlap=overlap)
-    foreground, best = Foreground(record.objects), np.zeros(len(record.objects))
-    for window in windows:
-        near, shares = foreground.shares(window)
-        best[near] = np.maximum(best[near], shares)
-        held = near[shares >= least]
-        if not (len(held) or keep_empty):
+    parts, best = shared_out(record.objects, windows, least=least)
+    for window, objects in zip(windows, parts, strict=True):
+        if not (objects or keep_empty):
             continue
         x, y = window[:2]
-        objects = tuple(_moved(record.objects[index], -x, -y) for index in held)
         name = f"{record.id}__{size}__{x}___{y}"
         part = _tile_image(image, window)
         if folder is not None and root is not None:
@@ -136,6 +137,54 @@ def _tiles(
         for index in np.flatnonzero(best < least):
             detail = f"{record.objects[index].label!r}: at most {best[index]:.2f} of it lies in a tile"
             tally.drop("object in no tile", f"{record.source}/{record.id}", detail)
+
+
+def shared_out(
+    objects: Sequence[Annotation], windows: Sequence[Window], *, least: float = LEAST
+) -> tuple[list[tuple[Annotation, ...]], NDArray[np.float64]]:
+    """Share objects out over windows of their image.
+
+    Args:
+        objects: In the image's pixels.
+        windows: Each (x1, y1, x2, y2).
+        least: Smallest share of an object's area in a window that holds it.
+
+    Returns:
+        The objects of each window, in its own pixels and not clipped; and the largest share of each object in any.
+
+    >>> parts, best = shared_out([Annotation((2, 2, 6, 4), "ship", "hbb")], [(0, 0, 5, 5), (2, 0, 7, 5)])
+    >>> [item.box for item in parts[1]], best
+    ([(0, 2, 4, 4)], array([1.]))
+    """
+    foreground, best = Foreground(objects), np.zeros(len(objects))
+    parts = []
+    for window in windows:
+        near, shares = foreground.shares(window)
+        best[near] = np.maximum(best[near], shares)
+        x, y = window[:2]
+        parts.append(tuple(_moved(objects[index], -x, -y) for index in near[shares >= least]))
+    return parts, best
+
+
+def halves(window: Window, *, overlap: float = 0.2) -> list[Window]:
+    """Cut a window in two along its longer side, and in four where the other is longer than the pieces.
+
+    Args:
+        window: (x1, y1, x2, y2); the pieces cover it and do not reach beyond.
+        overlap: Share of a piece's side that neighbours have in common.
+
+    Raises:
+        ValueError: An overlap that is no share below 1.
+
+    >>> halves((0, 0, 90, 40)), len(halves((0, 0, 90, 90)))
+    ([(0, 0, 50, 40), (40, 0, 90, 40)], 4)
+    """
+    if not 0 <= overlap < 1:
+        raise ValueError(f"overlap {overlap} is no share; give 0 or more, and less than 1")
+    left, top, right, bottom = window
+    side = math.ceil(max(right - left, bottom - top) / (2 - overlap))
+    planned = plan_windows(right - left, bottom - top, size=side, overlap=int(side * overlap))
+    return [(left + x1, top + y1, min(left + x2, right), min(top + y2, bottom)) for x1, y1, x2, y2 in planned]
 
 
 class Foreground:

@@ -161,6 +161,12 @@ def run_of(recipe: Mapping[str, Any], *, rows_per_step: int, step: int, processe
     }
 
 
+def changes_of(checkpoint: Path) -> list[Any]:
+    """Return the changes of weights that a checkpoint remembers, oldest first."""
+    changes = _said(checkpoint).get("changes", [])
+    return changes if isinstance(changes, list) else []
+
+
 def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: int) -> None:
     """Refuse a checkpoint whose rows to come would not be those of this run.
 
@@ -178,7 +184,13 @@ def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: i
             f"{checkpoint} does not say which recipe it belongs to ({RUN_FILE} is absent); "
             "set it as the recipe's model to start from its weights"
         )
-    differing = [key for key in differences(said["recipe"], recipe) if not _FREE.fullmatch(key.removeprefix("train."))]
+    # What is measured decides the weights to come where they follow it.
+    bound = ("evaluation",) if recipe.get("balance") else ()
+    differing = [
+        key
+        for key in differences(said["recipe"], recipe)
+        if key.startswith(bound) or not _FREE.fullmatch(key.removeprefix("train."))
+    ]
     if differing:
         shown = "; ".join(
             f"{key}: {_at(said['recipe'], key)!r} there, {_at(recipe, key)!r} here" for key in differing[:5]

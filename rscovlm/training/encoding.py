@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,32 +116,6 @@ class Encoder:
             done = end
         segments.append((text[done:], False))
         return [(piece, trained) for piece, trained in segments if piece]
-
-
-def shrunk_to(sample: Sample, budget: int, encoder: Encoder) -> Sample | None:
-    """Return a sample with its images shown smaller, so that it takes no more than a number of tokens.
-
-    Args:
-        sample: A sample that knows how to be ``smaller``, as those of records do.
-        budget: Tokens it may take.
-        encoder: Counts them.
-
-    Returns:
-        The smaller sample; None where its text alone is too long, its images may not be smaller (the pixel budget's
-        least size), or it does not know how.
-    """
-    smaller = sample.get("smaller")
-    encoded = encoder(sample)
-    merged = encoder.processor.image_processor.merge_size**2
-    visual = sum(height * width // merged for _, height, width in encoded.grids)
-    room = budget - (len(encoded) - visual)
-    if smaller is None or room < 1 or not visual:
-        return None
-    for margin in (0.97, 0.85):
-        made: Sample = smaller(margin * math.sqrt(room / visual))
-        if len(encoder(made)) <= budget:
-            return made
-    return None
 
 
 def pixels_of(

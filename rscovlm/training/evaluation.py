@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +23,9 @@ from rscovlm.metrics import answer_accuracy, ap_nc, grounding_accuracy
 from rscovlm.training.segments import NAME
 
 Sample = dict[str, Any]
+
+RESULTS_FILE = "evaluation.jsonl"
+"""File of a run's folder with what was measured, step by step."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +90,63 @@ def score(asked: Sequence[tuple[Asked, Sample]], engine: Engine) -> dict[str, fl
     return found
 
 
+def write_results(path: Path, step: int, results: Mapping[str, float]) -> None:
+    """Add a line to the table of results, in place of those of this step and later ones that a killed run left.
+
+    Args:
+        path: A file of JSON lines, ``{"step": ..., "results": {...}}``.
+        step: Steps done.
+        results: What was measured.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if json.loads(line)["step"] < step]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_suffix(".part")
+    whole.write_text("\n".join([*kept, json.dumps({"step": step, "results": dict(results)})]) + "\n", encoding="utf-8")
+    whole.replace(path)
+
+
 class Answers(TrainerCallback):
     """Logs ``eval_TASK/METRIC`` of a fixed set every so many steps and at the end; processes share the set out.
+
+    The same goes into ``evaluation.jsonl`` of the run's folder.
 
     Args:
         samples: The fixed set.
         every: Steps between measurements.
         max_new_tokens: Largest number of tokens of an answer.
         batch_size: Answers generated together.
+        decide: Told steps and what was measured, except at the last step; what it gives is logged too.
 
     Raises:
         ValueError: No samples, or ``every`` below 1.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], *, every: int, max_new_tokens: int = 512, batch_size: int = 8
+        self,
+        samples: Sequence[Sample],
+        *,
+        every: int,
+        max_new_tokens: int = 512,
+        batch_size: int = 8,
+        decide: Callable[[int, Mapping[str, float]], Mapping[str, float]] | None = None,
     ) -> None:
         if not samples or every < 1:
             raise ValueError(f"{len(samples)} samples every {every} steps; give at least one of each")
         self.samples, self.every = list(samples), every
-        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+        self.max_new_tokens, self.batch_size, self.decide = max_new_tokens, batch_size, decide
         self.trainer: Any = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure where it is time."""
         if state.global_step % self.every and state.global_step != state.max_steps:
             return
-        logs = {f"eval_{name}": value for name, value in self.measure().items()}
+        found = self.measure()
+        logs = {f"eval_{name}": value for name, value in found.items()}
+        if state.is_world_process_zero:
+            write_results(Path(args.output_dir) / RESULTS_FILE, state.global_step, found)
+        if self.decide is not None and state.global_step < state.max_steps:
+            logs |= self.decide(state.global_step, found)
         # A log marks the step as logged, and takes the sums of training with it unless the model is set to answer.
         wanted, model = control.should_log, self.trainer.model
         model.eval()

@@ -9,12 +9,9 @@ from typing import Any
 from rscovlm.training.plan import Lane, LaneState, Pack
 
 Length = Callable[[Any], int | Sized]
-Shrink = Callable[[Any, int], Any]
+Fit = Callable[[Any, int], tuple[list[Any], Counter[str]]]
 
 TOO_LONG = "longer than the token budget"
-SHRUNK = "shown smaller to fit the token budget"
-BY_RECIPE = frozenset({TOO_LONG, SHRUNK})
-"""Reasons that are the recipe's will; all others are faults of the data."""
 
 _RECENT = 64
 """Packs a lane remembers, so that looking at the first rows before training does not plan them twice."""
@@ -24,8 +21,8 @@ class PackedMixture(Sequence[Any]):
     """A mixture whose rows are packs: row k depends on the mixture, the budget, the look-ahead and the lanes alone.
 
     The mixture is dealt out to lanes, position by position, and so are the rows: lane l makes rows l, l + lanes, and so
-    on of its own positions. Each walks them in order with a window of samples in hand, see `Lane`. Samples longer than the
-    budget are dropped and counted, or shown smaller and counted; nothing is ever cut.
+    on of its own positions. Each walks them in order with a window of samples in hand, see `Lane`. What becomes of
+    samples longer than the budget is up to ``fit``, and counted; nothing is ever cut inside.
 
     Whoever asks for a row plans its lane up to it and no other. So with as many lanes as rows are trained in a step, a
     process plans what it trains rather than what all do; and going on from a `LaneState` costs the same at any row.
@@ -38,8 +35,8 @@ class PackedMixture(Sequence[Any]):
         lookahead: Samples in hand to choose from, in each lane.
         rows: Number of rows that `len` reports.
         lanes: Number of lanes.
-        shrink: Given a sample that is too long and the budget, the same with smaller images, or None where that does not
-            help; None drops what is too long.
+        fit: Given a sample that is too long and the budget, the samples that take its place, each within the budget, and
+            what was done by reason, such as `Fitting`; None drops what is too long.
 
     Raises:
         ValueError: A budget, look-ahead, number of lanes or rows below 1.
@@ -59,19 +56,19 @@ class PackedMixture(Sequence[Any]):
         lookahead: int = 256,
         rows: int,
         lanes: int = 1,
-        shrink: Shrink | None = None,
+        fit: Fit | None = None,
     ) -> None:
         if min(budget, lookahead, rows, lanes) < 1:
             raise ValueError(
                 f"budget {budget}, look-ahead {lookahead}, rows {rows} and lanes {lanes}; give numbers from 1 up"
             )
         self.mixture, self.length, self.budget, self.lookahead, self.rows = mixture, length, budget, lookahead, rows
-        self.lanes, self.shrink = lanes, shrink
+        self.lanes, self.fit = lanes, fit
         self._starts: dict[int, LaneState] = {}
         self._lanes: dict[int, Lane] = {}
         self._recent: dict[int, OrderedDict[int, tuple[Pack, LaneState]]] = {}
         # What the plan has drawn and is not used yet, so that a process draws each sample once.
-        self._kept: dict[int, tuple[Any, int | Sized, bool]] = {}
+        self._kept: dict[tuple[int, int], tuple[Any, int | Sized]] = {}
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -88,21 +85,21 @@ class PackedMixture(Sequence[Any]):
             raise IndexError(f"row {index} is not one of {self.rows}")
         pack, state = self._planned(index)
         drawn = [
-            self._kept.pop(position) if position in self._kept else self._fitted(position)
-            for position in pack.positions
+            self._kept.pop(place) if place in self._kept else self._fitted(place[0])[0][place[1]]
+            for place in zip(pack.positions, pack.parts, strict=True)
         ]
         made = {
-            "samples": [sample for sample, _, _ in drawn],
+            "samples": [sample for sample, _ in drawn],
             "positions": list(pack.positions),
             "dropped": dict(pack.dropped),
             "plan": state,
         }
-        encoded = [length for _, length, _ in drawn if not isinstance(length, int)]
+        encoded = [length for _, length in drawn if not isinstance(length, int)]
         return made | {"encoded": encoded} if encoded else made
 
     @property
     def dropped(self) -> Counter[str]:
-        """Samples passed over or shown smaller so far, by reason, in the lanes that were looked at."""
+        """Samples passed over or altered so far, by reason, in the lanes that were looked at."""
         return sum((lane.dropped for lane in self._lanes.values()), Counter())
 
     def pack(self, row: int) -> Pack:
@@ -137,14 +134,14 @@ class PackedMixture(Sequence[Any]):
         recent = self._recent.setdefault(number, OrderedDict())
         if packs not in recent:
             if number not in self._lanes or packs < self._lanes[number].packs:
-                self._kept = {place: kept for place, kept in self._kept.items() if place % self.lanes != number}
+                self._kept = {place: kept for place, kept in self._kept.items() if place[0] % self.lanes != number}
                 self._lanes[number] = self._begun(number, packs)
             lane = self._lanes[number]
             while lane.packs <= packs:
                 pack = lane.plan()
                 if lane.packs <= packs:  # a row of another process
-                    for position in pack.positions:
-                        self._kept.pop(position, None)
+                    for place in zip(pack.positions, pack.parts, strict=True):
+                        self._kept.pop(place, None)
                 recent[lane.packs - 1] = pack, lane.state()
                 if len(recent) > _RECENT:
                     recent.popitem(last=False)
@@ -164,28 +161,20 @@ class PackedMixture(Sequence[Any]):
             lookahead=self.lookahead,
         )
 
-    def _measure(self, position: int) -> tuple[int | None, Counter[str]]:
+    def _measure(self, position: int) -> tuple[list[int], Counter[str]]:
         before = drops_of(self.mixture)
-        fitted = self._fitted(position)
-        reasons = drops_of(self.mixture) - before
-        tokens = _count(fitted[1])
-        if tokens > self.budget:
-            reasons[TOO_LONG] += 1
-            return None, reasons
-        if fitted[2]:
-            reasons[SHRUNK] += 1
-        self._kept[position] = fitted
-        return tokens, reasons
+        parts, reasons = self._fitted(position)
+        self._kept |= {(position, part): drawn for part, drawn in enumerate(parts)}
+        return [_count(length) for _, length in parts], reasons + (drops_of(self.mixture) - before)
 
-    def _fitted(self, position: int) -> tuple[Any, int | Sized, bool]:
-        """Return a sample, its length, and whether it is shown smaller so that it fits."""
+    def _fitted(self, position: int) -> tuple[list[tuple[Any, int | Sized]], Counter[str]]:
+        """Return a position's samples and their lengths, and what was done so that they fit."""
         sample = self.mixture[position]
         length = self.length(sample)
-        if _count(length) > self.budget and self.shrink is not None:
-            smaller = self.shrink(sample, self.budget)
-            if smaller is not None and _count(fitting := self.length(smaller)) <= self.budget:
-                return smaller, fitting, True
-        return sample, length, False
+        if _count(length) <= self.budget:
+            return [(sample, length)], Counter()
+        samples, reasons = ([], Counter([TOO_LONG])) if self.fit is None else self.fit(sample, self.budget)
+        return [(made, self.length(made)) for made in samples], reasons
 
 
 def _count(length: int | Sized) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Measure = Callable[[int], tuple[int | None, Counter[str]]]
-"""Given a position, the tokens of its sample, or None where it is left out, and what befell it by reason."""
+Measure = Callable[[int], tuple[Sequence[int], Counter[str]]]
+"""Given a position, the tokens of each part of its sample (one; none where it is left out; several where it was split)
+and what befell it by reason."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class Pack:
 
     Attributes:
         positions: Their positions in the mixture.
+        parts: Which part of its position's sample each is, from 0; all 0 where nothing was split.
         tokens: Their tokens together.
         dropped: Samples passed over since the pack before of the same lane, by reason.
     """
 
     positions: tuple[int, ...]
+    parts: tuple[int, ...]
     tokens: int
     dropped: Mapping[str, int] = field(default_factory=dict)
 
@@ -35,7 +38,7 @@ class LaneState:
         lane: Number of the lane.
         packs: Packs it has made.
         next: Position it looks at next.
-        waiting: Tokens and position of the samples in hand, in that order.
+        waiting: Tokens, position and part of the samples in hand, in that order.
         dropped: Samples passed over so far, by reason.
 
     Raises:
@@ -45,7 +48,7 @@ class LaneState:
     lane: int
     packs: int = 0
     next: int = 0
-    waiting: tuple[tuple[int, int], ...] = ()
+    waiting: tuple[tuple[int, int, int], ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,7 +64,7 @@ class LaneState:
             ValueError: They are not those of a state.
         """
         try:
-            waiting = tuple(sorted((int(tokens), int(position)) for tokens, position in content["waiting"]))
+            waiting = tuple(sorted((int(tokens), int(place), int(part)) for tokens, place, part in content["waiting"]))
             dropped = {str(reason): int(count) for reason, count in content["dropped"].items()}
             return cls(int(content["lane"]), int(content["packs"]), int(content["next"]), waiting, dropped)
         except (KeyError, TypeError, AttributeError) as error:
@@ -94,7 +97,7 @@ class Lane:
 
     Examples:
         >>> lengths = [6, 5, 4, 3, 2] * 4
-        >>> lane = Lane(lambda i: (lengths[i], Counter()), LaneState(0), stride=1, end=20, budget=10, lookahead=5)
+        >>> lane = Lane(lambda i: ([lengths[i]], Counter()), LaneState(0), stride=1, end=20, budget=10, lookahead=5)
         >>> lane.plan().positions
         (0, 2)
         >>> other = Lane(lane.measure, LaneState.from_dict(lane.state().to_dict()), stride=1, end=20, budget=10, lookahead=5)
@@ -108,7 +111,7 @@ class Lane:
         self.measure, self.stride, self.end, self.budget, self.lookahead = measure, stride, end, budget, lookahead
         self.number, self.packs, self.next = state.lane, state.packs, state.next
         self.dropped: Counter[str] = Counter(state.dropped)
-        # (tokens, position), sorted: by length for the search, by position for who has waited longest.
+        # (tokens, position, part), sorted: by length for the search, by position for who has waited longest.
         self._waiting = list(state.waiting)
 
     def state(self) -> LaneState:
@@ -125,25 +128,25 @@ class Lane:
         self._fill_window()
         if not self._waiting:
             raise IndexError(f"the mixture ends after {self.end} samples, {self.packs} packs of lane {self.number}")
-        oldest = min(self._waiting, key=lambda entry: entry[1])
+        oldest = min(self._waiting, key=lambda entry: entry[1:])
         self._waiting.remove(oldest)
-        tokens, positions = oldest[0], [oldest[1]]
+        tokens, chosen = oldest[0], [oldest]
         while True:
             # Among the longest that fit, the one that has waited longest.
-            place = bisect_right(self._waiting, (self.budget - tokens, self.next)) - 1
+            place = bisect_right(self._waiting, (self.budget - tokens, self.next, 0)) - 1
             if place < 0:
                 break
             size = self._waiting[place][0]
-            added, position = self._waiting.pop(bisect_right(self._waiting, (size, -1)))
-            tokens += added
-            positions.append(position)
+            chosen.append(self._waiting.pop(bisect_right(self._waiting, (size, -1, 0))))
+            tokens += size
         self.packs += 1
-        return Pack(tuple(positions), tokens, dict(self.dropped - before))
+        positions, parts = (tuple(entry[place] for entry in chosen) for place in (1, 2))
+        return Pack(positions, parts, tokens, dict(self.dropped - before))
 
     def _fill_window(self) -> None:
         while len(self._waiting) < self.lookahead and self.next < self.end:
-            tokens, reasons = self.measure(self.next)
+            parts, reasons = self.measure(self.next)
             self.dropped += reasons
-            if tokens is not None:
-                insort(self._waiting, (tokens, self.next))
+            for part, tokens in enumerate(parts):
+                insort(self._waiting, (tokens, self.next, part))
             self.next += self.stride

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,15 +12,19 @@ from typing import Any, Literal, get_args
 import yaml
 
 from rscovlm.codec import Codec
+from rscovlm.data.balance import BalanceRule
 from rscovlm.data.mixture import Stages
 from rscovlm.data.pictures import loaded
 from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
 from rscovlm.data.tally import Tally
-from rscovlm.training.checkpoints import check_same_run, last_complete, run_of
+from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of
 from rscovlm.training.collator import Collator, PackedCollator
-from rscovlm.training.encoding import Encoder, shrunk_to
+from rscovlm.training.encoding import Encoder
+from rscovlm.training.fitting import Fitting, Way, ways_of
+from rscovlm.training.kernels import apply_kernels, attention_of, best_attention
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.preflight import Preflight, preflight
+from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer
 from rscovlm.training.weighting import Per, Weighting, Written
@@ -38,21 +42,24 @@ class Packing:
     Attributes:
         tokens: Token budget of a row.
         lookahead: Samples in hand to choose from.
-        too_long: What becomes of a sample longer than the budget: ``"drop"``, or ``"shrink"`` to show its image smaller
-            where that makes it fit. Either is counted.
+        too_long: What becomes of a sample longer than the budget: ``"drop"``, ``"shrink"`` to show its image smaller
+            where that makes it fit, ``"split"`` to cut a detection into tiles, or several to try in order. All is counted.
+        overlap: Share of a tile's side that neighbours have in common.
+        least_tile: Longest side, in the image's pixels, of what is not cut further.
 
     Raises:
-        ValueError: ``too_long`` is neither.
+        ValueError: ``too_long`` is none of these.
     """
 
     tokens: int = 6144
     lookahead: int = 256
-    too_long: Literal["drop", "shrink"] = "drop"
+    too_long: Way | Sequence[Way] = "drop"
+    overlap: float = 0.2
+    least_tile: int = 128
 
     def __post_init__(self) -> None:
         """Refuse what is no way to treat a long sample."""
-        if self.too_long not in ("drop", "shrink"):
-            raise ValueError(f"packing.too_long is {self.too_long!r}; give 'drop' or 'shrink'")
+        object.__setattr__(self, "too_long", ways_of(self.too_long))
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class TrainingRecipe:
         loss_per: What weighs the same in the loss: every ``"token"``, every ``"sample"``, or ``"root"`` between; see
             `Weighting`.
         evaluation: What is measured while training; None measures nothing.
+        balance: How the weights of the mixture follow from what is measured; None leaves them as they are.
         train: Arguments of `trl.SFTConfig`.
     """
 
@@ -107,6 +115,7 @@ class TrainingRecipe:
     token_weights: Mapping[Written, float] = field(default_factory=dict)
     loss_per: Per = "token"
     evaluation: Evaluation | None = None
+    balance: BalanceRule | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -127,18 +136,40 @@ class TrainingRecipe:
             evaluation = known_fields(values["evaluation"], Evaluation, "evaluation")
             parsed = MixtureRecipe.from_dict({"subsets": evaluation.get("subsets")})
             values["evaluation"] = Evaluation(**{**evaluation, "subsets": parsed.subsets})
+        if values.get("balance") is not None:
+            values["balance"] = BalanceRule(**known_fields(values["balance"], BalanceRule, "balance"))
         values["freeze"] = tuple(values.get("freeze") or ())
         for name in (*values["freeze"], *(values.get("learning_rates") or ())):
             if name not in _PARTS:
                 raise ValueError(f"the model has no part {name!r}; parts are {', '.join(_PARTS)}")
         recipe = cls(**values)
         recipe.weighting()
+        recipe._check_balance()
         return recipe
 
     @classmethod
     def load(cls, path: str | Path) -> TrainingRecipe:
         """Read a recipe from a YAML file."""
         return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+
+    def _check_balance(self) -> None:
+        """Refuse a balance that nothing could follow."""
+        if self.balance is None:
+            return
+        if self.evaluation is None or self.balance.every % self.evaluation.every:
+            raise ValueError(
+                f"balance acts every {self.balance.every} steps on what is measured "
+                + (f"every {self.evaluation.every}" if self.evaluation else "by no evaluation")
+                + "; give an evaluation whose every divides that of balance"
+            )
+        if self.mixture.schedule:
+            raise ValueError("the mixture's schedule and balance both change its weights; keep one of them")
+        names = {subset.name for subset in self.mixture.subsets if subset.weight > 0}
+        for name in self.balance.targets:
+            if name not in names:
+                raise ValueError(
+                    f"balance has targets of {name!r}; subsets with a weight are {', '.join(sorted(names))}"
+                )
 
     def weighting(self) -> Weighting:
         """Return how much each trained token weighs."""
@@ -200,18 +231,25 @@ def prepare(
     weights = recipe.model if checkpoint is None or recipe.lora is not None else str(checkpoint)
     processor = AutoProcessor.from_pretrained(recipe.model if checkpoint is None else str(checkpoint))
     _fit(processor, recipe)
-    options = {"attn_implementation": recipe.attention} if recipe.attention else {}
+    attention = recipe.attention or best_attention(recipe.dtype)
+    options = {"attn_implementation": attention} if attention else {}
     model = AutoModelForImageTextToText.from_pretrained(weights, dtype=recipe.dtype, **options)
+    apply_kernels(model)
     # Positions cost nothing; no row can take more of them than it has tokens.
     length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
     mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
+    rounds = _rounds(recipe, mixture, rows_per_step, checkpoint)
+    if rounds is not None:
+        # Loaders look ahead to the end of a round, which may lie beyond the last step.
+        rows = -(-rows // rounds.rows) * rounds.rows
     packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
     report = preflight(mixture, processor, model, packed=packed, steps=recipe.steps)
     logger.info("%s", report.text())
-    attention = isolate_samples(model) if packed is not None else model.config.get_text_config()._attn_implementation
-    logger.info("attention: %s", attention)
+    if packed is not None:
+        isolate_samples(model)
+    logger.info("attention: %s", attention_of(model))
     _freeze(model, recipe)
-    answers = _answers(recipe, root, processor)
+    answers = _answers(recipe, root, processor, rounds)
     trainer = build_trainer(
         model,
         processor,
@@ -219,18 +257,31 @@ def prepare(
         collator=(Collator if packed is None else PackedCollator)(processor, notes=True),
         optimizer=_optimizer(model, recipe, settings),
         peft_config=_lora(recipe),
-        callbacks=[answers] if answers is not None else None,
+        callbacks=[callback for callback in (answers, rounds) if callback is not None],
+        rounds=rounds,
         weighting=recipe.weighting(),
         tolerate=recipe.mixture.tolerate,
-        describe=lambda step, processes: run_of(plain, rows_per_step=rows_per_step, step=step, processes=processes),
+        describe=lambda step, processes: {
+            **run_of(plain, rows_per_step=rows_per_step, step=step, processes=processes),
+            "changes": [] if rounds is None else rounds.to_dict(),
+        },
         **settings,
     )
-    if answers is not None:
-        answers.trainer = trainer
+    for callback in (answers, rounds):
+        if callback is not None:
+            callback.trainer = trainer
     return Run(trainer, report, checkpoint)
 
 
-def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any) -> Any:
+def _rounds(recipe: TrainingRecipe, mixture: Stages, rows_per_step: int, checkpoint: Path | None) -> Rounds | None:
+    """Return the callback that changes weights, with the changes made so far, or None."""
+    if recipe.balance is None:
+        return None
+    changes = [] if checkpoint is None else [Rebalanced.from_dict(change) for change in changes_of(checkpoint)]
+    return Rounds(recipe.balance, mixture, rows_per_step=rows_per_step, changes=changes)
+
+
+def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any, rounds: Rounds | None) -> Any:
     """Return the callback that measures the recipe's fixed set, or None."""
     if recipe.evaluation is None:
         return None
@@ -250,7 +301,12 @@ def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any) -> Any:
             tally.keep()
     if tally.dropped:
         logger.warning("of the samples to evaluate on, %s", tally.table())
-    return Answers(samples, every=wanted.every, max_new_tokens=wanted.max_new_tokens)
+    return Answers(
+        samples,
+        every=wanted.every,
+        max_new_tokens=wanted.max_new_tokens,
+        decide=None if rounds is None else rounds.decide,
+    )
 
 
 def _fit(processor: Any, recipe: TrainingRecipe) -> None:
@@ -282,18 +338,15 @@ def _rows(recipe: TrainingRecipe, settings: Mapping[str, Any]) -> int:
 def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int, *, lanes: int) -> PackedMixture | None:
     if recipe.packing is None:
         return None
-    encoder = Encoder(processor)
-    shrink = (
-        (lambda sample, budget: shrunk_to(sample, budget, encoder)) if recipe.packing.too_long == "shrink" else None
-    )
+    encoder, packing = Encoder(processor), recipe.packing
     return PackedMixture(
         mixture,
         length=encoder,
-        budget=recipe.packing.tokens,
-        lookahead=recipe.packing.lookahead,
+        budget=packing.tokens,
+        lookahead=packing.lookahead,
         rows=rows,
         lanes=lanes,
-        shrink=shrink,
+        fit=Fitting(encoder, ways_of(packing.too_long), overlap=packing.overlap, least_tile=packing.least_tile),
     )
 
 

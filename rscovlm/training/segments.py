@@ -67,7 +67,7 @@ def segment_attention(
 def isolate_samples(model: Any) -> str:
     """Set a model's attention for packed rows and return what was chosen.
 
-    FlashAttention-2, where the model was loaded with it, already tells packed samples apart by their positions and is
+    FlashAttention, where the model was loaded with it (a package, or a kernel of the Hub by its name), already tells packed samples apart by their positions and is
     kept; otherwise the language model gets `segment_attention`. The vision tower keeps its own.
 
     Args:
@@ -76,8 +76,8 @@ def isolate_samples(model: Any) -> str:
     from transformers import AttentionInterface, AttentionMaskInterface
 
     text = model.config.get_text_config()
-    if text._attn_implementation == "flash_attention_2":
-        return "flash_attention_2"
+    if "flash" in (text._attn_implementation or ""):
+        return str(text._attn_implementation)
     AttentionInterface.register(NAME, segment_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
     model.set_attn_implementation({"text_config": NAME})

@@ -21,6 +21,7 @@ def build_trainer(
     weighting: Any = None,
     tolerate: float = 0.005,
     describe: Any = None,
+    rounds: Any = None,
     **arguments: Any,
 ) -> Any:
     """Build a `trl.SFTTrainer` that walks a mixture in order and tells the tasks apart.
@@ -39,6 +40,7 @@ def build_trainer(
         weighting: As in `TaskTrainer`.
         tolerate: As in `TaskTrainer`.
         describe: As in `TaskTrainer`.
+        rounds: `Rounds` that change the mixture's weights while training; None changes none.
         arguments: For `trl.SFTConfig`.
 
     Raises:
@@ -47,6 +49,9 @@ def build_trainer(
     from trl import SFTConfig
 
     from rscovlm.training.trainer import TaskTrainer
+
+    if rounds is not None and arguments.get("dataloader_persistent_workers"):
+        raise ValueError("dataloader_persistent_workers would draw with the weights of earlier rounds; leave it out")
 
     fixed = {
         "max_length": None,
@@ -65,7 +70,7 @@ def build_trainer(
         model=model,
         args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),
         data_collator=collator or Collator(processor, notes=True),
-        train_dataset=as_dataset(mixture),
+        train_dataset=as_dataset(mixture, rounds),
         processing_class=processor,
         optimizers=(optimizer, None),
         callbacks=callbacks,
@@ -73,18 +78,24 @@ def build_trainer(
     )
 
 
-def as_dataset(mixture: Sequence[Any]) -> Any:
+def as_dataset(mixture: Sequence[Any], rounds: Any = None) -> Any:
     """Return a `datasets.Dataset` whose row i is drawn from the mixture at position i, when it is asked for.
 
     TRL takes nothing but a `datasets.Dataset`; this one stores positions only.
+
+    Args:
+        mixture: Samples, or packs of them, by position.
+        rounds: `Rounds` to draw one of at a time, from its first row on; None draws all.
     """
     from datasets import Dataset
 
-    positions = Dataset.from_dict({"position": range(len(mixture))})
+    rows = len(mixture) if rounds is None else min(rounds.rows, len(mixture))
+    positions = Dataset.from_dict({"position": range(rows)})
 
     def draw(rows: dict[str, list[int]]) -> dict[str, list[Any]]:
         samples = []
-        for position in rows["position"]:
+        for place in rows["position"]:
+            position = place if rounds is None else rounds.first_row + place
             before = drops_of(mixture)
             sample = mixture[position]
             samples.append({"dropped": dict(drops_of(mixture) - before), **sample, "position": position})

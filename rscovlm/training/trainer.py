@@ -17,8 +17,9 @@ from trl import SFTTrainer
 from rscovlm.data.mixture import BLOCK
 from rscovlm.data.tally import Tally
 from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, last_complete, read_plan, write_plan
+from rscovlm.training.fitting import BY_RECIPE
 from rscovlm.training.notes import Notes
-from rscovlm.training.packing import BY_RECIPE, PackedMixture
+from rscovlm.training.packing import PackedMixture
 from rscovlm.training.plan import LaneState
 from rscovlm.training.weighting import Weighting, digit_tokens
 
@@ -89,6 +90,22 @@ class TaskTrainer(SFTTrainer):
             self._packed.resume(states)
             self._plans = {state.lane: state for state in states}
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
+
+    def next_position(self, row: int) -> int:
+        """Return the first position of the mixture that no row before this one has looked at, in any process.
+
+        Args:
+            row: The next to be trained; a row of unpacked samples is its position.
+        """
+        if self._packed is None:
+            return row
+        return max((state.next for state in gather_object(list(self._plans.values()))), default=0)
+
+    def begin_rows(self) -> None:
+        """Have packed rows planned from where those trained so far stand, by what loads them from now on."""
+        if self._packed is not None:
+            plans = gather_object(list(self._plans.values()))
+            self._packed.resume(plans)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

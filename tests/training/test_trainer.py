@@ -78,7 +78,7 @@ def test_a_negative_weight_is_refused(root: Path, tmp_path: Path) -> None:
         prepare(TrainingRecipe.from_dict(recipe_of(root, task_weights={"vqa": -1})), root=root, output=tmp_path)
 
 
-@pytest.mark.parametrize("too_long", ["drop", "shrink"])
+@pytest.mark.parametrize("too_long", ["drop", "shrink", "split"])
 def test_samples_too_long_are_counted_in_report_and_logs(root: Path, tmp_path: Path, too_long: str) -> None:
     plain = prepare(TrainingRecipe.from_dict(recipe_of(root)), root=root, output=tmp_path)
     encoder = Encoder(plain.trainer.processing_class)
@@ -86,10 +86,16 @@ def test_samples_too_long_are_counted_in_report_and_logs(root: Path, tmp_path: P
     lengths = sorted(len(encoder(sample)) for samples in rows for sample in samples)
     # A budget between the lengths, that the longest miss by less than their visual tokens.
     budget = lengths[-1] - 3
-    recipe = recipe_of(root, packing={"tokens": budget, "lookahead": 8, "too_long": too_long}, steps=12)
+    recipe = recipe_of(
+        root, packing={"tokens": budget, "lookahead": 8, "too_long": too_long, "least_tile": 40}, steps=12
+    )
     run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
     run.trainer.train()
-    key = {"drop": "dropped/longer_than_the_token_budget", "shrink": "dropped/shown_smaller_to_fit_the_token_budget"}
+    key = {
+        "drop": "dropped/longer_than_the_token_budget",
+        "shrink": "dropped/shown_smaller_to_fit_the_token_budget",
+        "split": "dropped/split_into_tiles_to_fit_the_token_budget",
+    }
     counts = sum(entry.get(key[too_long], 0) for entry in run.trainer.state.log_history)
     assert counts > 0
     assert sum(run.report.left_out.values()) > 0
@@ -135,5 +141,5 @@ def test_running_out_of_memory_says_what_to_lower(root: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("too_long", ["cut", ""])
 def test_nothing_is_ever_cut(root: Path, too_long: str) -> None:
-    with pytest.raises(ValueError, match="give 'drop' or 'shrink'"):
+    with pytest.raises(ValueError, match="give 'drop', 'shrink', 'split' or a list"):
         TrainingRecipe.from_dict(recipe_of(root, packing={"too_long": too_long}))
