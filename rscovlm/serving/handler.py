@@ -52,6 +52,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # http.server's name
         """Answer about the server itself."""
+        if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
+            self.close_connection = True  # a body that nobody reads would be taken for the next request
         path = urlsplit(self.path).path
         if path == "/health":
             self._send(200, {"status": "ok"})
@@ -75,7 +77,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         if not self._let_in():
             return
-        stated = self.headers.get("Content-Length", "")
+        lengths = self.headers.get_all("Content-Length", [])
+        stated = lengths[0] if len(lengths) == 1 else ""
         if not (stated.isascii() and stated.isdigit()) or self.headers.get("Transfer-Encoding"):
             self._refuse(411, "state the length of the body in Content-Length")
             return

@@ -43,16 +43,23 @@ def moved(text: str, codec: Codec, seen: Frame, other: Codec, frame: Frame) -> t
     if not len(decoded.objects):
         return text, None
     pieces, place = [], 0
-    for start, end in decoded.spans:
-        found = codec.decode(text[start:end], seen).objects
-        run = _run(found.boxes.coords.shape[1]).search(text, start, end) if len(found) == 1 else None
-        if run is None or start < place:
-            continue
-        numbers = iter(_numbers(found.boxes, other, frame))
-        pieces += [text[place : run.start()], re.sub(_NUMBER, lambda _, numbers=numbers: next(numbers), run[0])]  # type: ignore[misc]
-        place = run.end()
+    # Boxes without labels share the stretch of text they stand in.
+    for start, end in dict.fromkeys(decoded.spans):
+        waiting = list(codec.decode(text[start:end], seen).objects.boxes)
+        for run in _run(waiting[0].coords.shape[1]).finditer(text, start, end) if waiting else ():
+            if not waiting or run.start() < place or not _is(run[0], waiting[0], codec, seen):
+                continue
+            numbers = iter(_numbers(waiting.pop(0), other, frame))
+            pieces += [text[place : run.start()], re.sub(_NUMBER, lambda _, numbers=numbers: next(numbers), run[0])]  # type: ignore[misc]
+            place = run.end()
     objects = decoded.objects.to(frame)
     return "".join(pieces) + text[place:], Objects(objects.boxes.clipped(), objects.labels)
+
+
+def _is(numbers: str, box: Boxes, codec: Codec, seen: Frame) -> bool:
+    """Return whether some numbers mean a box."""
+    read = codec.decode(",".join(re.findall(_NUMBER, numbers)) + " it\n", seen, kind=box.kind).objects.boxes
+    return len(read) == 1 and bool((read.coords == box.coords).all())
 
 
 def _numbers(box: Boxes, codec: Codec, frame: Frame) -> list[str]:

@@ -4,14 +4,20 @@ import base64
 import http.client
 import io
 import json
+import os
+import re
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +36,7 @@ from rscovlm.serving.server import ZoomServer
 from rscovlm.training.embedded import STAGES, scene_config
 from tests.zoom.scripted import Scripted, call, texts
 
+ROOT = Path(__file__).parents[2]
 SHIP = "0,0,504,504 ship\n"
 
 
@@ -381,6 +388,11 @@ def test_strange_speech_and_slow_clients() -> None:
         body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "stream": True}).encode()
         old = b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         assert raw(server, old).endswith(b"data: [DONE]\n\n")  # no chunks in HTTP/1.0
+        # What could be read as two requests, by a proxy and by this server, is refused, or ends the connection.
+        twice = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 40\r\n\r\n{}"
+        assert b" 411 " in raw(server, twice + b"GET /health HTTP/1.1\r\n\r\n").split(b"\r\n")[0]
+        hidden = b"GET /metrics HTTP/1.1\r\nContent-Length: 24\r\n\r\nGET /health HTTP/1.1\r\n\r\n"
+        assert raw(server, hidden).count(b"HTTP/1.1 ") == 1
         # Bytes that drip, in the head and in the body, buy no more time; further connections are hung up on.
         head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 1000\r\n"
         for begun in (head, head + b"\r\n{"):
@@ -467,3 +479,28 @@ def test_many_callers_share_batches_and_not_mistakes() -> None:
     engine.close()
     with pytest.raises(RuntimeError, match="closed"):
         ask(1)
+
+
+def test_it_is_one_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rscovlm", "serve", "--port", "0", "--api-key-env", "SERVE_KEY"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, env={**os.environ, "SERVE_KEY": "k1"}, cwd=ROOT
+        )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline().decode()
+        address = re.match(r"http://127\.0\.0\.1:(\d+)/v1 serves rscovlm", said)
+        assert address is not None, (said, (tmp_path / "log").read_text())
+        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=300)
+        image = uri(make_zoom_scene(3, 336).image)
+        body = json.dumps({"messages": [user("What marking is on the white pad?", image)]})
+        connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer k1"})
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        assert answer["choices"][0]["message"]["content"] == make_zoom_scene(3, 336).answer
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+    assert "k1" not in (tmp_path / "log").read_text()
