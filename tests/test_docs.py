@@ -17,6 +17,7 @@ from tests.zoom.scripted import Scripted, call, texts
 DOCS = Path(__file__).parents[1] / "docs"
 # Run elsewhere, or not to be run here.
 ELSEWHERE = {
+    "engines.md": "it wants servers and vLLM, which tests/engines starts",
     "index.md": "it is the README's, which has its own test",
     "sources.md": "it reads data sets that are not here",
 }

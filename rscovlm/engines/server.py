@@ -239,7 +239,7 @@ def to_openai(messages: Sequence[Mapping[str, Any]], budget: PixelBudget) -> lis
         turn["content"] = content if isinstance(content, str) else [_block(block, budget) for block in content]
         if message.get("tool_calls"):
             turn["tool_calls"] = [_named(call, f"call_{number}_{k}") for k, call in enumerate(message["tool_calls"])]
-            turn["content"] = turn["content"] or ""
+            turn["content"] = turn["content"] or None  # vLLM makes a block of an empty text
             open_calls = [call["id"] for call in turn["tool_calls"]]
         elif message["role"] == "tool":
             turn["tool_call_id"] = open_calls.pop(0) if open_calls else f"call_{number}"
@@ -301,8 +301,30 @@ def _reply(answer: Mapping[str, Any], seconds: float, logprobs: bool) -> Reply:
     listed = ((choice.get("logprobs") or {}).get("content") or []) if logprobs else []
     if not listed:
         return Reply(text, tokens, seconds, finish)
-    values, pieces = [float(one["logprob"]) for one in listed], [str(one["token"]) for one in listed]
-    return Reply(text, tokens or len(listed), seconds, finish, values, pieces)
+    pieces = [bytes(one["bytes"]) if one.get("bytes") else str(one["token"]).encode() for one in listed]
+    values = [float(one["logprob"]) for one in listed]
+    return Reply(text, tokens or len(listed), seconds, finish, values, token_texts(text, pieces))
+
+
+def token_texts(text: str, pieces: Sequence[bytes]) -> list[str]:
+    """Return what each token adds to an answer, so that they join to it.
+
+    A token that does not show, such as the one that ends a turn, adds nothing; a character of several tokens stands with
+    the last of them.
+
+    >>> token_texts("a ship", [b"a", b" ship", b"<|im_end|>"])
+    ['a', ' ship', '']
+    """
+    whole, begun, place, texts = text.encode(), 0, 0, []
+    for piece in pieces:
+        if whole.startswith(piece, place):
+            place += len(piece)
+        try:
+            texts.append(whole[begun:place].decode())
+            begun = place
+        except UnicodeDecodeError:
+            texts.append("")
+    return texts
 
 
 def _seconds(value: str | None) -> float:

@@ -1,8 +1,7 @@
 """Answers from vLLM in this process.
 
-vLLM pins its own torch and transformers and needs its own environment; nothing of it is imported before use. This file
-follows the documented interface of ``vllm.LLM.chat`` (0.32) and was not run where it was written: the opt-in test
-``tests/engines/test_vllm.py`` compares it with the transformers engine token for token wherever vLLM is installed.
+vLLM pins its own torch and transformers and needs its own environment; nothing of it is imported before use. Held against
+vLLM 0.32 on a CPU by the opt-in test ``tests/engines/test_vllm.py``, token for token with the transformers engine.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 from rscovlm.codec import Codec
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.engine import Conversation, Finish, Reply
-from rscovlm.engines.server import to_openai
+from rscovlm.engines.server import to_openai, token_texts
 from rscovlm.processing.resolution import PixelBudget
 
 _OWN = ("codec", "chat_template", "lora", "sampling", "grammar", "max_objects")
@@ -126,5 +125,5 @@ def _reply(output: Any, seconds: float, logprobs: bool) -> Reply:
     if not logprobs or not output.logprobs:
         return Reply(output.text, len(tokens), seconds, finish)
     chosen = [step[token] for step, token in zip(output.logprobs, tokens, strict=True)]
-    texts = [str(one.decoded_token or "") for one in chosen]
+    texts = token_texts(output.text, [str(one.decoded_token or "").encode() for one in chosen])
     return Reply(output.text, len(tokens), seconds, finish, [float(one.logprob) for one in chosen], texts)

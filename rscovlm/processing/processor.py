@@ -110,6 +110,9 @@ class RSCoVLMProcessor(ProcessorMixin):
         for name, given in (("videos", videos), ("audio", audio)):
             if given is not None:
                 raise ValueError(f"{name} were given, but this processor takes images; give the frames as images")
+        # transformers before 5.23 does not read the attribute; without these types the positions of images are wrong.
+        if "return_mm_token_type_ids" not in kwargs.get("text_kwargs", {}):
+            kwargs.setdefault("return_mm_token_type_ids", self.return_mm_token_type_ids)
         return super().__call__(images=images, text=text, **kwargs)
 
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
@@ -117,6 +120,20 @@ class RSCoVLMProcessor(ProcessorMixin):
         patches = int(image_inputs["image_grid_thw"][image_idx].prod())
         text: str = self.image_token * (patches // self.image_processor.merge_size**2)
         return text
+
+    def get_text_with_replacements(
+        self, text: list[str], images_replacements: Sequence[str] = (), *others: Any, **more: Any
+    ) -> Any:
+        """Put the runs of image tokens into the texts; see `ProcessorMixin`.
+
+        Raises:
+            ValueError: Images are given, and the texts have another number of places for them.
+        """
+        places = sum(one.count(self.image_token) for one in text)
+        if images_replacements and places != len(images_replacements):  # transformers before 5.23 drops the rest
+            given = len(images_replacements)
+            raise ValueError(f"the number of images is {given}, the texts have {places} places; write one for each")
+        return super().get_text_with_replacements(text, images_replacements, *others, **more)
 
     def _get_num_multimodal_tokens(self, image_sizes: Sequence[tuple[int, int]] | None = None, **kwargs: Any) -> Any:
         """Count tokens of images given as (height, width): servers ask this while planning memory."""

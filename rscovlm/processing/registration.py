@@ -13,10 +13,10 @@ def register_processor(_: ModuleType) -> None:
     """Register `RSCoVLMProcessor` with ``AutoProcessor`` for both families."""
     processor = _ours("processor", "RSCoVLMProcessor")
     if processor is not None:
-        from transformers.models.auto.processing_auto import AutoProcessor
+        from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
         for config in _configs():
-            AutoProcessor.register(config, processor, exist_ok=True)
+            _register(PROCESSOR_MAPPING, config, processor)
 
 
 def register_image_processor(_: ModuleType) -> None:
@@ -27,7 +27,13 @@ def register_image_processor(_: ModuleType) -> None:
         from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
 
         for config in _configs():
-            IMAGE_PROCESSOR_MAPPING.register(config, {"pil": processor, "torchvision": processor}, exist_ok=True)
+            _register(IMAGE_PROCESSOR_MAPPING, config, {"pil": processor, "torchvision": processor})
+
+
+def _register(mapping: Any, config: Any, value: Any) -> None:
+    mapping.register(config, value, exist_ok=True)
+    # transformers 5.18 says nothing and registers nothing for a configuration of its own; 5.19 and later do.
+    mapping._extra_content.setdefault(config, value)
 
 
 def _ours(module: str, name: str) -> Any:

@@ -81,6 +81,9 @@ def test_greedy_answers_equal_those_of_transformers(home: Path, address: str) ->
     assert [reply.text for reply in found] == [reply.text for reply in expected]
     assert [(reply.tokens, reply.finish) for reply in found] == [(reply.tokens, reply.finish) for reply in expected]
     assert len({reply.text for reply in expected}) == len(asked) and min(reply.tokens for reply in expected) > 8
+    # The checkpoint's own repetition penalty would change them.
+    own = Server(address, str(home / "tiny"), budget=local.budget, tries=1, options={"frequency_penalty": None})
+    assert [reply.text for reply in own.generate(asked[:2], max_new_tokens=48)] != [one.text for one in expected[:2]]
     # What this server cannot give is absent, and not made up.
     assert remote.generate(asked[:1], max_new_tokens=2, logprobs=True)[0].token_logprobs is None
 
