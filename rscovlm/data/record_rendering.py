@@ -194,7 +194,7 @@ class RecordRenderer:
         kind, style = self._form(rng)
         objects = as_objects(kept, frame, kind, [names[item.label] for item in kept])
         answer = self.codec.encode(objects, frame.resized(*shown), kind=kind, style=style, categories=asked)
-        text = wording("detection", rng, style=style, rephrase=self.options.rephrase_rate)
+        text = wording("detection", rng, style=style, kind=kind, rephrase=self.options.rephrase_rate)
         turn = Turn(text.format(what=", ".join(asked)), answer, "detection", system_prompt(kind, style))
         return turn, objects
 
@@ -205,7 +205,7 @@ class RecordRenderer:
         what = referent(record.expression)
         objects = as_objects(record.objects, frame, kind, [what] * len(record.objects))
         answer = self.codec.encode(objects, frame.resized(*shown), kind=kind, style=style)
-        text = wording("grounding", rng, style=style, rephrase=self.options.rephrase_rate)
+        text = wording("grounding", rng, style=style, kind=kind, rephrase=self.options.rephrase_rate)
         return Turn(text.format(what=what), answer, "grounding", system_prompt(kind, style)), objects
 
     def _zoom(self, record: Record, frame: Frame, overview: Picture) -> Sample:

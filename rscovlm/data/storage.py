@@ -53,11 +53,14 @@ def write_jsonl(records: Iterable[Record], path: str | Path) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     count = 0
-    with part.open("w", encoding="utf-8") as lines:
-        for record in records:
-            lines.write(record.to_json() + "\n")
-            count += 1
-    part.replace(target)
+    try:
+        with part.open("w", encoding="utf-8") as lines:
+            for record in records:
+                lines.write(record.to_json() + "\n")
+                count += 1
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
     return count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.storage import embedded, read_jsonl, read_parquet, read_records, write_jsonl, write_parquet
+from rscovlm.data.storage import (
+    embedded,
+    read_jsonl,
+    read_parquet,
+    read_records,
+    write_jsonl,
+    write_parquet,
+    write_records,
+)
 from rscovlm.data.tally import Tally, TooManyRejected
 from tests.data.strategies import records as any_record
 
@@ -119,3 +128,14 @@ def test_embedding_refuses_large_and_missing_files(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"rows.jsonl' does not exist; give a .jsonl file"):
         next(read_records(tmp_path / "rows.jsonl"))
+
+
+def test_a_conversion_that_stops_leaves_nothing_behind(tmp_path: Path) -> None:
+    def rows() -> Iterator[Record]:
+        yield Record("1", "mine", "train", "vqa", (ImageRef("a.png", width=8, height=8),), question="?", answer="2")
+        raise ValueError("the second row is no record")
+
+    for target in ("a.jsonl", "shards"):
+        with pytest.raises(ValueError, match="second row"):
+            write_records(rows(), tmp_path / target)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -24,13 +24,21 @@ __all__ = [
 ]
 
 
-def wording(task: str, rng: np.random.Generator, *, style: Style | None = None, rephrase: float = 0.5) -> str:
+def wording(
+    task: str,
+    rng: np.random.Generator,
+    *,
+    style: Style | None = None,
+    kind: Kind | None = None,
+    rephrase: float = 0.5,
+) -> str:
     """Return a wording of a task's question, with its fields still to be filled in.
 
     Args:
         task: One of the keys of ``tasks.yaml``.
         rng: Draws the wording.
         style: For tasks answered with boxes, ``"plain"`` or ``"json"``.
+        kind: For tasks answered with boxes, the box kind, so that wordings that name it are drawn too.
         rephrase: Probability of another wording than the plainest.
 
     Raises:
@@ -41,7 +49,8 @@ def wording(task: str, rng: np.random.Generator, *, style: Style | None = None, 
     """
     found: Any = _wordings().get(task)
     if isinstance(found, Mapping):
-        found = found.get(style)
+        found = found.get(style) or {}
+        found = [*found.get("any", ()), *found.get(kind, ())]
     if not found:
         raise ValueError(f"no wording for task {task!r} in style {style!r}; tasks are {', '.join(sorted(_wordings()))}")
     choices: Sequence[str] = found

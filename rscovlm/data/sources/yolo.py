@@ -1,4 +1,4 @@
-"""A folder with YOLO labels: oriented (class and four corners) or upright (class, centre, size), as shares of the sides."""
+"""A folder with YOLO labels: oriented (four corners), upright (centre, size) or outlines, after the class, as shares of the sides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import yaml
 
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.sources.folder import PICTURES, Folder
+from rscovlm.data.sources.folder import PICTURES, Folder, stem_of
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
@@ -17,9 +17,10 @@ from rscovlm.data.tally import Rejected
     splits=["train", "val", "test"],
     tasks=["detection"],
     licence="your own",
-    layout="""data.yaml (or dataset.yaml) with names, a list or a table; images/<split>/* with labels/<split>/<stem>.txt, or
+    layout="""data.yaml (or dataset.yaml) with names, a list or a table, or classes.txt, one a line; images/<split>/* with labels/<split>/<stem>.txt, or
     <split>/images/* with <split>/labels/<stem>.txt; lines of
-    'class x1 y1 x2 y2 x3 y3 x4 y4' or 'class cx cy w h' in shares. A picture without a label file has no objects.""",
+    'class x1 y1 x2 y2 x3 y3 x4 y4', 'class cx cy w h' or outlines of other lengths in shares. A picture without a label file has no
+    objects.""",
 )
 def yolo_obb(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record a picture."""
@@ -29,7 +30,7 @@ def yolo_obb(folder: Folder, split: str) -> Iterator[Record]:
     for file in folder.files(pictures, *PICTURES):
         with folder.row(file):
             image = folder.image(file)
-            stem = file.rpartition("/")[2].rpartition(".")[0]
+            stem = stem_of(file)
             labels = f"{folder_of_labels}/{stem}.txt"
             lines = folder.lines(labels) if (folder.root / labels).exists() else []
             objects = tuple(_object(line, image, names) for line in lines if line.strip())
@@ -38,7 +39,13 @@ def yolo_obb(folder: Folder, split: str) -> Iterator[Record]:
 
 
 def _names(folder: Folder) -> dict[int, str]:
-    table = yaml.safe_load("\n".join(folder.lines(folder.first("data.yaml", "dataset.yaml"))))["names"]
+    file = folder.first("data.yaml", "dataset.yaml", "classes.txt")
+    lines = folder.lines(file)
+    table = (
+        yaml.safe_load("\n".join(lines))["names"]
+        if file.endswith(".yaml")
+        else [line for line in lines if line.strip()]
+    )
     return dict(enumerate(table)) if isinstance(table, list) else {int(key): name for key, name in table.items()}
 
 
@@ -53,6 +60,10 @@ def _object(line: str, image: ImageRef, names: dict[int, str]) -> Annotation:
     if len(pixels) == 4:
         x, y, w, h = pixels
         return Annotation((x - w / 2, y - h / 2, x + w / 2, y + h / 2), names[number], "hbb")
+    if len(pixels) >= 6 and len(pixels) % 2 == 0:
+        xs, ys = pixels[0::2], pixels[1::2]
+        return Annotation((min(xs), min(ys), max(xs), max(ys)), names[number], "hbb", polygons=(tuple(pixels),))
     raise Rejected(
-        "malformed label", f"label line {line!r} has {len(values)} numbers; 4 (upright) or 8 (oriented) are read"
+        "malformed label",
+        f"label line {line!r} has {len(values)} numbers; 4 (upright), 8 (oriented) or an outline's x and y are read",
     )

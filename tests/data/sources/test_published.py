@@ -232,6 +232,18 @@ def test_ones_own_coco_file(tmp_path: Path, labels: str, pictures: str) -> None:
     assert tally.dropped == {"missing file": 1}
 
 
+def test_yolo_outlines_with_names_in_a_text(tmp_path: Path) -> None:
+    picture(tmp_path, "images/train/a b.JPG")
+    text(tmp_path, "classes.txt", "\ufeffship\r\nbateau à voile\r\n")
+    text(tmp_path, "labels/train/a b.txt", "1 0.1 0.2 0.5 0.2 0.5 0.6\r\n0 0.5 0.5 0.2 0.4\r\n")
+    (row,), _ = read("yolo-obb", tmp_path)
+    assert row.objects[0].label == "bateau à voile"
+    assert row.objects[0].box == pytest.approx((4, 6, 20, 18))
+    assert row.objects[0].polygons[0] == pytest.approx((4, 6, 20, 6, 20, 18))
+    text(tmp_path, "labels/train/a b.txt", "1 0.1 0.2 0.5\n")
+    assert read("yolo-obb", tmp_path, limit=1.0)[1].dropped == {"malformed label": 1}
+
+
 def test_a_file_of_another_form_is_refused_in_words(tmp_path: Path) -> None:
     text(tmp_path, "val_dataset.geojson", '{"features": 3}')
     text(tmp_path, "LR_split_val_answers.json", [])
