@@ -61,26 +61,13 @@ def fault_of(checkpoint: Path) -> str | None:
         return f"{STATE_FILE}, which is written last, is absent or cut short"
     if not isinstance(state, Mapping) or "global_step" not in state:
         return f"{STATE_FILE} holds no step"
-    weights = sorted(checkpoint.glob("*.safetensors"))
-    sharded = [
-        path for path in checkpoint.iterdir() if path.is_dir() and re.match(r"global_step|pytorch_model", path.name)
-    ]
-    if not weights and not sharded:
-        return "it holds no weights"
-    for path in weights:
-        if not _whole_weights(path):
-            return f"{path.name} is cut short"
-    for index in checkpoint.glob("*.safetensors.index.json"):
-        for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()):
-            if not (checkpoint / name).is_file():
-                return f"{name} is absent"
-    if not sharded and not (checkpoint / "optimizer.pt").is_file():
-        return "it holds no state of the optimiser (saved with save_only_model?)"
-    archives = [path for pattern in ("*.pt", "*.pth") for path in checkpoint.glob(pattern)]
-    for path in archives:
-        # The directory of a zip archive stands at its end, so one that can be read was written whole.
-        if not zipfile.is_zipfile(path):
-            return f"{path.name} is cut short"
+    if (fault := _fault_of_weights(checkpoint) or _fault_of_optimizer(checkpoint)) is not None:
+        return fault
+    # The directory of a zip archive stands at its end, so one that can be read was written whole.
+    for pattern in ("*.pt", "*.pth", "*.bin", "global_step*/*.pt"):
+        for path in checkpoint.glob(pattern):
+            if not zipfile.is_zipfile(path):
+                return f"{path.relative_to(checkpoint)} is cut short"
     states = len(list(checkpoint.glob("rng_state*.pth")))
     expected = _said(checkpoint).get("processes", 1)
     if states < expected:
@@ -89,6 +76,37 @@ def fault_of(checkpoint: Path) -> str | None:
         read_plan(checkpoint)
     except ValueError as error:
         return str(error)
+    return None
+
+
+def _shards(checkpoint: Path, pattern: str) -> list[Path]:
+    """Return the folders of DeepSpeed's and FSDP's own files."""
+    return [path for path in checkpoint.glob(pattern) if path.is_dir()]
+
+
+def _fault_of_weights(checkpoint: Path) -> str | None:
+    weights = sorted(checkpoint.glob("*.safetensors"))
+    if not weights and not _shards(checkpoint, "global_step*") and not _shards(checkpoint, "pytorch_model*"):
+        return "it holds no weights"
+    for path in weights:
+        if not _whole_weights(path):
+            return f"{path.name} is cut short"
+    for index in checkpoint.glob("*.safetensors.index.json"):
+        for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()):
+            if not (checkpoint / name).is_file():
+                return f"{name} is absent"
+    return None
+
+
+def _fault_of_optimizer(checkpoint: Path) -> str | None:
+    # Sharded by torch: the list of a folder's pieces is written after them.
+    pieces = [*_shards(checkpoint, "pytorch_model*"), *_shards(checkpoint, "optimizer_*")]
+    for folder in pieces:
+        if not (folder / ".metadata").is_file():
+            return f"{folder.name} is cut short"
+    whole = any((checkpoint / name).is_file() for name in ("optimizer.pt", "optimizer.bin"))
+    if not whole and not _shards(checkpoint, "global_step*") and not _shards(checkpoint, "optimizer_*"):
+        return "it holds no state of the optimiser (saved with save_only_model?)"
     return None
 
 

@@ -227,8 +227,9 @@ def prepare(
     if checkpoint is not None:
         check_same_run(checkpoint, plain, rows_per_step)
         logger.info("going on from %s", checkpoint)
-    # The trainer loads an adapter into the model it was made for; whole weights are loaded here, once.
-    weights = recipe.model if checkpoint is None or recipe.lora is not None else str(checkpoint)
+    # The trainer loads an adapter, or weights in shards, into the model it was made for; whole ones are loaded here, once.
+    whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
+    weights = str(checkpoint) if whole else recipe.model
     processor = AutoProcessor.from_pretrained(recipe.model if checkpoint is None else str(checkpoint))
     _fit(processor, recipe)
     attention = recipe.attention or best_attention(recipe.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rscovlm.training.blank import show_blank
 from rscovlm.training.collator import Collator
 from rscovlm.training.packing import PackedMixture, drops_of
 
@@ -62,6 +63,7 @@ def build_trainer(
     for name, value in fixed.items():
         if arguments.get(name, value) != value:
             raise ValueError(f"{name}={arguments[name]!r} would cut or reorder samples; leave it out (it is {value!r})")
+    show_blank(model)
     return TaskTrainer(
         weighting=weighting,
         tolerate=tolerate,

@@ -1,5 +1,6 @@
 """Scenes on disk as records, a tiny model, and a recipe that trains it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.scenes import SceneConfig, make_scene
 from rscovlm.data.storage import write_jsonl
 from rscovlm.testing import tiny_checkpoint
+from tests.training.courses import Server, serving
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +31,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_jsonl(records, folder / "scenes.jsonl")
     tiny_checkpoint(folder / "tiny")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """What runs recipes in processes of their own."""
+    with serving() as started:
+        yield started
 
 
 def recipe_of(root: Path, **changes: Any) -> dict[str, Any]:
