@@ -62,6 +62,7 @@ class Stage:
         detects: Weight of conversations about quadrilaterals.
         zooms: Weight of zoom conversations.
         empties: Weight of detection in scenes without objects.
+        words: Weight of single questions answered in words, about which no boxes are asked.
         tasks: Questions answered in words.
     """
 
@@ -73,6 +74,7 @@ class Stage:
     detects: float
     zooms: float
     empties: float = 0.15
+    words: float = 0.0
     tasks: tuple[Any, ...] = ("class",)
 
 
@@ -80,6 +82,9 @@ STAGES = (
     Stage(3600, 1, 24, 44, points=1.0, detects=1.0, zooms=0.0),
     Stage(5600, 3, 22, 40, points=1.0, detects=1.6, zooms=1.2, tasks=("class", "count", "presence", "colour")),
 )
+LAST = replace(STAGES[-1], steps=300, words=1.0)
+"""What follows at a fifth of the rates. In `STAGES` only the question about a marking ever stands alone; from some seeds
+every question that stands alone is then answered with a marking."""
 
 
 def scene_config(stage: Stage, texture_seed: int = 0) -> SceneConfig:
@@ -113,6 +118,7 @@ def build_mixture(stages: Sequence[Stage], *, seed: int = 0, texture_seed: int =
             Subset("detect", turns, stage.detects),
             Subset("empty", empty, stage.empties),
             Subset("zoom", ZoomTurns(config, codec, budget()), stage.zooms),
+            Subset("words", replace(turns, spatial=0), stage.words),
         ]
         positions = stage.steps * BATCH
         length = sum(count for count, _ in built) + positions
@@ -138,7 +144,7 @@ def train(
     resume: bool = False,
     **arguments: Any,
 ) -> Any:
-    """Train the embedded model and save it with its processor.
+    """Train the embedded model, settle it (`settle`), and save it with its processor.
 
     Args:
         folder: Where model, processor and checkpoints go.
@@ -149,7 +155,7 @@ def train(
         arguments: For `trl.SFTConfig`.
 
     Returns:
-        The finished trainer.
+        The finished trainer of the stages.
     """
     mixture = build_mixture(stages, seed=seed)
     last = get_last_checkpoint(str(folder / "checkpoints")) if resume else None
@@ -166,30 +172,56 @@ def train(
     )
     steps = sum(stage.steps for stage in stages)
     settings = {
-        "output_dir": str(folder / "checkpoints"),
+        **_settings(folder, seed, workers),
         "max_steps": steps,
-        "per_device_train_batch_size": BATCH,
         "lr_scheduler_type": "warmup_stable_decay",
         "warmup_steps": 30,
         "lr_scheduler_kwargs": {"num_decay_steps": int(0.35 * steps), "min_lr_ratio": 0.02},
+        "save_steps": 400,
+        "save_total_limit": 2,
+        **arguments,
+    }
+    optimizer = MuonAdamW(model.named_parameters())
+    trainer = build_trainer(model, processor, mixture, optimizer=optimizer, **settings)
+    trainer.train(resume_from_checkpoint=last)
+    settle(model, processor, folder, seed=seed, workers=workers)
+    return trainer
+
+
+def settle(model: Any, processor: Any, folder: Path, *, stage: Stage = LAST, seed: int = 0, workers: int = 1) -> None:
+    """Train the last stage, at a fifth of the rates falling to 0, and save the model with its processor.
+
+    Args:
+        model: The model that went through the stages; trained in place.
+        processor: Its processor.
+        folder: Where both go.
+        stage: What is trained.
+        seed: Of the samples.
+        workers: Processes that draw scenes.
+    """
+    mixture = build_mixture((stage,), seed=seed + 1000)
+    optimizer = MuonAdamW(model.named_parameters(), lr=2e-4, muon_lr=2e-3)
+    settings = {**_settings(folder, seed, workers), "max_steps": stage.steps, "warmup_steps": 10, "save_strategy": "no"}
+    build_trainer(model, processor, mixture, optimizer=optimizer, **settings).train()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def _settings(folder: Path, seed: int, workers: int) -> dict[str, Any]:
+    """Return what both runs have in common, for `trl.SFTConfig`."""
+    return {
+        "output_dir": str(folder / "checkpoints"),
+        "per_device_train_batch_size": BATCH,
+        "lr_scheduler_type": "linear",
         "max_grad_norm": 1.0,
         "activation_checkpointing": False,
         "bf16": False,
         "use_cpu": True,
         "dataloader_num_workers": workers,
         "logging_steps": 100,
-        "save_steps": 400,
-        "save_total_limit": 2,
         "seed": seed,
         "disable_tqdm": True,
-        **arguments,
     }
-    optimizer = MuonAdamW(model.named_parameters())
-    trainer = build_trainer(model, processor, mixture, optimizer=optimizer, **settings)
-    trainer.train(resume_from_checkpoint=last)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return trainer
 
 
 def _phrases(samples: Sequence[Sample]) -> list[str]:

@@ -1,6 +1,8 @@
 """The embedded model loads as any checkpoint does and scores what its card says."""
 
 import json
+import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from rscovlm.benchmarks.scenes import Score, score_scenes
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
-from rscovlm.training.embedded import STAGES, scene_config
+from rscovlm.training.embedded import LAST, STAGES, build_mixture, scene_config
 
 FOLDER = Path(embedded_model())
 
@@ -54,3 +56,25 @@ def test_the_card_states_every_score() -> None:
     kept = json.loads((FOLDER / "scores.json").read_text(encoding="utf-8"))
     for name, score in kept["scores"].items():
         assert f"| {name} | {score['value']:.3f} | {score['baseline']:.3f} |" in card, name
+
+
+def test_the_card_adds_the_seeds_up() -> None:
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    kept = json.loads((FOLDER / "scores.json").read_text(encoding="utf-8"))["scores"]
+    rows = re.findall(r"^\| (\w+) ((?:\| [0-9.]+ ){5})\|$", card, re.MULTILINE)
+    assert [name for name, _ in rows] == list(kept)
+    for name, cells in rows:
+        *seeds, mean, deviation = (float(cell) for cell in cells.split("|")[1:])
+        assert seeds[0] == round(kept[name]["value"], 3)
+        assert abs(statistics.mean(seeds) - mean) < 0.0011, name
+        assert abs(statistics.stdev(seeds) - deviation) < 0.0011, name
+
+
+def test_the_last_stage_asks_questions_that_stand_alone() -> None:
+    mixture = build_mixture((LAST,), seed=3)
+    names = [mixture.subset_at(position) for position in range(2000)]
+    weight = LAST.points + LAST.detects + LAST.empties + LAST.zooms + LAST.words
+    assert abs(names.count("words") / len(names) - LAST.words / weight) < 0.03
+    alone = [mixture[position] for position, name in enumerate(names) if name == "words"][:60]
+    assert all([turn["role"] for turn in sample["messages"]] == ["user", "assistant"] for sample in alone)
+    assert {sample["task"] for sample in alone} == set(LAST.tasks)
