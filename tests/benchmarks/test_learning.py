@@ -78,13 +78,12 @@ def test_what_is_written_moves_no_side_by_more_than_half_a_step() -> None:
 
 
 def test_weighting_raises_the_task_that_lags() -> None:
-    done = [_run(f"{task} alone", **{task: 0.8}) for task in tasks.TASKS]
-    done.append(_run("uneven", pointing=0.8, detection=0.4, counting=0.9))
+    done = [_run("pointing alone", pointing=0.8), _run("detection alone", detection=0.0)]
+    done += [_run("counting alone", counting=0.8), _run("together", pointing=0.9, detection=0.5, counting=0.6)]
     weighted = next(arm for arm in tasks.CLAIM.arms if arm.name == "weighted")
     weights = {subset.name: subset.weight for subset in weighted.subsets(done)}
-    uneven = tasks.UNEVEN["detection"] / sum(tasks.UNEVEN.values())
-    assert weights["detection"] / sum(weights.values()) > 2 * uneven
-    assert weights["pointing"] == pytest.approx(weights["counting"])
+    assert weights["counting"] == pytest.approx((1 + tasks.RATE * 0.25) * weights["pointing"])
+    assert weights["pointing"] == weights["detection"]
 
 
 def test_a_figure_shows_every_seed_and_needs_some() -> None:
