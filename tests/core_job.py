@@ -25,7 +25,14 @@ OPTIONAL = (
     "pyarrow",
     "pandas",
 )
-NEED_TORCH = ("rscovlm.demo", "rscovlm.training", "rscovlm.engines.constrained", "rscovlm.engines.transformers")
+NEED_TORCH = (
+    "rscovlm.benchmarks.learning",
+    "rscovlm.demo",
+    "rscovlm.training",
+    "rscovlm.engines.constrained",
+    "rscovlm.engines.prefixes",
+    "rscovlm.engines.transformers",
+)
 
 
 class Hiding(MetaPathFinder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def serve(
         typer.echo(f"rscovlm serve: {error}", err=True)
         sys.exit(2)
     typer.echo(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container or a service manager stops it
     try:
         service.serve_forever()
     except KeyboardInterrupt:

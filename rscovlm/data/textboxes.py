@@ -143,7 +143,9 @@ def recognise(boxes: Iterable[tuple[TextBox, int, int]]) -> Guess:
     Raises:
         ValueError: There is no box to judge by.
     """
-    rows = [(*_extent(box), width, height) for box, width, height in boxes]
+    given = list(boxes)
+    rows = [(*_extent(box), width, height) for box, width, height in given]
+    middles = [(*_middle(box), width, height) for box, width, height in given]
     if not rows:
         raise ValueError("no boxes to recognise a scale from; say which scale the text uses")
     tolerance = 1.005
@@ -159,12 +161,22 @@ def recognise(boxes: Iterable[tuple[TextBox, int, int]]) -> Guess:
         return Guess(0, certain=inside > 0.99, inside=inside)
     if unit == 100 and not small_images:
         return Guess(100, certain=len(rows) >= 20 and largest > 80, inside=1.0)
-    beyond = [row for row in sized if row[0] > row[2] * tolerance or row[1] > row[3] * tolerance]
+    # An object cut by a tile's border reaches beyond it; its middle does not.
+    beyond = [1 for x, y, w, h in middles if w and h and (x > w * tolerance or y > h * tolerance)]
     if beyond and len(beyond) > 0.01 * len(sized):
         return Guess(unit, certain=True, inside=1.0)
     if unit == 1000 and sized and min(max(w, h) for _, _, w, h in sized) > 1100:
         return Guess(1000, certain=len(rows) >= 20 and largest > 800, inside=1.0)
     return Guess(0, certain=len(sized) >= 20 and inside > 0.99, inside=inside)
+
+
+def _middle(box: TextBox) -> tuple[float, float]:
+    values = box.numbers
+    if box.kind == "obb" and not box.corners_and_angle:
+        return values[0], values[1]
+    values = values[:4] if box.kind == "obb" else values
+    xs, ys = values[0::2], values[1::2]
+    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
 
 
 def _extent(box: TextBox) -> tuple[float, float]:

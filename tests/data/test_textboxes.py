@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rscovlm.data.records import Annotation
-from rscovlm.data.textboxes import find_boxes, lift, recognise, to_annotation
+from rscovlm.data.textboxes import TextBox, find_boxes, lift, recognise, to_annotation
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,17 @@ def test_a_few_boxes_are_not_enough_to_be_certain() -> None:
     assert not recognise([(box, 800, 800)]).certain
     with pytest.raises(ValueError, match="no boxes"):
         recognise([])
+
+
+@pytest.mark.parametrize("side", [512, 800, 1024])
+def test_objects_cut_by_the_border_of_a_tile_stay_pixels(side: int) -> None:
+    rng = np.random.default_rng(side)
+    boxes = []
+    for _ in range(400):
+        middle, size = rng.uniform(0, side, 2), rng.uniform(20, 250, 2)
+        low, high = middle - size / 2, middle + size / 2
+        inside = np.minimum(high, side) - np.maximum(low, 0)
+        if inside.prod() >= 0.7 * size.prod():  # what tiling keeps
+            boxes.append((TextBox(0, 0, (*low.tolist(), *high.tolist()), "hbb"), side, side))
+    assert any(max(box.numbers) > side for box, _, _ in boxes)
+    assert recognise(boxes).scale == 0

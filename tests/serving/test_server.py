@@ -499,7 +499,7 @@ def test_it_is_one_command(tmp_path: Path) -> None:
         answer = json.loads(connection.getresponse().read())
         connection.close()
         assert answer["choices"][0]["message"]["content"] == make_zoom_scene(3, 336).answer
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
     finally:
         process.kill()

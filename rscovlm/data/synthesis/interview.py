@@ -41,6 +41,8 @@ class Talk:
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None = None
+    grammar: None = None
+    memory: None = None
 
 
 class Interview:
