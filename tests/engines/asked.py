@@ -1,6 +1,7 @@
 """What the engines are asked when their answers are compared; run as a module, the answers of vLLM in its own environment.
 
-python -m tests.engines.asked FOLDER OUT: loads the checkpoint of a folder with vLLM and writes its answers as JSON.
+python -m tests.engines.asked FOLDER ADAPTER OUT: loads the checkpoint of a folder with vLLM and writes its answers as JSON,
+without and with an adapter.
 """
 
 from __future__ import annotations
@@ -105,17 +106,34 @@ def taught(folder: Path, steps: int = 80) -> Path:
     return folder
 
 
-def main(folder: str, out: str) -> None:
+def adapted(folder: Path, target: Path) -> Path:
+    """Save an adapter of random weights on the language model of a checkpoint."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    torch.manual_seed(5)
+    wanted = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj)"
+    config = LoraConfig(r=8, lora_alpha=16, target_modules=wanted, init_lora_weights=False)
+    get_peft_model(AutoModelForImageTextToText.from_pretrained(folder), config).save_pretrained(target)
+    return target
+
+
+def main(folder: str, adapter: str, out: str) -> None:
     from vllm import SamplingParams  # type: ignore[import-not-found,unused-ignore]
+    from vllm.lora.request import LoRARequest  # type: ignore[import-not-found,unused-ignore]
 
     from rscovlm.engines import VLLM
     from rscovlm.engines.server import to_openai
 
-    engine = VLLM.load(folder, budget=BUDGET, dtype="float32", max_model_len=4096, enforce_eager=True)
+    options = {"max_model_len": 4096, "enforce_eager": True, "enable_lora": True, "max_lora_rank": 8}
+    engine = VLLM.load(folder, budget=BUDGET, dtype="float32", **options)
     asked = conversations()
     told: dict[str, Any] = {"greedy": [asdict(one) for one in engine.generate(asked, max_new_tokens=32)]}
     told["logprobs"] = [asdict(one) for one in engine.generate(asked, max_new_tokens=32, logprobs=True)]
     told["chains"] = chains(engine)
+    with_adapter = VLLM(engine.llm, budget=BUDGET, lora=LoRARequest("adapter", 1, adapter))
+    told["adapter"] = [asdict(one) for one in with_adapter.generate(asked, max_new_tokens=32)]
     told["prompts"] = []
     for _ in range(2):  # the second time from the cache
         for one in asked:

@@ -23,7 +23,7 @@ from rscovlm.codec import Codec
 from rscovlm.engines import Reply, Server, Transformers
 from rscovlm.engines.server import Structured
 from rscovlm.geometry import Frame
-from tests.engines.asked import BUDGET, FORMS, MOST, bound_conversations, chains, conversations, taught
+from tests.engines.asked import BUDGET, FORMS, MOST, adapted, bound_conversations, chains, conversations, taught
 
 PYTHON = os.environ.get("RSCOVLM_VLLM_PYTHON") or (sys.executable if importlib.util.find_spec("vllm") else None)
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,11 +47,16 @@ def local(folder: Path) -> Transformers:
 
 
 @pytest.fixture(scope="module")
-def told(folder: Path) -> dict[str, Any]:
+def adapter(folder: Path) -> Path:
+    return adapted(folder, folder.parent / "adapter")
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path, adapter: Path) -> dict[str, Any]:
     """What vLLM answers in its own process."""
     out = folder.parent / "told.json"
     log = folder.parent / "llm.log"
-    process = _start(["-m", "tests.engines.asked", str(folder), str(out)], log)
+    process = _start(["-m", "tests.engines.asked", str(folder), str(adapter), str(out)], log)
     try:
         process.wait(1800)
     finally:
@@ -112,6 +117,17 @@ def test_prompts_in_the_process_are_those_of_the_processor(local: Transformers, 
 def test_greedy_answers_in_the_process_are_equal(local: Transformers, told: dict[str, Any]) -> None:
     _compare([Reply(**one) for one in told["greedy"]], local, logprobs=False)
     _compare([Reply(**one) for one in told["logprobs"]], local, logprobs=True)
+
+
+def test_an_adapter_answers_alike(folder: Path, adapter: Path, local: Transformers, told: dict[str, Any]) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    model: Any = PeftModel.from_pretrained(AutoModelForImageTextToText.from_pretrained(folder), str(adapter))
+    tuned = Transformers(model.merge_and_unload().eval(), local.processor)
+    expected = [one.text for one in tuned.generate(conversations(), max_new_tokens=32)]
+    assert [one["text"] for one in told["adapter"]] == expected != [one["text"] for one in told["greedy"]]
+    assert len(set(expected)) >= 4
 
 
 def test_whole_chains_in_the_process_are_equal(local: Transformers, told: dict[str, Any]) -> None:
