@@ -107,7 +107,9 @@ def lint(
 
 @app.command()
 def inspect(
-    recipe: Annotated[Path, typer.Argument(help="YAML recipe of a mixture or of a training run.")],
+    recipe: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="YAML recipe of a mixture or of a training run.")
+    ],
     root: Annotated[Path, typer.Option(help="Folder that the recipe's records are in.")] = Path("data"),
     model: Annotated[str | None, typer.Option(help="Whose tokens to count; the embedded model's by default.")] = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mixture.html"),
@@ -132,9 +134,14 @@ def inspect(
 
 @app.command()
 def balance(
-    recipe: Annotated[Path, typer.Argument(help="This round's YAML recipe.")],
+    recipe: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="This round's YAML recipe.")],
     figures: Annotated[
-        Path, typer.Argument(help="YAML or JSON: results and targets, by subset; or a run's evaluation.jsonl.")
+        Path,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="YAML or JSON: results and targets, by subset; or a run's evaluation.jsonl.",
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="The next round's recipe.")],
     plot: Annotated[Path | None, typer.Option(help="SVG of the weights over the rounds.")] = None,

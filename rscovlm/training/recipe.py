@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import yaml
 
@@ -23,6 +23,7 @@ from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
 from rscovlm.training.kernels import apply_kernels, attention_of, best_attention
 from rscovlm.training.packing import PackedMixture
+from rscovlm.training.parts import PARTS, Part, freeze, optimizer_by_part
 from rscovlm.training.preflight import Preflight, preflight
 from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.segments import isolate_samples
@@ -30,9 +31,6 @@ from rscovlm.training.sft import build_trainer
 from rscovlm.training.weighting import Per, Weighting, Written
 
 logger = logging.getLogger(__name__)
-
-Part = Literal["vision", "merger", "language"]
-_PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)
@@ -140,8 +138,8 @@ class TrainingRecipe:
             values["balance"] = BalanceRule(**known_fields(values["balance"], BalanceRule, "balance"))
         values["freeze"] = tuple(values.get("freeze") or ())
         for name in (*values["freeze"], *(values.get("learning_rates") or ())):
-            if name not in _PARTS:
-                raise ValueError(f"the model has no part {name!r}; parts are {', '.join(_PARTS)}")
+            if name not in PARTS:
+                raise ValueError(f"the model has no part {name!r}; parts are {', '.join(PARTS)}")
         recipe = cls(**values)
         recipe.weighting()
         recipe._check_balance()
@@ -249,14 +247,14 @@ def prepare(
     if packed is not None:
         isolate_samples(model)
     logger.info("attention: %s", attention_of(model))
-    _freeze(model, recipe)
+    freeze(model, recipe.freeze)
     answers = _answers(recipe, root, processor, rounds)
     trainer = build_trainer(
         model,
         processor,
         mixture if packed is None else packed,
         collator=(Collator if packed is None else PackedCollator)(processor, notes=True),
-        optimizer=_optimizer(model, recipe, settings),
+        optimizer=optimizer_by_part(model, recipe.learning_rates, settings),
         peft_config=_lora(recipe),
         callbacks=[callback for callback in (answers, rounds) if callback is not None],
         rounds=rounds,
@@ -348,48 +346,6 @@ def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int, 
         rows=rows,
         lanes=lanes,
         fit=Fitting(encoder, ways_of(packing.too_long), overlap=packing.overlap, least_tile=packing.least_tile),
-    )
-
-
-def _freeze(model: Any, recipe: TrainingRecipe) -> None:
-    for name, weight in model.named_parameters():
-        part = part_of(name)
-        if part in recipe.freeze:
-            weight.requires_grad_(False)
-
-
-def part_of(name: str) -> Part:
-    """Return the part of a Qwen-VL model that a weight belongs to.
-
-    >>> part_of("model.visual.merger.mlp.0.weight"), part_of("model.visual.blocks.0.norm1.weight"), part_of("lm_head.weight")
-    ('merger', 'vision', 'language')
-    """
-    if "visual." not in name:
-        return "language"
-    return "merger" if "merger" in name.split("visual.", 1)[1] else "vision"
-
-
-def _optimizer(model: Any, recipe: TrainingRecipe, settings: Mapping[str, Any]) -> Any:
-    """Return AdamW with a learning rate for each part, or None where one rate serves all."""
-    if not recipe.learning_rates:
-        return None
-    import torch
-
-    base = float(settings.get("learning_rate", 2e-5))
-    decay = float(settings.get("weight_decay", 0.0))
-    groups: dict[tuple[Part, bool], list[Any]] = {}
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            groups.setdefault((part_of(name), weight.ndim > 1), []).append(weight)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": weights,
-                "lr": recipe.learning_rates.get(part, base),
-                "weight_decay": decay if decays else 0.0,
-            }
-            for (part, decays), weights in groups.items()
-        ]
     )
 
 

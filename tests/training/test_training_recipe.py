@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rscovlm.training.recipe import TrainingRecipe, part_of, prepare
+from rscovlm.training.parts import part_of
+from rscovlm.training.recipe import TrainingRecipe, prepare
 from tests.training.conftest import recipe_of
 
 ROOT = Path(__file__).resolve().parents[2]
