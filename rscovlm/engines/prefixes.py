@@ -49,11 +49,13 @@ class Start:
         prefix: What is known of it, or ``None``.
         tokens: How many of its first tokens need no reading.
         images: How many images lie in them.
+        text: Tokens of the whole conversation, one for each image, where some need no reading.
     """
 
     prefix: Prefix | None = None
     tokens: int = 0
     images: int = 0
+    text: NDArray[np.int64] | None = None
 
 
 _NOTHING = Start()
@@ -87,27 +89,34 @@ class Prefixes:
         """Bytes held now."""
         return sum(prefix.size for prefix in self._held)
 
-    def start(self, text: str, conversation: Conversation) -> Start:
-        """Return where reading ``conversation``, rendered as ``text``, begins; its memory is emptied."""
+    def starts(self, texts: Sequence[str], conversations: Sequence[Conversation]) -> list[Start]:
+        """Return where reading each conversation, rendered as a text, begins; their memories are emptied."""
+        taken = [(row, self._taken(one)) for row, one in enumerate(conversations)]
+        known = [(row, prefix) for row, prefix in taken if prefix is not None]
+        starts = [_NOTHING] * len(texts)
+        for (row, prefix), tokens in zip(known, self._tokens([texts[row] for row, _ in known]), strict=True):
+            starts[row] = self._start(prefix, tokens, conversations[row].images())
+        return starts
+
+    def _taken(self, conversation: Conversation) -> Prefix | None:
+        """Return what this one keeps of a conversation, and take it out of its memory."""
         if conversation.memory is None or not isinstance(conversation.memory.kept, Prefix):
-            return _NOTHING
+            return None
         prefix, conversation.memory.kept = conversation.memory.kept, None
-        if prefix.owner is not self:
-            return _NOTHING
-        mark = self._processor.image_token
-        images = conversation.images()
-        pieces = text.split(mark)
-        if len(pieces) != len(images) + 1:
+        return prefix if prefix.owner is self else None
+
+    def _start(self, prefix: Prefix, whole: NDArray[np.int64], images: Sequence[Any]) -> Start:
+        marks = np.flatnonzero(whole == self._processor.image_token_id)
+        if len(marks) != len(images):
             return _NOTHING  # the processor says what is wrong with it
         same = 0
         for ours, theirs in zip(prefix.images, images, strict=False):
             if ours is not theirs:
                 break
             same += 1
-        # An image mark stands alone among tokens, so the text before one is read as a part of the whole is.
-        spelled = self._spelled([mark.join(pieces[: same + 1])], prefix.grids[:same])
-        tokens = np.asarray(spelled[0])
-        length = min(len(tokens) - 1, len(prefix.tokens))  # the last token is read, for what follows it
+        tokens = self._spelled(whole[: marks[same]] if same < len(marks) else whole, prefix.grids[:same])
+        # The last token is read, for what follows it.
+        length = min(len(tokens) - (same == len(marks)), len(prefix.tokens))
         differing = np.flatnonzero(tokens[:length] != prefix.tokens[:length])
         length = int(differing[0]) if len(differing) else length
         covered, stop = 0, 0
@@ -118,7 +127,7 @@ class Prefixes:
                 length = min(length, begin)
                 break
             covered += 1
-        return Start(prefix, length, covered) if length else _NOTHING
+        return Start(prefix, length, covered, whole) if length else _NOTHING
 
     def inputs(self, texts: list[str], conversations: Sequence[Conversation], starts: list[Start]) -> dict[str, Any]:
         """Return what ``generate`` takes: only what is not known of the conversations is encoded.
@@ -202,7 +211,7 @@ class Prefixes:
                 grids.append(seen["image_grid_thw"][first : first + len(row) - start.images])
             first += len(row) - start.images
         shown = torch.cat(grids)
-        rows = self._spelled(texts, shown)
+        rows = self._rows(texts, starts, images, shown)
         # Known tokens end at one column and new ones at the last, so both are padded on the left.
         known = max(start.tokens for start in starts)
         unread = max(len(tokens) - start.tokens for tokens, start in zip(rows, starts, strict=True))
@@ -210,7 +219,7 @@ class Prefixes:
         mask = torch.zeros_like(ids)
         for number, (tokens, start) in enumerate(zip(rows, starts, strict=True)):
             for end, part in ((known, tokens[: start.tokens]), (known + unread, tokens[start.tokens :])):
-                ids[number, end - len(part) : end] = torch.tensor(part, dtype=ids.dtype)
+                ids[number, end - len(part) : end] = torch.from_numpy(part)
                 mask[number, end - len(part) : end] = 1
         device, inner = self._model.device, _stock(self._model).model
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
@@ -242,12 +251,27 @@ class Prefixes:
             cache.update(both[0], both[1], number)
         return cache
 
-    def _spelled(self, texts: list[str], grids: torch.Tensor) -> list[list[int]]:
-        """Return the tokens of each text with a run of image tokens for each image mark."""
-        runs = [self._processor.image_token * self._visual(grid) for grid in grids]
-        spelled, _ = self._processor.get_text_with_replacements(list(texts), runs)
-        tokens: list[list[int]] = self._processor.tokenizer(spelled)["input_ids"]
-        return tokens
+    def _rows(
+        self, texts: list[str], starts: Sequence[Start], images: Sequence[list[Any]], grids: torch.Tensor
+    ) -> list[NDArray[np.int64]]:
+        """Return the tokens of each text, where a run of them stands for each of its images."""
+        new = iter(self._tokens([text for text, start in zip(texts, starts, strict=True) if start.text is None]))
+        rows, first = [], 0
+        for start, shown in zip(starts, images, strict=True):
+            whole = next(new) if start.text is None else start.text
+            rows.append(self._spelled(whole, grids[first : first + len(shown)]))
+            first += len(shown)
+        return rows
+
+    def _tokens(self, texts: list[str]) -> list[NDArray[np.int64]]:
+        """Return the tokens of each text, one for each image mark."""
+        return [np.asarray(ids) for ids in self._processor.tokenizer(texts)["input_ids"]] if texts else []
+
+    def _spelled(self, tokens: NDArray[np.int64], grids: torch.Tensor) -> NDArray[np.int64]:
+        """Return tokens with a run of image tokens in place of each: a mark stands alone, so nothing else changes."""
+        runs = np.ones(len(tokens), dtype=np.int64)
+        runs[tokens == self._processor.image_token_id] = [self._visual(grid) for grid in grids]
+        return np.repeat(tokens, runs)
 
     def _visual(self, grid: torch.Tensor) -> int:
         return int(grid.prod()) // int(self._processor.image_processor.merge_size) ** 2

@@ -97,10 +97,10 @@ class Transformers:
     ) -> list[Reply]:
         """Answer each conversation; see :class:`~rscovlm.engines.Engine`."""
         texts = [self._render(one) for one in conversations]
-        both = list(zip(texts, conversations, strict=True))
-        starts = {row: self.prefixes.start(text, one) for row, (text, one) in enumerate(both)}
+        starts = dict(enumerate(self.prefixes.starts(texts, conversations)))
         unread = [
-            len(text) // 4 + self._visual_tokens(one) - starts[row].tokens for row, (text, one) in enumerate(both)
+            len(text) // 4 + self._visual_tokens(one) - starts[row].tokens
+            for row, (text, one) in enumerate(zip(texts, conversations, strict=True))
         ]
         order = sorted(range(len(texts)), key=lambda row: -unread[row])
         replies: dict[int, Reply] = {}

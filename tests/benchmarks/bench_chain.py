@@ -2,7 +2,7 @@
 
 Thirty-two questions about generated scenes, answered by the embedded model on one thread; the same model on pictures of
 1,296 visual tokens, where it is made to zoom, with and without the cache of the turn before; then detection over a
-large scene. CPU seconds, medians of three runs for the small pictures. A single look is the same question to the same
+large scene. CPU seconds, medians of five runs for the small pictures. A single look is the same question to the same
 engine by the same chain with ``zoom=False``.
 """
 
@@ -29,7 +29,7 @@ from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
 from rscovlm.processing import PixelBudget
 from rscovlm.rasters import open_image
-from rscovlm.zoom import ZoomChain, detect
+from rscovlm.zoom import ZoomChain, ZoomResult, detect
 from rscovlm.zoom.layouts import CALL_END, CALL_START
 from tests.benchmarks.bench_rasters import memory
 
@@ -51,19 +51,17 @@ def main() -> None:
     chain.ask_many(asked[:2])
     results = chain.ask_many(asked)
     zoomed = sum(result.zoomed for result in results)
-    together = _median(lambda: chain.ask_many(asked))
-    alone = _median(lambda: [chain.ask(image, question) for image, question in asked])
-    look = _median(lambda: chain.ask_many(asked, zoom=False))
-    looks = chain.ask_many(asked, zoom=False)
-    tokens = statistics.mean(result.tokens + result.visual_tokens for result in results)
-    single = statistics.mean(result.tokens + result.visual_tokens for result in looks)
+    together, tokens = _cost(engine, lambda: chain.ask_many(asked))
+    alone, _ = _cost(engine, lambda: [chain.ask(image, question) for image, question in asked])
+    look, single = _cost(engine, lambda: chain.ask_many(asked, zoom=False))
     out = sys.stdout.write
     out(f"{datetime.date.today()} {platform.machine()} Python {platform.python_version()}, one thread, CPU seconds\n")
     out(
         f"{QUESTIONS} questions, {zoomed} zoomed: together {together:.2f}, one by one {alone:.2f}, ratio {alone / together:.1f}\n"
     )
     out(
-        f"a single look {look:.2f}: the chain costs {together / look:.1f} times its time, {tokens / single:.1f} times its tokens\n"
+        f"a single look {look:.3f} and {single:.0f} tokens read and written for a question: the chain costs "
+        f"{together / look:.2f} times its time, {tokens / single:.2f} times its tokens\n"
     )
     out(f"visual tokens for a question, at most {max(result.visual_tokens for result in results)}\n")
     out(_full_size(model, processor))
@@ -129,8 +127,7 @@ def _full_size(model: Any, processor: Any) -> str:
         seconds = time.process_time() - start
         if any(result.zoomed is not chain or result.answer != "ring" for result in results):
             raise RuntimeError("the model was not held to its script")
-        counts = engine.prefixes.counts
-        read = counts["tokens"] - counts["tokens_reused"] + sum(result.tokens for result in results)
+        read = _read(engine) + sum(result.tokens for result in results)
         return seconds / len(scenes), read / len(scenes), statistics.mean(result.visual_tokens for result in results)
 
     look, anew, reusing = (
@@ -155,13 +152,20 @@ def large_zoom_picture(seed: int) -> Image.Image:
     return Image.fromarray(rng.integers(0, 255, (2016, 2016, 3), dtype=np.uint8))
 
 
-def _median(work: Callable[[], Any]) -> float:
-    times = []
-    for _ in range(3):
+def _cost(engine: Transformers, work: Callable[[], list[ZoomResult]]) -> tuple[float, float]:
+    """Return CPU seconds, the median of five runs, and tokens read and written for a question."""
+    times, tokens = [], 0.0
+    for _ in range(5):
+        engine.prefixes.counts.clear()
         start = time.process_time()
-        work()
+        results = work()
         times.append(time.process_time() - start)
-    return statistics.median(times)
+        tokens = _read(engine) / len(results) + statistics.mean(result.tokens for result in results)
+    return statistics.median(times), tokens
+
+
+def _read(engine: Transformers) -> int:
+    return engine.prefixes.counts["tokens"] - engine.prefixes.counts["tokens_reused"]
 
 
 if __name__ == "__main__":
