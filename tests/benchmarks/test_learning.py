@@ -15,6 +15,8 @@ from rscovlm.benchmarks.learning.runs import PIXELS, Measure, Run
 from rscovlm.data.mixture import Mixture
 from rscovlm.geometry import Boxes, Frame
 
+ONE_STEP = 1 / 240
+
 
 def _run(arm: str, **values: float) -> Run:
     return Run("tasks", arm, 0, 1, 1.0, 0.5, {}, tuple(Measure(name, value, 8) for name, value in values.items()))
@@ -27,16 +29,18 @@ def test_an_experiment_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     )
     earlier = Run("spaces", "0-100", 0, 1, 1.0, 0.5, {}, measures)
     journal.write_text(json.dumps(earlier.to_dict()) + "\n", encoding="utf-8")
-    runs = run_claim(spaces.CLAIM, journal, 1, 1, 3)
+    runs = run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3)
     assert runs[0] == earlier
     assert [(run.arm, run.steps) for run in runs] == [("0-100", 1), ("pixels", 1)]
     assert runs[1].loss > 0
     assert runs[1].value("Acc@0.75, bound") == 1.0
     lines = journal.read_text(encoding="utf-8").splitlines()
     assert [Run.from_dict(json.loads(line)) for line in lines] == runs
-    assert run_claim(spaces.CLAIM, journal, 1, 1, 3) == runs
+    assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3) == runs
     journal.write_text(lines[0] + "\n", encoding="utf-8")
-    assert run_claim(spaces.CLAIM, journal, 1, 1, 3)[1].measures == runs[1].measures
+    assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3)[1].measures == runs[1].measures
+    with pytest.raises(ValueError, match="with 1 steps, where --times 1 makes 240; give another folder"):
+        run_claim(spaces.CLAIM, journal, 1, 1.0, 3)
     assert "| mean IoU, learnt | 0.500 |" in markdown_table(runs)
     assert {ET.fromstring(one).tag for one in spaces.CLAIM.draw(runs).values()} == {"{http://www.w3.org/2000/svg}svg"}
 

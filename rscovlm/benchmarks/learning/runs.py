@@ -101,6 +101,10 @@ class Arm:
     steps: int
     codec: Codec = PIXELS
 
+    def steps_at(self, times: float) -> int:
+        """Return the steps of an arm that trains `times` as long: one at least, unless it does not train."""
+        return max(1, round(self.steps * times)) if self.steps else 0
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -119,9 +123,7 @@ class Claim:
     draw: Callable[[Sequence[Run]], dict[str, str]]
 
 
-def run_arm(
-    claim: Claim, arm: Arm, seed: int, done: Sequence[Run], *, steps: int | None = None, count: int = 192
-) -> Run:
+def run_arm(claim: Claim, arm: Arm, seed: int, done: Sequence[Run], *, times: float = 1.0, count: int = 192) -> Run:
     """Train and measure one arm.
 
     Args:
@@ -129,7 +131,7 @@ def run_arm(
         arm: One of its arms.
         seed: Of scenes, their order and the test scenes.
         done: Runs of this seed that are done.
-        steps: In place of the arm's own.
+        times: How many times its own steps it takes.
         count: Test scenes.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -140,7 +142,7 @@ def run_arm(
     model = AutoModelForImageTextToText.from_pretrained(embedded_model())
     processor = AutoProcessor.from_pretrained(embedded_model())
     processor.codec, processor.budget = arm.codec, EVERYTHING
-    steps = arm.steps if steps is None or not arm.steps else steps
+    steps = arm.steps_at(times)
     seconds, loss, weights = 0.0, 0.0, {}
     if steps:
         subsets = arm.subsets(done)
