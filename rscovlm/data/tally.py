@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -95,6 +95,27 @@ class Tally:
             self.dropped[reason] += count
             places = self.places.setdefault(reason, [])
             places += other.places.get(reason, [])[: self._examples - len(places)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as plain values, for `load`."""
+        places = {reason: list(found) for reason, found in self.places.items()}
+        return {"kept": self.kept, "dropped": dict(self.dropped), "places": places}
+
+    def load(self, content: Any) -> None:
+        """Count on from what `to_dict` gave.
+
+        Raises:
+            ValueError: It is not what `to_dict` gives.
+        """
+        try:
+            kept = int(content["kept"])
+            dropped = {str(reason): int(count) for reason, count in content["dropped"].items()}
+            places = {str(reason): [str(place) for place in found] for reason, found in content["places"].items()}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"these are no counts of used and unused rows ({error!r}): {str(content)[:80]!r}"
+            ) from error
+        self.kept, self.dropped, self.places = kept, Counter(dropped), places
 
     def table(self) -> str:
         """Give the counts as lines of text, most frequent reason first, with the places remembered."""

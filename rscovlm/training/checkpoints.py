@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rscovlm.data.tally import Tally
 from rscovlm.training.plan import LaneState
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ STATE_FILE = "trainer_state.json"
 _FREE = re.compile(
     r"logging_.*|log_.*|save_.*|eval_.*|dataloader_.*|report_to|run_name|disable_tqdm|push_to_hub|hub_.*|ddp_.*"
     r"|per_device_train_batch_size|gradient_accumulation_steps|evaluation.*|output_dir|overwrite_output_dir|deepspeed|fsdp.*"
+    r"|mixture\.tolerate"
 )
 """Arguments of the trainer that change neither the samples nor the course of training."""
 
@@ -153,6 +157,39 @@ def write_plan(checkpoint: Path, states: Iterable[LaneState]) -> None:
     (checkpoint / PLAN_FILE).write_text(content, encoding="utf-8")
 
 
+@contextmanager
+def writing(folder: Path, *, output: str | Path) -> Iterator[None]:
+    """Write a checkpoint or nothing: what could not be written to its end is removed.
+
+    Args:
+        folder: Where it is written; the run's own folder is not removed.
+        output: The run's folder, with the checkpoints before.
+
+    Raises:
+        OSError: Writing failed; the message says which checkpoint is whole, and what to do.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_disk(error):
+            raise
+        if folder != Path(output):
+            shutil.rmtree(folder, ignore_errors=True)
+        last = last_complete(output)
+        raise OSError(
+            f"{folder} could not be written ({error}); "
+            + (f"{last} is whole" if last else "no checkpoint is whole")
+            + ", free some space or lower train.save_total_limit, then go on with --resume"
+        ) from error
+
+
+def _is_of_disk(error: Exception) -> bool:
+    """Tell failed writing from other faults; torch and safetensors wrap the system's errors in their own."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    words = r"No space|os error|File too large|file write failed|unexpected pos|PytorchStreamWriter|iostream|I/O"
+    return "OSError" in kinds or bool(re.search(words, str(error)))
+
+
 def run_of(recipe: Mapping[str, Any], *, rows_per_step: int, step: int, processes: int) -> dict[str, Any]:
     """Return what a checkpoint says about its run.
 
@@ -177,6 +214,22 @@ def run_of(recipe: Mapping[str, Any], *, rows_per_step: int, step: int, processe
         "processes": processes,
         "versions": versions,
     }
+
+
+def counts_of(checkpoint: Path, limit: float) -> tuple[Tally, int]:
+    """Return how many samples a checkpoint's run had used and lost by then, and how many tokens trained.
+
+    Args:
+        checkpoint: Folder of a checkpoint; one that does not say has counted nothing.
+        limit: Largest share of unusable samples, as in `Tally`.
+
+    Raises:
+        ValueError: What it says are no counts.
+    """
+    said, tally = _said(checkpoint), Tally(limit)
+    if said.get("samples") is not None:
+        tally.load(said["samples"])
+    return tally, int(said.get("tokens") or 0)
 
 
 def changes_of(checkpoint: Path) -> list[Any]:

@@ -17,7 +17,7 @@ from rscovlm.data.mixture import Stages
 from rscovlm.data.pictures import loaded
 from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
 from rscovlm.data.tally import Tally
-from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of
+from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of, writing
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
@@ -196,8 +196,10 @@ class Run:
     def train(self) -> None:
         """Train to the end, and save model, processor and state in the output folder."""
         self.trainer.train(resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint))
-        self.trainer.save_model(self.trainer.args.output_dir)
-        self.trainer.save_state()
+        output = Path(self.trainer.args.output_dir)
+        with writing(output, output=output):
+            self.trainer.save_model(str(output))
+            self.trainer.save_state()
 
 
 def prepare(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
+from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from rscovlm.data.mixture import BLOCK
 from rscovlm.data.tally import Tally
-from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, last_complete, read_plan, write_plan
+from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, counts_of, read_plan, write_plan, writing
 from rscovlm.training.fitting import BY_RECIPE
 from rscovlm.training.notes import Notes
 from rscovlm.training.packing import PackedMixture
@@ -66,6 +66,7 @@ class TaskTrainer(SFTTrainer):
         self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0, 0])
         self._dropped: defaultdict[str, int] = defaultdict(int)
         super().__init__(**settings)
+        self.add_callback(_LogWhatIsSaved())
         # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number,
         # but the trainer counts them only for models whose own loss does the same, which it does not believe of these;
         # without this every process weighs the same however little it trains, and two do not train as one.
@@ -84,11 +85,14 @@ class TaskTrainer(SFTTrainer):
         return total / (self.get_tp_size() * self.get_cp_size() * self.get_sp_size())
 
     def train(self, resume_from_checkpoint: Any = None, **options: Any) -> Any:
-        """Train as TRL does; the plan of packed rows goes on from where the checkpoint left it."""
-        if self._packed is not None and isinstance(resume_from_checkpoint, (str, Path)):
-            states = read_plan(Path(resume_from_checkpoint))
-            self._packed.resume(states)
-            self._plans = {state.lane: state for state in states}
+        """Train as TRL does; counts, and the plan of packed rows, go on from where the checkpoint left them."""
+        if isinstance(resume_from_checkpoint, (str, Path)):
+            checkpoint = Path(resume_from_checkpoint)
+            self.tally, self._total_train_tokens = counts_of(checkpoint, self.tally.limit)
+            if self._packed is not None:
+                states = read_plan(checkpoint)
+                self._packed.resume(states)
+                self._plans = {state.lane: state for state in states}
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
 
     def next_position(self, row: int) -> int:
@@ -183,10 +187,14 @@ class TaskTrainer(SFTTrainer):
         super().log(logs, start_time)
         if "loss" in logs or "train_runtime" in logs:
             # All processes come here, so all stop, with the same table.
-            for fresh in gather_object([self._fresh]):
-                self.tally.add(fresh)
-            self._fresh = Tally(self.tally.limit)
+            self._count()
             self.tally.check(BLOCK)
+
+    def _count(self) -> None:
+        """Count what all processes met since the last time; all come to the same."""
+        for fresh in gather_object([self._fresh]):
+            self.tally.add(fresh)
+        self._fresh = Tally(self.tally.limit)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load weights by the names they are saved under.
@@ -203,28 +211,18 @@ class TaskTrainer(SFTTrainer):
         """Save; what says that a checkpoint is whole goes first where one is overwritten, and is written last."""
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         plans = gather_object(list(self._plans.values()))
-        try:
+        self._count()
+        with writing(folder, output=self.args.output_dir):
             if self.args.should_save:
                 (folder / STATE_FILE).unlink(missing_ok=True)
-                if self._describe is not None:
-                    folder.mkdir(parents=True, exist_ok=True)
-                    said = self._describe(self.state.global_step, self.accelerator.num_processes)
-                    (folder / RUN_FILE).write_text(json.dumps(said, indent=1), encoding="utf-8")
+                folder.mkdir(parents=True, exist_ok=True)
+                said = self._describe and self._describe(self.state.global_step, self.accelerator.num_processes)
+                content = {**(said or {}), "samples": self.tally.to_dict(), "tokens": self._total_train_tokens}
+                (folder / RUN_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
                 if plans:
-                    folder.mkdir(parents=True, exist_ok=True)
                     write_plan(folder, plans)
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
-        except Exception as error:
-            if not _is_of_disk(error):
-                raise
-            shutil.rmtree(folder, ignore_errors=True)
-            last = last_complete(self.args.output_dir)
-            raise OSError(
-                f"{folder} could not be written ({error}); "
-                + (f"{last} is whole" if last else "no checkpoint is whole")
-                + ", free some space or lower train.save_total_limit, then go on with --resume"
-            ) from error
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Save, and wait for the others: the state file, which makes a checkpoint count, comes after all they write."""
@@ -232,11 +230,14 @@ class TaskTrainer(SFTTrainer):
         self.accelerator.wait_for_everyone()
 
 
-def _is_of_disk(error: Exception) -> bool:
-    """Tell failed writing from other faults; torch and safetensors wrap the system's errors in their own."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    words = r"No space|os error|File too large|file write failed|unexpected pos|PytorchStreamWriter|iostream|I/O"
-    return "OSError" in kinds or bool(re.search(words, str(error)))
+class _LogWhatIsSaved(TrainerCallback):
+    """Logs before each checkpoint, which knows nothing of steps since the last log: so logs after it are as without it."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Log where the step is saved."""
+        control.should_log |= control.should_save and args.logging_strategy != "no"
+
+    on_epoch_end = on_step_end
 
 
 def _figures(everyone: list[Any]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Files that turn out unreadable once their row is planned: counted, blank in place, and too many of them stop the run."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
 from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.tally import TooManyRejected
 from rscovlm.processing import PixelBudget
+from rscovlm.training.checkpoints import RUN_FILE, last_complete
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import IGNORED
 from rscovlm.training.recipe import TrainingRecipe, prepare
@@ -116,6 +118,54 @@ def test_too_many_of_them_stop_the_run_with_the_table(root: Path, tmp_path: Path
     assert "image missing" in table
     assert "position" in table
     assert "gone" in table
+
+
+def test_what_was_lost_before_a_checkpoint_counts_after_it(root: Path, tmp_path: Path) -> None:
+    # Every fourth record has no image; more than five lost of the first thousand are too many.
+    recipe = _recipe(root, 0.75, 0.005, steps=20, packing={"tokens": 256, "lookahead": 2})
+    recipe["train"] |= {"save_strategy": "steps", "save_steps": 3, "logging_steps": 1}
+
+    def stopped(**options: Any) -> tuple[int, str]:
+        run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path, **options)
+        with pytest.raises(TooManyRejected) as error:
+            run.train()
+        assert run.trainer.tally.dropped.total() > 5
+        return run.trainer.state.global_step, str(error.value)
+
+    step, table = stopped()
+    last = last_complete(tmp_path)
+    assert last is not None
+    counts = json.loads((last / RUN_FILE).read_text(encoding="utf-8"))["samples"]
+    assert 0 < counts["dropped"]["image missing"] <= 5
+    assert stopped(resume=True) == (step, table)
+    # Counts decide no sample: a higher limit is the same recipe.
+    recipe["mixture"]["tolerate"] = 1.0
+    more = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path, resume=True)
+    more.train()
+    assert more.checkpoint == last
+    assert more.trainer.tally.dropped.total() > 6
+    assert more.trainer.tally.table().splitlines()[2:4] == table.splitlines()[3:5]
+
+
+@pytest.mark.parametrize("packing", [{"tokens": 400, "lookahead": 4}, None], ids=["packed", "padded"])
+def test_logs_go_on_although_nothing_was_to_be_logged_where_it_was_saved(
+    root: Path, tmp_path: Path, packing: Any
+) -> None:
+    recipe = recipe_of(root, steps=7, packing=packing)
+    recipe["train"] |= {"save_strategy": "steps", "save_steps": 2, "logging_steps": 3}
+    logs = []
+    for resume in (False, True):
+        run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path, resume=resume)
+        run.train()
+        timed = ("train_", "total_flos")
+        logs.append(
+            [{k: v for k, v in entry.items() if not k.startswith(timed)} for entry in run.trainer.state.log_history]
+        )
+        shutil.rmtree(tmp_path / "checkpoint-6")
+        shutil.rmtree(tmp_path / "checkpoint-7")
+    assert [entry["step"] for entry in logs[0] if "loss" in entry] == [2, 3, 4, 6, 7]
+    assert run.checkpoint == tmp_path / "checkpoint-4"
+    assert logs[1] == logs[0]
 
 
 def test_what_is_used_and_what_is_not_add_up(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

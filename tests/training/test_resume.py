@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,42 @@ def test_files_that_may_not_grow_leave_the_last_good_checkpoint(course: Course) 
     _full(course, "full", largest=100_000)
     assert course.server.run(course.job("full", resume=True)) == [0]
     course.same_as_whole("full")
+
+
+@pytest.fixture
+def small_disk(course: Course) -> Iterator[Path]:
+    """A file system with room for one checkpoint and a half."""
+    folder = course.folder / "disk"
+    folder.mkdir()
+    whole = last_complete(course.folder / "whole")
+    assert whole is not None
+    size = sum(path.stat().st_size for path in whole.rglob("*"))
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size * 3 // 2}", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("mount") else None
+    if done is None or done.returncode:
+        said = "there is no mount" if done is None else done.stderr.strip()
+        pytest.skip(f"no file system can be mounted here ({said}); that files may not grow is tested")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_last_good_checkpoint(course: Course, small_disk: Path) -> None:
+    _full(course, small_disk.name)
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    assert course.server.run(course.job(small_disk.name, resume=True)) == [0]
+    course.same_as_whole(small_disk.name)
+    # Full once more when the model is saved at the end: the last checkpoint is whole, and there is nothing left to train.
+    for path in small_disk.iterdir():
+        if path.is_file():
+            path.unlink()
+    used = sum(path.stat().st_size for path in small_disk.rglob("*") if path.is_file())
+    subprocess.run(["mount", "-o", f"remount,size={used + 200_000}", str(small_disk)], check=True)
+    assert course.server.run(course.job(small_disk.name, resume=True)) == [1]
+    assert f"checkpoint-{STEPS} is whole, free some space" in course.said(small_disk.name)
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    assert course.server.run(course.job(small_disk.name, resume=True)) == [0]
+    assert (small_disk / "model.safetensors").is_file()
 
 
 @pytest.mark.slow
