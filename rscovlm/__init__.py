@@ -5,6 +5,7 @@ neither torch nor transformers. Names are loaded when first used.
 """
 
 import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from rscovlm.geometry import Boxes, Frame, Objects, PointSets, iou
     from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor, plan_size
     from rscovlm.rasters import open_image
-    from rscovlm.zoom import ZoomChain, detect
+    from rscovlm.zoom import ZoomChain, answer, caption, classify, count, detect, ground
+
+__version__ = "0.1.0.dev0"
 
 # Public name -> the module that defines it. Add a line to publish a name.
 _HOME = {
@@ -39,22 +42,6 @@ _HOME = {
     "open_image": "rscovlm.rasters",
     "plan_size": "rscovlm.processing",
 }
-_MODULES = (
-    "benchmarks",
-    "cli",
-    "codec",
-    "data",
-    "engines",
-    "geometry",
-    "hub",
-    "metrics",
-    "points",
-    "processing",
-    "rasters",
-    "testing",
-    "training",
-    "zoom",
-)
 
 __all__ = [
     "Boxes",
@@ -66,8 +53,13 @@ __all__ = [
     "RSCoVLMImageProcessor",
     "RSCoVLMProcessor",
     "ZoomChain",
+    "answer",
+    "caption",
+    "classify",
+    "count",
     "detect",
     "embedded_model",
+    "ground",
     "iou",
     "open_image",
     "plan_size",
@@ -85,7 +77,7 @@ for _name, _function in {
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name in _MODULES:
+    elif name in _modules():
         value = importlib.import_module(f"rscovlm.{name}")
     else:
         raise AttributeError(f"module 'rscovlm' has no attribute {name!r}")
@@ -94,4 +86,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_MODULES})
+    return sorted({*globals(), *_HOME, *_modules()})
+
+
+def _modules() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(__path__)} - {"__main__"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "rscovlm"
 FLOORS = (
+    "extras",
     "geometry",
     "codec",
     "metrics",

@@ -74,7 +74,9 @@ def test_a_published_name_is_the_one_of_its_module() -> None:
 
 
 def test_everything_published_comes_with_a_star() -> None:
-    assert set(rscovlm.__all__) <= set(rscovlm._HOME)
+    assert set(rscovlm.__all__) == set(rscovlm._HOME)
+    for name in dir(rscovlm):
+        getattr(rscovlm, name)  # each is there
     assert fresh("from rscovlm import *; print(ZoomChain.__name__, detect.__name__, callable(embedded_model))") == [
         "ZoomChain",
         "detect",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from rscovlm import __version__
 from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
 from rscovlm.cli.predict import predict
@@ -12,15 +15,25 @@ from rscovlm.cli.train import train
 
 app = typer.Typer(
     name="rscovlm",
-    help="Remote-sensing vision-language models: data, training, zooming, detection, metrics.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rscovlm {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Remote-sensing vision-language models: data, training, zooming, detection, metrics."""
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from rscovlm.cli.refusals import printable, refusals
 
 app = typer.Typer(help="Convert data sets to records, clean them, look for faults.", no_args_is_help=True)
 
@@ -19,16 +19,15 @@ Limit = Annotated[float, typer.Option(help="Largest share of unusable rows, 0 to
 @app.command()
 def sources(name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None) -> None:
     """List the data sets that can be converted."""
+    from rscovlm.data.sources import find_source
     from rscovlm.data.sources import sources as table
 
-    known = table()
     if name is None:
-        for entry in known.values():
+        for entry in table().values():
             typer.echo(f"{entry.name:<22}{', '.join(entry.tasks):<34}{', '.join(entry.splits)}")
         return
-    if name not in known:
-        raise typer.BadParameter(f"source {name!r} is unknown; `rscovlm data sources` lists them")
-    entry = known[name]
+    with refusals("rscovlm data"):
+        entry = find_source(name)
     typer.echo(f"{entry.name}\ntasks    {', '.join(entry.tasks)}\nsplits   {', '.join(entry.splits)}")
     typer.echo(f"licence  {entry.licence}\nlayout   {entry.layout}")
     if entry.held:
@@ -50,10 +49,10 @@ def convert(
     from rscovlm.data.tally import Tally
 
     tally = Tally(limit)
-    with _refusals():
+    with refusals("rscovlm data"):
         records = read(name, root, split, tally=tally)
         write_records((embedded(record, root) for record in records) if embed else records, target)
-    typer.echo(_printable(tally.table()))
+    typer.echo(printable(tally.table()))
 
 
 @app.command()
@@ -67,7 +66,7 @@ def clean(
     from rscovlm.data.cleaning import Cleaner, survey
     from rscovlm.data.storage import read_records, write_records
 
-    with _refusals():
+    with refusals("rscovlm data"):
         guesses = survey(read_records(records))
         for source, guess in guesses.items():
             sure = "" if guess.certain else " (uncertain: left as text)"
@@ -75,7 +74,7 @@ def clean(
         scales = {source: guess.scale for source, guess in guesses.items() if guess.certain}
         cleaner = Cleaner(rules, scales=scales)
         write_records(cleaner.clean_all(read_records(records)), target)
-    typer.echo(_printable(cleaner.table()))
+    typer.echo(printable(cleaner.table()))
     if report is not None:
         report.write_text(json.dumps(cleaner.report(), ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -95,9 +94,9 @@ def lint(
     from rscovlm.data.lint_pictures import draw_worst
     from rscovlm.data.storage import read_records
 
-    with _refusals():
+    with refusals("rscovlm data"):
         report = check((record for path in records for record in read_records(path)), root, pixels=pixels, crops=crops)
-    typer.echo(_printable(report.table()))
+    typer.echo(printable(report.table()))
     if out is not None:
         report.write(out / "lint.json")
         if pixels:
@@ -122,13 +121,13 @@ def inspect(
     from rscovlm.data.recipe import load_recipe
     from rscovlm.training.inspection import inspect as look
 
-    with _refusals():
+    with refusals("rscovlm data"):
         wanted = load_recipe(recipe)
         processor = AutoProcessor.from_pretrained(model or rscovlm.embedded_model())
         processor.image_processor.budget = wanted.budget
         found = look(wanted.build(root, length=max(draws, 1000), codec=processor.codec), processor, draws=draws)
         found.write(out)
-    typer.echo(_printable(found.table()))
+    typer.echo(printable(found.table()))
     typer.echo(f"Open {out}")
 
 
@@ -155,7 +154,7 @@ def balance(
     from rscovlm.data.balance import BalanceRule, next_recipe, plot_weights
     from rscovlm.data.recipe import known_fields, load_recipe
 
-    with _refusals():
+    with refusals("rscovlm data"):
         rule: dict[str, float] = {}
         if figures.suffix == ".jsonl":
             wanted = yaml.safe_load(recipe.read_text(encoding="utf-8")).get("balance")
@@ -174,7 +173,7 @@ def balance(
     for name, weight in proposal.weights.items():
         lag = proposal.lags.get(name)
         typer.echo(
-            _printable(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
+            printable(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
         )
     typer.echo("every target is reached: fine-tune with these weights" if proposal.satisfied else f"next: {out}")
 
@@ -194,10 +193,10 @@ def tile(
     from rscovlm.data.tiles import tile as cut
 
     tally = Tally(1.0)
-    with _refusals():
+    with refusals("rscovlm data"):
         rows = cut(read_records(records), size=size, overlap=overlap, root=root, folder=save, tally=tally)
         write_records(rows, target)
-    typer.echo(_printable(f"objects: {tally.table()}"))
+    typer.echo(printable(f"objects: {tally.table()}"))
 
 
 @app.command()
@@ -217,10 +216,10 @@ def synthesise(
     from rscovlm.data.tally import Tally
 
     tally = Tally(1.0)
-    with _refusals():
+    with refusals("rscovlm data"):
         settings = SynthesisConfig.load(config)
         write_records(make(settings, records, root, _writer(settings), journal, tally=tally), target)
-    typer.echo(_printable(tally.table()))
+    typer.echo(printable(tally.table()))
 
 
 def _writer(settings: Any) -> Any:
@@ -232,20 +231,3 @@ def _writer(settings: Any) -> Any:
     writer = settings.writer
     key = os.environ.get(writer.api_key_env) if writer.api_key_env else None
     return Server(writer.endpoint, writer.model, api_key=key, concurrency=writer.concurrency, options=writer.options)
-
-
-def _printable(text: str) -> str:
-    """Show control characters, which annotation files may hold, as escapes: a terminal would obey them."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text
-    )
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Say what was refused in words instead of a traceback."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError) as error:
-        typer.echo(_printable(str(error)), err=True)
-        raise typer.Exit(2) from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rscovlm.cli.refusals import refusals
 
 
 def demo(
@@ -21,11 +22,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, other scenes.")] = 0,
 ) -> None:
     """Make scenes, fine-tune the embedded model, measure it, ask about a large image, detect, and write a report."""
-    from rscovlm.demo.job import run_demo
+    with refusals("rscovlm demo", extra="demo"):
+        from rscovlm.demo.job import run_demo
 
-    try:
         report = run_demo(out, image=image, question=question, seconds=seconds, seed=seed, say=typer.echo)
-    except ValueError as error:
-        typer.echo(f"rscovlm demo: {error}", err=True)
-        sys.exit(2)
     typer.echo(f"Open {report}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rscovlm.cli.refusals import refusals
 
 
 def predict(
@@ -32,7 +33,7 @@ def predict(
     from rscovlm.serving.prediction import predict as run
 
     names = tuple(name.strip() for name in classes.split(",") if name.strip()) if classes else None
-    try:
+    with refusals("rscovlm predict"):
         asked = Asked(
             task,  # type: ignore[arg-type]  # checked there
             question,
@@ -53,8 +54,5 @@ def predict(
         if geojson is not None:
             written, left_out = write_geojson(latest_rows(out), geojson)
             typer.echo(f"{written} objects, {left_out} images without a place left out: {geojson}")
-    except (ValueError, OSError) as error:
-        typer.echo(f"rscovlm predict: {str(error).encode('unicode_escape').decode()}", err=True)
-        sys.exit(2)
     if counts["errors"]:
-        sys.exit(1)
+        raise typer.Exit(1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 from typing import Annotated
 
 import typer
+
+from rscovlm.cli.refusals import refusals
 
 
 def serve(
@@ -36,7 +37,7 @@ def serve(
     from rscovlm.zoom.layouts import check_layout
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
+    with refusals("rscovlm serve"):
         key = None
         if api_key_env is not None:
             key = os.environ.get(api_key_env)
@@ -53,9 +54,6 @@ def serve(
         shown = check_layout(layout)
         engine = load_engine(model, endpoints=server, batch_size=batch)
         service = ZoomServer(engine, host=host, port=port, model=name, api_key=key, limits=limits, layout=shown)
-    except (ValueError, OSError) as error:
-        typer.echo(f"rscovlm serve: {error}", err=True)
-        sys.exit(2)
     typer.echo(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container or a service manager stops it
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rscovlm.cli.refusals import refusals
 
 
 def train(
@@ -18,14 +19,10 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")] = False,
 ) -> None:
     """Fine-tune a Qwen-VL model by a recipe, after checking that its labels decode back to what they say."""
-    import rscovlm  # noqa: F401  registers the processor
-    from rscovlm.training.recipe import TrainingRecipe, prepare
-
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+    with refusals("rscovlm train", extra="train"):
+        from rscovlm.training.recipe import TrainingRecipe, prepare
+
         run = prepare(TrainingRecipe.load(recipe), root=root, output=output, resume=resume)
-    except (ValueError, FileNotFoundError) as error:
-        typer.echo(f"rscovlm train: {error}", err=True)
-        sys.exit(2)
     if not dry_run:
         run.train()

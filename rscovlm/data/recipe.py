@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 
 from rscovlm.codec import Codec
 from rscovlm.data.mixture import Mixture, Stages, Subset
+from rscovlm.data.nearest import nearest
 from rscovlm.data.paths import check_relative
 from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
 from rscovlm.data.table import RecordTable
@@ -98,7 +98,7 @@ class MixtureRecipe:
         for change in recipe.schedule:
             for name in change.weights:
                 if name not in names:
-                    raise ValueError(f"schedule at {change.at} names subset {name!r}{_nearest(name, names)}")
+                    raise ValueError(f"schedule at {change.at} names subset {name!r}{nearest(name, names)}")
         return recipe
 
     def build(self, root: str | Path, *, length: int, codec: Codec | None = None) -> Stages:
@@ -163,7 +163,7 @@ def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
     names = {entry.name for entry in fields(kind)}
     for key in content:
         if key not in names:
-            raise ValueError(f"{where} has the unknown key {key!r}{_nearest(str(key), names)}")
+            raise ValueError(f"{where} has the unknown key {key!r}{nearest(str(key), names)}")
     return dict(content)
 
 
@@ -173,8 +173,3 @@ def _below(root: Path, path: str) -> Path:
     if not found.is_relative_to(root.resolve()):
         raise ValueError(f"path {path!r} leads out of the recipe's root by a link; copy it below the root")
     return found
-
-
-def _nearest(name: str, names: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(names))}"

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
 from rscovlm.data.paths import check_relative
+from rscovlm.extras import optional
 
 Task = Literal[
     "classification", "caption", "vqa", "conversation", "grounding", "detection", "zoom", "segmentation", "change"
@@ -257,7 +258,8 @@ class Record:
 
 def features() -> Any:
     """Give the `datasets.Features` of a record's row, so that every shard and the Hub show the same columns."""
-    from datasets import Features, Image, List, Value
+    with optional():
+        from datasets import Features, Image, List, Value
 
     text, number, whole = Value("string"), Value("float64"), Value("int64")
     image = {

@@ -12,6 +12,7 @@ from typing import Any, Self
 from rscovlm.data.paths import resolve
 from rscovlm.data.records import ImageRef, Record, features
 from rscovlm.data.tally import Rejected, Strict, Tally
+from rscovlm.extras import optional
 
 _SPLIT = re.compile(r"\w+(\.\w+)*")
 _BATCH_ROWS = 512
@@ -126,7 +127,8 @@ def read_parquet(
         FileNotFoundError: No shard is there.
         ValueError: A shard cannot be read, or a row is no record; the message names file and row (from 1).
     """
-    from pyarrow import ArrowException, parquet
+    with optional():
+        from pyarrow import ArrowException, parquet
 
     wanted = None if columns is None else list(dict.fromkeys(["id", "source", "split", "task", *columns]))
     for shard in _shards(Path(source), split):
@@ -219,8 +221,9 @@ class _Shards:
         return self.bytes >= self.shard_bytes or self.rows >= self.shard_rows
 
     def _flush(self) -> None:
-        import pyarrow
-        from pyarrow import parquet
+        with optional():
+            import pyarrow
+            from pyarrow import parquet
 
         if self.writer is None:
             self.parts.append(self.folder / f".{self.split}-{len(self.parts):05d}.part")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from rscovlm.data.records import Record
+from rscovlm.extras import optional
 
 
 class RecordTable(Sequence[Record]):
@@ -98,7 +99,8 @@ class _Shards(Sequence[dict[str, Any]]):
     """Rows of Parquet shards by number."""
 
     def __init__(self, source: Path, split: str | None) -> None:
-        from datasets import Dataset
+        with optional():
+            from datasets import Dataset
 
         files = [source] if source.is_file() else sorted(source.glob(f"**/{split or '*'}-*-of-*.parquet"))
         if not files:

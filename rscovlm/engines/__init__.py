@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rscovlm.engines.engine import Conversation, Engine, Memory, Reply
 from rscovlm.engines.repeats import RepeatGuard
+from rscovlm.extras import optional
 
 if TYPE_CHECKING:
     from rscovlm.engines.server import Server, ServerError
@@ -21,5 +22,6 @@ _LAZY = {"Server": "server", "ServerError": "server", "Transformers": "transform
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+        with optional():
+            return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ from rscovlm.codec import Codec
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.engine import Conversation, Finish, Reply
 from rscovlm.engines.server import to_openai, token_texts
+from rscovlm.extras import optional
 from rscovlm.processing.resolution import PixelBudget
 
 _OWN = ("codec", "chat_template", "lora", "sampling", "grammar", "max_objects")
@@ -68,9 +69,10 @@ class VLLM:
                 class; the rest goes to ``vllm.LLM``, such as ``tensor_parallel_size`` or ``enable_lora``.
 
         Raises:
-            ImportError: vLLM is not installed.
+            ModuleNotFoundError: vLLM is not installed.
         """
-        from vllm import LLM  # type: ignore[import-not-found,unused-ignore]
+        with optional():
+            from vllm import LLM  # type: ignore[import-not-found,unused-ignore]
 
         budget = budget or PixelBudget()
         own = {key: options.pop(key) for key in _OWN if key in options}

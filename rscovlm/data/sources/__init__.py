@@ -14,6 +14,6 @@ One's own takes five lines: a function that yields records, with `folder.row` ar
 """
 
 from rscovlm.data.sources.folder import PICTURES, Folder
-from rscovlm.data.sources.registry import Source, convert, source, sources
+from rscovlm.data.sources.registry import Source, convert, find_source, source, sources
 
-__all__ = ["PICTURES", "Folder", "Source", "convert", "source", "sources"]
+__all__ = ["PICTURES", "Folder", "Source", "convert", "find_source", "source", "sources"]

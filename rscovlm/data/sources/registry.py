@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rscovlm.data.nearest import nearest
 from rscovlm.data.records import Record, Task
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.tally import Tally
@@ -67,6 +68,18 @@ def sources() -> dict[str, Source]:
     return dict(sorted(_SOURCES.items()))
 
 
+def find_source(name: str) -> Source:
+    """Return a source by name.
+
+    Raises:
+        ValueError: There is none of this name; the message names the nearest.
+    """
+    known = sources()
+    if name not in known:
+        raise ValueError(f"source {name!r} is unknown{nearest(name, known)}")
+    return known[name]
+
+
 def convert(name: str, root: str | Path, split: str = "train", *, tally: Tally | None = None) -> Iterator[Record]:
     """Read one split of a source as records, in the order of its files.
 
@@ -83,12 +96,10 @@ def convert(name: str, root: str | Path, split: str = "train", *, tally: Tally |
         ValueError: The name or split is unknown, a whole annotation file cannot be read, or too many rows are unusable.
         FileNotFoundError: The folder is not laid out as the source documents.
     """
-    known = sources()
-    if name not in known:
-        raise ValueError(f"source {name!r} is unknown; use one of {', '.join(known)}, or register it with @source")
-    if split not in known[name].splits:
-        raise ValueError(f"source {name!r} has no split {split!r}; use one of {', '.join(known[name].splits)}")
-    return _counted(known[name], Folder(root, tally or Tally()), split)
+    chosen = find_source(name)
+    if split not in chosen.splits:
+        raise ValueError(f"source {name!r} has no split {split!r}; use one of {', '.join(chosen.splits)}")
+    return _counted(chosen, Folder(root, tally or Tally()), split)
 
 
 def _understood(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:

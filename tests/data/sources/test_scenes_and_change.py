@@ -107,8 +107,10 @@ def test_every_source_documents_itself() -> None:
 
 
 def test_unknown_names_splits_and_folders_say_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown; use one of aid"):
+    with pytest.raises(ValueError, match="unknown; known are aid"):
         convert("atlantis", tmp_path)
+    with pytest.raises(ValueError, match="did you mean 'rsar'"):
+        convert("rsra", tmp_path)
     with pytest.raises(ValueError, match="no split 'test'; use one of train, val"):
         convert("dota-v1.0", tmp_path, "test")
     with pytest.raises(FileNotFoundError, match="unpacked"):

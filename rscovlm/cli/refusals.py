@@ -1,0 +1,50 @@
+"""How a command ends that cannot do what it was asked for: one line in words and status 2, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from rscovlm.extras import EXTRAS, optional
+
+
+@contextmanager
+def refusals(command: str, extra: str | None = None) -> Iterator[None]:
+    """End the command where its input, a file, a server or a missing package stops it.
+
+    Args:
+        command: Its name, which the line begins with.
+        extra: The extra that brings all its optional packages.
+    """
+    try:
+        with optional(extra):
+            yield
+    except (ValueError, OSError, ModuleNotFoundError, RuntimeError) as error:
+        if not _expected(error):
+            raise
+        typer.echo(f"{command}: {printable(str(error))}", err=True)
+        raise typer.Exit(2) from error
+
+
+def printable(text: str) -> str:
+    r"""Show control characters, which files of others may hold, as escapes: a terminal would obey them.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text
+    )
+
+
+def _expected(error: Exception) -> bool:
+    """Whether the words of an error are enough for who sees it; a fault of ours needs its traceback."""
+    if isinstance(error, ModuleNotFoundError):
+        return error.name in EXTRAS
+    if isinstance(error, RuntimeError):
+        from rscovlm.engines import ServerError
+
+        return isinstance(error, ServerError)
+    return True

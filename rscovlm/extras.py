@@ -1,0 +1,46 @@
+"""Packages that the core does without: which extra brings one that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXTRAS = {
+    "accelerate": "train",
+    "datasets": "train",
+    "evaluate": "eval",
+    "peft": "train",
+    "pyarrow": "geo",
+    "rasterio": "geo",
+    "torch": "torch",
+    "trl": "train",
+    "vllm": "vllm",
+}
+"""Package -> the smallest extra that brings it."""
+
+
+@contextmanager
+def optional(extra: str | None = None) -> Iterator[None]:
+    """Import optional packages; where one is missing, the error names the extra to install.
+
+    Args:
+        extra: The extra to name where what follows needs more than the missing package.
+
+    Raises:
+        ModuleNotFoundError: A package is missing.
+
+    >>> with optional():
+    ...     raise ModuleNotFoundError("No module named 'trl'", name="trl")
+    Traceback (most recent call last):
+    ModuleNotFoundError: trl is not installed: pip install "rscovlm[train]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        wanted = extra or EXTRAS[package]
+        raise ModuleNotFoundError(
+            f'{package} is not installed: pip install "rscovlm[{wanted}]"', name=package
+        ) from None
