@@ -18,28 +18,35 @@ class ArrayReader:
     """An (h, w) or (h, w, bands) array.
 
     Two bands are grey and alpha and four are colour and alpha when the array holds bytes; more, or other
-    numbers, are bands without a stated colour (the first three are shown unless a choice is made).
+    numbers, are bands without a stated colour (the first three are shown unless a choice is made). A masked array's
+    mask says where nothing was measured: in any of a pixel's bands.
     """
 
     front_to_back = False
 
-    def __init__(self, array: NDArray[Any], *, name: str = "array", nodata: float | None = None) -> None:
+    def __init__(self, array: NDArray[Any], *, name: str = "array", bands: Any = None) -> None:
         if array.ndim not in (2, 3) or array.size == 0:
             raise RasterError(f"an array of shape {array.shape} is not an image; give (height, width[, bands])")
-        if array.ndim == 3 and array.shape[2] > 64 and array.shape[0] <= 64:
+        if array.ndim == 3 and _bands_first(array.shape, bands):
             raise RasterError(
-                f"an array of shape {array.shape} has its bands first; give np.moveaxis(array, 0, -1) instead"
+                f"an array of shape {array.shape} seems to have its bands first; give np.moveaxis(array, 0, -1), or "
+                f"where they are last a choice of bands with a number above {array.shape[0]}"
             )
         if array.dtype.kind not in "buifc":
             raise RasterError(f"an array of {array.dtype} is not an image; give numbers")
+        self._valid: NDArray[np.bool_] | None = None
+        if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+            shown: NDArray[np.bool_] = ~np.ma.getmaskarray(array)
+            self._valid = np.asarray(shown.all(axis=2)) if shown.ndim == 3 else shown
+        array = np.asarray(array)
         self._array = array[..., None] if array.ndim == 2 else array
         if array.dtype.kind == "b":
             self._array = self._array.astype(np.uint8) * np.uint8(255)
-        height, width, bands = self._array.shape
-        colours = COLOURS.get(bands) if self._array.dtype == np.uint8 or bands in (1, 3) else None
+        height, width, count = self._array.shape
+        colours = COLOURS.get(count) if self._array.dtype == np.uint8 or count in (1, 3) else None
         self.name = name
         self.layout = Layout(
-            colours=colours or ("undefined",) * bands, dtype=self._array.dtype, nodata=(nodata,) * bands
+            colours=colours or ("undefined",) * count, dtype=self._array.dtype, masked=self._valid is not None
         )
         self.place = Place()
         self.notes: tuple[str, ...] = ()
@@ -52,8 +59,9 @@ class ArrayReader:
         return np.stack([part[..., band] for band in bands])
 
     def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
-        """Return None: an array has no mask of its own."""
-        return None
+        """Return (h, w) True where a masked array holds numbers; None for other arrays."""
+        x1, y1, x2, y2 = window
+        return None if self._valid is None else self._valid[y1:y2, x1:x2]
 
     def blank(self, level: int, window: Window) -> bool:
         """Return False: an array has no holes."""
@@ -61,3 +69,12 @@ class ArrayReader:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _bands_first(shape: tuple[int, ...], bands: Any) -> bool:
+    """Tell whether an array looks like (bands, height, width): more numbers a pixel than rows, and few rows."""
+    rows, columns, depth = shape
+    asked = [bands] if isinstance(bands, int) else list(bands or ())
+    if any(isinstance(band, int) and rows < band <= depth for band in asked):
+        return False
+    return depth > 64 >= rows and rows < min(columns, depth)

@@ -30,6 +30,14 @@ MARKS = (
 )
 
 
+NOT_TURNED = "its EXIF orientation is not applied: coordinates count the pixels as they are stored"
+
+
+def first_of(pictures: int) -> str:
+    """Say that a file holds several pictures."""
+    return f"it holds {pictures} pictures, of which the first is read; save the others as files of their own"
+
+
 def sniff(head: bytes, name: str) -> str:
     """Return the format of a file, a key of `ENDINGS`.
 
@@ -69,3 +77,19 @@ def png_header(head: bytes, name: str) -> tuple[int, int, int, int]:
         raise RasterError(f"{name}: its PNG header is damaged or cut short; copy or download it again")
     width, height, depth, colour = struct.unpack(">IIBB", head[16:26])
     return width, height, depth, colour
+
+
+def jp2_header(head: bytes) -> tuple[int, int, bool]:
+    """Return bands, bits of the first, and whether one is said to be opacity, of a JPEG 2000 file.
+
+    Args:
+        head: Its first bytes, some thousands; 0 bands where they hold no size marker.
+    """
+    start = head.find(b"\xff\x4f\xff\x51")
+    if start < 0 or len(head) < start + 43:
+        return 0, 0, False
+    bands, bits = struct.unpack(">HB", head[start + 40 : start + 43])
+    told = head.find(b"cdef", 0, start)
+    count = int.from_bytes(head[told + 4 : told + 6], "big") if told >= 0 else 0
+    kinds = [head[told + 8 + 6 * k : told + 10 + 6 * k] for k in range(min(count, bands))]
+    return bands, (bits & 127) + 1, any(kind in (b"\0\1", b"\0\2") for kind in kinds)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import fit_affine, fit_note, world_file
 from rscovlm.rasters.quiet import hushed, unwarned
@@ -77,7 +78,7 @@ class GdalReader:
             self._check(limits)
             self.layout = _layout(self._file)
             self.place = _place(self._file, source if isinstance(source, Path) else None)
-        self.notes: tuple[str, ...] = self.place.notes
+            self.notes: tuple[str, ...] = (*self.place.notes, *self._more())
 
     @cached_property
     def levels(self) -> Sequence[Level]:
@@ -234,9 +235,17 @@ class GdalReader:
         together = self._file.count if str(self._file.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE")) == "PIXEL" else 1
         if block_width * block_height * together > limits.block:
             raise RasterError(block_too_large(self.name, block_width, block_height, together, limits.block))
-        each = np.dtype(self._file.dtypes[0]).itemsize if "int_" not in str(self._file.dtypes[0]) else 4
+        each = _dtype(self._file).itemsize
         # A block that does not fit the cache would be decoded for every piece of it that is read.
         self._cache = max(CACHE, 2 + block_width * block_height * together * each * 5 // 4 // 2**20)
+
+    def _more(self) -> Iterator[str]:
+        """Say what else the file holds."""
+        pictures = len(self._file.subdatasets)
+        if pictures > 1:
+            yield first_of(pictures)
+        if self._file.tags().get("EXIF_Orientation", "1") != "1":
+            yield NOT_TURNED
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
@@ -250,7 +259,8 @@ class GdalReader:
                 yield
         except (RasterioError, CPLE_BaseError) as error:
             cause = error.__cause__ or error
-            raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({cause}); is it whole?") from error
+            told = str(cause).replace(self._path, self.name) if isinstance(self._path, str) else str(cause)
+            raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({told}); is it whole?") from error
 
 
 def _level(file: Any) -> Level:
@@ -272,15 +282,20 @@ def _layout(file: Any) -> Layout:
             palette[index] = entry
     flags = file.mask_flag_enums[0]
     bits = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-    dtype = np.dtype("complex64") if file.dtypes[0] == "complex_int16" else np.dtype(file.dtypes[0])
     return Layout(
         colours=colours,
-        dtype=dtype,
+        dtype=_dtype(file),
         nodata=tuple(file.nodatavals),
         palette=palette,
         masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
         bits=int(bits) if bits is not None and palette is None else None,
+        white_is_zero=file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES",
     )
+
+
+def _dtype(file: Any) -> np.dtype[Any]:
+    """Return the type that numbers of a file are read as; numpy has no complex integers."""
+    return np.dtype("complex64" if file.dtypes[0] == "complex_int16" else file.dtypes[0])
 
 
 def _place(file: Any, path: Path | None) -> Place:
@@ -298,8 +313,8 @@ def _place(file: Any, path: Path | None) -> Place:
         if beside is not None:
             return Place(beside, crs)
     if file.rpcs is not None:
-        return Place(None, None, ("it has rational polynomial coefficients, which are not used: no map coordinates",))
-    return Place()
+        return Place(None, crs, ("it has rational polynomial coefficients, which are not used: no map coordinates",))
+    return Place(None, crs)
 
 
 def _crs(crs: Any) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,8 +43,8 @@ def open_image(
     """Open an image; nothing is decoded until a view of it is asked for.
 
     GeoTIFF and COG, JPEG 2000, PNG and JPEG are read block by block through rasterio where it is installed
-    (``pip install rscovlm[geo]``). Without it, TIFFs (uncompressed, Deflate, JPEG) are still read block by block; other
-    TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP and BMP always are.
+    (``pip install rscovlm[geo]``). Without it, TIFFs (uncompressed, Deflate, LZW, PackBits, LZMA, Zstandard, JPEG) are
+    still read block by block; other TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP and BMP always are.
 
     Coordinates count the stored pixels: an EXIF orientation is not applied (`Raster.notes` says so).
 
@@ -54,7 +56,7 @@ def open_image(
             percentiles (complex numbers: logarithm of their magnitude); ``"none"`` clips to 0-255; ``"percentiles"``
             and ``"log"`` (for SAR intensity) ask for it; a `Stretch` fixes it.
         percentiles: Lower and upper percentile, taken from an overview.
-        nodata: For an array: the number that means nothing was measured.
+        nodata: The number that means nothing was measured, in place of what the file says of it.
         allow_vrt: Open GDAL virtual files, whose sources must be local files.
         cache: ``"beside"`` or a folder: store the overview made of a file that has none.
         limits: Sizes to refuse.
@@ -92,7 +94,7 @@ def open_image(
         reader = PillowReader(source, "image", name=name, limits=bounds)
     elif isinstance(source, np.ndarray):
         name = "array"
-        reader = ArrayReader(source, nodata=nodata)
+        reader = ArrayReader(source, bands=bands)
     elif isinstance(source, bytes | bytearray | memoryview):
         name = "bytes"
         reader = _reader(bytes(source), sniff(bytes(source[:4096]), name), name, bounds, backend, allow_vrt)
@@ -104,10 +106,17 @@ def open_image(
         if path.suffix.lower() not in ENDINGS[kind]:
             notes = (f"its name ends in {path.suffix!r} and it holds {kind.upper()}: read as that",)
         reader = _reader(path, kind, name, bounds, backend, allow_vrt)
+        beside = path.with_name(f"{path.name}.aux.xml")
+        if reader.place.to_world is None and beside.is_file():
+            notes = (*notes, f"{beside.name} beside it is not read; where it holds map coordinates, write a GeoTIFF")
         if cache is not None:
             stored = Cache(path, None if cache == "beside" else Path(cache))
     else:
         raise RasterError(f"a {type(source).__name__} cannot be opened; give a path, bytes, PIL image or numpy array")
+    if nodata is not None:
+        if isinstance(nodata, bool) or not isinstance(nodata, Real):
+            raise ValueError(f"nodata={nodata!r} is no number; give the one that means nothing was measured")
+        reader.layout = replace(reader.layout, nodata=(float(nodata),) * len(reader.layout.colours))
     raster = Raster(
         reader,
         path=name,
@@ -176,7 +185,17 @@ def _plain_tiff(source: Path | bytes, name: str, limits: Limits) -> Reader:
         return TiffReader(handle, name=name, limits=limits, path=source if isinstance(source, Path) else None)
     except Unsupported as why:
         handle.close()
-        return PillowReader(source, "tiff", name=name, limits=limits, place=why.place, nodata=why.nodata)
+        return PillowReader(
+            source,
+            "tiff",
+            name=name,
+            limits=limits,
+            place=why.place,
+            nodata=why.nodata,
+            opaque=why.opaque,
+            refused=str(why),
+            notes=why.notes,
+        )
     except RasterError:
         handle.close()
         raise

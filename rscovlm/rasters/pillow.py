@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rscovlm.rasters.arrays import COLOURS
 from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.formats import NOT_TURNED, first_of, jp2_header
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.places import world_file
 from rscovlm.rasters.quiet import unwarned
@@ -21,6 +22,9 @@ from rscovlm.rasters.reader import Layout, Level, Place, Window
 
 ORIENTATION = 274
 """EXIF tag: how a camera was held."""
+
+HEAD = 65536
+"""Bytes at the beginning of a JPEG 2000 file that are searched for its header."""
 
 PLAIN = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 NUMBERS = {
@@ -46,6 +50,9 @@ class PillowReader:
         limits: Sizes to refuse.
         place: Where it lies, where its caller knows.
         nodata: The number that means nothing was measured, where its caller knows.
+        opaque: Its caller knows that it has no transparency, whatever Pillow takes a band for.
+        refused: Why a better way of reading it was not taken, for messages.
+        notes: What its caller knows that a reader of the result should.
     """
 
     front_to_back = True
@@ -59,8 +66,12 @@ class PillowReader:
         limits: Limits,
         place: Place | None = None,
         nodata: float | None = None,
+        opaque: bool = False,
+        refused: str = "",
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.name = name
+        self._refused = refused
         self._source, self._kind, self._limits = source, kind, limits
         self._decoded: dict[int, NDArray[Any]] = {}
         image = self._open()
@@ -70,14 +81,22 @@ class PillowReader:
         bound = limits.sequential if kind == "jpeg" else limits.in_memory
         if width * height > bound and not isinstance(source, Image.Image):
             raise RasterError(_too_large(name, width, height, bound, "sequential" if kind == "jpeg" else "in_memory"))
+        bands, bits, alpha = jp2_header(self._head()) if kind == "jp2" else (0, 8, False)
         self._mode = _target_mode(image)
+        if opaque or (bands and not alpha):
+            self._mode = {"RGBA": "RGB", "LA": "L"}.get(self._mode, self._mode)
         colours = ("gray",) if self._mode in NUMBERS else COLOURS[PLAIN[self._mode]]
         dtype = np.dtype(NUMBERS.get(self._mode, np.uint8))
         self.layout = Layout(colours=colours, dtype=dtype, nodata=(nodata,) * len(colours))
         self.place = place or Place()
         if self.place.to_world is None and isinstance(source, Path):
             self.place = Place(world_file(source), self.place.crs)
-        self.notes: tuple[str, ...] = (*self.place.notes, *_notes(image, kind))
+        self.notes: tuple[str, ...] = (
+            *notes,
+            *self.place.notes,
+            *_notes(image, kind),
+            *_jp2_notes(bands, bits, self._mode),
+        )
         self.levels: Sequence[Level] = tuple(_levels(width, height, kind, limits))
         if not isinstance(source, Image.Image):
             image.close()
@@ -111,7 +130,7 @@ class PillowReader:
             try:
                 image.load()
             except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-                raise RasterError(f"{self.name}: cannot be decoded ({error}); is it whole?") from error
+                raise RasterError(f"{self.name}: cannot be decoded ({error}); {self._advice()}") from error
             if image.size != (grid.width, grid.height):
                 image = image.resize((grid.width, grid.height), Image.Resampling.BOX)
             if image.mode != self._mode:
@@ -119,6 +138,14 @@ class PillowReader:
             array = np.asarray(image)
             self._decoded[level] = array[..., None] if array.ndim == 2 else array
         return self._decoded[level]
+
+    def _head(self) -> bytes:
+        if isinstance(self._source, bytes):
+            return self._source[:HEAD]
+        if isinstance(self._source, Path):
+            with self._source.open("rb") as handle:
+                return handle.read(HEAD)
+        return b""
 
     def _open(self) -> Image.Image:
         if isinstance(self._source, Image.Image):
@@ -129,7 +156,14 @@ class PillowReader:
                 return _plugin(self._kind)(handle)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
             handle.close()
-            raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({error}); is it whole?") from error
+            raise RasterError(
+                f"{self.name}: cannot be read as {self._kind.upper()} ({error}); {self._advice()}"
+            ) from error
+
+    def _advice(self) -> str:
+        if self._refused:
+            return f"it holds {self._refused}: install rscovlm[geo] to read it"
+        return "is it whole?" if self._kind != "jp2" else "is it whole? If so, install rscovlm[geo] to read it"
 
 
 def _plugin(kind: str) -> Callable[[Any], Image.Image]:
@@ -166,7 +200,9 @@ def _levels(width: int, height: int, kind: str, limits: Limits) -> list[Level]:
 def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
     notes = []
     if "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1:  # asked without, a PNG decodes itself
-        notes.append("its EXIF orientation is not applied: coordinates count the pixels as they are stored")
+        notes.append(NOT_TURNED)
+    if kind in ("png", "webp") and int(getattr(image, "n_frames", 1)) > 1:
+        notes.append(first_of(int(image.n_frames)))  # type: ignore[attr-defined]
     tiles = getattr(image, "tile", None)
     if kind == "png" and tiles and ";16" in str(tiles[0][3]) and image.mode not in NUMBERS:
         notes.append("16 bits a channel are read as their upper 8; install rscovlm[geo] to choose a stretch")
@@ -175,6 +211,16 @@ def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
     if kind == "jp2":
         notes.append("read by Pillow: decoded whole, without map coordinates; install rscovlm[geo] for both")
     return tuple(notes)
+
+
+def _jp2_notes(bands: int, bits: int, mode: str) -> Iterator[str]:
+    """Say what becomes of the numbers of a JPEG 2000 file."""
+    if bands == 4 and mode == "RGB":
+        yield "its fourth band is not read; install rscovlm[geo] to choose bands"
+    if bits > 8 and mode not in NUMBERS:
+        yield f"{bits} bits a channel are read as their upper 8 of 16; install rscovlm[geo] to choose a stretch"
+    elif 8 < bits < 16:
+        yield f"its {bits} bits are read spread over 16"
 
 
 def _too_large(name: str, width: int, height: int, bound: int, limit: str) -> str:

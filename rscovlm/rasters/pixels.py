@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,11 @@ class Pixels:
         nodata = [layout.nodata[band] if layout.nodata else None for band in self.bands]
         self._nodata = None if self._kind == "cmyk" or any(v is None for v in nodata) else nodata
         self.channels = 3 if self._kind in ("cmyk", "palette") else len(self.bands)
-        self.dtype = np.dtype(np.uint8 if layout.dtype == np.uint8 else np.float32)
+        few = layout.bits is not None and layout.bits < 8  # means of 0 and 1 are no bytes
+        as_bytes = self._kind == "palette" or (layout.dtype == np.uint8 and not few)
+        self.dtype = np.dtype(np.uint8 if as_bytes else np.float32)
+        inverted = layout.white_is_zero and self._kind == "plain" and layout.dtype.kind == "u"
+        self._white = 2 ** (layout.bits or 8 * layout.dtype.itemsize) - 1 if inverted else None
         see_through = self._kind == "palette" and layout.palette is not None and (layout.palette[:, 3] < 255).any()
         self.blends = bool(self._alpha is not None or see_through)
         self.weighted = bool(self.blends or self._nodata is not None or layout.masked or layout.dtype.kind in "fc")
@@ -59,7 +64,9 @@ class Pixels:
         """What fully invalid pixels of bytes look like: the no-data value as it is stored, else black."""
         if self._nodata is None or self._kind != "plain" or self.dtype != np.uint8:
             return (0,) * self.channels
-        return tuple(int(min(max(value or 0, 0), 255)) for value in self._nodata)
+        stored = [value if value is not None and np.isfinite(value) else 0 for value in self._nodata]
+        shown = stored if self._white is None else [self._white - value for value in stored]
+        return tuple(int(min(max(value, 0), 255)) for value in shown)
 
     def read(self, level: int, window: Window) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
         """Return (channels, h, w) of `dtype`, and (h, w) valid shares in 0-1 or None where all are valid."""
@@ -99,6 +106,8 @@ class Pixels:
             if not finite.all():
                 weight = _both(weight, finite)
                 raw = np.where(finite, raw, 0)
+            if raw.dtype.itemsize > (8 if raw.dtype.kind == "c" else 4):
+                raw = _narrowed(raw)
         if self._kind == "palette":
             raw, weight = self._look_up(raw[0], weight)
         elif self._kind == "cmyk":
@@ -106,6 +115,8 @@ class Pixels:
             raw = np.stack([((255 - ink.astype(np.uint16)) * light + 127) // 255 for ink in raw[:3]]).astype(np.uint8)
         if raw.dtype.kind == "c":
             raw = np.abs(raw)
+        if self._white is not None:
+            raw = self._white - raw.astype(self.dtype)
         return (raw if raw.dtype == self.dtype else raw.astype(self.dtype)), weight
 
     def _look_up(
@@ -122,12 +133,21 @@ class Pixels:
         return np.moveaxis(looked[..., :3], -1, 0), weight
 
 
+def _narrowed(raw: NDArray[Any]) -> NDArray[Any]:
+    """Return floats of 64 bits and more as those of 32, the nearest where they are beyond these (a no-data value)."""
+    if raw.dtype.kind == "c":
+        raw = np.abs(raw)
+    most = np.finfo(np.float32).max / 2**24  # so that sums of them stay finite
+    narrow: NDArray[Any] = np.clip(raw, -most, most).astype(np.float32)
+    return narrow
+
+
 def _choose(colours: Sequence[str], bands: Sequence[int] | None, name: str) -> list[int]:
     """Return indices from 0 of the bands to show."""
     count = len(colours)
     if bands is not None:
         chosen = [bands] if isinstance(bands, int) else list(bands)
-        if len(chosen) not in (1, 3) or any(isinstance(b, bool) or int(b) != b or not 1 <= b <= count for b in chosen):
+        if len(chosen) not in (1, 3) or not all(_is_whole(band) and 1 <= band <= count for band in chosen):
             raise RasterError(f"{name}: bands={bands!r}; choose one or three of its bands 1 to {count}")
         return [int(band) - 1 for band in chosen]
     if all(ink in colours for ink in CMYK):
@@ -138,6 +158,10 @@ def _choose(colours: Sequence[str], bands: Sequence[int] | None, name: str) -> l
     if not plain:
         raise RasterError(f"{name}: it holds an alpha band only; choose bands=(1,) to show that")
     return plain[:3] if len(plain) >= 3 and colours[plain[0]] != "palette" else plain[:1]
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Real) and not isinstance(number, bool) and float(number).is_integer()
 
 
 def _both(weight: NDArray[np.float32] | None, other: NDArray[Any]) -> NDArray[np.float32] | None:

@@ -7,6 +7,7 @@ import operator
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Reader, Window
 from rscovlm.rasters.sampling import Samples
-from rscovlm.rasters.stretch import Stretch, from_values
+from rscovlm.rasters.stretch import Stretch, check_percentiles, from_values
 from rscovlm.rasters.view import View
 
 DEFAULT_PIXELS = 1008 * 1008
@@ -62,8 +63,7 @@ class Raster:
     ) -> None:
         if not isinstance(stretch, Stretch) and stretch not in ("auto", "none", "percentiles", "log"):
             raise ValueError(f"stretch={stretch!r} is not known; use 'auto', 'none', 'percentiles', 'log' or a Stretch")
-        if not 0 <= percentiles[0] < percentiles[1] <= 100:
-            raise ValueError(f"percentiles={percentiles} must rise within 0 and 100")
+        check_percentiles(percentiles)
         root = reader.levels[0]
         self.width, self.height, self.path = root.width, root.height, path
         self.frame = Frame(root.width, root.height, root_to_world=reader.place.to_world, crs=reader.place.crs)
@@ -212,7 +212,7 @@ class Raster:
 
     def _find_stretch(self) -> Stretch | None:
         layout = self._reader.layout
-        if self._wanted == "none" or (self._wanted == "auto" and layout.dtype == np.uint8 and layout.bits is None):
+        if self._wanted == "none" or (self._wanted == "auto" and self._pixels.dtype == np.uint8):
             return None
         if self._wanted == "auto" and layout.bits is not None and layout.bits < 8:
             top = float(2**layout.bits - 1)
@@ -270,7 +270,7 @@ def planned(width: int, height: int, max_pixels: int | None) -> tuple[int, int]:
     """
     if max_pixels is None:
         return width, height
-    if isinstance(max_pixels, bool) or int(max_pixels) != max_pixels or max_pixels < 1:
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, Real) or not 1 <= max_pixels == max_pixels // 1:
         raise ValueError(f"max_pixels={max_pixels!r} must be a positive whole number")
     if width * height <= max_pixels:
         return width, height

@@ -34,6 +34,7 @@ class Layout:
         palette: (n, 4) uint8 red, green, blue, alpha of the palette's entries, or None.
         masked: Whether the file holds a separate validity mask.
         bits: Significant bits where fewer than the type has (a 1-bit mask stored as bytes), or None.
+        white_is_zero: Whether 0 is the brightest grey (TIFF's MinIsWhite, as scanners write it).
     """
 
     colours: tuple[str, ...]
@@ -42,6 +43,7 @@ class Layout:
     palette: NDArray[np.uint8] | None = None
     masked: bool = False
     bits: int | None = None
+    white_is_zero: bool = False
 
 
 @dataclass(frozen=True)

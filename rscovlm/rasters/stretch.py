@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -68,6 +70,20 @@ class Stretch:
         return f"{self.scale} {ranges} ({self.source})"
 
 
+def check_percentiles(percentiles: Sequence[float]) -> tuple[float, float]:
+    """Return a lower and an upper percentile.
+
+    Raises:
+        ValueError: They are no two numbers that rise within 0 to 100.
+    """
+    if len(percentiles) != 2 or not all(isinstance(value, Real) for value in percentiles):
+        raise ValueError(f"percentiles={percentiles!r}; give two numbers such as (2, 98)")
+    first, last = percentiles
+    if not 0 <= first < last <= 100:
+        raise ValueError(f"percentiles={percentiles} must rise within 0 and 100")
+    return first, last
+
+
 def from_values(
     values: NDArray[Any],
     weight: NDArray[np.float32] | None,
@@ -88,9 +104,7 @@ def from_values(
     Raises:
         ValueError: The percentiles do not rise within 0 to 100.
     """
-    first, last = percentiles
-    if not 0 <= first < last <= 100:
-        raise ValueError(f"percentiles={percentiles} must rise within 0 and 100")
+    first, last = check_percentiles(percentiles)
     lows, highs = [], []
     for plane in values:
         kept = plane[weight > 0.5] if weight is not None else plane.ravel()

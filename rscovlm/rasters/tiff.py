@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.geokeys import tiff_place
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import world_file
@@ -29,8 +31,9 @@ PAGES = 64
 LARGE_BLOCK = 2**21
 """Pixels above which a block is kept once decoded."""
 
-NODATA, EXTRA, PALETTE = 42113, 338, 320
+NODATA, EXTRA, PALETTE, ORIENTATION, METADATA = 42113, 338, 320, 274, 42112
 PHOTOMETRIC = {
+    0: ("gray",),
     1: ("gray",),
     2: ("red", "green", "blue"),
     3: ("palette",),
@@ -39,16 +42,32 @@ PHOTOMETRIC = {
 }
 
 
+MASKED = "its mask is not used; install rscovlm[geo] for that"
+
+COLOURS = ("gray", "red", "green", "blue", "alpha", "cyan", "magenta", "yellow", "black", "undefined")
+"""Names that GDAL writes of bands, in lower case."""
+
+
 class Unsupported(Exception):
     """A TIFF that is stored in a way not read here; Pillow may."""
 
-    def __init__(self, why: str, place: Place | None = None, nodata: float | None = None) -> None:
+    def __init__(
+        self,
+        why: str,
+        place: Place | None = None,
+        nodata: float | None = None,
+        *,
+        opaque: bool = False,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(why)
-        self.place, self.nodata = place, nodata
+        self.place, self.nodata, self.opaque, self.notes = place, nodata, opaque, notes
 
 
 class TiffReader:
-    """A TIFF in strips or tiles: uncompressed, Deflate, or JPEG, of 8, 16, 32 or 64 bits, with its overviews and masks.
+    """A TIFF in strips or tiles of 8 to 128 bits, with its overviews and masks.
+
+    Uncompressed, Deflate and JPEG are unpacked here; LZW, PackBits, LZMA and Zstandard through Pillow's libtiff.
 
     Args:
         source: The file, opened; closed with the reader.
@@ -75,7 +94,14 @@ class TiffReader:
             try:
                 _check(main, name, limits)
             except Unsupported as why:
-                raise Unsupported(str(why), tiff_place(main.tags), _nodata(main)) from why
+                known = int(main.photometric) in PHOTOMETRIC
+                raise Unsupported(
+                    str(why),
+                    tiff_place(main.tags),
+                    _nodata(main),
+                    opaque=known and "alpha" not in _layout(main, False).colours,
+                    notes=tuple(_more(main, pages)) + (MASKED,) * any(page.is_mask for page in pages),
+                ) from why
             reduced = [page for page in pages[1:] if page.is_reduced and not page.is_mask and _like(page, main)]
             self._pages = [main, *sorted(reduced, key=lambda page: -int(page.imagewidth))]
             masks = [page for page in pages[1:] if page.is_mask]
@@ -85,7 +111,7 @@ class TiffReader:
             self.place = tiff_place(main.tags)
         if self.place.to_world is None and path is not None:
             self.place = Place(world_file(path), self.place.crs, self.place.notes)
-        self.notes: tuple[str, ...] = self.place.notes
+        self.notes: tuple[str, ...] = (*self.place.notes, *_more(main, pages))
 
     def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window, decoding only the blocks under it."""
@@ -111,7 +137,7 @@ class TiffReader:
         grid = _level(page)
         out = np.zeros((len(bands), y2 - y1, x2 - x1), dtype=page.dtype)
         fill = _nodata(page)
-        if fill is not None and np.can_cast(np.min_scalar_type(int(fill) if fill == int(fill) else fill), out.dtype):
+        if fill is not None and _can_hold(out.dtype, fill):
             out[:] = fill
         separate = page.planarconfig == 2
         for index, plane, left, top in _blocks(page, grid, window):
@@ -213,10 +239,14 @@ def check_deflated(page: Any, data: bytes, window: Window, known: set[tuple[int,
 
 
 def _check(page: Any, name: str, limits: Limits) -> None:
-    if page.dtype is None or page.compression not in COMPRESSIONS or page.photometric not in PHOTOMETRIC:
-        raise Unsupported(f"compression {int(page.compression)}, photometric {int(page.photometric)}")
-    if page.bitspersample not in (8, 16, 32, 64) or page.fillorder != 1 or page.imagedepth != 1:
+    if page.compression not in COMPRESSIONS:
+        raise Unsupported(f"compression {_named(page.compression)}")
+    if page.photometric not in PHOTOMETRIC:
+        raise Unsupported(f"colours of kind {_named(page.photometric)}")
+    if page.bitspersample not in (8, 16, 32, 64, 128) or page.fillorder != 1 or page.imagedepth != 1:
         raise Unsupported(f"{page.bitspersample} bits a sample")
+    if page.dtype is None or page.dtype.itemsize * 8 != page.bitspersample:
+        raise Unsupported(f"numbers of kind {_named(page.sampleformat)}")
     if page.photometric == 6 and page.compression != JPEG:
         raise Unsupported("YCbCr that is not JPEG")
     if page.compression == JPEG and (page.bitspersample != 8 or page.photometric not in (1, 6)):
@@ -229,6 +259,28 @@ def _check(page: Any, name: str, limits: Limits) -> None:
     together = int(page.samplesperpixel) if page.planarconfig == 1 else 1
     if grid.block_width * grid.block_height * together > limits.block:
         raise RasterError(block_too_large(name, grid.block_width, grid.block_height, together, limits.block))
+
+
+def _named(value: Any) -> str:
+    """Return what tifffile calls a value of a tag."""
+    return str(getattr(value, "name", value))
+
+
+def _can_hold(dtype: np.dtype[Any], value: float) -> bool:
+    """Tell whether a type has a value."""
+    if dtype.kind in "fc":
+        return True
+    bounds = np.iinfo(dtype)
+    return bool(math.isfinite(value) and value == int(value) and bounds.min <= value <= bounds.max)
+
+
+def _more(main: Any, pages: Sequence[Any]) -> Iterator[str]:
+    """Say what else the file holds."""
+    pictures = sum(not page.is_reduced and not page.is_mask for page in pages)
+    if pictures > 1:
+        yield first_of(pictures)
+    if main.tags.valueof(ORIENTATION, 1) != 1:
+        yield NOT_TURNED
 
 
 def _like(page: Any, main: Any) -> bool:
@@ -282,6 +334,7 @@ def _layout(page: Any, masked: bool) -> Layout:
     colours += ["undefined"] * (int(page.samplesperpixel) - len(colours))
     if colours[0] == "gray" and len(colours) > 2:
         colours[0] = "undefined"
+    colours = _told(page.tags.valueof(METADATA), colours)
     palette = None
     if colours[0] == "palette":
         table = np.asarray(page.tags.valueof(PALETTE), dtype=np.uint16).reshape(3, -1) >> 8
@@ -293,4 +346,20 @@ def _layout(page: Any, masked: bool) -> Layout:
         nodata=(_nodata(page),) * int(page.samplesperpixel),
         palette=palette,
         masked=masked,
+        white_is_zero=page.photometric == 0,
     )
+
+
+def _told(metadata: Any, colours: list[str]) -> list[str]:
+    """Return the colours with those that GDAL wrote beside the standard's own tags."""
+    if not isinstance(metadata, str) or len(metadata) > 2**20 or "<!" in metadata:
+        return colours
+    try:
+        items = list(ElementTree.fromstring(metadata.strip("\0 ")).iter("Item"))
+    except ElementTree.ParseError:
+        return colours
+    for item in items:
+        band, colour = item.get("sample", ""), (item.text or "").lower()
+        if item.get("role") == "colorinterp" and band.isdecimal() and int(band) < len(colours) and colour in COLOURS:
+            colours[int(band)] = colour
+    return colours

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import JpegImagePlugin
+from PIL import JpegImagePlugin, TiffImagePlugin
 
 NONE, JPEG = 1, 7
 DEFLATE = (8, 32946)
-COMPRESSIONS = (NONE, *DEFLATE, JPEG)
+THROUGH_PILLOW = {5: "LZW", 32773: "PackBits", 34925: "LZMA", 50000: "Zstandard"}
+COMPRESSIONS = (NONE, *DEFLATE, JPEG, *THROUGH_PILLOW)
 JPEG_TABLES = 347
 
 
@@ -32,10 +34,10 @@ def decode(data: bytes, page: Any, shape: tuple[int, int, int], index: int) -> N
         return _jpeg(data, page.tags.valueof(JPEG_TABLES), shape, index)
     if page.bitspersample == 1:
         row = (shape[1] * shape[2] + 7) // 8
-        packed = np.frombuffer(_inflated(data, page, shape[0] * row, index), dtype=np.uint8).reshape(shape[0], row)
+        packed = np.frombuffer(_inflated(data, page, shape[0], row, index), dtype=np.uint8).reshape(shape[0], row)
         return np.unpackbits(packed, axis=1)[:, : shape[1] * shape[2]].reshape(shape)
     dtype = np.dtype(page.dtype)
-    raw = _inflated(data, page, shape[0] * shape[1] * shape[2] * dtype.itemsize, index)
+    raw = _inflated(data, page, shape[0], shape[1] * shape[2] * dtype.itemsize, index)
     if page.predictor == 3:
         return _float_predictor(raw, shape, dtype)
     numbers = (
@@ -49,11 +51,28 @@ def decode(data: bytes, page: Any, shape: tuple[int, int, int], index: int) -> N
     return numbers
 
 
-def _inflated(data: bytes, page: Any, size: int, index: int) -> bytes:
-    raw = zlib.decompressobj().decompress(data, size) if page.compression in DEFLATE else data[:size]
+def _inflated(data: bytes, page: Any, rows: int, row: int, index: int) -> bytes:
+    """Return the bytes of a block of so many rows of so many bytes."""
+    size = rows * row
+    if page.compression in THROUGH_PILLOW:
+        raw = _through_pillow(data, int(page.compression), rows, row, index)
+    else:
+        raw = zlib.decompressobj().decompress(data, size) if page.compression in DEFLATE else data[:size]
     if len(raw) < size:
         raise ValueError(f"block {index} holds {len(raw):,} of {size:,} bytes")
     return raw
+
+
+def _through_pillow(data: bytes, compression: int, rows: int, row: int, index: int) -> bytes:
+    """Unpack a block as the only strip of a TIFF of plain bytes, which Pillow's libtiff knows how to read."""
+    tags = [(256, row), (257, rows), (258, 8), (259, compression), (262, 1), (273, 122), (277, 1), (278, rows)]
+    tags.append((279, len(data)))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    file = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+    try:
+        return TiffImagePlugin.TiffImageFile(io.BytesIO(file)).tobytes()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"block {index} of {THROUGH_PILLOW[compression]} cannot be unpacked: {error}") from error
 
 
 def _float_predictor(raw: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
