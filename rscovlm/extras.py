@@ -10,10 +10,13 @@ EXTRAS = {
     "datasets": "train",
     "evaluate": "eval",
     "peft": "train",
+    "prometheus_client": "serve",
     "pyarrow": "geo",
     "rasterio": "geo",
+    "starlette": "serve",
     "torch": "torch",
     "trl": "train",
+    "uvicorn": "serve",
     "vllm": "vllm",
 }
 """Package -> the smallest extra that brings it."""

@@ -24,14 +24,21 @@ OPTIONAL = (
     "rasterio",
     "pyarrow",
     "pandas",
+    "starlette",
+    "uvicorn",
+    "prometheus_client",
 )
-NEED_TORCH = (
+NEED_AN_EXTRA = (
     "rscovlm.benchmarks.learning",
     "rscovlm.demo",
     "rscovlm.training",
     "rscovlm.engines.constrained",
     "rscovlm.engines.prefixes",
     "rscovlm.engines.transformers",
+    "rscovlm.serving.connections",
+    "rscovlm.serving.metrics",
+    "rscovlm.serving.replying",
+    "rscovlm.serving.server",
 )
 
 
@@ -63,7 +70,7 @@ def modules() -> list[str]:
     import rscovlm
 
     names = [module.name for module in pkgutil.walk_packages(rscovlm.__path__, "rscovlm.")]
-    return [name for name in names if not name.startswith(NEED_TORCH) and not name.endswith("__main__")]
+    return [name for name in names if not name.startswith(NEED_AN_EXTRA) and not name.endswith("__main__")]
 
 
 def job(folder: Path) -> None:

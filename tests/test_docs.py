@@ -44,18 +44,20 @@ def test_the_python_of_a_guide_runs(page: str, tmp_path: Path, monkeypatch: pyte
     engine = Scripted(say, budget=PixelBudget(28 * 28, 112 * 112))
     text = (DOCS / page).read_text(encoding="utf-8")
     names: dict[str, Any] = {"engine": engine}
-    server = None
+    server = serving = None
     if "127.0.0.1:8000" in text:
         pytest.importorskip("openai", reason="openai is not installed")
         server = ZoomServer(engine, port=0)
         text = text.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        serving = Thread(target=server.serve_forever, daemon=True)
+        serving.start()
     try:
         for number, code in enumerate(BLOCK.findall(text)):
             exec(compile(code, f"{page}, block {number + 1}", "exec"), names)  # noqa: S102  the pages are ours
     finally:
-        if server is not None:
+        if server is not None and serving is not None:
             server.shutdown()
+            serving.join()
             server.server_close()
     for name in ("objects.geojson", "objects.html", "evidence.png", "evidence.html", "objects.png", "task1.zip"):
         assert (tmp_path / name).is_file() == (f'"{name}"' in "".join(BLOCK.findall(text))), name

@@ -31,13 +31,13 @@ def serve(
     max_seconds: Annotated[int, typer.Option(min=1, help="Time for one request at most.")] = 600,
 ) -> None:
     """Serve a model that zooms by itself: /v1/chat/completions, /v1/models, /health, /metrics."""
-    from rscovlm.serving.loading import load_engine
-    from rscovlm.serving.refusals import RequestLimits
-    from rscovlm.serving.server import ZoomServer
-    from rscovlm.zoom.layouts import check_layout
-
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with refusals("rscovlm serve"):
+    with refusals("rscovlm serve", extra="serve"):
+        from rscovlm.serving.loading import load_engine
+        from rscovlm.serving.refusals import RequestLimits
+        from rscovlm.serving.server import ZoomServer
+        from rscovlm.zoom.layouts import check_layout
+
         key = None
         if api_key_env is not None:
             key = os.environ.get(api_key_env)

@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
 
+import httpx2
 from PIL import Image
 
 from rscovlm.codec import Codec
@@ -98,7 +97,12 @@ class Server:
         if structured not in get_args(Structured):
             raise ValueError(f"structured is {structured!r}; choose one of {', '.join(get_args(Structured))}")
         self.grammar, self.max_objects, self.structured = grammar, max_objects, structured
-        self._replicas = _Replicas([_Replica(address, api_key) for address in listed])
+        pool = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        # A redirect is not followed: the key and the images go where they were sent.
+        self._client = httpx2.Client(timeout=timeout, limits=pool, headers={"Content-Type": "application/json"})
+        if api_key:
+            self._client.headers["Authorization"] = f"Bearer {api_key}"
+        self._replicas = _Replicas([_Replica(address) for address in listed])
 
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
@@ -145,23 +149,23 @@ class Server:
             replica = self._replicas.take()
             wait = self._pause * 2**attempt * random.uniform(0.5, 1.0)
             try:
-                status, headers, text = replica.post(body, self.timeout)
-            except (OSError, HTTPException) as error:  # refused, reset, timed out, or half an answer
+                answer = self._client.post(replica.address, content=body)
+            except httpx2.TransportError as error:  # refused, reset, timed out, or half an answer
                 last = f"{replica.name}: {type(error).__name__}: {error}"
                 others = self._replicas.rest(replica)
                 wait = 0.0 if others else wait
             else:
-                if status == 200:
+                if answer.status_code == 200:
                     try:
-                        value = json.loads(text)
+                        value = answer.json()
                     except ValueError:
                         value = None
                     if isinstance(value, dict) and value.get("choices"):
                         return value
-                last = f"{replica.name}: status {status}: {text[:300].decode(errors='replace')}"
-                if status != 200 and status not in _RETRIED:
+                last = f"{replica.name}: status {answer.status_code}: {answer.content[:300].decode(errors='replace')}"
+                if answer.status_code != 200 and answer.status_code not in _RETRIED:
                     raise ValueError(f"the server refused the request for good: {last}")
-                wait = max(wait, _seconds(headers.get("retry-after")))
+                wait = max(wait, _seconds(answer.headers.get("Retry-After")))
             finally:
                 self._replicas.give(replica)
             if attempt + 1 < self._tries:
@@ -172,28 +176,19 @@ class Server:
 class _Replica:
     """One address, and how it is doing."""
 
-    def __init__(self, address: str, api_key: str | None) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    def __init__(self, address: str) -> None:
+        try:
+            url = httpx2.URL(address)
+        except httpx2.InvalidURL:
+            url = httpx2.URL()
+        if url.userinfo:
+            raise ValueError(f"the endpoint at {url.host} has a password in its address; give the key as api_key")
+        if url.scheme not in ("http", "https") or not url.host:
             raise ValueError(f"endpoint {address!r} is no http(s) address; give one such as http://127.0.0.1:8000/v1")
-        self.name = f"{parts.scheme}://{parts.netloc}"
-        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/") + "/chat/completions"
-        self._headers = {"Content-Type": "application/json"}
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+        self.name = f"{url.scheme}://{url.netloc.decode()}"
+        self.address = f"{self.name}{url.path.rstrip('/')}/chat/completions"
         self.in_flight = 0
         self.resting_until = 0.0
-
-    def post(self, body: bytes, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
-        connection = self._kind(self._host, self._port, timeout=timeout)
-        try:
-            connection.request("POST", self._path, body, self._headers)
-            response = connection.getresponse()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, headers, response.read()
-        finally:
-            connection.close()
 
 
 class _Replicas:

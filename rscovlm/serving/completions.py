@@ -12,6 +12,8 @@ from typing import Any
 from rscovlm.serving.answering import Answer
 
 DONE = b"data: [DONE]\n\n"
+WAITING = b": still here\n\n"
+"""A comment, which clients pass over."""
 _LONG = 400
 
 

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
+from collections.abc import Callable
 
-_HELP = {
-    "rscovlm_requests_total": ("counter", "Chat requests by task and status."),
-    "rscovlm_request_seconds_sum": ("counter", "Time of all chat requests, in seconds."),
-    "rscovlm_generated_tokens_total": ("counter", "Tokens the model wrote."),
-    "rscovlm_visual_tokens_total": ("counter", "Visual tokens the model was shown by the zoom chain."),
-    "rscovlm_zooms_total": ("counter", "Windows the model looked into."),
-    "rscovlm_engine_batches_total": ("counter", "Calls of the engine."),
-    "rscovlm_connections_refused_total": ("counter", "Connections closed because too many were open."),
-    "rscovlm_clients_too_slow_total": ("counter", "Connections cut because no whole request came in time."),
-    "rscovlm_requests_in_flight": ("gauge", "Chat requests being answered."),
-}
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
 class Metrics:
-    """Counters that may be added to from many threads."""
+    """The counters of one server.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._values: Counter[tuple[str, str]] = Counter()
+    Args:
+        batches: Tells how often the engine was called.
+    """
 
-    def add(self, name: str, value: float = 1, labels: str = "") -> None:
-        """Add to a counter; ``labels`` is what stands between the braces."""
-        with self._lock:
-            self._values[name, labels] += value  # type: ignore[assignment]  # a Counter of floats
+    def __init__(self, batches: Callable[[], int]) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "rscovlm_requests", "Chat requests by task and status.", ["task", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "rscovlm_request_seconds",
+            "Time of a chat request, in seconds.",
+            buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300),
+            registry=registry,
+        )
+        self.tokens = Counter("rscovlm_generated_tokens", "Tokens the model wrote.", registry=registry)
+        self.visual_tokens = Counter(
+            "rscovlm_visual_tokens", "Visual tokens the model was shown by the zoom chain.", registry=registry
+        )
+        self.zooms = Counter("rscovlm_zooms", "Windows the model looked into.", registry=registry)
+        self.refused = Counter(
+            "rscovlm_connections_refused", "Connections closed because too many were open.", registry=registry
+        )
+        self.slow = Counter(
+            "rscovlm_clients_too_slow", "Clients that sent no whole request in time.", registry=registry
+        )
+        self.in_flight = Gauge("rscovlm_requests_in_flight", "Chat requests being answered.", registry=registry)
+        Gauge("rscovlm_engine_batches", "Calls of the engine.", registry=registry).set_function(batches)
 
-    def value(self, name: str, labels: str = "") -> float:
-        """Return a counter."""
-        with self._lock:
-            return self._values[name, labels]
+    def value(self, name: str, **labels: str) -> float:
+        """Return one sample, 0 where there is none yet."""
+        return self._registry.get_sample_value(name, labels) or 0.0
 
-    def text(self) -> str:
-        """Return the text format, https://prometheus.io/docs/instrumenting/exposition_formats/."""
-        with self._lock:
-            values = sorted(self._values.items())
-        lines = []
-        for name, (kind, about) in _HELP.items():
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
-            own = [(labels, value) for (known, labels), value in values if known == name]
-            lines += [f"{name}{{{labels}}} {value:g}" if labels else f"{name} {value:.10g}" for labels, value in own]
-            if not own and kind == "gauge":
-                lines.append(f"{name} 0")
-        return "\n".join(lines) + "\n"
+    def text(self) -> bytes:
+        """Return all of them in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hmac
-import logging
 import socket
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from rscovlm.serving.answering import Answer, reply_to
 from rscovlm.serving.batching import Batched
-from rscovlm.serving.handler import Handler
+from rscovlm.serving.completions import Completion
+from rscovlm.serving.connections import BoundedConnection
 from rscovlm.serving.metrics import Metrics
 from rscovlm.serving.refusals import BadRequest, RequestLimits
-from rscovlm.serving.requests import TASKS, Request, read_request
+from rscovlm.serving.replying import Replying, refused
+from rscovlm.serving.requests import TASKS, read_request
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
     from rscovlm.zoom import Layout
 
-_LOG = logging.getLogger(__name__)
+_CHAT = "/v1/chat/completions"
 
 
-class ZoomServer(ThreadingHTTPServer):
+class ZoomServer:
     """Serves ``/v1/chat/completions``, ``/v1/models``, ``/health`` and ``/metrics``.
 
     Requests of many clients are answered in common batches. Images come as data URIs; nothing is ever fetched.
+    It listens once it is made, and answers while :meth:`serve_forever` runs.
 
     Args:
         engine: Who answers.
@@ -39,15 +49,16 @@ class ZoomServer(ThreadingHTTPServer):
         api_key: What clients must send as bearer token; ``None`` lets everyone in.
         limits: What one request may ask for, and all together.
         layout: Conversation layout of the zoom chain.
-        timeout: Seconds in which a client must have sent its whole request.
+        timeout: Seconds in which a client must have sent the head of a request, and then its body.
 
     Attributes:
+        app: The ASGI application, for servers of one's own.
         metrics: What was done so far.
         port: The port it listens on.
-    """
 
-    daemon_threads = True
-    request_queue_size = 128
+    Raises:
+        OSError: The address cannot be listened on.
+    """
 
     def __init__(
         self,
@@ -62,81 +73,122 @@ class ZoomServer(ThreadingHTTPServer):
         timeout: float = 60.0,
     ) -> None:
         self.model, self.limits, self.layout = model, limits or RequestLimits(), layout
-        self.metrics = Metrics()
-        self.client_timeout = timeout
-        self._key = api_key
-        self._places = threading.BoundedSemaphore(self.limits.waiting)
-        self._connections = threading.BoundedSemaphore(self.limits.connections)
-        self._bodies, self._bodies_lock = 0, threading.Lock()
-        super().__init__((host, port), Handler)
+        self._key, self._timeout = api_key, timeout
+        self._started = int(time.time())
+        # Touched by the event loop alone.
+        self._in_house = self._bytes_in_house = 0
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=128)
+        self.port = int(self._socket.getsockname()[1])
         self.engine = Batched(engine)
-        self.port = int(self.server_address[1])
-        self.started = int(time.time())
+        self.metrics = Metrics(lambda: self.engine.batches)
+        self._pool = ThreadPoolExecutor(self.limits.waiting, "rscovlm-request")
+        self.app = Starlette(
+            routes=[
+                Route(_CHAT, self._chat, methods=["POST"]),
+                Route("/v1/models", self._models),
+                Route("/v1/models/{name:path}", self._models),
+                Route("/health", self._health),
+                Route("/metrics", self._metrics),
+            ],
+            exception_handlers={HTTPException: _not_here, BadRequest: _refused},
+        )
+        connection: Any = functools.partial(
+            BoundedConnection, most=self.limits.connections, seconds=timeout, metrics=self.metrics
+        )
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self.app,
+                http=connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+            )
+        )
+
+    def serve_forever(self) -> None:
+        """Answer until :meth:`shutdown`, or until a signal in the main thread; what has begun is answered first."""
+        self._server.run(sockets=[self._socket])
+
+    def shutdown(self) -> None:
+        """Make :meth:`serve_forever` return; from another thread."""
+        self._server.should_exit = True
 
     def server_close(self) -> None:
         """Stop listening, and end the engine's thread when it has answered what waits."""
-        super().server_close()
+        self._socket.close()
+        self._pool.shutdown()
         self.engine.close()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Give a connection a thread, or hang up where too many are open."""
-        if not self._connections.acquire(blocking=False):
-            self.metrics.add("rscovlm_connections_refused_total")
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection."""
+    async def _chat(self, client: HTTPRequest) -> Response:
+        self._let_in(client)
+        size = _stated_size(client)
+        self._take_in(size)
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._connections.release()
+            body = await self._body(client)
+            replying = Replying(Completion(self.model))
+            loop = asyncio.get_running_loop()
+            work = functools.partial(replying.run, functools.partial(self._answer, body))
+            loop.run_in_executor(self._pool, work).add_done_callback(lambda _: self._let_out(size))
+        except BaseException:
+            self._let_out(size)
+            raise
+        return await replying.response(client)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what a connection died of."""
-        _LOG.debug("a connection ended badly", exc_info=True)
+    async def _models(self, client: HTTPRequest) -> Response:
+        self._let_in(client)
+        names = [self.model, *(f"{self.model}:{task}" for task in TASKS if task != "ask")]
+        about = {"object": "model", "created": self._started, "owned_by": "rscovlm"}
+        name = client.path_params.get("name")
+        if not name:
+            return JSONResponse({"object": "list", "data": [{"id": one, **about} for one in names]})
+        if name not in names:
+            raise BadRequest("there is no such model; see /v1/models", 404, param="model")
+        return JSONResponse({"id": name, **about})
 
-    def allows(self, header: str | None) -> bool:
-        """Return whether an ``Authorization`` header lets its sender in."""
-        return self._key is None or hmac.compare_digest((header or "").encode(), f"Bearer {self._key}".encode())
+    async def _health(self, client: HTTPRequest) -> Response:
+        return JSONResponse({"status": "ok"})
 
-    @contextmanager
-    def held(self, size: int) -> Iterator[None]:
-        """Hold a body of so many bytes.
+    async def _metrics(self, client: HTTPRequest) -> Response:
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
-        Raises:
-            BadRequest: It is too large, or there are too many bytes in the house.
-        """
+    def _let_in(self, client: HTTPRequest) -> None:
+        header = client.headers.get("Authorization", "")
+        if self._key is not None and not hmac.compare_digest(header.encode(), f"Bearer {self._key}".encode()):
+            raise BadRequest("the bearer token is missing or wrong", 401)
+
+    def _take_in(self, size: int) -> None:
+        """Make room for a request."""
         if size > self.limits.body:
             raise BadRequest(f"the body has {size} bytes; {self.limits.body} are allowed", 413)
-        with self._bodies_lock:
-            # One alone is always let in.
-            if self._bodies and self._bodies + size > self.limits.bodies:
-                raise BadRequest("too much is waiting; come back in a moment", 429)
-            self._bodies += size
+        # One alone is always let in.
+        crowded = self._bytes_in_house and self._bytes_in_house + size > self.limits.bodies
+        if crowded or self._in_house >= self.limits.waiting:
+            self.metrics.requests.labels("unknown", "429").inc()
+            raise BadRequest("too much is waiting; come back in a moment", 429)
+        self._in_house += 1
+        self._bytes_in_house += size
+
+    def _let_out(self, size: int) -> None:
+        self._in_house -= 1
+        self._bytes_in_house -= size
+
+    async def _body(self, client: HTTPRequest) -> bytes:
         try:
-            yield
-        finally:
-            with self._bodies_lock:
-                self._bodies -= size
+            async with asyncio.timeout(self._timeout):
+                return await client.body()
+        except TimeoutError:
+            self.metrics.slow.inc()
+            raise BadRequest(f"the body did not come within {self._timeout:g} seconds", 408) from None
+        except ClientDisconnect:
+            raise BadRequest("the body did not come whole", 400) from None
 
-    def answer(self, body: bytes, replying: Any) -> Answer:
-        """Answer the body of a chat request.
-
-        Args:
-            body: The body.
-            replying: ``begin(request)`` is called when the request is read, ``progress(about)`` after each reply of the
-                model.
-
-        Raises:
-            BadRequest: It is refused, or there are too many requests in the house.
-        """
+    def _answer(self, body: bytes, replying: Replying) -> Answer:
+        """Answer the body of a chat request, in a thread of its own."""
         start, task, status = time.perf_counter(), "unknown", 500
-        if not self._places.acquire(blocking=False):
-            self.metrics.add("rscovlm_requests_total", labels='task="unknown",status="429"')
-            raise BadRequest("too many requests are waiting; come back in a moment", 429)
-        self.metrics.add("rscovlm_requests_in_flight")
 
         def progress(about: Mapping[str, Any]) -> None:
             if time.perf_counter() - start > self.limits.seconds:
@@ -144,40 +196,42 @@ class ZoomServer(ThreadingHTTPServer):
             replying.progress(about)
 
         try:
-            request: Request = read_request(body, self.limits)
-            task = request.task
-            replying.begin(request)
-            answer = reply_to(request, self.engine, self.limits, self.layout, progress)
+            with self.metrics.in_flight.track_inprogress(), self.metrics.seconds.time():
+                request = read_request(body, self.limits)
+                task = request.task
+                replying.begin(request)
+                answer = reply_to(request, self.engine, self.limits, self.layout, progress)
             status = 200
         except BadRequest as error:
             status = error.status
             raise
-        except (ConnectionError, TimeoutError):
+        except ConnectionError:
             status = 499  # the client is gone
             raise
         except ValueError as error:
             status = 400
             raise BadRequest(str(error)) from error
         finally:
-            self._places.release()
-            self.metrics.add("rscovlm_requests_in_flight", -1)
-            self.metrics.add("rscovlm_requests_total", labels=f'task="{task}",status="{status}"')
-            self.metrics.add("rscovlm_request_seconds_sum", time.perf_counter() - start)
-        self.metrics.add("rscovlm_generated_tokens_total", answer.tokens)
-        self.metrics.add("rscovlm_visual_tokens_total", answer.visual_tokens)
-        self.metrics.add("rscovlm_zooms_total", answer.zooms)
+            self.metrics.requests.labels(task, str(status)).inc()
+        self.metrics.tokens.inc(answer.tokens)
+        self.metrics.visual_tokens.inc(answer.visual_tokens)
+        self.metrics.zooms.inc(answer.zooms)
         return answer
 
-    def models(self) -> list[dict[str, Any]]:
-        """Return the models: the model, and one name more for each task but asking."""
-        names = [self.model, *(f"{self.model}:{task}" for task in TASKS if task != "ask")]
-        about = {"object": "model", "created": self.started, "owned_by": "rscovlm"}
-        return [{"id": name, **about} for name in names]
 
-    def hang_up(self, connection: socket.socket) -> None:
-        """Cut a connection that took too long to say what it wants."""
-        self.metrics.add("rscovlm_clients_too_slow_total")
-        try:
-            connection.shutdown(socket.SHUT_RDWR)
-        except OSError:  # gone already
-            _LOG.debug("a slow client was gone already")
+def _stated_size(client: HTTPRequest) -> int:
+    stated = client.headers.get("Content-Length", "")
+    if not (stated.isascii() and stated.isdigit()) or client.headers.get("Transfer-Encoding"):
+        raise BadRequest("state the length of the body in Content-Length", 411)
+    return int(stated)
+
+
+async def _not_here(client: HTTPRequest, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405:
+        return refused(405, f"{client.method[:10]!r} is not taken here; {_CHAT} takes POST, the rest GET")
+    return refused(status, f"there is nothing here; see {_CHAT}, /v1/models, /health, /metrics")
+
+
+async def _refused(client: HTTPRequest, error: Exception) -> Response:
+    return refused(error.status, str(error), error.param) if isinstance(error, BadRequest) else refused(500, "failed")

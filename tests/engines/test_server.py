@@ -313,9 +313,12 @@ def test_a_grammar_goes_in_the_field_that_the_server_reads(form: Any) -> None:
 
 
 def test_bad_settings_are_named() -> None:
-    for address in ("ftp://host/v1", "file:///etc/passwd", "127.0.0.1:8000", "http://user:pw@host/v1"):
+    for address in ("ftp://host/v1", "file:///etc/passwd", "127.0.0.1:8000", "http://host:port/v1"):
         with pytest.raises(ValueError, match="is no http"):
             Server(address, "tiny")
+    with pytest.raises(ValueError, match="at host has a password") as caught:
+        Server("http://user:pw@host/v1", "m")
+    assert "pw" not in str(caught.value)
     with pytest.raises(ValueError, match="no endpoint"):
         Server([], "tiny")
     with pytest.raises(ValueError, match="concurrency 0"):
