@@ -51,7 +51,7 @@ def test_the_version_is_that_of_the_package() -> None:
     [
         (["train", "recipe.yaml"], 'torch is not installed: pip install "rscovlm[train]"'),
         (["predict", "scene.png", "--question", "?"], 'torch is not installed: pip install "rscovlm[torch]"'),
-        (["serve"], 'torch is not installed: pip install "rscovlm[serve]"'),
+        (["serve"], 'uvicorn is not installed: pip install "rscovlm[serve]"'),
         (["data", "convert", "aid", ".", "shards"], 'datasets is not installed: pip install "rscovlm[train]"'),
     ],
 )
