@@ -16,13 +16,16 @@ def read_items(path: Path) -> Iterator[tuple[str, Any]]:
     A line that is not JSON is yielded as the text it is, so that the caller's row check refuses that row alone.
 
     Raises:
-        ValueError: A JSON array is cut short or malformed; the message names file and element (from 1).
+        ValueError: A JSON array is cut short, malformed or followed by more; or the file is one object over several lines. The message
+            names file and element (from 1).
     """
-    with path.open(encoding="utf-8-sig") as file:
+    lines = path.suffix in (".jsonl", ".ndjson")
+    # A byte that is no UTF-8 makes its own line or element unreadable, not the whole file.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
         first = file.read(1)
         while first.isspace():
             first = file.read(1)
-        if first == "[" and path.suffix not in (".jsonl", ".ndjson"):
+        if first == "[" and not lines:
             yield from _elements(file, path.name)
             return
         if not first:
@@ -30,7 +33,12 @@ def read_items(path: Path) -> Iterator[tuple[str, Any]]:
         file.seek(0)
         for number, line in enumerate(file, start=1):
             if line.strip():
-                yield f"{path.name}, row {number}", _parsed(line)
+                value = _parsed(line)
+                if number == 1 and first == "{" and not lines and isinstance(value, str):
+                    raise ValueError(
+                        f"{path.name} begins as one JSON object; an array of rows or one row a line is read"
+                    )
+                yield f"{path.name}, row {number}", value
 
 
 def read_json(path: Path) -> Any:
@@ -58,6 +66,11 @@ def _elements(file: TextIO, name: str) -> Iterator[tuple[str, Any]]:
     while True:
         buffer = buffer.lstrip(" \t\r\n,")
         if buffer.startswith("]"):
+            rest = buffer[1:].strip() or file.read(_CHUNK).strip()
+            if rest:
+                raise ValueError(
+                    f"{name}: after the array of {number} rows comes more, {rest[:40]!r}; keep one array a file"
+                )
             return
         try:
             if not buffer:

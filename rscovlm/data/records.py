@@ -24,10 +24,11 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
+from rscovlm.data.needs import missing
 from rscovlm.data.paths import check_relative
 from rscovlm.extras import optional
 
@@ -111,6 +112,11 @@ class Annotation:
             raise ValueError(f"a {self.kind} box has {_NUMBERS[self.kind]} numbers, not {len(self.box)}: {self.box}")
         if not math.isfinite(math.fsum(map(abs, self.box))):
             raise ValueError(f"box {self.box} is not finite; drop the object or mend it")
+        if not isinstance(self.label, str):
+            raise ValueError(f"label {self.label!r} is no text; write class names as text")
+        for ring in self.polygons:
+            if len(ring) < 6 or len(ring) % 2:
+                raise ValueError(f"a ring has three or more corners x y, not {len(ring)} numbers: {ring}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,8 @@ class Turn:
     def __post_init__(self) -> None:
         if self.role not in _ROLES:
             raise ValueError(f"role {self.role!r} is unknown; use one of {', '.join(_ROLES)}")
+        if not isinstance(self.text, str):
+            raise ValueError(f"a turn says {self.text!r}, which is no text; write an empty text where nothing is said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +157,8 @@ class Record:
         extra: Whatever else the source says, as text.
 
     Raises:
-        ValueError: A task, role or box kind is unknown, a box has the wrong count of numbers or is not finite, a path is unsafe, or an
-            object or `<box:i>` points at something that is not there.
+        ValueError: A task, role or box kind is unknown, a field that is text holds something else, a box has the wrong count of numbers
+            or is not finite, a path is unsafe, or an object or `<box:i>` points at something that is not there.
 
     >>> record = Record("1", "mine", "train", "vqa", (ImageRef("a.png", width=8, height=8),), question="How many?", answer="2")
     >>> Record.from_dict(record.to_dict()) == record == Record.from_json(record.to_json())
@@ -178,6 +186,11 @@ class Record:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"task {self.task!r} is unknown; use one of {', '.join(TASKS)}")
+        wrong = [name for name in _TEXTS if not isinstance(getattr(self, name), str)]
+        wrong += [name for name in _LISTS if not all(isinstance(text, str) for text in getattr(self, name))]
+        wrong += ["extra"] * any(not isinstance(text, str) for pair in self.extra.items() for text in pair)
+        if wrong:
+            raise ValueError(f"record needs text in {', '.join(map(repr, wrong))}")
         for item in self.objects:
             if not 0 <= item.image < max(1, len(self.images)):
                 raise ValueError(f"object {item.label!r} is on image {item.image}, but there are {len(self.images)}")
@@ -194,7 +207,7 @@ class Record:
 
         A detection record without objects is complete: it says that nothing is there.
         """
-        return [reason for missing, reason in _NEEDS[self.task](self) if missing]
+        return missing(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Give every field as plain lists, dicts, numbers and strings (and `bytes` for embedded images): a row for `features()`."""
@@ -220,10 +233,9 @@ class Record:
             raise ValueError(
                 f"record has unknown fields {', '.join(map(repr, unknown))}; known: {', '.join(sorted(_FIELDS))}"
             )
-        wrong = [name for name in _TEXTS if not isinstance(row.get(name, None if name in _NAMED else ""), str)]
-        wrong += [name for name in _LISTS if not all(isinstance(text, str) for text in row.get(name) or ())]
-        if wrong:
-            raise ValueError(f"record needs text in {', '.join(map(repr, wrong))}")
+        missing = [name for name in _NAMED if name not in row]
+        if missing:
+            raise ValueError(f"record needs text in {', '.join(map(repr, missing))}")
         try:
             return cls(**cast(Any, _parsed(row)))
         except (TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -355,32 +367,6 @@ def _object(row: Mapping[str, Any]) -> Annotation:
     )
 
 
-def _question(record: Record) -> Iterable[tuple[bool, str]]:
-    yield not record.question.strip(), "answer without a question" if record.answer else "no question"
-    yield not record.answer.strip(), "empty answer"
-
-
-def _conversation(record: Record) -> Iterable[tuple[bool, str]]:
-    roles = [turn.role for turn in record.turns if turn.role != "system"]
-    yield "assistant" not in roles, "no answer in the conversation"
-    yield bool(roles) and roles[0] != "user", "answer without a question"
-    yield any(turn.role == "assistant" and not turn.text.strip() for turn in record.turns), "empty answer"
-
-
-_NEEDS: dict[str, Callable[[Record], Iterable[tuple[bool, str]]]] = {
-    "classification": lambda r: [(not r.classes, "no class")],
-    "caption": lambda r: [(not any(text.strip() for text in r.captions), "no caption")],
-    "vqa": _question,
-    "conversation": _conversation,
-    "grounding": lambda r: [(not r.expression.strip(), "no expression"), (not r.objects, "no object")],
-    "detection": lambda r: [(not r.categories, "no categories")],
-    "zoom": lambda r: [*_question(r), (not r.regions, "no region")],
-    "segmentation": lambda r: [
-        (not (r.expression or r.categories), "no expression"),
-        (not (r.objects or r.masks), "no mask"),
-    ],
-    "change": lambda r: [(len(r.images) < 2, "fewer than two images")],
-}
 _LISTS = ("classes", "captions", "choices", "categories")
 _TEXTS = ("id", "source", "split", "task", "question", "answer", "expression")
 _NAMED = ("id", "source", "split", "task")

@@ -31,8 +31,11 @@ class Tally:
     """Count what was kept and what was dropped, and why.
 
     Args:
-        limit: Largest share of dropped units, between 0 and 1, that `finish` lets pass.
+        limit: Largest share of dropped units, between 0 and 1, that `finish` lets pass; units set aside do not count.
         examples: How many places to remember per reason.
+
+    Attributes:
+        at: The place of the row that is worked on, as `row` was told.
 
     >>> tally = Tally(limit=0.5)
     >>> for number in (1, 0):
@@ -51,12 +54,14 @@ class Tally:
         self.limit = limit
         self.kept = 0
         self.dropped: Counter[str] = Counter()
+        self.aside: Counter[str] = Counter()
         self.places: dict[str, list[str]] = {}
+        self.at = ""
         self._examples = examples
 
     @property
     def seen(self) -> int:
-        """Units kept and dropped together."""
+        """Units kept and dropped together; what was set aside is beside them."""
         return self.kept + self.dropped.total()
 
     def keep(self, count: int = 1) -> None:
@@ -72,29 +77,43 @@ class Tally:
     def drop(self, reason: str, place: str, detail: str = "") -> None:
         """Count one unusable unit found at `place`."""
         self.dropped[reason] += 1
+        self._remember(reason, f"{place}: {detail}" if detail else place)
+
+    def set_aside(self, reason: str, place: str) -> None:
+        """Count one unit found at `place` that is sound but not part of what is read, such as a row of another split."""
+        self.aside[reason] += 1
+        self._remember(reason, place)
+
+    def _remember(self, reason: str, text: str) -> None:
         places = self.places.setdefault(reason, [])
         if len(places) < self._examples:
-            places.append(f"{place}: {detail}" if detail else place)
+            places.append(text)
 
     @contextmanager
     def row(self, place: str) -> Iterator[None]:
-        """Drop the row worked on inside if it turns out malformed; other errors than `ValueError` and a missing file pass through."""
+        """Drop the row worked on inside if it turns out malformed or its files cannot be read; other errors pass through."""
+        before, self.at = self.at, place
         try:
             yield
         except Rejected as error:
             self.drop(error.reason, place, str(error))
         except FileNotFoundError as error:
             self.drop("missing file", place, str(error))
+        except OSError as error:
+            self.drop("unreadable file", place, str(error))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             self.drop("malformed row", place, f"{type(error).__name__}: {error}")
+        finally:
+            self.at = before
 
     def add(self, other: Tally) -> None:
         """Count what another tally counted too."""
         self.kept += other.kept
-        for reason, count in other.dropped.items():
-            self.dropped[reason] += count
-            places = self.places.setdefault(reason, [])
-            places += other.places.get(reason, [])[: self._examples - len(places)]
+        self.dropped.update(other.dropped)
+        self.aside.update(other.aside)
+        for reason, texts in other.places.items():
+            for text in texts:
+                self._remember(reason, text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as plain values, for `load`."""
@@ -119,8 +138,9 @@ class Tally:
 
     def table(self) -> str:
         """Give the counts as lines of text, most frequent reason first, with the places remembered."""
-        lines = [f"{self.seen} rows: {self.kept} kept, {self.dropped.total()} dropped"]
-        for reason, count in self.dropped.most_common():
+        aside = f"; {self.aside.total()} more set aside" if self.aside else ""
+        lines = [f"{self.seen} rows: {self.kept} kept, {self.dropped.total()} dropped{aside}"]
+        for reason, count in (*self.dropped.most_common(), *self.aside.most_common()):
             lines.append(f"{count:>9}  {reason}")
             lines += [f"{'':>11}{place}" for place in self.places.get(reason, ())]
         return "\n".join(lines)

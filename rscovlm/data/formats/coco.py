@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rscovlm.data.formats.rle import mask_rings, rings_to_coco
 from rscovlm.data.jsonfiles import read_json
@@ -52,21 +52,25 @@ def coco_records(
     """Do what `read_coco` does, leaving it to the caller to count what is kept."""
     name = path.name
     content = read_json(path)
-    try:
-        names = {category["id"]: category["name"] for category in content["categories"]}
-        by_image = defaultdict(list)
-        for item in content["annotations"]:
+    parts = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations", "categories")]
+    if not all(isinstance(part, list) for part in parts):
+        raise ValueError(f"{name} is not COCO detection JSON: it needs lists of images, annotations and categories")
+    rows, annotations, categories = cast(list[list[Any]], parts)
+    names = _names(categories, name)
+    by_image: dict[Any, list[Any]] = defaultdict(list)
+    for number, item in enumerate(annotations, start=1):
+        with tally.row(f"{name}, annotation {number}"):
             by_image[item["image_id"]].append(item)
-        rows = content["images"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{name} is not COCO detection JSON: {error!r} is missing; it needs images, annotations, categories"
-        ) from error
-    quads = kind == "quad" or (kind == "auto" and content["annotations"] and all(map(_is_quad, content["annotations"])))
+    quads = kind == "quad" or (kind == "auto" and annotations and all(map(_is_quad, annotations)))
+    seen = set()
     for number, row in enumerate(rows, start=1):
         with tally.row(f"{name}, image {number}"):
-            size = int(row["width"]), int(row["height"])
-            objects = tuple(_object(item, names, size, quads=bool(quads)) for item in by_image.pop(row["id"], ()))
+            if row["id"] in seen:
+                raise Rejected("repeated id", f"image id {row['id']!r} stands on an earlier image too")
+            seen.add(row["id"])
+            given = by_image.pop(row["id"], ())
+            size = int(row.get("width") or 0), int(row.get("height") or 0)
+            objects = tuple(_object(item, names, size, quads=bool(quads)) for item in given)
             file = below(images, row["file_name"])
             image = ImageRef(file, width=size[0], height=size[1])
             name_of_row = str(row.get("record_id", row["id"]))
@@ -76,6 +80,23 @@ def coco_records(
             yield record
     for image_id, orphans in by_image.items():
         tally.drop("object on no image", f"{name}, image id {image_id!r}", f"{len(orphans)} objects")
+
+
+def _names(categories: list[Any], name: str) -> dict[Any, str]:
+    names: dict[Any, str] = {}
+    for number, category in enumerate(categories, start=1):
+        place = f"{name}, category {number}"
+        try:
+            key, text = category["id"], category["name"]
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"{place} has no id and name: {category!r}") from error
+        if text is None or isinstance(text, (list, dict)) or not str(text).strip():
+            raise ValueError(f"{place}: {text!r} is no name; name every class")
+        if names.setdefault(key, str(text)) != str(text):
+            raise ValueError(
+                f"{place}: id {key!r} is both {names[key]!r} and {text!r}; give every class an id of its own"
+            )
+    return names
 
 
 def write_coco(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
@@ -146,8 +167,8 @@ def corners(item: Annotation) -> tuple[float, ...]:
 
 
 def _is_quad(item: dict[str, Any]) -> bool:
-    rings = item.get("segmentation")
-    return isinstance(rings, list) and len(rings) == 1 and len(rings[0]) == 8
+    rings = item.get("segmentation") if isinstance(item, dict) else None
+    return isinstance(rings, list) and len(rings) == 1 and isinstance(rings[0], list) and len(rings[0]) == 8
 
 
 def _object(item: dict[str, Any], names: dict[Any, str], size: tuple[int, int], *, quads: bool) -> Annotation:
@@ -163,7 +184,7 @@ def _object(item: dict[str, Any], names: dict[Any, str], size: tuple[int, int], 
             )
         return Annotation(tuple(map(float, item["segmentation"][0])), label, "quad", difficult=hard)
     polygons = _rings(item.get("segmentation"), size)
-    if item.get("bbox") is None and polygons:
+    if not item.get("bbox") and polygons:
         xs, ys = ([number for ring in polygons for number in ring[axis::2]] for axis in (0, 1))
         return Annotation((min(xs), min(ys), max(xs), max(ys)), label, "hbb", difficult=hard, polygons=polygons)
     x, y, w, h = map(float, item["bbox"])
@@ -174,7 +195,7 @@ def _rings(segmentation: Any, size: tuple[int, int]) -> tuple[tuple[float, ...],
     if not segmentation:
         return ()
     if isinstance(segmentation, list):
-        return tuple(tuple(map(float, ring)) for ring in segmentation)
+        return tuple(tuple(map(float, ring)) for ring in segmentation if ring)
     if all(size) and list(segmentation["size"]) != [size[1], size[0]]:
         raise Rejected(
             "malformed mask", f"a mask of size {segmentation['size']} (h, w) on an image of {size[0]}x{size[1]}"

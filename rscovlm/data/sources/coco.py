@@ -1,5 +1,6 @@
 """COCO detection: as released, 80 everyday classes with horizontal boxes and polygons; and one's own data written that way."""
 
+import os.path
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -35,7 +36,7 @@ def coco(folder: Folder, split: str) -> Iterator[Record]:
     Objects are quadrilaterals if every one has a single polygon of four corners, else horizontal boxes; masks in runs become outlines.""",
 )
 def coco_json(folder: Folder, split: str) -> Iterator[Record]:
-    """Read one detection record an image of one's own COCO file."""
+    """Read one detection record an image of one's own COCO file; a size it does not say is the picture's."""
     name = folder.first(
         f"annotations/instances_{split}.json",
         f"annotations/{split}.json",
@@ -52,5 +53,5 @@ def coco_json(folder: Folder, split: str) -> Iterator[Record]:
 def _placed(folder: Folder, record: Record, places: list[str]) -> Record:
     image = record.images[0]
     paths = (below(place, image.path) for place in places)
-    found = next((path for path in paths if (folder.root / path).is_file()), image.path)
+    found = next((path for path in paths if os.path.isfile(folder.root / path)), image.path)
     return replace(record, images=(replace(image, path=found),))

@@ -51,7 +51,7 @@ def _read(folder: Folder, name: str, split: str, boxes: str) -> Iterator[Record]
         if not stem:
             continue
         with folder.row(f"{annotations}/{stem}.xml"):
-            objects, (width, height) = parse_voc(folder.xml(f"{annotations}/{stem}.xml"))
+            objects, (width, height) = parse_voc(folder.xml(folder.labels(annotations, stem, ".xml")))
             # Files differ in case: Expressway-toll-station, expressway-toll-station.
             objects = tuple(replace(item, label=canonical(item.label, _NAMES)) for item in objects)
             image = folder.picture(pictures, stem)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from rscovlm.data.records import Annotation, Record
-from rscovlm.data.sources.folder import Folder, stem_of, value
+from rscovlm.data.sources.folder import Folder, child, stem_of, value
 from rscovlm.data.sources.labeltxt import canonical, canonical_names
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
@@ -66,12 +66,14 @@ def fair1m(folder: Folder, split: str) -> Iterator[Record]:
     parts = [part for part in folder.folders(split) if part.rpartition("/")[2].startswith("part")] or [split]
     for part in parts:
         labels = folder.first(f"{part}/labelXml", f"{part}/labelXmls")
-        for file in folder.files(labels, ".xml"):
+        files = folder.files(labels, ".xml")
+        folder.unlabelled(f"{part}/images", map(stem_of, files))
+        for file in files:
             with folder.row(file):
                 stem = stem_of(file)
                 root = folder.xml(file)
                 image = folder.picture(f"{part}/images", stem)
-                objects = tuple(_object(item) for item in root.iterfind("objects/object"))
+                objects = tuple(map(_object, child(root, "objects").iterfind("object")))
                 name = f"{part.rpartition('/')[2]}/{stem}"
                 yield Record(name, "fair1m", split, "detection", (image,), objects=objects, categories=tuple(FAIR1M))
 

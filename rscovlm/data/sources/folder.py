@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -33,6 +34,7 @@ class Folder:
         self.tally = tally
         self._sizes: dict[str, tuple[int, int]] = {}
         self._stems: dict[str, dict[str, list[str]]] = {}
+        self._endings: dict[tuple[str, str], dict[str, str]] = {}
         if not self.root.is_dir():
             raise FileNotFoundError(f"no folder {str(root)!r}; give the folder the data set was unpacked into")
 
@@ -71,6 +73,16 @@ class Folder:
             raise Rejected("ambiguous picture", f"image {stem!r} is one of {', '.join(map(repr, found[:4]))}")
         return self.image(found[0])
 
+    def labels(self, folder: str, stem: str, ending: str) -> str:
+        """Name the file of labels of a stem in `folder`, its ending in any case; a missing one is named as it should be."""
+        name = f"{folder}/{check_relative(stem)}{ending}"
+        return name if (self.root / name).is_file() else self._cased(folder, ending).get(stem, name)
+
+    def _cased(self, folder: str, ending: str) -> dict[str, str]:
+        if (folder, ending) not in self._endings:
+            self._endings[folder, ending] = {stem_of(name): name for name in self.files(folder, ending)}
+        return self._endings[folder, ending]
+
     def tree(self, folder: str, *endings: str) -> list[str]:
         """List the files in `folder` and in the folders in it at any depth; see `files`."""
         return [name for place in (folder, *self._inner(folder)) for name in self.files(place, *endings)]
@@ -83,13 +95,14 @@ class Folder:
             yield from self._inner(name)
 
     def present(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Pass on the records whose images and masks all exist; the others are counted."""
+        """Pass on the records whose images and masks all exist, with sizes from these where none are given; the others are counted."""
         for record in records:
-            with self.row(f"{record.source}/{record.id}"):
+            with self.row(self.tally.at or f"{record.source}/{record.id}"):
                 for image in (*record.images, *record.masks):
                     if image.path:
                         self.path(image.path)
-                yield record
+                sized = (image if image.width or not image.path else self.image(image.path) for image in record.images)
+                yield replace(record, images=tuple(sized))
 
     def files(self, folder: str, *endings: str) -> list[str]:
         """List the files directly in `folder` by name, only those with one of the endings (of any case) if some are given."""
@@ -99,6 +112,12 @@ class Folder:
         names = (entry.name for entry in base.iterdir() if entry.is_file() and not entry.name.startswith("."))
         prefix = "" if folder in ("", ".") else f"{folder}/"
         return [prefix + name for name in sorted(names) if not endings or name.lower().endswith(endings)]
+
+    def by_stem(self, folder: str, *endings: str, deep: bool = True) -> dict[str, str]:
+        """Give the files in `folder`, and with `deep` in the folders in it, by their name there without its ending."""
+        names = self.tree(folder, *endings) if deep else self.files(folder, *endings)
+        prefix = "" if folder in ("", ".") else f"{folder}/"
+        return {name.removeprefix(prefix).rpartition(".")[0]: name for name in names}
 
     def folders(self, folder: str) -> list[str]:
         """List the folders directly in `folder` by name."""
@@ -127,6 +146,13 @@ class Folder:
         """Read a text file's lines without their ends."""
         return self.path(name).read_text(encoding="utf-8-sig").splitlines()
 
+    def unlabelled(self, pictures: str, labelled: Iterable[str]) -> None:
+        """Set aside the pictures in a folder that no file of labels names by its stem."""
+        known = set(labelled)
+        for name in self.tree(pictures, *PICTURES):
+            if stem_of(name) not in known:
+                self.tally.set_aside("picture without labels", name)
+
     def json(self, name: str) -> Any:
         """Read one JSON document."""
         return read_json(self.path(name))
@@ -136,14 +162,27 @@ class Folder:
         return read_items(self.path(name))
 
     def xml(self, name: str) -> ElementTree.Element:
-        """Read an XML document; one that declares a document type or entities is refused."""
-        text = self.path(name).read_bytes()
-        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-            raise Rejected("unsafe XML", f"{name} declares a document type; annotation files have none")
+        """Read an XML document, its elements named without namespaces; one that declares a document type is refused."""
+        parser = ElementTree.XMLParser(target=_Tree())
         try:
-            return ElementTree.fromstring(text)
+            parser.feed(self.path(name).read_bytes())
+            root: ElementTree.Element = parser.close()
         except ElementTree.ParseError as error:
             raise Rejected("malformed XML", f"{name} is not XML: {error}") from error
+        return root
+
+
+class _Tree(ElementTree.TreeBuilder):
+    """Builds elements without namespaces, and refuses a document type, whose entities could grow without bound."""
+
+    def start(self, tag: str, attrs: dict[Any, Any], /) -> ElementTree.Element:
+        return super().start(tag.rpartition("}")[2], attrs)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        return super().end(tag.rpartition("}")[2])
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise Rejected("unsafe XML", f"the file declares a document type, {name!r}; annotation files have none")
 
 
 def stem_of(name: str) -> str:
@@ -166,6 +205,32 @@ def image_size(image: Path | bytes) -> tuple[int, int]:
             return raster.width, raster.height
     except RasterError as error:
         raise Rejected("unreadable image", str(error)) from error
+
+
+def written(cell: Any) -> str:
+    """Give what a cell of a row says as text: a number as it is written, nothing for null.
+
+    Raises:
+        ValueError: It is a list or an object.
+
+    >>> written(" a port "), written(7), written(None)
+    (' a port ', '7', '')
+    """
+    if isinstance(cell, (list, dict)):
+        raise Rejected("malformed row", f"{cell!r} stands where a text is expected")
+    return "" if cell is None else str(cell)
+
+
+def child(element: ElementTree.Element, path: str) -> ElementTree.Element:
+    """Give a child element.
+
+    Raises:
+        ValueError: There is none: the file is of another kind.
+    """
+    found = element.find(path)
+    if found is None:
+        raise Rejected("missing element", f"element <{element.tag}> has no <{path}>; the file is of another kind")
+    return found
 
 
 def value(element: ElementTree.Element, path: str) -> str:

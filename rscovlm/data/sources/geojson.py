@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.data.records import Annotation, Record
-from rscovlm.data.sources.folder import PICTURES, Folder
+from rscovlm.data.sources.folder import PICTURES, Folder, written
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 from rscovlm.geometry import Frame
@@ -34,36 +34,50 @@ def geojson(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record a picture; four-cornered polygons are quadrilaterals, others keep their outline."""
     place = split if (folder.root / split).is_dir() or split != "train" else "."
     apart = (folder.root / place / "images").is_dir()
-    pictures = folder.files(f"{place}/images".removeprefix("./") if apart else place, *PICTURES)
-    labels = {name: f"{name.rpartition('.')[0]}.geojson" for name in pictures}
-    if apart:
-        labels = {name: "labels/".join(file.rsplit("images/", 1)) for name, file in labels.items()}
-    present = {name for name, file in labels.items() if (folder.root / file).exists()}
-    found = {name: folder.json(labels[name]) for name in present}
-    classes = tuple(sorted({name for content in found.values() for name in _classes(content)}))
-    for name in pictures:
+    pictures, beside = (f"{place}/{name}".removeprefix("./") if apart else place for name in ("images", "labels"))
+    deep = pictures != "."
+    named = folder.by_stem(pictures, *PICTURES, deep=deep)
+    labels = _labels(folder, beside, named, deep=deep) if (folder.root / beside).is_dir() else {}
+    classes = tuple(sorted({name for file in labels.values() for name in _classes(folder, file)}))
+    for stem, name in named.items():
         with folder.row(name):
+            content = _features(folder, labels.pop(stem)) if stem in labels else {"features": []}
             image = folder.image(name)
             with open_image(folder.path(name)) as raster:
                 frame = raster.frame
-            content = found.get(name, {"features": []})
             objects = tuple(item for feature in content["features"] for item in _objects(feature, content, frame))
-            identity = name.rpartition("/")[2].rpartition(".")[0]
-            yield Record(identity, "geojson", split, "detection", (image,), objects=objects, categories=classes)
+            yield Record(stem, "geojson", split, "detection", (image,), objects=objects, categories=classes)
+    for file in labels.values():
+        folder.tally.drop("labels without a picture", file)
 
 
-def _classes(content: Any) -> Iterator[str]:
+def _labels(folder: Folder, place: str, pictures: Container[str], *, deep: bool) -> dict[str, str]:
+    """Give the files of labels by their stem; a .json of a picture is one where no .geojson is."""
+    plain = folder.by_stem(place, ".json", deep=deep).items()
+    known = {stem: name for stem, name in plain if stem in pictures}
+    return known | folder.by_stem(place, ".geojson", deep=deep)
+
+
+def _features(folder: Folder, file: str) -> dict[str, Any]:
+    content = folder.json(file)
     if not isinstance(content, dict) or not isinstance(content.get("features"), list):
+        raise Rejected("malformed labels", f"{file} is no FeatureCollection: it has no list of features")
+    return content
+
+
+def _classes(folder: Folder, file: str) -> Iterator[str]:
+    try:
+        features = _features(folder, file)["features"]
+    except ValueError:
+        # Its picture's row says so.
         return
-    for feature in content["features"]:
-        name = _label(feature)
-        if name:
-            yield name
+    yield from filter(None, (_label(feature) for feature in features if isinstance(feature, dict)))
 
 
 def _label(feature: dict[str, Any]) -> str:
     properties = feature.get("properties") or {}
-    return next((str(properties[key]) for key in _NAMES if properties.get(key)), "")
+    given = (written(properties.get(key)).strip() for key in _NAMES)
+    return next(filter(None, given), "")
 
 
 def _objects(feature: dict[str, Any], content: dict[str, Any], frame: Frame) -> Iterator[Annotation]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from rscovlm.data.records import Annotation, Record
-from rscovlm.data.sources.folder import Folder, stem_of, value
+from rscovlm.data.sources.folder import Folder, child, stem_of, value
 from rscovlm.data.sources.registry import source
 
 
@@ -27,8 +27,8 @@ def hrsc2016(folder: Folder, split: str) -> Iterator[Record]:
     base = folder.first("FullDataSet", "Test" if split == "test" else "Train")
     for stem in _stems(folder, base, split):
         with folder.row(f"{base}/Annotations/{stem}.xml"):
-            root = folder.xml(f"{base}/Annotations/{stem}.xml")
-            items = list(root.iterfind("HRSC_Objects/HRSC_Object"))
+            root = folder.xml(folder.labels(f"{base}/Annotations", stem, ".xml"))
+            items = list(child(root, "HRSC_Objects").iterfind("HRSC_Object"))
             image = folder.picture(f"{base}/AllImages", stem)
             extra = {"class_ids": " ".join(value(item, "Class_ID") for item in items)} if items else {}
             objects = tuple(map(_object, items))
@@ -46,5 +46,5 @@ def _stems(folder: Folder, base: str, split: str) -> list[str]:
 
 def _object(element: Element) -> Annotation:
     x, y, w, h, angle = (float(value(element, f"mbox_{name}")) for name in ("cx", "cy", "w", "h", "ang"))
-    hard = (element.findtext("difficult") or "0").strip() == "1"
+    hard = (element.findtext("difficult") or "0").strip() not in ("", "0")
     return Annotation((x, y, w, h, math.degrees(angle)), "ship", "obb", difficult=hard)

@@ -33,11 +33,15 @@ DOTA_20 = [*DOTA_15, "airport", "helipad"]
 SRSDD = ["Cell-Container", "Container", "Dredger", "Fishing", "LawEnforce", "ore-oil"]
 RSAR = ["ship", "aircraft", "car", "tank", "bridge", "harbor"]
 
+_HEADER = re.compile(r"\s*([A-Za-z][A-Za-z _]*?)\s*:")
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+_FORM = "'x1 y1 x2 y2 x3 y3 x4 y4 class difficulty'"
 _DOTA_LICENCE = "annotations and images for academic use only; the images are Google Earth's, GF-2's and others'"
 
 
 def parse_label_txt(lines: list[str]) -> tuple[tuple[Annotation, ...], dict[str, str]]:
-    """Read the lines of one image: objects, and the header's `imagesource` and `gsd`.
+    """Read the lines of one image: objects, and the header's `imagesource`, `gsd` and the like, in lower case.
 
     A difficulty of 1 or 2 (truncated by tiling) marks an object difficult; without one it is not.
 
@@ -49,25 +53,20 @@ def parse_label_txt(lines: list[str]) -> tuple[tuple[Annotation, ...], dict[str,
     ('large-vehicle', True, {'gsd': '0.25'})
     """
     objects, header = [], {}
-    for line in lines:
-        key, colon, rest = line.partition(":")
-        if colon and key in ("imagesource", "gsd"):
-            header[key] = rest.strip()
-            continue
+    for number, line in enumerate(lines, start=1):
         words = line.split()
-        if not words:
-            continue
-        try:
-            box = tuple(map(float, words[:8]))
-            difficult = int(words[-1]) if len(words) > 9 else 0
-        except ValueError:
-            raise Rejected(
-                "malformed label", f"label line {line!r} is not 'x1 y1 x2 y2 x3 y3 x4 y4 class difficulty'"
-            ) from None
-        name = " ".join(words[8:-1] if len(words) > 9 else words[8:])
-        if len(box) != 8 or not name:
-            raise Rejected("malformed label", f"label line {line!r} is not 'x1 y1 x2 y2 x3 y3 x4 y4 class difficulty'")
-        objects.append(Annotation(box, name, "quad", difficult=difficult > 0))
+        match = _HEADER.match(line)
+        if match:
+            header[match[1].lower()] = line[match.end() :].strip()
+        elif words:
+            hard = words.pop() if len(words) > 9 else "0"
+            name = " ".join(words[8:])
+            if not _WHOLE.fullmatch(hard) or not name or any(map(_NUMBER.fullmatch, words[8:])):
+                raise Rejected("malformed label", f"line {number}, {line!r}, is not {_FORM}")
+            try:
+                objects.append(Annotation(tuple(map(float, words[:8])), name, "quad", difficult=float(hard) > 0))
+            except ValueError as error:
+                raise Rejected("malformed label", f"line {number}, {line!r}, is not {_FORM}: {error}") from None
     return tuple(objects), header
 
 
@@ -95,7 +94,9 @@ def _plain(name: str) -> str:
 def read_pairs(folder: Folder, name: str, split: str, labels: str, images: str, classes: list[str]) -> Iterator[Record]:
     """Yield one detection record for every label file in `labels`, with the picture of the same stem in `images`."""
     names = canonical_names(classes)
-    for file in folder.files(labels, ".txt"):
+    files = folder.files(labels, ".txt")
+    folder.unlabelled(images, map(stem_of, files))
+    for file in files:
         with folder.row(file):
             found, header = parse_label_txt(folder.lines(file))
             objects = tuple(replace(item, label=canonical(item.label, names)) for item in found)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rscovlm.data.paths import below
-from rscovlm.data.records import Record
+from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.sources.folder import PICTURES, Folder
 from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
 
 _LICENCE = "academic use only; the images are Google Earth's"
+
+
+def _one_size(*images: ImageRef) -> None:
+    if len({(image.width, image.height) for image in images}) > 1:
+        sizes = ", ".join(f"{image.path} {image.width}x{image.height}" for image in images)
+        raise Rejected("sizes differ", f"pictures and mask are not on one grid: {sizes}")
 
 
 @source(
@@ -25,13 +32,20 @@ def levir_cd(folder: Folder, split: str) -> Iterator[Record]:
     """Read one pair of images with its mask a record."""
     flat = not (folder.root / split).is_dir()
     top = "" if flat else f"{split}/"
-    for file in folder.files(f"{top}A", *PICTURES):
-        name = file.rpartition("/")[2]
+    names = [name.rpartition("/")[2] for name in folder.files(f"{top}A", *PICTURES)]
+    for part in ("B", "label"):
+        for file in folder.files(f"{top}{part}", *PICTURES):
+            if file.rpartition("/")[2] not in names:
+                folder.tally.drop("picture without its pair", file)
+    for name in names:
+        file = f"{top}A/{name}"
         if flat and not name.startswith(f"{split}_"):
+            folder.tally.set_aside("row of another split", file)
             continue
         with folder.row(file):
             images = (folder.image(file), folder.image(f"{top}B/{name}"))
             masks = (folder.image(f"{top}label/{name}"),)
+            _one_size(*images, *masks)
             yield Record(
                 name.rpartition(".")[0], "levir-cd", split, "change", images, masks=masks, categories=("building",)
             )
@@ -51,12 +65,15 @@ def levir_mci(folder: Folder, split: str) -> Iterator[Record]:
     """Read one pair of images with its sentences, and its mask where there is one."""
     top = "Levir-MCI-dataset" if (folder.root / "Levir-MCI-dataset").is_dir() else ""
     for number, row in enumerate(folder.json(below(top, "LevirCCcaptions.json"))["images"], start=1):
-        if row.get("split", str(row.get("filename")).partition("_")[0]) != split:
-            continue
-        with folder.row(f"LevirCCcaptions.json, image {number}"):
+        place = f"LevirCCcaptions.json, image {number}"
+        with folder.row(place):
+            if row.get("split", str(row.get("filename")).partition("_")[0]) != split:
+                folder.tally.set_aside("row of another split", place)
+                continue
             name, base = row["filename"], below(top, below("images", row.get("filepath") or split))
             images = (folder.image(name, under=f"{base}/A"), folder.image(name, under=f"{base}/B"))
             masks = (folder.image(name, under=f"{base}/label"),) if (folder.root / base / "label").is_dir() else ()
+            _one_size(*images, *masks)
             captions = tuple(text for text in (sentence["raw"].strip() for sentence in row["sentences"]) if text)
             extra = {"changeflag": str(row["changeflag"])} if "changeflag" in row else {}
             yield Record(

@@ -25,14 +25,20 @@ from rscovlm.data.tally import Rejected
 )
 def llava_onevision(folder: Folder, split: str) -> Iterator[Record]:
     """Read one conversation a row, images embedded; a row without an image is text only."""
-    for path in sorted([*folder.root.rglob("*.parquet"), *folder.root.rglob("*.arrow")]):
+    for path in shards(folder.root):
         name = path.relative_to(folder.root).as_posix()
         for number, row in enumerate(rows(path), start=1):
             with folder.row(f"{name}, row {number}"):
-                if any("<image>" in turn["value"] for turn in row["conversations"]) and row["image"] is None:
+                cell = row.get("image")
+                if any("<image>" in turn["value"] for turn in row["conversations"]) and cell is None:
                     raise Rejected("missing image", "the text shows an image, but the row holds none")
-                images = [embedded_image(row["image"])] if row["image"] is not None else []
+                images = [embedded_image(cell)] if cell is not None else []
                 yield chat_record(row, f"{row.get('id')}#{name}:{number}", "llava-onevision", split, images, scale=None)
+
+
+def shards(root: Path) -> list[Path]:
+    """Give the Parquet and Arrow files at any depth, by name; what `datasets` keeps of its own in cache-*.arrow is no shard."""
+    return sorted([*root.rglob("*.parquet"), *(p for p in root.rglob("*.arrow") if not p.name.startswith("cache-"))])
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from rscovlm.data.records import Annotation, Record
 from rscovlm.data.sources.chat import named
 from rscovlm.data.sources.choices import check_letter, split_choices
-from rscovlm.data.sources.folder import Folder, stem_of
+from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
@@ -33,19 +33,17 @@ def lrs_vqa(folder: Folder, split: str) -> Iterator[Record]:
     for file in (name for name in places if name.rpartition("/")[2].lower().startswith("lrs")):
         for place, row in folder.items(file):
             with folder.row(place):
-                width, height = row["image_size"]
+                width, height = map(int, row["image_size"])
                 image = folder.image(row["image"], width=width, height=height)
-                extra = {"category": row["category"]} | (
-                    {"size_bin": str(row["size_bin"])} if "size_bin" in row else {}
-                )
+                extra = {key: written(row[key]) for key in ("category", "size_bin") if key in row}
                 yield Record(
-                    row["question_id"],
+                    written(row["question_id"]),
                     "lrs-vqa",
                     split,
                     "vqa",
                     (image,),
                     question=row["text"],
-                    answer=str(row["ground_truth"]),
+                    answer=written(row["ground_truth"]),
                     regions=_regions(row.get("hbox")),
                     objects=_quads(row.get("rbox")),
                     extra=extra,
@@ -92,7 +90,7 @@ def lrs_vqa_zoom(folder: Folder, split: str) -> Iterator[Record]:
 
 def _pair(row: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     if "question" in row:
-        return row["question"], str(row["answer"]), ()
+        return row["question"], written(row["answer"]), ()
     choices = split_choices(row["Answer choices"])
     return row["Text"], check_letter(row["Ground truth"], choices), choices
 

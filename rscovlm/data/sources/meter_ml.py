@@ -9,7 +9,7 @@ from rscovlm.data.paths import check_relative
 from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
-from rscovlm.data.sources.scene_folders import class_name, read_class_folders
+from rscovlm.data.sources.scene_folders import class_name, read_class_folders, split_folder
 from rscovlm.data.tally import Rejected
 
 METER_ML = ["CAFOs", "Landfills", "Mines", "Negative", "ProcessingPlants", "RefineriesAndTerminals", "WWTreatment"]
@@ -33,7 +33,9 @@ def meter_ml(folder: Folder, split: str) -> Iterator[Record]:
     """Read one classification record a site, from the colours of its aerial picture."""
     table = f"{split}_dataset.geojson"
     if not (folder.root / table).exists():
-        yield from read_class_folders(folder, "meter-ml", split, split if (folder.root / split).is_dir() else ".")
+        if not (folder.root / split).is_dir() and folder.files("", "_dataset.geojson"):
+            raise FileNotFoundError(f"no table {table!r} below {str(folder.root)!r}, though another split has one")
+        yield from read_class_folders(folder, "meter-ml", split, split_folder(folder, ".", split))
         return
     names = tuple(map(class_name, METER_ML))
     for number, feature in enumerate(folder.json(table)["features"], start=1):

@@ -8,7 +8,7 @@ from typing import Any
 from rscovlm.data.paths import below
 from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.sources.choices import check_letter, split_choices
-from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.folder import Folder, written
 from rscovlm.data.sources.llava_onevision import decoded_image, rows
 from rscovlm.data.sources.registry import source
 
@@ -34,6 +34,7 @@ def mme_realworld_rs(folder: Folder, split: str) -> Iterator[Record]:
     for place, row in _rows(folder):
         with folder.row(place):
             if not _ours(row):
+                folder.tally.set_aside("row of another part", place)
                 continue
             image, row = _image(folder, row), _renamed(row)
             choices = split_choices(row["Answer choices"])
@@ -46,7 +47,7 @@ def mme_realworld_rs(folder: Folder, split: str) -> Iterator[Record]:
                 question=row["Text"],
                 answer=check_letter(row["Ground truth"], choices),
                 choices=choices,
-                extra={"category": str(row.get("Category", ""))},
+                extra={"category": written(row.get("Category"))},
             )
 
 

@@ -117,7 +117,7 @@ def _counted(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
     for record in _understood(chosen, folder, split):
         problems = record.problems()
         if problems:
-            tally.drop(problems[0], f"{chosen.name}/{record.id}")
+            tally.drop(problems[0], tally.at or f"{chosen.name}/{record.id}")
             continue
         tally.keep()
         yield record

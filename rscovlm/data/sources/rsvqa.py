@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rscovlm.data.records import Record
-from rscovlm.data.sources.folder import Folder
+from rscovlm.data.sources.folder import Folder, written
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
@@ -16,19 +16,27 @@ not part of the set); pictures {pictures}/<img_id>.tif."""
 
 
 def _read(folder: Folder, name: str, split: str, prefix: str, *pictures: str) -> Iterator[Record]:
-    given = folder.json(f"{prefix}_{split}_answers.json")["answers"]
-    answers = {row["id"]: row["answer"] for row in given if row.get("active")}
+    file = f"{prefix}_{split}_answers.json"
+    answers = {}
+    for number, row in enumerate(folder.json(file)["answers"], start=1):
+        try:
+            if row.get("active", "answer" in row):
+                answers[row["id"]] = row["answer"]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{file}, row {number} is no answer: {row!r}") from error
     base = folder.first(*pictures)
     file = f"{prefix}_{split}_questions.json"
     for number, row in enumerate(folder.json(file)["questions"], start=1):
-        if not row.get("active"):
-            continue
-        with folder.row(f"{file}, row {number}"):
+        place = f"{file}, row {number}"
+        with folder.row(place):
+            if not row.get("active", "question" in row):
+                folder.tally.set_aside("row not active", place)
+                continue
             found = [answers[key] for key in row["answers_ids"] if key in answers]
             if not found:
                 raise Rejected("question without an answer", f"none of the answers {row['answers_ids']} is there")
             image = folder.picture(base, str(row["img_id"]))
-            extra = {"type": row["type"]}
+            extra = {"type": written(row.get("type"))}
             yield Record(
                 str(row["id"]),
                 name,
@@ -36,7 +44,7 @@ def _read(folder: Folder, name: str, split: str, prefix: str, *pictures: str) ->
                 "vqa",
                 (image,),
                 question=row["question"],
-                answer=str(found[0]),
+                answer=written(found[0]),
                 extra=extra,
             )
 

@@ -35,6 +35,8 @@ def class_name(folder: str) -> str:
 def read_class_folders(folder: Folder, name: str, split: str, base: str) -> Iterator[Record]:
     """Yield one classification record a picture; the folders below `base` are the classes."""
     classes = folder.folders(base)
+    for file in folder.files(base, *PICTURES):
+        folder.tally.drop("picture outside a class folder", file)
     names = tuple(class_name(path.rpartition("/")[2]) for path in classes)
     for path, label in zip(classes, names, strict=True):
         for file in folder.tree(path, *PICTURES):
@@ -45,11 +47,25 @@ def read_class_folders(folder: Folder, name: str, split: str, base: str) -> Iter
                 )
 
 
+def split_folder(folder: Folder, base: str, split: str) -> str:
+    """Give the folder of a split in `base`, or `base` itself where it is not cut into splits.
+
+    Raises:
+        FileNotFoundError: It is cut into splits, and this one is not there.
+    """
+    inner = split if base == "." else f"{base}/{split}"
+    if (folder.root / inner).is_dir():
+        return inner
+    others = [name for name in ("train", "val", "test", "validation") if (folder.root / base / name).is_dir()]
+    if others:
+        raise FileNotFoundError(f"no folder {inner!r} below {str(folder.root)!r}; there are {', '.join(others)}")
+    return base
+
+
 def _register(name: str, licence: str, places: list[str]) -> None:
     def read(folder: Folder, split: str) -> Iterator[Record]:
         base = next((place for place in places if (folder.root / place).is_dir()), ".")
-        inner = f"{base}/{split}" if base != "." else split
-        yield from read_class_folders(folder, name, split, inner if (folder.root / inner).is_dir() else base)
+        yield from read_class_folders(folder, name, split, split_folder(folder, base, split))
 
     layout = (
         f"{places[0]}/<Class>/<picture>, or the class folders at the top. The release has no split: all is 'train'."

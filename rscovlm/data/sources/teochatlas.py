@@ -7,8 +7,9 @@ from typing import Any
 
 from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.sources.chat import chat_record, named
-from rscovlm.data.sources.folder import Folder, stem_of
+from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
 
 _LICENCE = """instructions Apache-2.0; images of fMoW, QFabric, S2Looking, xBD (CC BY-NC-SA 4.0), ABCD, CDVQA, AID, UC Merced, LRBEN and HRBEN
 under their own terms"""
@@ -18,17 +19,20 @@ rscovlm/eval/data/teochatlas_bench.py (their files, paths that begin with TEOCha
 
 
 def _images(folder: Folder, row: dict[str, Any], inside: str, top: str) -> list[ImageRef]:
-    paths = row.get("video", row.get("image")) or []
+    paths = row.get("video") or row.get("image") or []
     paths = [paths] if isinstance(paths, str) else list(paths)
-    times = [str(time) for time in row.get("timestamp") or row.get("timestamps") or []]
-    if times and len(times) == len(paths):
+    given = row.get("timestamp") or row.get("timestamps") or []
+    times = [given] if isinstance(given, str) else list(map(written, given))
+    if times and len(times) != len(paths):
+        raise Rejected("times do not match", f"{len(times)} times for {len(paths)} images")
+    if times:
         # The texts speak of the order of time, and the published reader sorts before it shows a series.
         order = sorted(range(len(paths)), key=times.__getitem__)
         paths, times = [paths[i] for i in order], [times[i] for i in order]
-    times += [""] * (len(paths) - len(times))
+    times = times or [""] * len(paths)
     # Paths begin with the release's own folder, which may be the data folder itself.
     paths = [path if top or not isinstance(path, str) else path.removeprefix("TEOChatlas/") for path in paths]
-    return [folder.image(path, under=inside, time=time) for path, time in zip(paths, times, strict=False)]
+    return [folder.image(path, under=inside, time=time) for path, time in zip(paths, times, strict=True)]
 
 
 def _spoken(row: dict[str, Any]) -> dict[str, Any]:

@@ -19,11 +19,12 @@ def parse_voc(root: Element) -> tuple[tuple[Annotation, ...], tuple[int, int]]:
     VOC counts pixels from 1 with both ends inside, but none of the sets read here does; numbers are taken as they stand.
 
     Raises:
-        ValueError: An element is missing or no number.
+        ValueError: It is no VOC document, or an element is missing or no number.
     """
-    size = (0, 0)
-    if root.find("size") is not None:
-        size = int(float(value(root, "size/width"))), int(float(value(root, "size/height")))
+    if root.tag != "annotation":
+        raise Rejected("missing element", f"the file begins with <{root.tag}>, not <annotation>")
+    given = [(root.findtext(f"size/{side}") or "").strip() for side in ("width", "height")]
+    size = (int(float(given[0])), int(float(given[1]))) if all(given) else (0, 0)
     return tuple(map(_object, root.iter("object"))), size
 
 

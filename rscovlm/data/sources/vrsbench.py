@@ -8,7 +8,7 @@ from typing import Any
 
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.sources.chat import chat_record, named
-from rscovlm.data.sources.folder import Folder, stem_of
+from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 from rscovlm.data.textboxes import find_boxes, to_annotation
@@ -50,12 +50,12 @@ def vrsbench(folder: Folder, split: str) -> Iterator[Record]:
 
 def _question(row: dict[str, Any], name: str, image: ImageRef) -> Record:
     extra = {"type": str(row["type"])} if row.get("type") else {}
-    answer = str(row["ground_truth"])
+    answer = written(row["ground_truth"])
     return Record(name, "vrsbench", "val", "vqa", (image,), question=row["question"], answer=answer, extra=extra)
 
 
 def _caption(row: dict[str, Any], name: str, image: ImageRef) -> Record:
-    return Record(name, "vrsbench", "val", "caption", (image,), captions=(row["ground_truth"],))
+    return Record(name, "vrsbench", "val", "caption", (image,), captions=(written(row["ground_truth"]),))
 
 
 def _expression(row: dict[str, Any], name: str, image: ImageRef) -> Record:
@@ -91,9 +91,12 @@ def vrsbench_objects(folder: Folder, split: str) -> Iterator[Record]:
             image = folder.image(row["image"], under=f"Images_{split}")
             stem = stem_of(file)
             common = ("vrsbench-objects", split)
-            for number, given in enumerate(row.get("objects") or ()):
-                identity = f"{stem}/ref{given.get('obj_id', number)}"
+            objects, pairs = list(row.get("objects") or ()), list(row.get("qa_pairs") or ())
+            if not (objects or pairs or row.get("caption")):
+                raise Rejected("nothing annotated", f"{file} has neither objects, caption nor qa_pairs")
+            for number, given in enumerate(objects):
                 with folder.row(f"{file}, object {number}"):
+                    identity = f"{stem}/ref{given.get('obj_id', number)}"
                     text, item = given.get("referring_sentence"), _object(given, image)
                     if not text:
                         raise Rejected("object without an expression", f"{item.label!r} has no referring_sentence")
@@ -102,11 +105,11 @@ def vrsbench_objects(folder: Folder, split: str) -> Iterator[Record]:
                         identity, *common, "grounding", (image,), expression=text, objects=(item,), extra=extra
                     )
             if row.get("caption"):
-                yield Record(f"{stem}/caption", *common, "caption", (image,), captions=(row["caption"],))
-            for number, pair in enumerate(row.get("qa_pairs") or ()):
-                identity = f"{stem}/qa{pair.get('ques_id', number)}"
+                yield Record(f"{stem}/caption", *common, "caption", (image,), captions=(written(row["caption"]),))
+            for number, pair in enumerate(pairs):
                 with folder.row(f"{file}, question {number}"):
-                    question, answer = pair["question"], str(pair["answer"])
+                    identity = f"{stem}/qa{pair.get('ques_id', number)}"
+                    question, answer = pair["question"], written(pair["answer"])
                     extra = {"type": str(pair["type"])} if pair.get("type") else {}
                     yield Record(identity, *common, "vqa", (image,), question=question, answer=answer, extra=extra)
 

@@ -9,8 +9,9 @@ from typing import Any
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder
-from rscovlm.data.sources.llava_onevision import decoded_image, embedded_image, rows
+from rscovlm.data.sources.llava_onevision import decoded_image, embedded_image, rows, shards
 from rscovlm.data.sources.registry import source
+from rscovlm.data.tally import Rejected
 
 _LETTERED = re.compile(r"\s*\(?[A-Z][).:]")
 
@@ -29,9 +30,7 @@ _LETTERED = re.compile(r"\s*\(?[A-Z][).:]")
 )
 def xlrs_bench(folder: Folder, split: str) -> Iterator[Record]:
     """Read one record a row, of the task that its columns tell."""
-    for path in sorted(
-        [*folder.root.rglob("*.parquet"), *folder.root.rglob("*.arrow"), *folder.root.glob("XLRS*.jsonl")]
-    ):
+    for path in sorted([*shards(folder.root), *folder.root.glob("XLRS*.jsonl")]):
         name = path.relative_to(folder.root).as_posix()
         found = (row for _, row in folder.items(name)) if path.suffix == ".jsonl" else rows(path)
         for number, row in enumerate(found, start=1):
@@ -66,6 +65,8 @@ def _record(row: dict[str, Any], name: str, split: str, images: tuple[ImageRef, 
         return Record(
             name, "xlrs-bench", split, "grounding", images, expression=row["question"], objects=(item,), extra=extra
         )
+    if row["answer"] is None:
+        raise Rejected("no caption", "the row has neither choices, a box nor an answer")
     answers = [row["answer"]] if isinstance(row["answer"], str) else row["answer"]
     captions = tuple(text for text in answers if text.strip())
     return Record(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import yaml
 
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.sources.folder import PICTURES, Folder, stem_of
+from rscovlm.data.sources.folder import PICTURES, Folder
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
 
@@ -20,38 +20,53 @@ from rscovlm.data.tally import Rejected
     layout="""data.yaml (or dataset.yaml) with names, a list or a table, or classes.txt, one a line; images/<split>/* with labels/<split>/<stem>.txt, or
     <split>/images/* with <split>/labels/<stem>.txt; lines of
     'class x1 y1 x2 y2 x3 y3 x4 y4', 'class cx cy w h' or outlines of other lengths in shares. A picture without a label file has no
-    objects.""",
+    objects. Folders in these folders are read too.""",
 )
 def yolo_obb(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record a picture."""
     names = _names(folder)
     pictures = folder.first(f"images/{split}", f"{split}/images", *(["valid/images"] if split == "val" else []))
     folder_of_labels = f"labels/{split}" if pictures.startswith("images/") else f"{pictures.partition('/')[0]}/labels"
-    for file in folder.files(pictures, *PICTURES):
+    labels = folder.by_stem(folder_of_labels, ".txt") if (folder.root / folder_of_labels).is_dir() else {}
+    # A list of the classes lies beside the labels that LabelImg writes.
+    labels.pop("classes", None)
+    for file in folder.tree(pictures, *PICTURES):
         with folder.row(file):
+            stem = file.removeprefix(f"{pictures}/").rpartition(".")[0]
+            lines = folder.lines(labels.pop(stem)) if stem in labels else []
             image = folder.image(file)
-            stem = stem_of(file)
-            labels = f"{folder_of_labels}/{stem}.txt"
-            lines = folder.lines(labels) if (folder.root / labels).exists() else []
-            objects = tuple(_object(line, image, names) for line in lines if line.strip())
+            objects = tuple(
+                _object(number, line, image, names) for number, line in enumerate(lines, start=1) if line.strip()
+            )
             categories = tuple(names.values())
             yield Record(stem, "yolo-obb", split, "detection", (image,), objects=objects, categories=categories)
+    for name in labels.values():
+        folder.tally.drop("labels without a picture", name)
 
 
 def _names(folder: Folder) -> dict[int, str]:
     file = folder.first("data.yaml", "dataset.yaml", "classes.txt")
     lines = folder.lines(file)
-    table = (
-        yaml.safe_load("\n".join(lines))["names"]
-        if file.endswith(".yaml")
-        else [line for line in lines if line.strip()]
-    )
-    return dict(enumerate(table)) if isinstance(table, list) else {int(key): name for key, name in table.items()}
+    if not file.endswith(".yaml"):
+        return dict(enumerate(line.strip() for line in lines if line.strip()))
+    try:
+        # Names are taken as they are written: `no` and `1` are names here.
+        table = yaml.BaseLoader("\n".join(lines)).get_single_data()["names"]
+        pairs = dict(enumerate(table)) if isinstance(table, list) else {int(key): name for key, name in table.items()}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{file} has no list or table of names that can be read: {error}") from error
+    if not pairs or not all(isinstance(name, str) and name.strip() for name in pairs.values()):
+        raise ValueError(f"{file}: names {table!r} are not one name a class")
+    return pairs
 
 
-def _object(line: str, image: ImageRef, names: dict[int, str]) -> Annotation:
+def _object(row: int, line: str, image: ImageRef, names: dict[int, str]) -> Annotation:
     words = line.split()
-    number, values = int(words[0]), [float(word) for word in words[1:]]
+    try:
+        values = [float(word) for word in words[1:]]
+        number = int(words[0].removesuffix(".0"))
+    except ValueError as error:
+        raise Rejected("malformed label", f"line {row}, {line!r}, is not a class number and shares: {error}") from error
     if number not in names:
         raise Rejected("unknown class", f"class {number} has no name in data.yaml")
     pixels = [share * (image.height if i % 2 else image.width) for i, share in enumerate(values)]
@@ -65,5 +80,5 @@ def _object(line: str, image: ImageRef, names: dict[int, str]) -> Annotation:
         return Annotation((min(xs), min(ys), max(xs), max(ys)), names[number], "hbb", polygons=(tuple(pixels),))
     raise Rejected(
         "malformed label",
-        f"label line {line!r} has {len(values)} numbers; 4 (upright), 8 (oriented) or an outline's x and y are read",
+        f"line {row}, {line!r}, has {len(values)} numbers; 4 (upright), 8 (oriented) or an outline's x and y are read",
     )
