@@ -16,7 +16,7 @@ Field by field, with public code that reads the published files, or with such fi
 not listed is a plain layout of one's own (YOLO, GeoJSON, class folders), or follows the description of its publishers."""
 TABLE = "<!-- table of sources -->"
 PUBLIC = re.compile(r"<!-- public names of (\S+) -->")
-INCLUDE = re.compile(r"<!-- include (\S+) -->")
+INCLUDE = re.compile(r"<!-- include ([^:\s]+)(?:: (.+))? -->")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 TITLE = re.compile(r"\A\s*# .*\n")
 ABSENT = "This checkout holds no `{}` yet."
@@ -27,7 +27,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     if TABLE in markdown:
         markdown = markdown.replace(TABLE, source_table())
     markdown = PUBLIC.sub(lambda mark: public_names(mark[1]), markdown)
-    return INCLUDE.sub(lambda mark: included(mark[1]), markdown)
+    return INCLUDE.sub(lambda mark: included(mark[1], mark[2]), markdown)
 
 
 def source_table() -> str:
@@ -68,10 +68,12 @@ def public_names(package: str) -> str:
     return "\n\n".join(f"::: {package}.{name}" for name in names)
 
 
-def included(path: str) -> str:
-    """Return a file of the checkout without its front matter and title, its headings one level down."""
+def included(path: str, section: str | None = None) -> str:
+    """Return a file of the checkout without its front matter and title, its headings one level down; or one section of it."""
     file = ROOT / path
     if not file.is_file():
         return ABSENT.format(path)
     text = TITLE.sub("", FRONT_MATTER.sub("", file.read_text(encoding="utf-8")))
+    if section is not None:
+        return text.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0].strip()
     return re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)

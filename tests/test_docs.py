@@ -1,12 +1,16 @@
 """The Python of the guides runs as written, page by page, with an engine that answers at once."""
 
+import importlib.util
 import re
+import shlex
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import typer
 
+from rscovlm.cli import app
 from rscovlm.data.scenes import make_zoom_scene, write_geotiff
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Frame
@@ -14,14 +18,16 @@ from rscovlm.processing.resolution import PixelBudget
 from rscovlm.serving.server import ZoomServer
 from tests.zoom.scripted import Scripted, call, texts
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 # Run elsewhere, or not to be run here.
 ELSEWHERE = {
     "engines.md": "it wants servers and vLLM, which tests/engines starts",
-    "index.md": "it is the README's, which has its own test",
     "sources.md": "it reads data sets that are not here",
 }
 BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+# Pages, and what they include.
+TEXTS = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((ROOT / "rscovlm").rglob("*.md"))]
 PAGES = sorted(page.name for page in DOCS.glob("*.md") if BLOCK.search(page.read_text(encoding="utf-8")))
 
 
@@ -66,13 +72,35 @@ def test_the_python_of_a_guide_runs(page: str, tmp_path: Path, monkeypatch: pyte
 def test_no_line_of_code_is_cut_off_on_the_page() -> None:
     blocks = {
         page.name: re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-        for page in DOCS.glob("*.md")
+        for page in TEXTS
     }
     wide = {
         name: [line for block in found for line in block.splitlines() if len(line) > 90]
         for name, found in blocks.items()
     }
     assert {name: lines for name, lines in wide.items() if lines} == {}
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the words of every line of a code block that is a command, comments left out."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    inline = re.findall(r"`((?:rscovlm|python -m) [^`\n]+)`", text)
+    return [shlex.split(line, comments=True) for line in (*lines, *inline) if re.match(r"rscovlm |python -m ", line)]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_the_commands_of_a_page_are_there_with_their_options(page: Path) -> None:
+    for _, *words in commands(page.read_text(encoding="utf-8")):
+        if words[0] == "-m":
+            if words[1].startswith(("rscovlm", "tests")):
+                assert importlib.util.find_spec(words[1]), words
+            continue
+        command: Any = typer.main.get_command(app)
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert not hasattr(command, "commands") or words == [], words
+        command.make_parser(typer.Context(command)).parse_args(words)
 
 
 def test_what_is_left_out_is_there() -> None:
