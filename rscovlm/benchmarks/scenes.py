@@ -43,10 +43,6 @@ class Score:
     items: int
     trivial: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
 
 def score_scenes(engine: Engine, config: SceneConfig, *, count: int = 96, seed: int = 4242) -> dict[str, Score]:
     """Measure a model on scenes of a configuration, drawn with textures no training scene has.
@@ -135,11 +131,9 @@ def score_detection(engine: Engine, scenes: Sequence[Scene], classes: tuple[str,
     return scores
 
 
-def score_zoom(
-    engine: Engine, config: SceneConfig, *, count: int, rng: np.random.Generator, side: int = 336
-) -> dict[str, Score]:
+def score_zoom(engine: Engine, config: SceneConfig, *, count: int, rng: np.random.Generator) -> dict[str, Score]:
     """Measure questions that need a closer look: with the chain, without it, and with the true region given."""
-    scenes = [make_zoom_scene(rng, side, config) for _ in range(count)]
+    scenes = [make_zoom_scene(rng, config=config) for _ in range(count)]
     asked = [
         Asked(scene.image, scene.question, scene.answer, Boxes(scene.pad.crop[None], "hbb", Frame(*scene.image.size)))
         for scene in scenes
@@ -208,7 +202,11 @@ def main() -> None:
     model = AutoModelForImageTextToText.from_pretrained(options.folder).eval()
     engine = Transformers(model, AutoProcessor.from_pretrained(options.folder), batch_size=48)
     scores = score_scenes(engine, scene_config(STAGES[-1]), count=options.count, seed=options.seed)
-    kept = {"count": options.count, "seed": options.seed, "scores": {k: v.to_dict() for k, v in scores.items()}}
+    kept = {
+        "count": options.count,
+        "seed": options.seed,
+        "scores": {name: asdict(score) for name, score in scores.items()},
+    }
     Path(options.folder, "scores.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(markdown_table(scores) + "\n")
 

@@ -29,15 +29,6 @@ class Proposal:
     satisfied: bool
 
 
-def uniform(names: Mapping[str, str] | list[str]) -> dict[str, float]:
-    """Return the first round's weights: the same for every subset.
-
-    >>> uniform(["caption", "detection"])
-    {'caption': 1.0, 'detection': 1.0}
-    """
-    return dict.fromkeys(names, 1.0)
-
-
 def propose(
     weights: Mapping[str, float],
     results: Mapping[str, float],

@@ -21,6 +21,7 @@ from rscovlm.data.textboxes import Guess, Scale, find_boxes, lift, recognise
 Side = Literal["user", "model", "both"]
 _TAG = re.compile(r"(?P<marks>(?:<image>|\s)*)\[(?P<tag>[A-Za-z]+)\]\s*")
 _EXAMPLES = 5
+_SURVEYED = 5000
 
 
 @dataclass(frozen=True)
@@ -206,17 +207,15 @@ class Cleaner:
         return replace(record, turns=tuple(turns))
 
 
-def survey(records: Iterable[Record], *, at_most: int = 5000) -> dict[str, Guess]:
+def survey(records: Iterable[Record]) -> dict[str, Guess]:
     """Tell, for every source whose conversations hold boxes as text, which scale their numbers were written in.
 
-    Args:
-        records: Any records.
-        at_most: Boxes looked at per source.
+    A few thousand boxes of each source are looked at.
     """
     found: dict[str, list[Any]] = {}
     for record in records:
         rows = found.setdefault(record.source, [])
-        if record.task != "conversation" or len(rows) >= at_most:
+        if record.task != "conversation" or len(rows) >= _SURVEYED:
             continue
         size = (record.images[0].width, record.images[0].height) if record.images else (0, 0)
         rows += [(box, *size) for turn in record.turns for box in find_boxes(turn.text)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rscovlm.codec import Codec
-from rscovlm.codec.prompts import Kind, Style, detection_prompt, grounding_prompt
+from rscovlm.codec.prompts import Kind, detection_prompt, grounding_prompt
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.zoom.layouts import Layout, answer_turn, zoom_conversation
 
@@ -32,9 +32,9 @@ class Turn:
 
 
 def detection_turn(
-    objects: Objects, classes: Sequence[str], frame: Frame, codec: Codec, *, kind: Kind = "quad", style: Style = "plain"
+    objects: Objects, classes: Sequence[str], frame: Frame, codec: Codec, *, kind: Kind = "quad"
 ) -> Turn:
-    """Ask for every object of some classes.
+    """Ask for every object of some classes, in plain lines.
 
     Args:
         objects: All objects of the image; those of other classes are left out of the answer.
@@ -42,18 +42,15 @@ def detection_turn(
         frame: Pixel grid the model sees.
         codec: Writes the boxes.
         kind: Box kind of the answer.
-        style: Plain lines or JSON.
     """
-    system, question = detection_prompt(classes, kind, style)
+    system, question = detection_prompt(classes, kind)
     wanted = [place for place, label in enumerate(objects.labels) if label in set(classes)]
-    answer = codec.encode(objects[wanted], frame, kind=kind, style=style, categories=sorted(classes))
+    answer = codec.encode(objects[wanted], frame, kind=kind, style="plain", categories=sorted(classes))
     return Turn(question, answer, f"detection_{kind}", system)
 
 
-def grounding_turn(
-    expression: str, box: Boxes, frame: Frame, codec: Codec, *, kind: Kind = "hbb", style: Style = "plain"
-) -> Turn:
-    """Ask for the one object that an expression describes.
+def grounding_turn(expression: str, box: Boxes, frame: Frame, codec: Codec, *, kind: Kind = "hbb") -> Turn:
+    """Ask for the one object that an expression describes, in a plain line.
 
     Args:
         expression: Names the object and no other of the image.
@@ -61,10 +58,9 @@ def grounding_turn(
         frame: Pixel grid the model sees.
         codec: Writes the box.
         kind: Box kind of the answer.
-        style: Plain lines or JSON.
     """
-    system, question = grounding_prompt(expression, kind, style)
-    answer = codec.encode(Objects(box, (expression,)), frame, kind=kind, style=style)
+    system, question = grounding_prompt(expression, kind)
+    answer = codec.encode(Objects(box, (expression,)), frame, kind=kind, style="plain")
     return Turn(question, answer, f"grounding_{kind}", system)
 
 

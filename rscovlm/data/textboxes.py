@@ -54,9 +54,7 @@ def find_boxes(text: str) -> list[TextBox]:
     return found
 
 
-def to_annotation(
-    box: TextBox, scale: Scale, width: int, height: int, *, label: str = "", image: int = 0
-) -> Annotation:
+def to_annotation(box: TextBox, scale: Scale, width: int, height: int, *, label: str = "") -> Annotation:
     """Give the box in pixels of an image of `width` x `height`.
 
     Raises:
@@ -73,10 +71,10 @@ def to_annotation(
         if box.corners_and_angle:
             x, y, w, h = (x + w) / 2, (y + h) / 2, w - x, h - y
         pixels = (x * sx, y * sy, w * sx, h * sy, angle)
-    return Annotation(pixels, label, box.kind, image=image)
+    return Annotation(pixels, label, box.kind)
 
 
-def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height: int, *, image: int = 0) -> str:
+def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height: int) -> str:
     """Replace every box in `text` by `<box:i>`; append what it says, in pixels, to `objects`.
 
     A box that `objects` already holds is not appended again. A label is taken from a `<p>name</p>` right before the box, or before the
@@ -98,7 +96,7 @@ def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height:
         label = _NAMED_BEFORE.search(before)
         if label or not _BETWEEN.fullmatch(before):
             name = label.group(1).strip() if label else ""
-        item = to_annotation(box, scale, width, height, label=name, image=image)
+        item = to_annotation(box, scale, width, height, label=name)
         if item not in objects:
             objects.append(item)
         parts += [before, f"<box:{objects.index(item)}>"]

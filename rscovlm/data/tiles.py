@@ -22,6 +22,7 @@ from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.tally import Rejected, Tally
 from rscovlm.data.views import load_image
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.zoom.tiling import window_starts
 
 Window = tuple[int, int, int, int]
 
@@ -50,15 +51,8 @@ def plan_windows(width: int, height: int, *, size: int = 512, overlap: int = 100
         raise ValueError(
             f"image {width}x{height}, size {size}, overlap {overlap}: sides must be positive, 0 <= overlap < size"
         )
-    columns, rows = (_starts(side, size, size - overlap) for side in (width, height))
+    columns, rows = (window_starts(side, size, overlap) for side in (width, height))
     return [(x, y, x + size, y + size) for y in rows for x in columns]
-
-
-def _starts(side: int, size: int, step: int) -> list[int]:
-    if side <= size:
-        return [0]
-    starts = list(range(0, side - size, step))
-    return [*starts, side - size]
 
 
 def tile(

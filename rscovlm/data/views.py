@@ -10,13 +10,13 @@ from PIL import Image
 from rscovlm.data.paths import resolve
 from rscovlm.data.records import Annotation, ImageRef, Kind, Record
 from rscovlm.geometry import Boxes, Frame, Objects
-from rscovlm.rasters import Limits, Raster, open_image
+from rscovlm.rasters import Raster, open_image
 
 PADDING = (124, 116, 104)
 """RGB outside the parent image of a tile: the mean colour that detectors of the field pad with."""
 
 
-def open_ref(image: ImageRef, root: str | Path, *, limits: Limits | None = None) -> Raster:
+def open_ref(image: ImageRef, root: str | Path) -> Raster:
     """Open the file an image's pixels are in: its own, or, for a tile that is a window, its parent's.
 
     Raises:
@@ -24,20 +24,17 @@ def open_ref(image: ImageRef, root: str | Path, *, limits: Limits | None = None)
         FileNotFoundError: The file is missing.
     """
     if image.data is not None:
-        return open_image(image.data, bands=image.bands or None, limits=limits)
-    return open_image(resolve(root, image.path or image.parent), bands=image.bands or None, limits=limits)
+        return open_image(image.data, bands=image.bands or None)
+    return open_image(resolve(root, image.path or image.parent), bands=image.bands or None)
 
 
-def load_image(
-    image: ImageRef, root: str | Path, *, max_pixels: int | None = None, padding: tuple[int, int, int] = PADDING
-) -> Image.Image:
+def load_image(image: ImageRef, root: str | Path, *, max_pixels: int | None = None) -> Image.Image:
     """Read an image's pixels as RGB; a window is cut from its parent, and padded where it reaches past the edge.
 
     Args:
         image: What a record refers to.
         root: Folder that paths are relative to.
         max_pixels: Largest number of pixels of the result; by default all there are.
-        padding: RGB outside the parent.
     """
     with open_ref(image, root) as raster:
         if image.path or image.data is not None or image.window is None:
@@ -56,7 +53,7 @@ def load_image(
         part = raster.read(inside, size=(max(1, right - left), max(1, bottom - top))).image
     if part.size == size:
         return part
-    canvas = Image.new("RGB", size, padding)
+    canvas = Image.new("RGB", size, PADDING)
     canvas.paste(part, (left, top))
     return canvas
 

@@ -44,6 +44,9 @@ TILES = 400
 SHOWN = 760 * 760
 """Pixels of the pictures in the report."""
 
+MEASURED = 32
+"""Scenes that each task is measured on, before and after."""
+
 TEST_TEXTURES = 779
 
 
@@ -147,19 +150,19 @@ def _large_image(run: Run, image: Path | None, question: str | None) -> tuple[Ra
     return open_image(path), "What marking is on the white pad?", scene.pad.glyph
 
 
-def _measure(engine: Transformers, seed: int, count: int = 32) -> dict[str, Score]:
+def _measure(engine: Transformers, seed: int) -> dict[str, Score]:
     """Measure what was known and what is new on scenes with textures of their own."""
     rng = np.random.default_rng([seed, 17])
     scores: dict[str, Score] = {}
     for name, config in (("known", known_scenes()), ("new", new_scenes())):
         config = _fresh(config)
-        scenes = [make_scene(rng, config) for _ in range(count)]
+        scenes = [make_scene(rng, config) for _ in range(MEASURED)]
         if name == "known":
             scores["scene class"] = score_words(engine, scenes, config.classes, "class")
         label = "plane, ship, tank" if name == "known" else ", ".join(NEW_CLASSES)
         scores[f"Acc@0.5, {label}"] = score_grounding(engine, scenes, config.classes)
         scores[f"AP_nc50, {label}"] = score_detection(engine, scenes, config.classes)["ap_nc50"]
-    zoom = score_zoom(engine, _fresh(known_scenes()), count=count, rng=rng)
+    zoom = score_zoom(engine, _fresh(known_scenes()), count=MEASURED, rng=rng)
     return {**scores, "question with zoom": zoom["zoom_on"], "question without zoom": zoom["zoom_off"]}
 
 
@@ -207,6 +210,26 @@ def _part(run: Run, raster: Raster) -> Raster:
     return open_image(path)
 
 
+def _looks(run: Run, raster: Raster, answered: ZoomResult) -> list[Figure]:
+    """Draw what the model was shown: the region on the whole image, the overview, each window; and keep the first."""
+    large = raster.overview(SHOWN)
+    whole = ZoomView(large.image, large.frame, (0, 0, raster.width, raster.height), 0, 0)
+    drawn = draw_windows(whole, answered.crops)
+    drawn.save(run.folder / "zoom.png")
+    figures = [Figure(drawn, "The whole image, with the region the model asked for.")]
+    overview = answered.views[0]
+    shown = (overview.frame.width, overview.frame.height)
+    seen = overview.image.resize(shown, Image.Resampling.BOX)
+    figures.append(Figure(seen, f"What it is shown first: {shown[0]} x {shown[1]} pixels, enlarged here.", zoom=4))
+    for view in answered.crops:
+        x1, y1, x2, y2 = view.window
+        pixels = f"Read again from the file: {x2 - x1} x {y2 - y1} pixels at ({x1}, {y1})."
+        picture = view.image.convert("RGB")
+        picture.thumbnail((420, 420))
+        figures.append(Figure(picture, pixels))
+    return figures
+
+
 def _story(
     run: Run,
     raster: Raster,
@@ -220,19 +243,6 @@ def _story(
     before: Mapping[str, Score],
     after: Mapping[str, Score],
 ) -> Story:
-    large = raster.overview(SHOWN)
-    whole = ZoomView(large.image, large.frame, (0, 0, raster.width, raster.height), 0, 0)
-    drawn = draw_windows(whole, with_zoom.crops)
-    drawn.save(run.folder / "zoom.png")
-    overview = with_zoom.views[0]
-    figures = [Figure(drawn, "The whole image, with the region the model asked for.")]
-    shown = (overview.frame.width, overview.frame.height)
-    seen = overview.image.resize(shown, Image.Resampling.BOX)
-    figures.append(Figure(seen, f"What it is shown first: {shown[0]} x {shown[1]} pixels, enlarged here.", zoom=4))
-    for view in with_zoom.crops:
-        x1, y1, x2, y2 = view.window
-        pixels = f"Read again from the file: {x2 - x1} x {y2 - y1} pixels at ({x1}, {y1})."
-        figures.append(Figure(_small(view.image), pixels))
     picture = found.draw(SHOWN)
     picture.save(run.folder / "objects.png")
     rows, columns = _places(found)
@@ -259,7 +269,7 @@ def _story(
         losses=tuned.losses,
         question=asked,
         answers=answers + ([("truth", truth)] if truth else []),
-        zooming=figures,
+        zooming=_looks(run, raster, with_zoom),
         detection=[Figure(picture, f"{len(found)} objects on {searched.width} x {searched.height} pixels.")],
         objects=rows,
         coordinates=columns,
@@ -272,15 +282,9 @@ def _story(
     )
 
 
-def _small(image: Image.Image, side: int = 420) -> Image.Image:
-    picture = image.convert("RGB")
-    picture.thumbnail((side, side))
-    return picture
-
-
-def _places(found: Detections, most: int = 8) -> tuple[list[tuple[str, float, float]], tuple[str, str]]:
+def _places(found: Detections) -> tuple[list[tuple[str, float, float]], tuple[str, str]]:
     """Return the centres of the first objects as they stand in objects.geojson."""
-    features = found.to_geojson()["features"][:most]
+    features = found.to_geojson()["features"][:8]
     rows = []
     for feature in features:
         ring = np.array(feature["geometry"]["coordinates"][0][:-1])
@@ -290,11 +294,11 @@ def _places(found: Detections, most: int = 8) -> tuple[list[tuple[str, float, fl
     return rows, ("longitude", "latitude") if named else ("x, pixels", "y, pixels")
 
 
-def _talks(engine: Transformers, seed: int, count: int = 6) -> list[Talk]:
+def _talks(engine: Transformers, seed: int) -> list[Talk]:
     """Hold a few conversations about scenes the model never saw."""
     rng = np.random.default_rng([seed, 23])
     talks = []
-    for place in range(count):
+    for place in range(6):
         config = _fresh(known_scenes() if place % 2 == 0 else new_scenes())
         scene = make_scene(rng, config)
         system, asked, truth = _ask(scene, config.classes, place)

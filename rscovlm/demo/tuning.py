@@ -22,6 +22,10 @@ NEW_CLASSES = ("court",)
 """What no conversation of the embedded model's own training names."""
 
 
+BATCH = 16
+"""Samples a step."""
+
+
 @dataclass(frozen=True)
 class Tuned:
     """What fine-tuning did.
@@ -67,9 +71,7 @@ def demo_mixture(*, seed: int) -> Mixture:
     return Mixture(subsets, seed=seed, length=100_000)
 
 
-def tune(
-    model: Any, processor: Any, folder: Path, *, seconds: float, seed: int, batch: int = 16, say: Callable[[str], None]
-) -> Tuned:
+def tune(model: Any, processor: Any, folder: Path, *, seconds: float, seed: int, say: Callable[[str], None]) -> Tuned:
     """Fine-tune a model in place for a time.
 
     Args:
@@ -78,7 +80,6 @@ def tune(
         folder: Where the trainer may write.
         seconds: How long to train.
         seed: Of the mixture.
-        batch: Samples a step.
         say: Takes lines of progress.
     """
     mixture = demo_mixture(seed=seed)
@@ -90,8 +91,8 @@ def tune(
         optimizer=MuonAdamW(model.named_parameters(), lr=1e-3, muon_lr=2e-3),
         callbacks=[clock],
         output_dir=str(folder),
-        max_steps=len(mixture) // batch,
-        per_device_train_batch_size=batch,
+        max_steps=len(mixture) // BATCH,
+        per_device_train_batch_size=BATCH,
         lr_scheduler_type="constant",
         activation_checkpointing=False,
         bf16=False,
@@ -112,7 +113,7 @@ def tune(
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     losses = [(float(entry["step"]), float(entry["loss"])) for entry in logs]
     steps = int(trainer.state.global_step)
-    return Tuned(losses, steps, steps * batch, dict(mixture.shares()), model.num_parameters())
+    return Tuned(losses, steps, steps * BATCH, dict(mixture.shares()), model.num_parameters())
 
 
 class _Clock(TrainerCallback):

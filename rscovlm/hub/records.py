@@ -106,6 +106,8 @@ def pull_records(
 
 def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:
     """Write the card of a set of records: what is in it, counted from the records themselves."""
+    from huggingface_hub import DatasetCardData
+
     splits: Counter[str] = Counter()
     tasks: Counter[str] = Counter()
     sources: Counter[str] = Counter()
@@ -118,15 +120,19 @@ def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:
     total = splits.total()
     size = next((name for bound, name in _ROWS if total < bound), "n>10M")
     categories = sorted({_CATEGORIES[task] for task in tasks})
-    lines = [
-        "---",
-        f"license: {licence}",
-        "tags: [remote-sensing, rscovlm]",
-        f"task_categories: [{', '.join(categories)}]",
-    ]
-    lines += [f"size_categories: [{size}]", "configs:", "- config_name: default", "  data_files:"]
-    lines += [f"  - split: {split}\n    path: data/{split}-*.parquet" for split in splits]
-    lines += ["---", "", f"# {repo.rpartition('/')[2]}", ""]
+    head = DatasetCardData(
+        license=licence,
+        tags=["remote-sensing", "rscovlm"],
+        task_categories=categories,
+        size_categories=[size],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits],
+            }
+        ],
+    )
+    lines = ["---", head.to_yaml(), "---", "", f"# {repo.rpartition('/')[2]}", ""]
     lines.append(
         f"{total} records, {embedded} of them with the images in the shards. Boxes are in pixels of the original images."
     )

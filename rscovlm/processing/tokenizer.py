@@ -19,9 +19,7 @@ SPECIAL_TOKENS = (
 _WORDS = r"'s|\p{N}|\s?\p{L}+|\s?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
 
 
-def build_tokenizer(
-    corpus: Iterable[str], *, phrases: Sequence[str] = (), vocab_size: int = 512, max_length: int = 32768
-) -> Any:
+def build_tokenizer(corpus: Iterable[str], *, phrases: Sequence[str] = (), vocab_size: int = 512) -> Any:
     """Train a byte-level BPE tokenizer: any text can be written, each digit is a token, as in Qwen's own.
 
     Args:
@@ -29,7 +27,6 @@ def build_tokenizer(
         phrases: Fixed texts that become one token each, so that a long system text costs one position while the text
             stays what it is. The longest one that matches wins.
         vocab_size: Tokens learnt from the corpus, bytes included; special tokens and phrases come on top.
-        max_length: What the tokenizer reports as its longest input.
 
     Returns:
         A `transformers` fast tokenizer; ``<|endoftext|>`` pads, ``<|im_end|>`` ends.
@@ -65,6 +62,6 @@ def build_tokenizer(
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
         additional_special_tokens=["<|im_start|>", *SPECIAL_TOKENS[3:]],
-        model_max_length=max_length,
+        model_max_length=32768,
         clean_up_tokenization_spaces=False,
     )

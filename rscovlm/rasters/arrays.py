@@ -24,7 +24,7 @@ class ArrayReader:
 
     front_to_back = False
 
-    def __init__(self, array: NDArray[Any], *, name: str = "array", bands: Any = None) -> None:
+    def __init__(self, array: NDArray[Any], *, bands: Any = None) -> None:
         if array.ndim not in (2, 3) or array.size == 0:
             raise RasterError(f"an array of shape {array.shape} is not an image; give (height, width[, bands])")
         if array.ndim == 3 and _bands_first(array.shape, bands):
@@ -44,7 +44,7 @@ class ArrayReader:
             self._array = self._array.astype(np.uint8) * np.uint8(255)
         height, width, count = self._array.shape
         colours = COLOURS.get(count) if self._array.dtype == np.uint8 or count in (1, 3) else None
-        self.name = name
+        self.name = "array"
         self.layout = Layout(
             colours=colours or ("undefined",) * count, dtype=self._array.dtype, masked=self._valid is not None
         )

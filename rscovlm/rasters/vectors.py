@@ -19,7 +19,6 @@ from rscovlm.rasters.geojson import counter_clockwise, placed
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
 
 TABLE = "objects"
-UNDEFINED = -1
 OWN = 100_000
 """Number under which a system without an EPSG code is listed in a GeoPackage."""
 

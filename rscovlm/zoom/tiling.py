@@ -24,14 +24,14 @@ def tiles(width: int, height: int, tile: int, overlap: int) -> Iterator[Window]:
     >>> list(tiles(250, 100, 100, 20))
     [(0, 0, 100, 100), (80, 0, 180, 100), (150, 0, 250, 100)]
     """
-    for y in _starts(height, tile, overlap):
-        for x in _starts(width, tile, overlap):
+    for y in window_starts(height, tile, overlap):
+        for x in window_starts(width, tile, overlap):
             yield x, y, min(x + tile, width), min(y + tile, height)
 
 
 def count_tiles(width: int, height: int, tile: int, overlap: int) -> int:
     """Return how many windows :func:`tiles` yields."""
-    return len(_starts(width, tile, overlap)) * len(_starts(height, tile, overlap))
+    return len(window_starts(width, tile, overlap)) * len(window_starts(height, tile, overlap))
 
 
 def flat(image: Image.Image, spread: float = 2.0) -> bool:
@@ -45,7 +45,12 @@ def flat(image: Image.Image, spread: float = 2.0) -> bool:
     return max(ImageStat.Stat(image).stddev) <= spread
 
 
-def _starts(length: int, tile: int, overlap: int) -> list[int]:
+def window_starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Return where windows begin along one side of an image; the last one ends at the border.
+
+    Raises:
+        ValueError: ``tile`` is below 1 or ``overlap`` is not in [0, tile).
+    """
     if tile < 1 or not 0 <= overlap < tile:
         raise ValueError(f"tile is {tile} and overlap {overlap} pixels; give tile >= 1 and 0 <= overlap < tile")
     if length <= tile:

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.data.balance import next_recipe, plot_weights, propose, uniform
+from rscovlm.data.balance import next_recipe, plot_weights, propose
 from rscovlm.data.recipe import MixtureRecipe, load_recipe
 from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.storage import write_jsonl, write_parquet
@@ -94,7 +94,7 @@ def test_paths_stay_under_the_root(root: Path) -> None:
 
 
 def test_balance_raises_what_lags_until_all_are_satisfied() -> None:
-    weights = uniform(["caption", "detection", "zoom"])
+    weights = dict.fromkeys(["caption", "detection", "zoom"], 1.0)
     targets = {"caption": 0.8, "detection": 0.6, "zoom": 0.9}
     results = {"caption": 0.85, "detection": 0.2, "zoom": 0.8}
     first = propose(weights, results, targets)

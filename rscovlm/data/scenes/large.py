@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rscovlm.codec.prompts import counting_prompt
 from rscovlm.data.scenes.geotiff import Compression, write_geotiff
@@ -50,22 +49,9 @@ class LargeScene:
         """All objects as labelled quads on the scene's frame."""
         return as_objects(self.objects, self.frame)
 
-    def map_quads(self) -> NDArray[np.float64]:
-        """(n, 4, 2) corners of the objects in units of the frame's CRS."""
-        return _mapped(self.truth.boxes.coords.reshape(-1, 4, 2), self.frame)
-
     def questions(self) -> list[Question]:
         """Questions about the scene that have one true answer; most need a closer look at one region."""
         return large_questions(self.layout)
-
-
-def _mapped(points: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
-    world = frame.to_world()
-    if world is None:
-        raise ValueError("the frame has no map coordinates; make it with root_to_world and crs")
-    a, b, c, d, e, f = world
-    x, y = points[..., 0], points[..., 1]
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1)
 
 
 def map_frame(seed: int, width: int, height: int) -> Frame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from rscovlm.data.tally import Rejected
@@ -84,11 +83,6 @@ def check_distractors(text: str, answer: str) -> tuple[str, str, str]:
 def same(first: str, second: str) -> bool:
     """Tell whether two options say the same, case, articles, punctuation and a plural s aside."""
     return _plain(first) == _plain(second)
-
-
-def distinct(options: Sequence[str]) -> bool:
-    """Tell whether no two options say the same."""
-    return len(set(map(_plain, options))) == len(options)
 
 
 def _plain(text: str) -> str:

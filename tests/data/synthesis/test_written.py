@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import time
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rscovlm.data.scenes import SceneConfig, make_scene
 from rscovlm.data.storage import read_records, write_jsonl
 from rscovlm.data.synthesis import Interview, SynthesisConfig, UniqueConfig, multiple_choice, unique_questions
 from rscovlm.data.synthesis.interview import Ask
-from rscovlm.data.synthesis.replies import check_distractors, check_pair, distinct
+from rscovlm.data.synthesis.replies import check_distractors, check_pair, same
 from rscovlm.data.tally import Tally
 from rscovlm.engines import Server
 from tests.data.synthesis.loopback import serving
@@ -202,7 +203,7 @@ def test_the_whole_synthesis_from_the_command_line(tmp_path: Path, monkeypatch: 
     assert len(chosen) == len([record for record in made if not record.choices])
     for record in chosen:
         assert len(record.choices) == 4
-        assert distinct(record.choices)
+        assert not any(same(one, other) for one, other in combinations(record.choices, 2))
         assert record.choices["ABCD".index(record.answer)] == record.extra["open_answer"]
     assert len({record.answer for record in chosen}) > 1
     for record in opened:
