@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
@@ -111,6 +111,20 @@ class Engine(Protocol):
         ...
 
 
+def check_engine(engine: Any) -> None:
+    """Refuse what is no engine, before any image is read.
+
+    Raises:
+        ValueError: It lacks an attribute or the method of :class:`Engine`.
+    """
+    lacking = [name for name in ("codec", "budget", "generate") if not hasattr(engine, name)]
+    if lacking:
+        raise ValueError(
+            f"engine is {engine!r}, without {', '.join(lacking)}; give an object with the attributes codec and budget "
+            "and the method generate, such as rscovlm.engines.Transformers(model, processor)"
+        )
+
+
 def replies(engine: Engine, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:
     """Have an engine answer, and see that it answered each.
 
@@ -120,11 +134,20 @@ def replies(engine: Engine, conversations: Sequence[Conversation], **options: An
         options: Those of :meth:`Engine.generate`.
 
     Raises:
-        ValueError: The engine gave another number of replies.
+        ValueError: The engine gave another number of replies, or something else than replies.
     """
     if not conversations:
         return []
-    answers = engine.generate(conversations, **options)
+    given: Any = engine.generate(conversations, **options)
+    if not isinstance(given, Iterable):
+        raise ValueError(f"{type(engine).__name__}.generate gave {given!r}; it must give a list of replies")
+    answers = list(given)
+    for answer in answers:
+        if not isinstance(answer, Reply) or not isinstance(answer.text, str) or answer.finish not in get_args(Finish):
+            raise ValueError(
+                f"{type(engine).__name__}.generate gave {repr(answer)[:200]}; it must give Reply(text, ...) with a "
+                f"string as text and a finish among {', '.join(get_args(Finish))}"
+            )
     if len(answers) != len(conversations):
         raise ValueError(
             f"{type(engine).__name__}.generate gave {len(answers)} replies to {len(conversations)} conversations; "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from rscovlm.engines.engine import Conversation, Reply
+from rscovlm.engines.engine import Conversation, Reply, replies
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
@@ -80,8 +80,8 @@ class Batched:
         asked = [conversation for _, conversations, _ in taken for conversation in conversations]
         try:
             self.batches += 1
-            replies = self._engine.generate(asked, max_new_tokens=options[0], logprobs=options[1])
-        except Exception as error:  # noqa: BLE001  whoever asked gets it
+            answers = replies(self._engine, asked, max_new_tokens=options[0], logprobs=options[1])
+        except BaseException as error:  # noqa: BLE001  whoever asked gets it; the thread lives on for the others
             if len(taken) == 1:
                 taken[0][2].set_exception(error)
                 return
@@ -90,5 +90,5 @@ class Batched:
             return
         place = 0
         for _, conversations, answered in taken:
-            answered.set_result(replies[place : place + len(conversations)])
+            answered.set_result(answers[place : place + len(conversations)])
             place += len(conversations)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from rscovlm.engines.engine import replies
+from rscovlm.engines.engine import check_engine, replies
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, Message, check_layout
@@ -52,8 +53,11 @@ class ZoomChain:
         max_new_tokens: int = 512,
         in_flight: int = 64,
     ) -> None:
-        if in_flight < 1 or max_new_tokens < 1:
-            raise ValueError(f"in_flight is {in_flight} and max_new_tokens {max_new_tokens}; give numbers from 1 up")
+        check_engine(engine)
+        if not all(isinstance(number, Integral) and number >= 1 for number in (in_flight, max_new_tokens)):
+            raise ValueError(
+                f"in_flight is {in_flight!r} and max_new_tokens {max_new_tokens!r}; give whole numbers from 1 up"
+            )
         self.engine = engine
         self.limits = Limits(max_steps, max_visual_tokens, min_side, max_refusals)
         self.layout = check_layout(layout)
@@ -71,8 +75,8 @@ class ZoomChain:
                 answer.
 
         Raises:
-            ValueError: An image cannot be read, is longer than 200 times its width, or does not fit into the visual
-                tokens.
+            ValueError: An image cannot be read or does not fit into the visual tokens, or the engine does not answer
+                as it must.
         """
         return self.ask_many([(image, question)], zoom=zoom, regions=None if regions is None else [regions])[0]
 
@@ -150,6 +154,12 @@ class ZoomChain:
                 question.
             system: What the user's own system turn says.
         """
+        offered = zoom and bool(rasters) and self.limits.max_steps > 0
+        return self._episode(rasters, overviews, question, zoom=offered, before=before, system=system)
+
+    def _episode(
+        self, rasters: Sequence[Raster], overviews: Sequence[ZoomView], question: str, **options: Any
+    ) -> Episode:
         return Episode(
             rasters,
             overviews,
@@ -158,9 +168,7 @@ class ZoomChain:
             budget=self.engine.budget,
             limits=self.limits,
             layout=self.layout,
-            zoom=zoom and bool(rasters) and self.limits.max_steps > 0,
-            before=before,
-            system=system,
+            **options,
         )
 
     def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
@@ -173,15 +181,7 @@ class ZoomChain:
         overviews = [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]
         if regions is None:
             return self.go_on(rasters, overviews, question, zoom=zoom)
-        episode = Episode(
-            rasters,
-            overviews,
-            question,
-            codec=self.engine.codec,
-            budget=self.engine.budget,
-            limits=self.limits,
-            layout=self.layout,
-        )
+        episode = self._episode(rasters, overviews, question)
         for region in regions:
             episode.look(region)
         return episode

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rscovlm.codec.prompts import Kind, Style, detection_prompt
-from rscovlm.engines.engine import Conversation, Reply, replies
+from rscovlm.engines.engine import Conversation, Reply, check_engine, replies
 from rscovlm.geometry import Frame, Objects
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import Raster, open_image
@@ -24,7 +24,7 @@ from rscovlm.zoom.detections import Detections, TileStats
 from rscovlm.zoom.finished import FinishedTiles
 from rscovlm.zoom.merging import duplicates, merge
 from rscovlm.zoom.tiling import count_tiles, tiles
-from rscovlm.zoom.windows import Window, planned_size
+from rscovlm.zoom.windows import Window, planned_size, squeezed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,6 +87,7 @@ def detect(
         ValueError: No class, a tile, overlap or IoU without meaning, an image that cannot be read, or a journal of another
             image or other settings.
     """
+    check_engine(engine)
     raster = image if isinstance(image, Raster) else open_image(image)
     tile = isqrt(engine.budget.max_pixels) if tile is None else tile
     if not isinstance(tile, Integral) or not (overlap is None or (isinstance(overlap, Real) and isfinite(overlap))):
@@ -187,7 +188,8 @@ class _Task:
         # A planned size is planned as itself, so the processor leaves such a picture as it is.
         limits = replace(budget, mode="max") if self.mode == "max" else budget
         planned = planned_size(self.raster, width, height, limits)
-        given = self.mode == "native" and width * height <= budget.max_pixels
+        small = width * height <= budget.max_pixels and squeezed(width, height) == (width, height)
+        given = self.mode == "native" and small
         view = self.raster.read(window) if given else self.raster.read(window, size=planned)
         return view.image, view.frame.resized(*plan_size(*view.image.size, budget))
 

@@ -20,7 +20,7 @@ from rscovlm.codec.prompts import (
     grounding_prompt,
     referent,
 )
-from rscovlm.engines.engine import Conversation, Finish, Reply, replies
+from rscovlm.engines.engine import Conversation, Finish, Reply, check_engine, replies
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.chain import ZoomChain
@@ -292,6 +292,7 @@ def _in_words(
 
 def _overview(raster: Raster, engine: Engine) -> ZoomView:
     """Return the image as the model sees it at once: as large as the budget allows."""
+    check_engine(engine)
     view = show(raster, None, 0, engine.budget, sys.maxsize)
     if view is None:
         raise ValueError(f"{raster.path} of {raster.width}x{raster.height} pixels cannot be shown; raise max_pixels")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from rscovlm.processing.resolution import MAX_ASPECT_RATIO, PixelBudget, Size, plan_size
 from rscovlm.zoom.calls import Call
@@ -50,10 +51,12 @@ class Limits:
             ("max_refusals", 0),
             ("max_aspect", 1),
         ):
-            value = getattr(self, name)
-            if not value >= least:
-                raise ValueError(f"{name} is {value!r}; give a number from {least} up")
-        if not 0 < self.same <= 1:
+            value: Any = getattr(self, name)
+            kind = Real if name == "max_aspect" else Integral
+            if not isinstance(value, kind) or not value >= least:
+                whole = "" if kind is Real else "whole "
+                raise ValueError(f"{name} is {value!r}; give a {whole}number from {least} up")
+        if not isinstance(self.same, (int, float)) or not 0 < self.same <= 1:
             raise ValueError(f"same is {self.same!r}; give an IoU above 0 and at most 1")
 
 
@@ -126,7 +129,8 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
     """Read a window (``None``: the whole image) at the best resolution that costs at most ``tokens`` visual tokens.
 
     A window of no more pixels than the model may see is handed over as it is, and the processor resizes it as in
-    training; a larger one is read at exactly the size the processor plans, so it is resized once.
+    training; a larger one is read at exactly the size the processor plans, so it is resized once. One too slim for
+    processors is squeezed along its length; its frame knows by how much.
 
     Returns:
         The view, or ``None`` when even the smallest picture the budget knows costs more.
@@ -134,14 +138,14 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
     x1, y1, x2, y2 = window or (0, 0, raster.width, raster.height)
     width, height = x2 - x1, y2 - y1
     size = _processable(planned_size(raster, width, height, budget))
-    as_is = width * height <= budget.max_pixels
+    as_is = width * height <= budget.max_pixels and squeezed(width, height) == (width, height)
     if budget.tokens(size) > tokens:
         as_is = False
         room = tokens * budget.factor**2
         if room < budget.factor**2:
             return None
         smaller = replace(budget, mode="native", min_pixels=min(budget.min_pixels, room), max_pixels=room)
-        size = _processable(plan_size(width, height, smaller))
+        size = _processable(plan_size(*squeezed(width, height), smaller))
         if budget.tokens(plan_size(*size, budget)) > tokens:
             return None
     view = raster.read((x1, y1, x2, y2)) if as_is else raster.read((x1, y1, x2, y2), size=size)
@@ -150,17 +154,26 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
 
 
 def planned_size(raster: Raster, width: int, height: int, budget: PixelBudget) -> Size:
-    """Return the planned size of a part of an image; where there is none, the error names the image."""
+    """Return the planned size of a part of an image, squeezed where it is too slim; an error names the image."""
     try:
-        return plan_size(width, height, budget)
+        return plan_size(*squeezed(width, height), budget)
     except ValueError as error:
         raise ValueError(f"{raster.path}: {error}") from None
 
 
+def squeezed(width: int, height: int) -> Size:
+    """Return a size no slimmer than processors take: the longer side cut to 200 times the shorter.
+
+    >>> squeezed(100_000, 1), squeezed(640, 480)
+    (Size(width=200, height=1), Size(width=640, height=480))
+    """
+    longest = MAX_ASPECT_RATIO * min(width, height)
+    return Size(min(width, longest), min(height, longest))
+
+
 def _processable(size: Size) -> Size:
     """Return a planned size no slimmer than processors take: rounding makes that of 200 : 1 up to twice as slim."""
-    longest = MAX_ASPECT_RATIO * min(size)
-    return Size(min(size.width, longest), min(size.height, longest))
+    return squeezed(size.width, size.height)
 
 
 def _whole(low: float, high: float, end: int) -> tuple[int, int]:

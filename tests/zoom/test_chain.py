@@ -278,6 +278,10 @@ def test_bad_settings_are_named() -> None:
         ({"max_visual_tokens": 0}, "max_visual_tokens is 0"),
         ({"min_side": 0}, "min_side is 0"),
         ({"in_flight": 0}, "in_flight is 0"),
+        ({"in_flight": 1.5}, "in_flight is 1.5"),
+        ({"max_steps": None}, "max_steps is None"),
+        ({"max_steps": float("inf")}, "max_steps is inf; give a whole number"),
+        ({"min_side": "a"}, "min_side is 'a'"),
         ({"layout": "other"}, "'other'"),
     ):
         with pytest.raises(ValueError, match=named):
@@ -286,8 +290,9 @@ def test_bad_settings_are_named() -> None:
         ZoomChain(engine, max_visual_tokens=10).ask(Image.new("RGB", (500, 500)), "?")
     with pytest.raises(ValueError, match="no image"):
         ZoomChain(engine).ask([], "?")
-    with pytest.raises(ValueError, match="aspect ratio"):
-        ZoomChain(engine).ask(Image.new("RGB", (5000, 10)), "?")
+    for wrong in (None, Scripted, object()):
+        with pytest.raises(ValueError, match="without codec"):
+            ZoomChain(wrong)  # type: ignore[arg-type]
 
 
 def test_regions_may_be_one_array(scene: Image.Image) -> None:
@@ -296,16 +301,13 @@ def test_regions_may_be_one_array(scene: Image.Image) -> None:
     assert result.views[1].window == (1024, 2048, 1536, 2560)
 
 
-def test_what_was_asked_wrongly_is_named(tmp_path: Path) -> None:
+def test_what_was_asked_wrongly_is_named() -> None:
     chain = ZoomChain(Scripted(["an answer"]))
     image = Image.new("RGB", (600, 600))
     with pytest.raises(ValueError, match="question is None; give a string"):
         chain.ask(image, None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"region is 10; give .* a list of them"):
         chain.ask(image, "What is it?", regions=[10, 10, 50, 50])  # type: ignore[list-item]
-    Image.new("RGB", (5000, 20)).save(tmp_path / "strip.png")
-    with pytest.raises(ValueError, match=r"strip\.png: an image of 5000x20 pixels"):
-        chain.ask(tmp_path / "strip.png", "What is it?")
 
 
 @pytest.mark.parametrize(
@@ -323,6 +325,57 @@ def test_questions_that_are_no_pairs_are_named(questions: list[Any], regions: An
     asked = [(image, "What is it?") if one == 2 else one for one in questions]
     with pytest.raises(ValueError, match=named):
         ZoomChain(Scripted(["", "a hangar"])).ask_many(asked, regions=regions)
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 20), (100_000, 1)])
+def test_a_line_of_pixels_is_shown_squeezed_and_zoomed_into(size: tuple[int, int]) -> None:
+    long = int(np.argmax(size))
+    shades = np.arange(max(size)) * 255 // max(size)
+    image = np.broadcast_to(
+        shades.astype(np.uint8)[None] if long == 0 else shades.astype(np.uint8)[:, None], size[::-1]
+    )
+
+    def script(conversation: Conversation, turn: int) -> str:
+        width, height = plan_size(*conversation.images()[0].size)  # what the processor makes of it, or refuses
+        assert max(width, height) <= 200 * min(width, height)
+        half = [0, 0, width, height]
+        half[2 + long] //= 2
+        return call(*half) if turn == 0 else "grey"
+
+    result = ZoomChain(Scripted(script)).ask(image, "What shade is it?")
+    assert result.answer == "grey" and result.visual_tokens <= 3000 and not result.problems
+    (window,) = result.windows
+    assert window[2 + long] == pytest.approx(max(size) / 2, rel=0.01) and result.crops[0].window == window
+    shown = np.asarray(result.crops[0].image)[..., 0].mean(axis=long)
+    assert shown[-1] == pytest.approx(127, abs=2) and shown[0] < 3
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (None, "gave None; it must give a list"),
+        (["words"], "gave 'words'; it must give Reply"),
+        ([Reply(None)], "text=None"),  # type: ignore[arg-type]
+        ([Reply("a", finish="eos")], "a finish among stop, length, repeat"),  # type: ignore[arg-type]
+        ([], "gave 0 replies"),
+        ([Reply("a"), Reply("b")], "gave 2 replies"),
+    ],
+)
+def test_an_engine_that_gives_no_replies_is_named(given: Any, named: str) -> None:
+    class Strange(Scripted):
+        def generate(self, conversations: Any, **_: Any) -> Any:
+            return given
+
+    with pytest.raises(ValueError, match=rf"Strange\.generate.*{named}"):
+        ZoomChain(Strange([])).ask(Image.new("RGB", (60, 60)), "?")
+
+
+def test_replies_may_come_from_a_generator() -> None:
+    class Lazy(Scripted):
+        def generate(self, conversations: Any, **_: Any) -> Any:
+            return (Reply("an answer") for _ in conversations)
+
+    assert ZoomChain(Lazy([])).ask(Image.new("RGB", (60, 60)), "?").answer == "an answer"
 
 
 def test_an_engine_that_loses_a_reply_is_named() -> None:

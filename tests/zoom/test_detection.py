@@ -269,10 +269,17 @@ def test_classes_may_come_from_a_generator() -> None:
     assert found.counts() == {"plane": 3}
 
 
-def test_a_strip_too_slim_for_the_model_is_named(tmp_path: Path) -> None:
-    Image.new("RGB", (1000, 3)).save(tmp_path / "strip.png")
-    with pytest.raises(ValueError, match=r"strip\.png: an image of 1000x3 pixels"):
-        detect(Scripted(["There are none."]), tmp_path / "strip.png", CLASSES)
+def test_a_strip_too_slim_for_the_model_is_squeezed() -> None:
+    """A slim picture would be refused by the processor; the frame takes boxes back to where they lie."""
+
+    def whole(conversation: Conversation, _: int) -> str:
+        (picture,) = conversation.images()
+        size = plan_size(*picture.size)
+        return f"0,0,{size.width},0,{size.width},{size.height},0,{size.height} plane"
+
+    for size in ((1000, 3), (1, 1000), (3, 800)):
+        found = detect(Scripted(whole), Image.new("RGB", size), CLASSES, kind="quad")
+        assert found.objects.boxes.as_kind("hbb").coords.tolist() == [[0, 0, *size]]
 
 
 @pytest.mark.parametrize(
