@@ -53,7 +53,7 @@ class Limits:
         ):
             value: Any = getattr(self, name)
             kind = Real if name == "max_aspect" else Integral
-            if not isinstance(value, kind) or not value >= least:
+            if not isinstance(value, kind) or not float(value) >= least:
                 whole = "" if kind is Real else "whole "
                 raise ValueError(f"{name} is {value!r}; give a {whole}number from {least} up")
         if not isinstance(self.same, (int, float)) or not 0 < self.same <= 1:
