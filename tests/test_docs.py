@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from rscovlm.cli import app
+from rscovlm.data.recipe import MixtureRecipe
 from rscovlm.data.scenes import make_zoom_scene, write_geotiff
+from rscovlm.data.synthesis import SynthesisConfig
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Frame
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.serving.server import ZoomServer
+from rscovlm.training.recipe import TrainingRecipe
 from tests.zoom.scripted import Scripted, call, texts
 
 ROOT = Path(__file__).parents[1]
@@ -105,3 +109,15 @@ def test_the_commands_of_a_page_are_there_with_their_options(page: Path) -> None
 
 def test_what_is_left_out_is_there() -> None:
     assert set(ELSEWHERE) <= set(PAGES) and len(PAGES) - len(ELSEWHERE) >= 5
+
+
+def test_the_settings_of_a_page_are_read() -> None:
+    kinds: dict[str, Any] = {"mixture": TrainingRecipe, "subsets": MixtureRecipe, "templates": SynthesisConfig}
+    read = []
+    for page in TEXTS:
+        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            content = yaml.safe_load(block)
+            kind = next((kind for key, kind in kinds.items() if key in content), None)
+            if kind is not None:
+                read.append(kind.from_dict(content))
+    assert {type(one) for one in read} == set(kinds.values())

@@ -139,15 +139,14 @@ class RecordRenderer:
         width, height = self._drawn_size(size, rng)
         if factor == 1:
             return width, height
-        return _planned((max(1, round(width * factor)), max(1, round(height * factor))), self.budget)
+        return plan_size(max(1, round(width * factor)), max(1, round(height * factor)), self.budget)
 
     def _drawn_size(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         if not self.options.resize_rate or rng.random() >= self.options.resize_rate:
-            return _planned(size, self.budget)
+            return plan_size(*size, self.budget)
         low, high = math.log(self.budget.min_pixels), math.log(self.budget.max_pixels)
         scale = math.sqrt(math.exp(rng.uniform(low, high)) / (size[0] * size[1]))
-        wanted = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        return _planned(wanted, self.budget)
+        return plan_size(max(1, round(size[0] * scale)), max(1, round(size[1] * scale)), self.budget)
 
     def _turn(
         self, record: Record, frames: Sequence[Frame], shown: Sequence[tuple[int, int]], rng: np.random.Generator
@@ -173,11 +172,8 @@ class RecordRenderer:
             return wording(task, rng, rephrase=rephrase), caption
         if record.task in ("vqa", "zoom"):
             if record.choices:
-                options = "\n".join(
-                    f"({letter}) {text}" for letter, text in zip(_LETTERS, record.choices, strict=False)
-                )
                 asked = wording("vqa_choices", rng, rephrase=rephrase)
-                return asked.format(question=record.question, options=options), record.answer
+                return asked.format(question=record.question, options=_options(record)), record.answer
             return wording("vqa", rng, rephrase=rephrase).format(question=record.question), record.answer
         raise Rejected("no text form", f"record {record.id!r}: a {record.task} record has no form as text yet")
 
@@ -220,15 +216,12 @@ class RecordRenderer:
             raise Rejected(
                 "region outside the image", f"record {record.id!r}: region {record.regions[0]} shows nothing"
             )
-        side = (window[2] - window[0], window[3] - window[1])
-        crop = Picture(overview.image, self.root, _planned(side, self.budget), window)
+        size = plan_size(window[2] - window[0], window[3] - window[1], self.budget)
+        crop = Picture(overview.image, self.root, size, window)
         box = Boxes(np.array([window], dtype=np.float64), "hbb", frame)
-        question, answer = record.question, record.answer
-        if record.choices:
-            options = "\n".join(f"({letter}) {text}" for letter, text in zip(_LETTERS, record.choices, strict=False))
-            question = f"{question}\n{options}"
+        question = f"{record.question}\n{_options(record)}" if record.choices else record.question
         call = self.codec.encode_box(box, frame.resized(*overview.size))
-        messages, tools = zoom_conversation(None, question, call, None, answer, self.options.layout)
+        messages, tools = zoom_conversation(None, question, call, None, record.answer, self.options.layout)
         return {"messages": messages, "images": [overview, crop], "tools": tools, "task": "zoom", "truth": None}
 
     def _conversation(
@@ -334,9 +327,9 @@ class Redraw:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _planned(size: tuple[int, int], budget: PixelBudget) -> tuple[int, int]:
-    planned = plan_size(*size, budget)
-    return planned.width, planned.height
+def _options(record: Record) -> str:
+    """Return the choices of a question, a lettered line each."""
+    return "\n".join(f"({letter}) {text}" for letter, text in zip(_LETTERS, record.choices, strict=False))
 
 
 def as_objects(items: Sequence[Annotation], frame: Frame, kind: Kind, labels: Sequence[str]) -> Objects:

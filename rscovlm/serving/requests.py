@@ -6,14 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from rscovlm.codec.prompts import Kind, Style
 from rscovlm.rasters import Raster
+from rscovlm.serving.prediction import Task
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.turns import Turn, clean_text, read_turns
 
-Task = Literal["ask", "detect", "ground", "classify", "caption"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 

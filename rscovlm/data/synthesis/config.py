@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rscovlm.data.recipe import known_fields
 from rscovlm.data.synthesis.templates import TemplateConfig
 from rscovlm.data.synthesis.unique import UniqueConfig
 
@@ -69,32 +70,28 @@ class SynthesisConfig:
         Raises:
             ValueError: A key is unknown or a value has no meaning; the message names it.
         """
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        if not isinstance(content, dict):
-            raise ValueError(f"{Path(path).name} is not a table of settings")
-        parts = {
-            "templates": _section(TemplateConfig, content.pop("templates", None)),
-            "unique": _section(UniqueConfig, content.pop("unique", None)),
-            "writer": _section(WriterConfig, content.pop("writer", None)),
-        }
-        return cls(**parts, **_known(cls, content))
+        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+
+    @classmethod
+    def from_dict(cls, content: Any) -> SynthesisConfig:
+        """Build the settings from a mapping.
+
+        Raises:
+            ValueError: As `load`.
+        """
+        values = known_fields(content, cls, "the configuration")
+        for name, kind in (("templates", TemplateConfig), ("unique", UniqueConfig), ("writer", WriterConfig)):
+            values[name] = _section(kind, values.get(name), name)
+        return cls(**values)
 
 
-def _section(kind: Any, values: Any) -> Any:
+def _section(kind: Any, values: Any, name: str) -> Any:
     if values is None:
         return None
-    given = _known(kind, values)
+    given = known_fields(values, kind, name)
     if "categories" in given:
         given["categories"] = tuple(given["categories"])
     try:
         return kind(**given)
     except TypeError as error:
-        raise ValueError(f"section of {kind.__name__} is incomplete: {error}") from error
-
-
-def _known(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    names = {item.name for item in fields(kind)}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        raise ValueError(f"settings {unknown} are unknown; {kind.__name__} has {', '.join(sorted(names))}")
-    return dict(values)
+        raise ValueError(f"section {name!r} is incomplete: {error}") from error

@@ -242,7 +242,7 @@ def test_unusable_replies_are_counted_and_the_sum_is_whole(tmp_path: Path) -> No
         ({"temlates": {}}, "temlates"),
         ({"writer": {"model": "m"}}, "incomplete"),
         ({"unique": {"categories": ["smell"]}, "writer": {"endpoint": "http://x", "model": "m"}}, "smell"),
-        ([1], "not a table"),
+        ([1], "give keys and values"),
     ],
 )
 def test_configurations_with_mistakes_are_refused(tmp_path: Path, content: Any, message: str) -> None:
