@@ -1,6 +1,7 @@
 """The Python of the guides runs as written, page by page, with an engine that answers at once."""
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -13,7 +14,9 @@ import yaml
 
 from rscovlm.cli import app
 from rscovlm.data.recipe import MixtureRecipe
+from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.scenes import make_zoom_scene, write_geotiff
+from rscovlm.data.storage import write_jsonl
 from rscovlm.data.synthesis import SynthesisConfig
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Frame
@@ -50,6 +53,12 @@ def test_the_python_of_a_guide_runs(page: str, tmp_path: Path, monkeypatch: pyte
     scene = make_zoom_scene(3, 336)
     frame = Frame(336, 336, root_to_world=(0.5, 0.0, 600_000.0, 0.0, -0.5, 5_300_000.0), crs="EPSG:32632")
     write_geotiff(tmp_path / "scene.tif", frame, lambda x1, y1, x2, y2: scene.image.crop((x1, y1, x2, y2)))
+    image = ImageRef("scene.tif", width=336, height=336)
+    ship = Annotation((1.0, 2.0, 9.0, 8.0), "ship", "hbb")
+    found = Record("1", "mine", "train", "detection", (image,), objects=(ship,), categories=("ship",))
+    write_jsonl([found], tmp_path / "data" / "train.jsonl")
+    turns = [{"role": "user", "content": "Is it dry?"}, {"role": "assistant", "content": "yes"}]
+    (tmp_path / "data" / "chats.jsonl").write_text(json.dumps({"messages": turns}), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     engine = Scripted(say, budget=PixelBudget(28 * 28, 112 * 112))
     text = (DOCS / page).read_text(encoding="utf-8")
