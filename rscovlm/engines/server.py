@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import httpx2
@@ -17,11 +18,14 @@ from PIL import Image
 
 from rscovlm.codec import Codec
 from rscovlm.codec.grammar import Grammar
-from rscovlm.engines.engine import Conversation, Finish, Reply
+from rscovlm.engines.answers import Unreadable, read_reply, retry_after, told
+from rscovlm.engines.engine import Conversation, Reply
 from rscovlm.processing.resolution import PixelBudget, plan_size
 
 # A replica that refused a connection is left alone for this long, in seconds.
 _REST = 5.0
+# Bytes of an answer; with log-probabilities a token takes some hundreds.
+_LARGEST = 2**26
 Structured: TypeAlias = Literal["grammar", "regex", "json", "json_schema"]
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -46,7 +50,7 @@ class Server:
         budget: What the server's processor lets the model see of an image.
         api_key: Sent as a bearer token; never shown.
         concurrency: Requests in flight at most.
-        timeout: Seconds to wait for one answer.
+        timeout: Seconds in which one answer must be there, whole.
         tries: Times a request is sent before :class:`ServerError` is raised.
         pause: Seconds before the second try; doubled for each further one.
         options: Further fields of the request, such as ``{"temperature": 0.7}``; a field given as ``None`` is left out.
@@ -101,6 +105,8 @@ class Server:
         # A redirect is not followed: the key and the images go where they were sent.
         self._client = httpx2.Client(timeout=timeout, limits=pool, headers={"Content-Type": "application/json"})
         if api_key:
+            if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+                raise ValueError("api_key holds a space, a line break or letters beyond ASCII; copy the key alone")
             self._client.headers["Authorization"] = f"Bearer {api_key}"
         self._replicas = _Replicas([_Replica(address) for address in listed])
 
@@ -139,38 +145,52 @@ class Server:
         if grammar is not None:
             request.update(_structured(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
         start = time.perf_counter()
-        answer = self._post(json.dumps(request).encode())
-        return _reply(answer, time.perf_counter() - start, logprobs)
+        answer = self._post(json.dumps(request).encode(), logprobs)
+        return replace(answer, seconds=time.perf_counter() - start)
 
-    def _post(self, body: bytes) -> dict[str, Any]:
+    def _post(self, body: bytes, logprobs: bool) -> Reply:
         """Send a request until there is an answer."""
         last = ""
         for attempt in range(self._tries):
             replica = self._replicas.take()
             wait = self._pause * 2**attempt * random.uniform(0.5, 1.0)
             try:
-                answer = self._client.post(replica.address, content=body)
-            except httpx2.TransportError as error:  # refused, reset, timed out, or half an answer
-                last = f"{replica.name}: {type(error).__name__}: {error}"
+                status, asked, words = self._exchange(replica.address, body)
+            except httpx2.RequestError as error:  # refused, reset, timed out, half an answer, or one without end
+                last = f"{replica.name}: {type(error).__name__}: {told(str(error), self._key())}"
                 others = self._replicas.rest(replica)
                 wait = 0.0 if others else wait
             else:
-                if answer.status_code == 200:
+                last = f"{replica.name}: status {status}: {told(words, self._key())}"
+                if status == 200:
                     try:
-                        value = answer.json()
-                    except ValueError:
-                        value = None
-                    if isinstance(value, dict) and value.get("choices"):
-                        return value
-                last = f"{replica.name}: status {answer.status_code}: {answer.content[:300].decode(errors='replace')}"
-                if answer.status_code != 200 and answer.status_code not in _RETRIED:
+                        return read_reply(words, 0.0, logprobs=logprobs)
+                    except Unreadable as error:
+                        last = f"{last} ({error})"
+                elif status not in _RETRIED:
                     raise ValueError(f"the server refused the request for good: {last}")
-                wait = max(wait, _seconds(answer.headers.get("Retry-After")))
+                wait = max(wait, retry_after(asked))
             finally:
                 self._replicas.give(replica)
             if attempt + 1 < self._tries:
                 time.sleep(wait)
         raise ServerError(f"no answer in {self._tries} tries; the last: {last}")
+
+    def _key(self) -> str:
+        return str(self._client.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+    def _exchange(self, address: str, body: bytes) -> tuple[int, str | None, bytes]:
+        """Return status, ``Retry-After`` and body of an answer, which must be whole in time and of a size to be held."""
+        end = time.monotonic() + self.timeout
+        whole = bytearray()
+        with self._client.stream("POST", address, content=body) as answer:
+            for piece in answer.iter_bytes():
+                whole += piece
+                if len(whole) > _LARGEST:
+                    raise httpx2.ReadError(f"the answer has more than {_LARGEST:,} bytes")
+                if time.monotonic() > end:
+                    raise httpx2.ReadTimeout(f"the answer was not whole after {self.timeout:g} seconds")
+            return answer.status_code, answer.headers.get("Retry-After"), bytes(whole)
 
 
 class _Replica:
@@ -281,50 +301,3 @@ def _block(block: Mapping[str, Any], budget: PixelBudget) -> dict[str, Any]:
     image.save(buffer, "PNG", compress_level=1)
     data = base64.b64encode(buffer.getvalue()).decode()
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
-
-
-def _reply(answer: Mapping[str, Any], seconds: float, logprobs: bool) -> Reply:
-    choice = answer["choices"][0]
-    message = choice.get("message") or {}
-    text = str(message.get("content") or "")
-    for call in message.get("tool_calls") or []:  # a server that parsed the call: back to what the model wrote
-        function = call.get("function") or {}
-        body = f'{{"name": {json.dumps(function.get("name"))}, "arguments": {function.get("arguments") or "{}"}}}'
-        text = f"{text}\n<tool_call>\n{body}\n</tool_call>".lstrip("\n")
-    finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
-    tokens = int((answer.get("usage") or {}).get("completion_tokens") or 0)
-    listed = ((choice.get("logprobs") or {}).get("content") or []) if logprobs else []
-    if not listed:
-        return Reply(text, tokens, seconds, finish)
-    pieces = [bytes(one["bytes"]) if one.get("bytes") else str(one["token"]).encode() for one in listed]
-    values = [float(one["logprob"]) for one in listed]
-    return Reply(text, tokens or len(listed), seconds, finish, values, token_texts(text, pieces))
-
-
-def token_texts(text: str, pieces: Sequence[bytes]) -> list[str]:
-    """Return what each token adds to an answer, so that they join to it.
-
-    A token that does not show, such as the one that ends a turn, adds nothing; a character of several tokens stands with
-    the last of them.
-
-    >>> token_texts("a ship", [b"a", b" ship", b"<|im_end|>"])
-    ['a', ' ship', '']
-    """
-    whole, begun, place, texts = text.encode(), 0, 0, []
-    for piece in pieces:
-        if whole.startswith(piece, place):
-            place += len(piece)
-        try:
-            texts.append(whole[begun:place].decode())
-            begun = place
-        except UnicodeDecodeError:
-            texts.append("")
-    return texts
-
-
-def _seconds(value: str | None) -> float:
-    """Return how long ``Retry-After`` asks to wait, at most a minute; 0 where it gives no number."""
-    try:
-        return min(60.0, max(0.0, float(value or 0)))
-    except ValueError:
-        return 0.0

@@ -13,8 +13,9 @@ from typing import Any
 
 from rscovlm.codec import Codec
 from rscovlm.codec.grammar import Grammar
+from rscovlm.engines.answers import token_texts
 from rscovlm.engines.engine import Conversation, Finish, Reply
-from rscovlm.engines.server import to_openai, token_texts
+from rscovlm.engines.server import to_openai
 from rscovlm.extras import optional
 from rscovlm.processing.resolution import PixelBudget
 
