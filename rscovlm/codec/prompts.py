@@ -107,7 +107,11 @@ def plural(name: str) -> str:
 
 
 def system_prompt(kind: Kind, style: Style) -> str:
-    """Return the system text that states the form of an answer, for one box kind and style."""
+    """Return the system text that states the form of an answer, for one box kind and style.
+
+    Raises:
+        ValueError: There is no such kind or style.
+    """
     texts = _texts()
     if kind not in texts["how"] or style not in texts["forms"]:
         raise ValueError(f"no prompt for kind {kind!r} and style {style!r}; choose hbb, obb or quad, and plain or json")

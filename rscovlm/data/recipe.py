@@ -157,7 +157,11 @@ def _subset(item: Any, place: int) -> SubsetRecipe:
 
 
 def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
-    """Return a mapping's values if all its keys are fields of a dataclass."""
+    """Return a mapping's values if all its keys are fields of a dataclass.
+
+    Raises:
+        ValueError: It is no mapping, or has an unknown key; the message names the nearest.
+    """
     if not isinstance(content, Mapping):
         raise ValueError(f"{where} is {content!r}; give keys and values")
     names = {entry.name for entry in fields(kind)}

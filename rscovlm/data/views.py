@@ -35,6 +35,10 @@ def load_image(image: ImageRef, root: str | Path, *, max_pixels: int | None = No
         image: What a record refers to.
         root: Folder that paths are relative to.
         max_pixels: Largest number of pixels of the result; by default all there are.
+
+    Raises:
+        ValueError: The path is unsafe, the file is no image, or the window lies outside it.
+        FileNotFoundError: The file is missing.
     """
     with open_ref(image, root) as raster:
         if image.path or image.data is not None or image.window is None:

@@ -100,7 +100,11 @@ class Board:
         classes: Sequence[str] | None,
         iou_thresholds: Sequence[float],
     ) -> Board:
-        """Read the items and match them."""
+        """Read the items and match them.
+
+        Raises:
+            ValueError: As `read_items`, or if thresholds are not increasing numbers in (0, 1].
+        """
         thresholds = tuple(float(t) for t in iou_thresholds)
         if not thresholds or any(not 0 < t <= 1 for t in thresholds) or list(thresholds) != sorted(set(thresholds)):
             raise ValueError(f"iou_thresholds is {thresholds}; give increasing numbers in (0, 1]")

@@ -39,7 +39,12 @@ def calibrate_threshold(
         score_thresholds: Thresholds to try; a box is kept if its score is greater.
         value: What to maximise: ``"ap_nc50"``, ``"ap_nc75"``, ``"ap_nc50_95"`` or ``"ap_nc"``. Of equals the lowest
             threshold wins.
-        protocol: As for `ap_nc`, like `classes`, `iou_thresholds`, `ties`, `repeats` and `seed`.
+        protocol: As for `ap_nc`.
+        classes: As for `ap_nc`.
+        iou_thresholds: As for `ap_nc`.
+        ties: As for `ap_nc`.
+        repeats: As for `ap_nc`.
+        seed: As for `ap_nc`.
         overrides: `interpolation`, `overlap`, `strict` and `difficult`, as for `ap_nc`.
 
     Returns:

@@ -104,6 +104,9 @@ def rscovlm_answer(text: str, style: Literal["plain", "json"] = "plain") -> list
     Returns:
         Four numbers in pixels of the resized image, or None.
 
+    Raises:
+        ValueError: If the style is not known.
+
     Source:
         RSCoVLM ``eval/metric/geoground.py``; the system's own codec, `rscovlm.codec`, reads far more.
 

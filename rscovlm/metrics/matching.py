@@ -88,7 +88,11 @@ def _can_reach(floor: float, a: Floats, b: Floats, area_a: Floats, area_b: Float
 
 
 def shaped(quads: Floats, shape: Shape) -> Floats:
-    """Return (n, 8) quadrilaterals, or what stands for them: rectangles as (n, 8), horizontal boxes as (n, 4)."""
+    """Return (n, 8) quadrilaterals, or what stands for them: rectangles as (n, 8), horizontal boxes as (n, 4).
+
+    Raises:
+        ValueError: If the shape is not known.
+    """
     if shape == "quad":
         return quads
     if shape == "rectangle":

@@ -54,6 +54,9 @@ def choice(prediction: str, reference: str, options: Sequence[str]) -> float | N
     An answer means the option whose words it has exactly; else the one whose letter it chooses, or the only one whose
     words stand in it whole (of options within options the longest counts). Where letter and words disagree, none.
 
+    Raises:
+        ValueError: If the true answer is none of the options.
+
     Example:
         >>> options = ["(A) Blue", "(B) Red"]
         >>> choice("Blue", "A", options), choice("(B) red", "A", options), choice("It is blue.", "A", options)

@@ -60,6 +60,9 @@ def contained(prediction: str, reference: str) -> float:
 def choice(prediction: str, reference: str) -> float | None:
     """Right if the letter the answer chooses is the true one; undecided where it names none, or several.
 
+    Raises:
+        ValueError: If the true answer is no letter.
+
     Example:
         >>> choice("The answer is (B).", "B"), choice("Answer: b", "B"), choice("A large ship", "A")
         (1.0, 1.0, None)
@@ -73,6 +76,9 @@ def choice(prediction: str, reference: str) -> float | None:
 def number(prediction: str, reference: str) -> float | None:
     """Right if the first number named equals the true one; undecided where none is named.
 
+    Raises:
+        ValueError: If the true answer names no number.
+
     Example:
         >>> number("There are seven.", "7"), number("13 ships", "3"), number("many", "3")
         (1.0, 0.0, None)
@@ -85,6 +91,9 @@ def number(prediction: str, reference: str) -> float | None:
 
 def yes_no(prediction: str, reference: str) -> float | None:
     """Right if the answer says yes or no as it should; undecided where it says neither or both.
+
+    Raises:
+        ValueError: If the true answer is neither yes nor no.
 
     Example:
         >>> yes_no("Yes, there is.", "yes"), yes_no("I do not know", "no"), yes_no("yes or no", "no")

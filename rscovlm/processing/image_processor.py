@@ -47,7 +47,11 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
 
     @classmethod
     def for_family(cls, family: str, budget: PixelBudget | None = None) -> RSCoVLMImageProcessor:
-        """Make the processor of a model family, ``"qwen2_5_vl"`` or ``"qwen3_vl"``."""
+        """Make the processor of a model family, ``"qwen2_5_vl"`` or ``"qwen3_vl"``.
+
+        Raises:
+            ValueError: The family is unknown, or the budget is of another factor.
+        """
         if family not in FAMILIES:
             raise ValueError(f"family {family!r} is unknown; choose one of {', '.join(FAMILIES)}")
         processor = cls(**FAMILIES[family])

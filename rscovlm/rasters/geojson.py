@@ -111,7 +111,11 @@ def counter_clockwise(ring: NDArray[np.float64]) -> Floats:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a text file in one move, so that no reader sees half of it."""
+    """Write a text file in one move, so that no reader sees half of it.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+    """
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(

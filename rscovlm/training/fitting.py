@@ -25,6 +25,9 @@ BY_RECIPE = frozenset({TOO_LONG, SHRUNK, SPLIT, TILES, TILE_TOO_LONG, LOST})
 def ways_of(value: str | Sequence[str]) -> tuple[Way, ...]:
     """Return what to try with a sample that is too long, in order.
 
+    Raises:
+        ValueError: There is no such way, or one is named twice.
+
     >>> ways_of("drop"), ways_of(["split", "shrink"])
     (('drop',), ('split', 'shrink'))
     """

@@ -160,7 +160,11 @@ class TaskTrainer(SFTTrainer):
                 self._fresh.dropped[reason] += count - found[reason]
 
     def training_step(self, *arguments: Any, **options: Any) -> Any:
-        """Take TRL's step; out of memory is told with what to lower."""
+        """Take TRL's step; out of memory is told with what to lower.
+
+        Raises:
+            MemoryError: The device has none left; the message says how long the rows were.
+        """
         inputs = arguments[1] if len(arguments) > 1 else options["inputs"]
         shape, notes = tuple(inputs["input_ids"].shape), inputs.get("notes")
         try:

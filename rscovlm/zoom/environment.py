@@ -56,7 +56,11 @@ class ZoomEnvironment:
         self._calls = self._refused = 0
 
     def reset(self, scene: Any, question: str, evidence: Sequence[float] | None = None, **_: Any) -> list[Block]:
-        """Start a question and return what the model sees first: the overview and the question."""
+        """Start a question and return what the model sees first: the overview and the question.
+
+        Raises:
+            ValueError: The image cannot be read, or does not fit into the visual tokens.
+        """
         raster = open_image(scene)
         limit = self._limits.max_visual_tokens
         views = (show(raster, None, 0, self._budget, share) for share in (limit // 2, limit))

@@ -105,7 +105,11 @@ class Episode:
         return self._shown.views
 
     def receive(self, reply: Reply) -> Step:
-        """Take the model's reply to ``pending``: an answer, a window to show, or a call to refuse."""
+        """Take the model's reply to ``pending``: an answer, a window to show, or a call to refuse.
+
+        Raises:
+            ValueError: The question has its answer already.
+        """
         if self.done:
             raise ValueError("this question has its answer already; start a new one")
         said = read_calls(reply.text, several=self._shown.several)

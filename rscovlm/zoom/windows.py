@@ -154,7 +154,11 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
 
 
 def planned_size(raster: Raster, width: int, height: int, budget: PixelBudget) -> Size:
-    """Return the planned size of a part of an image, squeezed where it is too slim; an error names the image."""
+    """Return the planned size of a part of an image, squeezed where it is too slim; an error names the image.
+
+    Raises:
+        ValueError: The size cannot be planned; the message names the image.
+    """
     try:
         return plan_size(*squeezed(width, height), budget)
     except ValueError as error:

@@ -96,6 +96,9 @@ def answers(engine: Engine, samples: Sequence[Sample], *, most: int) -> list[tup
         engine: Who answers.
         samples: Samples with boxes.
         most: Largest number of tokens of an answer.
+
+    Raises:
+        ValueError: A sample has boxes without a frame.
     """
     pairs = []
     for one, sample in zip(ask(engine, samples, max_new_tokens=most), samples, strict=True):

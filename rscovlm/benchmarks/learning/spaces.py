@@ -57,7 +57,11 @@ def measure(arm: str, engine: Engine, seed: int, count: int) -> list[Measure]:
 
 
 def requantised(box: Boxes, codec: Codec) -> Boxes:
-    """Return one box as it comes back from being written: the best that any model can say."""
+    """Return one box as it comes back from being written: the best that any model can say.
+
+    Raises:
+        ValueError: The box has no frame.
+    """
     if box.frame is None:
         raise ValueError("the box has no frame; give the pixel grid it is on")
     return codec.decode_box(codec.encode_box(box, box.frame), box.frame)

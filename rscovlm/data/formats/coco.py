@@ -49,7 +49,11 @@ def read_coco(
 def coco_records(
     path: Path, tally: Tally, *, images: str, source: str, split: str, kind: Literal["auto", "hbb", "quad"]
 ) -> Iterator[Record]:
-    """Do what `read_coco` does, leaving it to the caller to count what is kept."""
+    """Do what `read_coco` does, leaving it to the caller to count what is kept.
+
+    Raises:
+        ValueError: The file is no COCO detection JSON.
+    """
     name = path.name
     content = read_json(path)
     parts = [content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations", "categories")]

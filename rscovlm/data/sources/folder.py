@@ -105,7 +105,11 @@ class Folder:
                 yield replace(record, images=tuple(sized))
 
     def files(self, folder: str, *endings: str) -> list[str]:
-        """List the files directly in `folder` by name, only those with one of the endings (of any case) if some are given."""
+        """List the files directly in `folder` by name, only those with one of the endings (of any case) if some are given.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+        """
         base = self.root / folder
         if not base.is_dir():
             raise FileNotFoundError(f"no folder {folder!r} below {str(self.root)!r}")
@@ -120,7 +124,11 @@ class Folder:
         return {name.removeprefix(prefix).rpartition(".")[0]: name for name in names}
 
     def folders(self, folder: str) -> list[str]:
-        """List the folders directly in `folder` by name."""
+        """List the folders directly in `folder` by name.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+        """
         base = self.root / folder
         if not base.is_dir():
             raise FileNotFoundError(f"no folder {folder!r} below {str(self.root)!r}")

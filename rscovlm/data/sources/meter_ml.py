@@ -30,7 +30,11 @@ _COLOURS = (1, 2, 3)
     A real table was not seen.""",
 )
 def meter_ml(folder: Folder, split: str) -> Iterator[Record]:
-    """Read one classification record a site, from the colours of its aerial picture."""
+    """Read one classification record a site, from the colours of its aerial picture.
+
+    Raises:
+        FileNotFoundError: The folder is not laid out as published.
+    """
     table = f"{split}_dataset.geojson"
     if not (folder.root / table).exists():
         if not (folder.root / split).is_dir() and folder.files("", "_dataset.geojson"):
