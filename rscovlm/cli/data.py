@@ -88,6 +88,7 @@ def lint(
     out: Annotated[Path | None, typer.Option(help="Folder for lint.json and pictures of the worst cases.")] = None,
     pixels: Annotated[bool, typer.Option(help="Compare images, for duplicates and leaks.")] = True,
     crops: Annotated[bool, typer.Option(help="Look for crops of one scene too: reads every image whole.")] = True,
+    scales: Annotated[bool, typer.Option(help="Look for crops at up to twice or half the scale too.")] = True,
 ) -> None:
     """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
     from rscovlm.data.lint import lint as check
@@ -95,7 +96,8 @@ def lint(
     from rscovlm.data.storage import read_records
 
     with refusals("rscovlm data"):
-        report = check((record for path in records for record in read_records(path)), root, pixels=pixels, crops=crops)
+        rows = (record for path in records for record in read_records(path))
+        report = check(rows, root, pixels=pixels, crops=crops, scales=scales)
     typer.echo(printable(report.table()))
     if out is not None:
         report.write(out / "lint.json")

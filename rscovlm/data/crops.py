@@ -1,4 +1,4 @@
-"""Pictures that show part of the same ground: crops of one scene at other places, turned or mirrored, at the same scale.
+"""Pictures that show part of the same ground: crops of one scene at other places, turned, mirrored, or at another scale.
 
 Landmarks say which pictures may be such a pair and how one lies on the other; then the part that both show is compared pixel by pixel.
 """
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rscovlm.data.landmarks import Grey, blurred, landmarks
+from rscovlm.data.landmarks import Grey, landmarks
+from rscovlm.data.overlays import best_laid, evenly, repeats, resized, shrunken, turned
 
 _SHRINK = 2
 _FURTHER = 2
@@ -22,10 +23,11 @@ _PART = 1024
 _STRIDE = 768
 _CROWD = 200
 _BIN = 4
-_LEAST_SIDE = 12
-_NEAR = 4
 _CHUNK = 1 << 20
-_LEAST_CONTRAST = 0.4
+# Landmarks are found again within a tenth of their scale, so four steps down from it meet anything up to twice as large.
+_STEP = 2**0.25
+_LEVELS = 5
+_BETWEEN_STEPS = (1.0, 0.965, 1.035, 0.93, 1.07)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Overlap:
         share: Part of the smaller picture that the other shows too, from 0 to 1.
         likeness: Correlation of the details there.
         turned: The one is turned or mirrored against the other.
+        scale: Pixels of the second that a pixel of the first is long.
     """
 
     first: int
@@ -45,22 +48,25 @@ class Overlap:
     share: float
     likeness: float
     turned: bool
+    scale: float = 1.0
 
 
 class Crops:
     """Gather pictures one by one, then find those that overlap.
 
-    A picture's landmarks stay in memory (about 15 kB for 800 x 800 pixels, five times that while they are compared) and a small grey
-    copy in a temporary file. Crops at another scale, and places without detail such as open water, are not found.
+    A picture's landmarks stay in memory (about 15 kB for 800 x 800 pixels, 40 kB with `scales`, five times that while they are compared)
+    and a small grey copy in a temporary file. Places without detail such as open water are not found, nor strips of less than 96 pixels.
 
     Args:
         likeness: Correlation of the details asked for in the part that both show; more where they repeat themselves.
         largest: Pixels of the largest picture looked at; larger ones are counted in `skipped`.
+        scales: Find crops at up to twice or half the scale, too.
     """
 
-    def __init__(self, *, likeness: float = 0.7, largest: int = 1 << 28) -> None:
+    def __init__(self, *, likeness: float = 0.7, largest: int = 1 << 28, scales: bool = True) -> None:
         self.skipped = 0
         self._likeness, self._largest = likeness, largest
+        self._levels = _LEVELS if scales else 1
         self._count = 0
         self._parts: list[_Part] = []
         self._keys: list[NDArray[np.uint32]] = []
@@ -91,33 +97,38 @@ class Crops:
         return number
 
     def _take(self, number: int, grey: Grey) -> None:
-        found = landmarks(grey)
-        if not len(found.keys):
-            return
-        small = _halved(grey)
-        self._parts.append(_Part(number, (grey.shape[1], grey.shape[0]), self._spool.tell(), small.shape))
-        self._spool.write(small.astype(np.uint8).tobytes())
-        self._keys.append(found.keys)
-        self._points.append(found.points)
-        self._turns.append(found.turns)
-        self._owner.append(np.full(len(found.keys), len(self._parts) - 1, np.uint32))
+        small = shrunken(grey, _FURTHER)
+        place = self._spool.tell()
+        for level in range(self._levels):
+            scale = _STEP**-level
+            here = resized(grey, scale) if level else grey
+            found = landmarks(here)
+            if not len(found.keys):
+                break
+            if not level:
+                self._spool.write(small.astype(np.uint8).tobytes())
+            self._parts.append(_Part(number, (here.shape[1], here.shape[0]), place, small.shape, scale))
+            self._keys.append(found.keys)
+            self._points.append(found.points)
+            self._turns.append(found.turns)
+            self._owner.append(np.full(len(found.keys), len(self._parts) - 1, np.uint32))
 
     def overlaps(self) -> Iterator[Overlap]:
         """Compare what landmarks suggest; give every pair of pictures once, with its best likeness."""
         best: dict[tuple[int, int], Overlap] = {}
-        for first, second, turn, shift in self._suggested():
-            one, other = self._parts[first], self._parts[second]
+        for way in self._suggested():
+            one, other = self._parts[way.first], self._parts[way.second]
             pair = (one.picture, other.picture)
             if pair in best:
                 continue
-            seen = self._compared(one, other, turn, shift)
+            seen = self._compared(one, other, way)
             if seen is not None:
-                best[pair] = Overlap(*pair, *seen, turned=turn != 0)
+                best[pair] = seen
         self._spool.close()
         yield from sorted(best.values(), key=lambda found: (found.first, found.second))
 
-    def _suggested(self) -> Iterator[tuple[int, int, int, tuple[float, float]]]:
-        """Give (part, part, turn, shift) that at least two landmarks agree on, the most agreed on first."""
+    def _suggested(self) -> Iterator[_Way]:
+        """Give what several landmarks agree on, the most agreed on first."""
         if not self._keys:
             return
         keys = np.concatenate(self._keys)
@@ -127,6 +138,7 @@ class Crops:
             np.concatenate(self._turns),
             np.array([part.picture for part in self._parts], np.int64),
             np.array([part.size for part in self._parts], np.int32),
+            np.array([part.scale == 1 for part in self._parts]),
         )
         order = np.argsort(keys, kind="stable")
         starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[0]] ^ 1))
@@ -141,21 +153,21 @@ class Crops:
                 members = order[begins[start : start + rows, None] + np.arange(size)]
                 votes.append(table.votes(members[:, i].ravel(), members[:, j].ravel()))
         if votes:
-            yield from _agreed(np.concatenate([code for code, _ in votes]), np.concatenate([way for _, way in votes]))
+            codes, places = (np.concatenate(column) for column in zip(*votes, strict=True))
+            yield from _agreed(codes, places, scaled=self._levels > 1)
 
-    def _compared(self, one: _Part, other: _Part, turn: int, shift: tuple[float, float]) -> tuple[float, float] | None:
+    def _compared(self, one: _Part, other: _Part, way: _Way) -> Overlap | None:
         """Lay one part on the other and correlate the details of what both show; None if they are not alike."""
-        first, second = _turn(self._grey(one), turn), self._grey(other)
-        best = None
-        x, y = (round(value / _FURTHER) for value in shift)
-        for dx, dy in ((dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
-            seen = _overlay(first, second, x + dx, y + dy)
-            if seen is not None and (best is None or seen[1] > best[1]):
-                best = seen
-        if best is None or best[1] < self._likeness:
+        first, second = turned(self._grey(one), way.turn), self._grey(other)
+        # The landmarks lie in pictures shrunk by the parts' own scales.
+        scale = way.scale * one.scale / other.scale
+        x, y = (at / other.scale / _FURTHER for at in way.shift)
+        laid = best_laid(first, second, scale, (x, y))
+        if laid is None or laid.likeness < self._likeness:
             return None
-        needed = (1 + _repeats(*best[2:])) / 2
-        return (best[0], best[1]) if best[1] >= needed else None
+        if evenly(laid) < self._likeness or laid.likeness < (1 + repeats(laid.one, laid.other)) / 2:
+            return None
+        return Overlap(one.picture, other.picture, laid.share, laid.likeness, turned=way.turn != 0, scale=laid.scale)
 
     def _grey(self, part: _Part) -> Grey:
         self._spool.seek(part.place)
@@ -165,23 +177,26 @@ class Crops:
 
 @dataclass(frozen=True)
 class _Table:
-    """All landmarks, by row: the part they are in, where, and how turned; and of each part its picture and size."""
+    """All landmarks, by row: the part they are in, where, and how turned; and of each part its picture, size, and if it was not shrunk."""
 
     owner: NDArray[np.uint32]
     points: NDArray[np.int16]
     turns: NDArray[np.uint8]
     picture: NDArray[np.int64]
     size: NDArray[np.int32]
+    whole: NDArray[np.bool_]
 
     def votes(self, i: NDArray[np.intp], j: NDArray[np.intp]) -> tuple[NDArray[np.uint64], NDArray[np.int16]]:
         """Say for pairs of rows that look the same which parts would lie on each other, and how.
 
         Returns:
-            (n,) codes of the two parts and the turn, and (n, 4): where the one would lie on the other, and the landmark in the one.
+            (n,) codes of the two parts and the turn, and (n, 4): the landmark in the other part, and in the one after its turn.
         """
         swap = self.owner[i] > self.owner[j]
         i, j = np.where(swap, j, i), np.where(swap, i, j)
         apart = self.picture[self.owner[i]] != self.picture[self.owner[j]]
+        # Two pictures that were both shrunk say what they said before, and less of it.
+        apart &= self.whole[self.owner[i]] | self.whole[self.owner[j]]
         i, j = i[apart], j[apart]
         turn = _BETWEEN[self.turns[i], self.turns[j]]
         code = (
@@ -190,8 +205,7 @@ class _Table:
             | turn
         )
         x, y = _placed(self.points[i], self.size[self.owner[i]], turn)
-        way = (self.points[j, 0] - x, self.points[j, 1] - y, self.points[i, 0], self.points[i, 1])
-        return code, np.stack(way, axis=1).astype(np.int16)
+        return code, np.column_stack([self.points[j], x, y]).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -200,19 +214,18 @@ class _Part:
     size: tuple[int, int]
     place: int
     shape: tuple[int, ...]
+    scale: float
 
 
-def _halved(grey: Grey) -> Grey:
-    height, width = (side // _FURTHER * _FURTHER for side in grey.shape)
-    cut = grey[:height, :width].reshape(height // _FURTHER, _FURTHER, width // _FURTHER, _FURTHER)
-    return np.asarray(cut.mean(axis=(1, 3)), np.float32)
+@dataclass(frozen=True)
+class _Way:
+    """How one part would lie on another: turned first, then `scale` times as large, then shifted."""
 
-
-def _turn(grey: Grey, turn: int) -> Grey:
-    """Mirror x (1), then y (2), then swap them (4)."""
-    grey = grey[:, ::-1] if turn & 1 else grey
-    grey = grey[::-1] if turn & 2 else grey
-    return grey.T if turn & 4 else grey
+    first: int
+    second: int
+    turn: int
+    scale: float
+    shift: tuple[float, float]
 
 
 def _between() -> NDArray[np.uint8]:
@@ -224,7 +237,9 @@ def _between() -> NDArray[np.uint8]:
     table = np.zeros((8, 8), np.uint8)
     for a in range(8):
         for b in range(8):
-            table[a, b] = next(turn for turn in range(8) if (_turn(_turn(square, turn), b) == _turn(square, a)).all())
+            table[a, b] = next(
+                turn for turn in range(8) if (turned(turned(square, turn), b) == turned(square, a)).all()
+            )
     return table
 
 
@@ -240,59 +255,44 @@ def _placed(
     return np.where(turn & 4, y, x), np.where(turn & 4, x, y)
 
 
-def _agreed(codes: NDArray[np.uint64], ways: NDArray[np.int16]) -> Iterator[tuple[int, int, int, tuple[float, float]]]:
-    """Give what at least two different landmarks agree on, within a few pixels, the most first."""
+def _agreed(codes: NDArray[np.uint64], places: NDArray[np.int16], *, scaled: bool) -> Iterator[_Way]:
+    """Give what two different landmarks agree on, within a few pixels, or three where the steps' scales are not enough; the most first."""
     order = np.argsort(codes, kind="stable")
-    codes, ways = codes[order], ways[order]
+    codes, places = codes[order], places[order]
     again = np.diff(codes, prepend=codes[:1] ^ np.uint64(1)) == 0
     several = again | np.append(again[1:], [False])
-    codes, ways = codes[several], ways[several].astype(np.int64)
+    known, points = codes[several].astype(np.int64), places[several].astype(np.float32)
+    found: dict[int, list[tuple[int, _Way]]] = {}
+    for scale in _BETWEEN_STEPS if scaled else (1.0,):
+        for half in (0, _BIN // 2):
+            for code, rows in _together(known, points, scale, half):
+                different = len({*map(tuple, rows[:, 2:].tolist())})
+                # The more scales are tried, the sooner two agree by chance.
+                if different >= (2 if scale == 1 else 3):
+                    found.setdefault(code, []).append((different, _fitted(code, rows, scale)))
+    ranked = [item for ways in found.values() for item in sorted(ways, key=lambda item: item[0])[-2:]]
+    for _, way in sorted(
+        ranked, key=lambda item: (-item[0], item[1].first, item[1].second, item[1].turn, item[1].shift)
+    ):
+        yield way
+
+
+def _together(
+    codes: NDArray[np.int64], places: NDArray[np.float32], scale: float, half: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Give the landmarks of each code that are at one place if the first picture is so much larger."""
     if not len(codes):
         return
-    found: dict[int, list[tuple[int, float, float]]] = {}
-    for half in (0, _BIN // 2):
-        cells = np.column_stack([codes.astype(np.int64), (ways[:, :2] + half) // _BIN])
-        order = np.lexsort(cells.T[::-1])
-        cells, rows = cells[order], ways[order]
-        starts = np.flatnonzero(np.any(np.diff(cells, axis=0, prepend=cells[:1] - 1) != 0, axis=1))
-        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(cells)], strict=True):
-            different = len({*map(tuple, rows[start:end, 2:].tolist())}) if end - start > 1 else 0
-            if different > 1:
-                x, y = np.median(rows[start:end, :2], axis=0).tolist()
-                found.setdefault(int(cells[start, 0]), []).append((different, x, y))
-    ranked = [(count, code, (x, y)) for code, places in found.items() for count, x, y in sorted(places)[-2:]]
-    for _, code, shift in sorted(ranked, key=lambda item: (-item[0], item[1:])):
-        yield code >> 34, code >> 3 & (1 << 31) - 1, code & 7, shift
+    shifts = np.floor((places[:, :2] - np.float32(scale) * places[:, 2:] + half) / _BIN).astype(np.int64)
+    order = np.lexsort((shifts[:, 1], shifts[:, 0], codes))
+    cells = np.column_stack([codes, shifts])[order]
+    starts = np.flatnonzero(np.any(np.diff(cells, axis=0, prepend=cells[:1] - 1) != 0, axis=1))
+    counts = np.diff(starts, append=len(cells))
+    for start, count in zip(starts[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
+        yield int(cells[start, 0]), places[order[start : start + count]]
 
 
-def _repeats(one: Grey, other: Grey) -> float:
-    """Give how like itself a picture's details are elsewhere in it, the more repetitive of two: furrows of any two fields are alike."""
-    found = 0.0
-    for details in (one, other):
-        spectrum = np.abs(np.fft.rfft2(details)) ** 2
-        alike = np.fft.irfft2(spectrum, details.shape)
-        alike /= alike[0, 0]
-        near = np.ix_(*(np.minimum(np.arange(side), side - np.arange(side)) <= _NEAR for side in details.shape))
-        alike[near] = 0
-        found = max(found, float(alike.max()))
-    return found
-
-
-def _overlay(first: Grey, second: Grey, x: int, y: int) -> tuple[float, float, Grey, Grey] | None:
-    """Put the one at (x, y) of the other: share of the smaller that both show, correlation of the details there, and these."""
-    left, top = max(0, x), max(0, y)
-    right, bottom = min(second.shape[1], x + first.shape[1]), min(second.shape[0], y + first.shape[0])
-    if min(right - left, bottom - top) < _LEAST_SIDE:
-        return None
-    one, other = _details(first[top - y : bottom - y, left - x : right - x]), _details(second[top:bottom, left:right])
-    spread = float(one.std() * other.std())
-    if min(one.std(), other.std()) < _LEAST_CONTRAST:
-        return None
-    share = (right - left) * (bottom - top) / min(first.size, second.size)
-    return share, float((one * other).mean() / spread), one, other
-
-
-def _details(grey: Grey) -> Grey:
-    """Take away noise and slow change, so that neither light nor padding makes two pictures alike."""
-    found = blurred(grey, 1) - blurred(grey, 6)
-    return np.asarray(found - found.mean(), np.float32)
+def _fitted(code: int, rows: NDArray[np.float32], scale: float) -> _Way:
+    """Say how landmarks that agree lie on each other, from the middle of their shifts."""
+    x, y = np.median(rows[:, :2] - np.float32(scale) * rows[:, 2:], axis=0).tolist()
+    return _Way(code >> 34, code >> 3 & (1 << 31) - 1, code & 7, scale, (x, y))

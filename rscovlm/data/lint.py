@@ -133,6 +133,7 @@ def lint(
     *,
     pixels: bool = True,
     crops: bool = True,
+    scales: bool = True,
     keep: int = 50,
 ) -> Report:
     """Check records, of one source or many; all splits together, so that leaks between them show.
@@ -141,11 +142,13 @@ def lint(
         records: Read once; only small facts about each stay in memory.
         root: The data folder; without it, files are not looked at.
         pixels: Read the pixels too, for duplicates and leaks.
-        crops: Look for crops of one scene at other places, turned or mirrored, too: at the same scale, and where there is detail. This
-            reads every picture whole, at half its scale.
+        crops: Look for crops of one scene at other places, turned or mirrored, too, where there is detail. This reads every picture
+            whole, at half its scale.
+        scales: Look for crops at up to twice or half the scale, too; this takes three to nine times as long.
         keep: Findings kept per check; all are counted.
     """
-    survey = _Survey(Report(keep=keep), Path(root) if root is not None else None, pixels, crops)
+    gather = Crops(scales=scales) if pixels and crops else None
+    survey = _Survey(Report(keep=keep), Path(root) if root is not None else None, pixels, gather)
     for record in records:
         survey.add(record)
     survey.finish()
@@ -165,9 +168,8 @@ class _Printed:
 class _Survey:
     """Facts gathered while records pass by."""
 
-    def __init__(self, report: Report, root: Path | None, pixels: bool, crops: bool) -> None:
-        self.report, self.root, self.pixels = report, root, pixels
-        self.crops = Crops() if pixels and crops else None
+    def __init__(self, report: Report, root: Path | None, pixels: bool, crops: Crops | None) -> None:
+        self.report, self.root, self.pixels, self.crops = report, root, pixels, crops
         self.boxes: dict[str, list[tuple[TextBox, int, int]]] = defaultdict(list)
         self.names: dict[str, Counter[str]] = defaultdict(Counter)
         self.ids: set[tuple[str, str, str]] = set()
@@ -305,7 +307,8 @@ class _Survey:
             # Tiles of one image overlap by design, and a record's pictures of one place are meant to.
             related = one.place == other.place or (one.parent and one.parent == other.parent)
             if not related and (found.first, found.second) not in known:
-                words = f"shows {found.share:.0%} of the same ground{', turned,' if found.turned else ''} as"
+                size = f" with {found.scale:.2f} times the pixels" if abs(found.scale - 1) > 0.02 else ""
+                words = f"shows {found.share:.0%} of the same ground{', turned,' if found.turned else ''}{size} as"
                 self._add(other, one, "shared ground", words, found.share * found.likeness)
 
     def _pair(self, i: int, j: int, *, same: bool) -> None:

@@ -1,8 +1,9 @@
-"""Crops of one scene are found at any place and in any of the eight orientations; unrelated scenes are no pair."""
+"""Crops of one scene are found at any place, scale and orientation; unrelated scenes are no pair."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from rscovlm.data.crops import Crops, Overlap, _turn
+from rscovlm.data.crops import Crops, Overlap
 from rscovlm.data.landmarks import landmarks
 from rscovlm.data.lint import lint
+from rscovlm.data.overlays import turned as _turn
 from rscovlm.data.records import ImageRef, Record
 from tests.shared_data import shared
 
@@ -43,8 +45,8 @@ def _cut(scene: Image.Image, x: int, y: int, turn: int = 0, quality: int = 85) -
     return Image.open(buffer)
 
 
-def _found(*pictures: Image.Image) -> list[Overlap]:
-    crops = Crops()
+def _found(*pictures: Image.Image, scales: bool = True) -> list[Overlap]:
+    crops = Crops(scales=scales)
     for picture in pictures:
         crops.add(picture.convert("L").resize(crops.shrunk(*picture.size), Image.Resampling.BOX))
     return list(crops.overlaps())
@@ -65,6 +67,42 @@ def test_crops_of_one_scene_in_every_orientation(turn: int) -> None:
     assert (pair.first, pair.second, pair.turned) == (0, 1, turn != 0)
     assert pair.share == pytest.approx(_share((other[0] - x, other[1] - y)), abs=0.05)
     assert pair.likeness > 0.8
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.62, 0.77, 0.91, 1.09, 1.3, 1.6, 2.0])
+def test_crops_at_another_scale(scale: float) -> None:
+    rng = np.random.default_rng(round(scale * 100))
+    scene = _scene(round(scale * 100), 900)
+    ground = round(SIDE / scale) if scale < 1 else SIDE
+    x, y = rng.integers(0, 900 - ground - 60, 2).tolist()
+    first = _cut(scene, x, y) if scale >= 1 else _cut(scene, x + (ground - SIDE) // 2, y + (ground - SIDE) // 2)
+    part = scene.crop((x + 50, y + 20, x + 50 + ground, y + 20 + ground)).resize(
+        (round(ground * scale), round(ground * scale)), Image.Resampling.BICUBIC
+    )
+    turn = int(rng.integers(8))
+    second = Image.fromarray(np.ascontiguousarray(_turn(np.asarray(part, np.float32), turn)).astype(np.uint8))
+    (pair,) = _found(first, second)
+    assert pair.scale == pytest.approx(scale, rel=0.04)
+    assert pair.turned == (turn != 0)
+    (back,) = _found(second, first)
+    assert back.scale == pytest.approx(1 / scale, rel=0.04)
+    assert _found(first, second, scales=False) == [] or 0.9 < scale < 1.1
+
+
+def test_one_bright_thing_on_other_ground_is_no_pair() -> None:
+    tanks = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        ys, xs = np.mgrid[:SIDE, :SIDE]
+        furrows = 90 + 6 * np.sin((xs * np.cos(seed) + ys * np.sin(seed)) / 3) + rng.normal(0, 3, (SIDE, SIDE))
+        picture = Image.fromarray(np.clip(furrows, 0, 255).astype(np.uint8))
+        radius = int(rng.integers(20, 36))
+        draw = ImageDraw.Draw(picture)
+        for part, grey in ((1.0, 235), (0.4, 180), (0.25, 235)):
+            reach = radius * part
+            draw.ellipse((200 - reach, 180 - reach, 200 + reach, 180 + reach), fill=grey)
+        tanks.append(picture)
+    assert _found(*tanks) == []
 
 
 def test_unrelated_scenes_and_flat_ones_are_no_pair() -> None:
@@ -122,6 +160,12 @@ def test_lint_calls_shared_ground_a_leak_between_splits_only(tmp_path: Path) -> 
     report = lint([record("a", "train"), record("b", "test")], tmp_path)
     assert report.counts == {"leak": 1}
     assert report.worst("leak")[0].detail.startswith("shows 6")
+    Image.open(tmp_path / "b.png").resize((600, 600), Image.Resampling.BICUBIC).save(tmp_path / "b.png")
+    enlarged = replace(record("b", "test"), images=(ImageRef("b.png", width=600, height=600),))
+    report = lint([record("a", "train"), enlarged], tmp_path)
+    assert "times the pixels" in report.worst("leak")[0].detail
+    assert not lint([record("a", "train"), enlarged], tmp_path, scales=False).counts
+    _cut(scene, 120, 40).save(tmp_path / "b.png")
     assert lint([record("a", "train"), record("b", "train")], tmp_path).counts == {"shared ground": 1}
     assert not lint([record("a", "train"), record("b", "test")], tmp_path, crops=False).counts
     assert not lint([record(name, "train") for name in places if name.startswith("P7")], tmp_path).counts
