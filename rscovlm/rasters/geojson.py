@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rscovlm.geometry import Objects
-from rscovlm.geometry.affine import Floats
+from rscovlm.geometry.affine import Floats, apply
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84, to_map
 
 PIXELS = "pixels of the image, x right, y down"
@@ -87,8 +87,7 @@ def placed(objects: Objects, crs: str | None) -> tuple[Floats, Floats, dict[str,
             "these objects have no frame, so where they lie is not known; make them with Boxes(..., frame=...)"
         )
     corners = objects.boxes.as_kind("quad").coords.reshape(-1, 2)
-    a, b, c, d, e, f = frame.to_root
-    pixels = corners @ np.array([[a, d], [b, e]]) + (c, f)
+    pixels = apply(frame.to_root, corners)
     if frame.to_world() is None:
         return pixels.reshape(-1, 4, 2), pixels.reshape(-1, 4, 2), {"coordinates": PIXELS}
     wanted = crs if crs is not None and frame.crs is not None else frame.crs

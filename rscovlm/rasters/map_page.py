@@ -19,7 +19,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from rscovlm.geometry import Boxes, Frame, Objects
-from rscovlm.geometry.affine import Floats
+from rscovlm.geometry.affine import apply
 from rscovlm.rasters.drawing import COLOURS, colours_of
 from rscovlm.rasters.gdal import available
 from rscovlm.rasters.geojson import write_text
@@ -119,19 +119,13 @@ def _rings(boxes: Boxes, geographic: bool) -> list[list[list[float]]]:
     if geographic:
         flipped = to_map(corners, frame, WGS84)[:, ::-1]
     else:
-        flipped = _to_root(corners, frame)[:, ::-1] * (-1, 1)
+        flipped = apply(frame.to_root, corners)[:, ::-1] * (-1, 1)
     rings: list[list[list[float]]] = flipped.reshape(-1, 4, 2).round(9).tolist()
     return rings
 
 
-def _to_root(points: Floats, frame: Frame) -> Floats:
-    a, b, c, d, e, f = frame.to_root
-    there: Floats = points @ np.array([[a, d], [b, e]]) + (c, f)
-    return there
-
-
 def _pixel_bounds(frame: Frame) -> list[list[float]]:
-    (x1, y1), (x2, y2) = _to_root(np.array([[0.0, 0.0], [frame.width, frame.height]]), frame).tolist()
+    (x1, y1), (x2, y2) = apply(frame.to_root, np.array([[0.0, 0.0], [frame.width, frame.height]])).tolist()
     return [[-y2, x1], [-y1, x2]]
 
 
