@@ -121,7 +121,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
             f"folder {str(target.parent)!r} does not exist, so {target.name!r} has no place; make it first"
         )
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
+    # Half a character, which a model may be made to write, becomes an escape that JSON reads back.
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
     part.replace(target)
     return target
 
@@ -132,6 +133,9 @@ def _geometry(ring: Floats, *, degrees: bool) -> dict[str, Any]:
     ring = ring.copy()
     if np.ptp(ring[:, 0]) > 180:  # the short way round crosses the 180th meridian
         ring[ring[:, 0] < 0, 0] += 360
+    if ring[:, 0].min() < -180 or ring[:, 0].max() > 180:  # as in maps that count from 0 to 360, or go on beyond 180
+        ring[:, 0] -= 360 * np.floor((ring[:, 0].min() + 180) / 360)
+    if ring[:, 0].max() > 180:
         whole = shapely.make_valid(shapely.Polygon(ring))
         halves = [(shapely.intersection(whole, shapely.box(low, -90, low + 360, 90)), low) for low in (-180, 180)]
         parts = [(part, low) for half, low in halves for part in shapely.get_parts(half) if part.area > 0]

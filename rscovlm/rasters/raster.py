@@ -17,6 +17,7 @@ from PIL import Image
 from rscovlm.geometry import Frame
 from rscovlm.rasters import sampling
 from rscovlm.rasters.cache import Base, Cache
+from rscovlm.rasters.digests import fingerprint, print_of
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pixels import Pixels
@@ -123,6 +124,13 @@ class Raster:
             if whole and wanted[0] * wanted[1] <= KEPT:
                 self._shown = replace(view, image=image.copy())
         return view
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that differ where the image does, without reading all of a large file.
+
+        Of a file its size and three pieces, at the beginning, middle and end; of anything else a small overview.
+        """
+        return fingerprint(self._again[0] if self._again else None) or print_of(self.overview(64 * 64).image)
 
     @property
     def stretch(self) -> Stretch | None:

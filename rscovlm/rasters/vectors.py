@@ -94,6 +94,9 @@ def to_geoparquet(objects: Objects, path: str | os.PathLike[str], *, crs: str | 
 def _ground(objects: Objects, crs: str | None) -> tuple[Floats, str]:
     """Return (n, 4, 2) counter-clockwise corners and the name of their system."""
     quads, _, named = placed(objects, crs)
+    if not named:  # degrees: a ring over the 180th meridian goes on beyond 180, and not back around the world
+        wide = np.ptp(quads[..., 0], axis=1) > 180
+        quads[wide, :, 0] += 360 * (quads[wide, :, 0] < 0)
     if "coordinates" in named:
         raise ValueError(f"the objects' coordinates are {named['coordinates']}; use to_geojson or to_coco for these")
     frame = objects.boxes.frame

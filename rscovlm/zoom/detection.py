@@ -167,6 +167,8 @@ class _Task:
         """Return what the answer about a tile depends on, as far as it can be named."""
         return {
             "image": [Path(self.raster.path).name, self.raster.width, self.raster.height, *self.raster.bands],
+            "content": self.raster.digest(),
+            "shown": str(self.raster.stretch),
             "classes": sorted(self.classes),
             "tile": tile,
             "overlap": overlap,
@@ -231,10 +233,15 @@ def _scores(reply: Reply, spans: Iterable[tuple[int, int]]) -> np.ndarray[Any, n
     ends = np.cumsum([len(text) for text in reply.token_texts])
     starts = ends - [len(text) for text in reply.token_texts]
     logs = np.asarray(reply.token_logprobs, dtype=np.float64)
+    if logs.shape != (len(reply.token_texts),) or not (logs <= 1e-3).all():  # not a number is not below either
+        raise ValueError(
+            f"the engine returned {len(reply.token_texts)} token texts and log-probabilities {logs.tolist()[:8]}; it "
+            "must give one log-probability a token, none above 0"
+        )
     means = []
     for begin, end in spans:
         inside = (starts < end) & (ends > begin)
-        means.append(float(np.exp(logs[inside].mean())) if inside.any() else 0.0)
+        means.append(min(1.0, float(np.exp(logs[inside].mean()))) if inside.any() else 0.0)
     return np.array(means, dtype=np.float64)
 
 

@@ -66,7 +66,8 @@ class Journal:
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows and return when they are on the disk."""
-        data = memoryview("".join(_line(row) for row in rows).encode())
+        # Half a character becomes an escape that JSON reads back.
+        data = memoryview("".join(_line(row) for row in rows).encode(errors="backslashreplace"))
         while data:
             data = data[os.write(self._file, data) :]
         os.fsync(self._file)

@@ -7,7 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image
 
 from rscovlm.codec.categories import Matcher, spoken
 from rscovlm.codec.grammar import choice_grammar
@@ -98,7 +102,7 @@ class Counted:
 def ground(
     engine: Engine,
     image: Any,
-    expressions: Sequence[str],
+    expressions: Iterable[str],
     *,
     kind: Kind = "hbb",
     style: Style = "plain",
@@ -126,26 +130,27 @@ def ground(
     """
     if isinstance(expressions, str):
         raise TypeError(f"expressions is the string {expressions!r}; give a list of expressions")
-    prompts = [grounding_prompt(expression, kind, style) for expression in expressions]
+    wanted = _strings(expressions, "expression")
+    prompts = [grounding_prompt(expression, kind, style) for expression in wanted]
     raster = open_image(image)
     view = _overview(raster, engine)
     grammars: list[Grammar | None] = [None] * len(prompts)
     if constrained:
         largest = max(view.frame.width, view.frame.height)
-        labels = [[referent(expression)] for expression in expressions]
+        labels = [[referent(expression)] for expression in wanted]
         grammars = [engine.codec.grammar(kind=kind, style=style, categories=one, largest=largest) for one in labels]
     asked = [_asked(view, *prompt, grammar) for prompt, grammar in zip(prompts, grammars, strict=True)]
     answers = replies(engine, asked, max_new_tokens=max_new_tokens)
     return [
         _grounded(engine, expression, reply, raster, view, kind)
-        for expression, reply in zip(expressions, answers, strict=True)
+        for expression, reply in zip(wanted, answers, strict=True)
     ]
 
 
 def classify(
     engine: Engine,
     images: Iterable[Any],
-    classes: Sequence[str] | None = None,
+    classes: Iterable[str] | None = None,
     *,
     offer: bool = True,
     cutoff: float | None = None,
@@ -168,13 +173,14 @@ def classify(
     Raises:
         ValueError: There is no class in the list, nothing to be held to, or an image cannot be read.
     """
-    question = classification_prompt(classes if offer else None)
-    if classes is None:
+    names = classes if classes is None or isinstance(classes, str) else _strings(classes, "class")
+    question = classification_prompt(names if offer else None)
+    if names is None:
         if constrained:
             raise ValueError("constrained is true without classes to choose from; give classes too")
         return list(_in_words(engine, images, question, batch, max_new_tokens))
-    grammar = choice_grammar([spoken(name) for name in classes]) if constrained else None
-    match = Matcher(classes, cutoff)
+    grammar = choice_grammar([spoken(name) for name in names]) if constrained else None
+    match = Matcher(names, cutoff)
     said = []
     for one in _in_words(engine, images, question, batch, max_new_tokens, grammar):
         label, problem = match(one.text.rstrip("."))
@@ -223,7 +229,7 @@ def answer(
 def count(
     engine: Engine,
     image: Any,
-    classes: Sequence[str],
+    classes: Iterable[str],
     *,
     how: Literal["boxes", "words"] = "boxes",
     max_new_tokens: int | None = None,
@@ -248,27 +254,32 @@ def count(
         >>> number_in("There are three."), number_in("12 ships"), number_in("many")
         (3, 12, None)
     """
-    if how not in ("boxes", "words") or isinstance(classes, str) or not len(classes):
+    names = [] if isinstance(classes, str) else _strings(classes, "class")
+    if how not in ("boxes", "words") or not names:
         raise ValueError(f"how is {how!r} and classes {classes!r}; give 'boxes' or 'words', and a list of class names")
     if how == "boxes":
-        detections = detect(engine, image, classes, max_new_tokens=max_new_tokens or 4096, **options)
+        detections = detect(engine, image, names, max_new_tokens=max_new_tokens or 4096, **options)
         found = detections.counts()
-        return Counted({name: found[name] for name in classes}, detections=detections)
+        return Counted({name: found[name] for name in names}, detections=detections)
     if options:
         raise ValueError(f"how='words' takes no {', '.join(sorted(options))}; these are settings of detection")
     view = _overview(open_image(image), engine)
-    asked = [_asked(view, None, counting_prompt(name)) for name in classes]
+    asked = [_asked(view, None, counting_prompt(name)) for name in names]
     answers = replies(engine, asked, max_new_tokens=max_new_tokens or 32)
-    texts = {name: reply.text.strip() for name, reply in zip(classes, answers, strict=True)}
+    texts = {name: reply.text.strip() for name, reply in zip(names, answers, strict=True)}
     return Counted({name: number_in(text) for name, text in texts.items()}, texts=texts)
 
 
 def number_in(text: str) -> int | None:
-    """Return the first number of an answer, in digits or in words up to ten; ``None`` where there is none."""
+    """Return the first number of an answer, in digits or in words up to ten, or ``None``.
+
+    Commas between groups of three digits are read over; what has more than 18 digits counts nothing.
+    """
     words = text.lower().replace("zero", "no").replace("none", "no")
-    for word in re.findall(r"\d+|[a-z]+", words):
-        if _NUMBER.fullmatch(word):
-            return int(word[:18])
+    for word in re.findall(r"\d{1,3}(?:,\d{3})+(?!\d)|\d+|[a-z]+", words):
+        digits = word.replace(",", "")
+        if _NUMBER.fullmatch(digits):
+            return int(digits) if len(digits) <= 18 else None
         if word in _NUMBER_WORDS:
             return _NUMBER_WORDS.index(word)
     return None
@@ -283,11 +294,25 @@ def _in_words(
     grammar: Grammar | None = None,
 ) -> Iterator[Said]:
     """Ask the same question about each image, some images at a time."""
+    if isinstance(images, (str, bytes, PathLike, Image.Image, np.ndarray, Raster)):
+        raise ValueError(f"images is one {type(images).__name__}; give a list of images, such as [image]")
     waiting = iter(images)
     while some := list(islice(waiting, max(1, batch))):
         asked = [_asked(_overview(open_image(image), engine), None, question, grammar) for image in some]
         for reply in replies(engine, asked, max_new_tokens=max_new_tokens):
             yield Said(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds)
+
+
+def _strings(names: Iterable[str], what: str) -> list[str]:
+    """Return names as a list, which may have come from a generator.
+
+    Raises:
+        ValueError: One is no string.
+    """
+    listed = list(names)
+    if strange := [name for name in listed if not isinstance(name, str)]:
+        raise ValueError(f"{what} {strange[0]!r} is no string; give strings")
+    return listed
 
 
 def _overview(raster: Raster, engine: Engine) -> ZoomView:

@@ -61,6 +61,16 @@ def test_geoparquet_holds_its_metadata(tmp_path: Path) -> None:
         assert table["label"].to_pylist() == list(objects.labels)
 
 
+def test_an_object_over_the_180th_meridian_does_not_go_around_the_world(tmp_path: Path) -> None:
+    pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow (extra geo) is not installed")
+    frame = Frame(100, 100, root_to_world=(11_100.0, 0.0, 19_500_000.0, 0.0, -11_100.0, 500_000.0), crs="EPSG:3857")
+    objects = Objects(Boxes([[20, 20, 80, 60], [1, 1, 5, 5]], "hbb", frame), ("storm", "storm"))
+    path = to_geoparquet(objects, tmp_path / "a.parquet")
+    shapes = [shapely.from_wkb(value.as_py()) for value in parquet.read_table(path)["geometry"]]
+    assert [round(shape.bounds[2] - shape.bounds[0], 1) for shape in shapes] == [6.0, 0.4]
+
+
 def test_empty_results_are_files_too(tmp_path: Path) -> None:
     empty = Objects.empty("quad", UTM)
     with sqlite3.connect(to_geopackage(empty, tmp_path / "a.gpkg")) as package:

@@ -96,15 +96,16 @@ def test_a_box_over_the_180th_meridian_is_cut_in_two() -> None:
     wrapped = Frame(
         100, 100, root_to_world=(111_000.0 / 10, 0.0, 19_500_000.0, 0.0, -11_100.0, 500_000.0), crs="EPSG:3857"
     )
-    for place in (frame, wrapped):
+    beyond = Frame(100, 100, root_to_world=(0.1, 0.0, 535.0, 0.0, -0.1, 5.0), crs="EPSG:4326")  # one turn further
+    for place in (frame, wrapped, beyond):
         objects = Objects(Boxes([[20, 20, 80, 60]], "hbb", place), ("storm",))
         geometry = to_geojson(objects)["features"][0]["geometry"]
         shape = shapely.geometry.shape(geometry)
-        if place is frame:  # degrees above 180 are the file's own and stay
-            assert geometry["type"] == "Polygon"
-            continue
         assert geometry["type"] == "MultiPolygon" and shape.is_valid and shapely.get_num_geometries(shape) == 2
         assert shape.bounds[0] == -180 and shape.bounds[2] == 180 and shape.area < 60
+        east = Objects(Boxes([[80, 20, 90, 60]], "hbb", place), ("storm",))
+        (ring,) = to_geojson(east)["features"][0]["geometry"]["coordinates"]
+        assert all(-180 <= x < -170 for x, _ in ring) and shapely.is_ccw(shapely.LinearRing(ring))
 
 
 def test_what_cannot_be_placed_is_an_error() -> None:

@@ -295,3 +295,11 @@ def test_a_strip_too_slim_for_the_model_is_squeezed() -> None:
 def test_settings_of_another_type_are_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         detect(Scripted([]), Image.new("RGB", (600, 600)), **{"classes": CLASSES, **wrong})
+
+
+@pytest.mark.parametrize("logs", [[-0.5], [-0.5, float("nan")], [5.0, 5.0], []])
+def test_log_probabilities_that_are_none_are_named(logs: list[float]) -> None:
+    line = "10,10,50,10,50,50,10,50 plane"
+    reply = Reply(line, token_logprobs=logs, token_texts=[line[:9], line[9:]])
+    with pytest.raises(ValueError, match="one log-probability a token, none above 0"):
+        detect(Scripted(lambda *_: reply), Image.new("RGB", (100, 100)), CLASSES, confidence=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -97,3 +98,25 @@ def test_scores_and_skipped_tiles_come_back(tmp_path: Path) -> None:
         assert runs[0].objects == runs[1].objects
         assert runs[0].problems == runs[1].problems
         assert runs[0].tiles == runs[1].tiles
+
+
+def test_a_journal_of_an_image_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    """Bands and mosaics are often called alike: scene1/red.png, scene2/red.png."""
+    pictures = [painted_scene(300, 260, 6, seed=seed)[0] for seed in (1, 2)]
+    for number, picture in enumerate(pictures):
+        (tmp_path / str(number)).mkdir()
+        Image.fromarray(np.asarray(picture)).save(tmp_path / str(number) / "scene.png")
+    sources: list[Any] = [tmp_path / "0" / "scene.png", tmp_path / "1" / "scene.png"]
+    for first, second in (sources, [path.read_bytes() for path in sources], [np.asarray(one) for one in pictures]):
+        journal = tmp_path / "tiles.jsonl"
+        found = detect(Painted(), first, CLASSES, journal=journal)
+        assert detect(Failing(0), first, CLASSES, journal=journal).objects == found.objects
+        with pytest.raises(ValueError, match=r"other settings \(content\)"):
+            detect(Painted(), second, CLASSES, journal=journal)
+        journal.unlink()
+
+
+def test_half_a_character_is_written_and_read_back(tmp_path: Path) -> None:
+    with Journal(tmp_path / "a.jsonl") as journal:
+        journal.append([{"text": "half \ud800 a character, é"}])
+        assert list(journal) == [{"text": "half \ud800 a character, é"}]

@@ -84,7 +84,17 @@ def test_counting_by_boxes_and_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("0", 0), ("None.", 0), ("There are no ships", 0), ("seven", 7), ("12 of 30", 12), ("", None)]
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("None.", 0),
+        ("There are no ships", 0),
+        ("seven", 7),
+        ("12 of 30", 12),
+        ("", None),
+        ("About 1,234 ships", 1234),
+        ("9" * 30, None),
+    ],
 )
 def test_numbers_are_read_out_of_answers(text: str, number: int | None) -> None:
     assert number_in(text) == number
@@ -122,3 +132,20 @@ def test_the_embedded_model_does_every_task(embedded: Transformers) -> None:
     (result,) = rscovlm.answer(embedded, zoomed.image, [zoomed.question], max_steps=1)
     assert result.answer == zoomed.answer
     assert result.zoomed
+
+
+def test_lists_may_be_generators_and_a_single_image_is_named() -> None:
+    image = Image.new("RGB", (60, 60))
+    assert [one.expression for one in rscovlm.ground(Scripted(["1,2,3,4"]), image, iter(["a ship"]))] == ["a ship"]
+    assert [one.label for one in rscovlm.classify(Scripted(["port"]), [image], iter(["port", "field"]))] == ["port"]
+    assert rscovlm.zoom.count(Scripted(["3 ships"]), image, iter(["ship"]), how="words").counts == {"ship": 3}
+    singles: list[Any] = [image, np.zeros((60, 60, 3), np.uint8), "scene.tif", b"II*", rscovlm.open_image(image)]
+    for single in singles:
+        for task in (rscovlm.classify, rscovlm.caption):
+            with pytest.raises(ValueError, match=r"images is one .*; give a list of images"):
+                task(Scripted(["port"]), single)
+    nothing: list[Any] = [None]
+    with pytest.raises(ValueError, match="expression None is no string"):
+        rscovlm.ground(Scripted([]), image, nothing)
+    with pytest.raises(ValueError, match="class None is no string"):
+        rscovlm.count(Scripted([]), image, nothing)
