@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ENDINGS = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".bmp"})
+from rscovlm.rasters import formats
+
+# Not overviews beside a file, and not virtual files, which are opened only where one says so.
+ENDINGS = frozenset(end for kind, ends in formats.ENDINGS.items() if kind != "vrt" for end in ends) - {".ovr"}
 _KNOWN = frozenset({"id", "image", "question", "expressions", "classes"})
 
 
@@ -62,7 +65,7 @@ def _items(source: Path) -> Iterator[Item]:
     elif not source.exists():
         raise ValueError(f"{source} does not exist; check the path")
     elif source.suffix.lower() == ".jsonl":
-        with source.open(encoding="utf-8") as lines:
+        with source.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _row(line, f"{source}, line {number}", source.parent)

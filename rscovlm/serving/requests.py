@@ -62,13 +62,13 @@ class Request:
         return [image for turn in self.turns for image in turn.images]
 
 
-def read_request(body: bytes, limits: RequestLimits) -> Request:
+def read_request(body: bytes, limits: RequestLimits, model: str = "") -> Request:
     """Read a request of the chat completions API.
 
     Images come as data URIs only; nothing is fetched. What is ours stands in an object ``rscovlm`` beside the API's own
     fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``. A
     model name that ends in ``:detect``, ``:ground``, ``:classify`` or ``:caption`` chooses the task too, for clients that
-    can only set that.
+    can only set that; any other ending of the name ``model``, under which we serve, is refused.
 
     Raises:
         BadRequest: Anything is not of this form or above a limit.
@@ -80,7 +80,7 @@ def read_request(body: bytes, limits: RequestLimits) -> Request:
     if not isinstance(values, dict):
         raise BadRequest("the body is no JSON object; send model and messages")
     own = _object(values, "rscovlm")
-    task = _task(values.get("model"), own.get("task"))
+    task = _task(values.get("model"), own.get("task"), model)
     _refuse_what_changes_nothing(values)
     read = read_turns(values.get("messages"), limits)
     turns = tuple(turn for turn in read if turn.role != "system")
@@ -134,8 +134,10 @@ def _refuse_what_changes_nothing(values: Mapping[str, Any]) -> None:
         raise BadRequest("logprobs are not known here", param="logprobs")
 
 
-def _task(model: Any, named: Any) -> Task:
-    suffix = model.rsplit(":", 1)[-1] if isinstance(model, str) else ""
+def _task(model: Any, named: Any, served: str) -> Task:
+    name, _, suffix = model.rpartition(":") if isinstance(model, str) else ("", "", "")
+    if served and name == served and suffix not in TASKS:
+        raise BadRequest(f"there is no model {model[:80]!r}; see /v1/models", 404, param="model")
     wanted = named if named is not None else suffix if suffix in TASKS else "ask"
     for task in TASKS:
         if wanted == task:
@@ -178,7 +180,8 @@ def _flag(values: Mapping[str, Any], name: str, *, default: bool) -> bool:
 
 def _number(values: Mapping[str, Any], names: tuple[str, ...], most: int, least: int) -> int:
     """Return the first of some numbers that is given, at most the limit; the limit where none is."""
-    value = next((values[name] for name in names if values.get(name) is not None), most)
+    name = next((name for name in names if values.get(name) is not None), names[0])
+    value = most if values.get(name) is None else values[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadRequest(f"{names[0]} must be a whole number from {least} up", param=names[0])
+        raise BadRequest(f"{name} must be a whole number from {least} up", param=name)
     return min(value, most)

@@ -197,7 +197,7 @@ class ZoomServer:
 
         try:
             with self.metrics.in_flight.track_inprogress(), self.metrics.seconds.time():
-                request = read_request(body, self.limits)
+                request = read_request(body, self.limits, self.model)
                 task = request.task
                 replying.begin(request)
                 answer = reply_to(request, self.engine, self.limits, self.layout, progress)

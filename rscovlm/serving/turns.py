@@ -15,6 +15,8 @@ from rscovlm.serving.refusals import BadRequest, RequestLimits
 Role = Literal["system", "user", "assistant"]
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _DATA = re.compile(r"data:(?:image/[\w.+-]{1,64}|application/octet-stream);base64,", re.IGNORECASE | re.ASCII)
+# Whatever a header claims is read, to say how much it is.
+_ANY = Limits(in_memory=2**62, sequential=2**62, streamed=2**62)
 _CONTROL = re.compile(r"<\|[A-Za-z0-9_]{1,40}\|>")
 
 
@@ -100,12 +102,8 @@ def _opened(urls: Sequence[Any], limits: RequestLimits) -> Iterator[Raster]:
     """Yield the images, of which all together may not have more pixels than allowed."""
     left = limits.pixels
     for url in urls:
-        raster = _image(url, left)
+        raster = _image(url, max(0, left))
         left -= raster.width * raster.height
-        if left < 0:
-            raise BadRequest(
-                f"an image has {raster.width}x{raster.height} pixels; all together {limits.pixels} are allowed", 413
-            )
         yield raster
 
 
@@ -117,9 +115,17 @@ def _image(url: Any, pixels: int) -> Raster:
         data = base64.b64decode(url[start.end() :], validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadRequest("an image's data URI is not base64") from error
-    most = max(1, pixels)
-    bounds = Limits(in_memory=min(most, Limits().in_memory), sequential=most, streamed=most)
+    if b"<VRTDataset" in data[:4096]:
+        raise BadRequest("an image is a GDAL virtual file, which names other files; send its pixels as a GeoTIFF")
+    with _open(data, _ANY) as claimed:
+        width, height = claimed.width, claimed.height
+    if width * height > pixels:
+        raise BadRequest(f"an image has {width}x{height} pixels; {pixels} are allowed in all of a request", 413)
+    return _open(data, Limits(in_memory=min(pixels, Limits().in_memory), sequential=pixels, streamed=pixels))
+
+
+def _open(data: bytes, limits: Limits) -> Raster:
     try:
-        return open_image(data, limits=bounds)
+        return open_image(data, limits=limits)
     except ValueError as error:
         raise BadRequest(f"an image cannot be read: {error}") from error

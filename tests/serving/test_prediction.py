@@ -134,3 +134,13 @@ def test_the_command_runs_on_the_embedded_model_and_names_mistakes(tmp_path: Pat
     assert RUN.invoke(app, ["predict", str(folder), "--task", "detect"]).exit_code == 2
     assert RUN.invoke(app, ["predict", str(tmp_path / "absent")]).exit_code == 2
     assert RUN.invoke(app, ["predict", str(folder), "--task", "dance"]).exit_code == 2
+
+
+def test_folders_give_every_kind_of_image_and_manifests_may_begin_with_a_mark(tmp_path: Path) -> None:
+    names = ["a.tif", "b.jp2", "c.j2k", "d.gtiff", "e.JPE", "f.vrt", "g.ovr", "h.txt"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"any")
+    assert [item.image.name for item in find_items([tmp_path])] == sorted(names[:5])
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text('{"image": "a.tif"}\n', encoding="utf-8-sig")  # as editors on Windows write it
+    assert [item.id for item in find_items([manifest])] == ["a.tif"]

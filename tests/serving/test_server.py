@@ -347,6 +347,11 @@ def test_answers_can_be_held_to_a_grammar_and_to_a_time() -> None:
         assert chat(server, user("What?", uri(Image.new("RGB", (900, 900)))))[0] == 504
 
 
+def virtual() -> str:
+    """A GDAL virtual file that calls itself a PNG."""
+    return "data:image/png;base64," + base64.b64encode(b"<VRTDataset rasterXSize='9' rasterYSize='9'/>").decode()
+
+
 def bomb() -> str:
     """A PNG of a few bytes that claims 60,000 x 60,000 pixels."""
 
@@ -366,7 +371,10 @@ def bomb() -> str:
         ({"messages": [user("What?", "/etc/passwd")]}, 400, "not fetched"),
         ({"messages": [user("What?", "data:image/png;base64,%%%")]}, 400, "base64"),
         ({"messages": [user("What?", "data:image/png;base64,aGVsbG8=")]}, 400, "cannot be read"),
-        ({"messages": [user("What?", bomb())]}, 400, "pixels"),
+        ({"messages": [user("What?", bomb())]}, 413, "an image has 60000x60000 pixels; 268435456 are allowed"),
+        ({"messages": [user("What?", virtual())]}, 400, "an image is a GDAL virtual file"),
+        ({"messages": [user("What?")], "max_tokens": 1.5}, 400, "max_tokens must be a whole number"),
+        ({"messages": [user("What?")], "model": "rscovlm:detct"}, 404, "there is no model 'rscovlm:detct'"),
         ({"messages": [user("What?", *[uri(Image.new("RGB", (30, 30)))] * 9)]}, 413, "more than 8 images"),
         ({"messages": [user("x" * 40_000, uri(Image.new("RGB", (30, 30))))]}, 413, "characters"),
         ({"messages": [user("ship")], "model": "rscovlm:detect"}, 400, "no image"),
