@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -12,6 +10,8 @@ from typing import Any
 
 import jinja2
 from PIL import Image
+
+from rscovlm.rasters.data_url import data_url
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,15 @@ def write_report(story: Story, path: Path) -> None:
         path: The file to write; pictures are embedded, nothing else is loaded.
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["data_url"] = data_url
+    environment.filters["embedded"] = _embedded
     template = environment.from_string((files(__package__) / "report.html.jinja").read_text(encoding="utf-8"))
     path.write_text(template.render(story=story, curve=loss_curve(story.losses)), encoding="utf-8")
 
 
-def data_url(image: Image.Image) -> str:
-    """Return a picture as a URL that holds it."""
-    buffer = io.BytesIO()
-    small = image.width * image.height <= 256 * 256
-    image.convert("RGB").save(buffer, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
-    kind = "png" if small else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _embedded(image: Image.Image) -> str:
+    """Return a picture as a URL that holds it: small ones, which are shown enlarged, without loss."""
+    picture = image.convert("RGB")
+    return data_url(picture) if image.width * image.height <= 256 * 256 else data_url(picture, "JPEG", quality=88)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import os
 from collections import Counter
@@ -20,6 +19,7 @@ from PIL import Image
 
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.affine import apply
+from rscovlm.rasters.data_url import data_url
 from rscovlm.rasters.drawing import COLOURS, colours_of
 from rscovlm.rasters.gdal import available
 from rscovlm.rasters.geojson import write_text
@@ -85,7 +85,8 @@ def map_page(
 def _content(view: View, objects: Objects | None, steps: Sequence[View]) -> dict[str, Any]:
     """Return everything the page's script shows."""
     geographic = view.frame.to_world() is not None and view.frame.crs is not None and available()
-    picture, bounds = _on_mercator(view) if geographic else (view.image, _pixel_bounds(view.frame))
+    picture, bounds = _on_mercator(view) if geographic else (view.image.copy(), _pixel_bounds(view.frame))
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     shapes = []
     if objects is not None:
         there = objects.to(view.frame)
@@ -97,7 +98,7 @@ def _content(view: View, objects: Objects | None, steps: Sequence[View]) -> dict
     windows = [Boxes([[0.0, 0.0, step.frame.width, step.frame.height]], "hbb", step.frame) for step in steps]
     return {
         "geographic": geographic,
-        "picture": _data_uri(picture),
+        "picture": data_url(picture, "WEBP", quality=85),
         "bounds": bounds,
         "shapes": shapes,
         "counts": Counter(shape["label"] for shape in shapes).most_common(),
@@ -166,16 +167,6 @@ def _on_mercator(view: View) -> tuple[Image.Image, list[list[float]]]:
     )
     corners = transformed(np.array([[left, low], [right, high]]), MERCATOR, WGS84)
     return Image.merge("RGBA", [Image.fromarray(band) for band in bands]), corners[:, ::-1].tolist()
-
-
-def _data_uri(picture: Image.Image) -> str:
-    if max(picture.size) > LARGEST:
-        scale = LARGEST / max(picture.size)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    memory = io.BytesIO()
-    picture.save(memory, format="WEBP", quality=85)
-    return f"data:image/webp;base64,{base64.b64encode(memory.getvalue()).decode()}"
 
 
 def _asset(name: str) -> str:

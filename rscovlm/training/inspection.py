@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +11,12 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image
 
 from rscovlm.data.mixture import Stages
 from rscovlm.data.pictures import loaded
 from rscovlm.data.tally import Rejected
 from rscovlm.geometry import Objects
+from rscovlm.rasters.data_url import data_url
 from rscovlm.rasters.drawing import draw_objects
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder
 
@@ -153,7 +151,8 @@ def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> Show
         picture = loaded(image).convert("RGB")
         if truth is not None and len(truth) and place == 0 and truth.boxes.frame is not None:
             picture = draw_objects(picture, truth.to(truth.boxes.frame.resized(*picture.size)))
-        pictures.append(_data_url(picture))
+        picture.thumbnail((420, 420))
+        pictures.append(data_url(picture))
     runs: list[tuple[str, bool]] = []
     ids: list[int] = []
     trained = False
@@ -171,10 +170,3 @@ def _text(ids: Sequence[int], processor: Any) -> str:
     image = processor.image_token_id
     kept = [token for place, token in enumerate(ids) if token != image or place == 0 or ids[place - 1] != image]
     return str(processor.tokenizer.decode(kept, skip_special_tokens=False))
-
-
-def _data_url(image: Image.Image, side: int = 420) -> str:
-    image.thumbnail((side, side))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
