@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -151,24 +150,11 @@ def balance(
 
     Of a run's evaluation.jsonl the last line counts, and targets are those of the recipe's balance.
     """
-    import yaml
-
-    from rscovlm.data.balance import BalanceRule, next_recipe, plot_weights
-    from rscovlm.data.recipe import known_fields, load_recipe
+    from rscovlm.data.balance import next_recipe, plot_weights, read_figures
+    from rscovlm.data.recipe import load_recipe
 
     with refusals("rscovlm data"):
-        rule: dict[str, float] = {}
-        if figures.suffix == ".jsonl":
-            wanted = yaml.safe_load(recipe.read_text(encoding="utf-8")).get("balance")
-            balance = BalanceRule(**known_fields(wanted, BalanceRule, "balance"))
-            lines = figures.read_text(encoding="utf-8").splitlines()
-            results = balance.reached(json.loads(lines[-1])["results"] if lines else {})
-            targets, rule = dict.fromkeys(results, 1.0), {"rate": balance.rate, "most": balance.most}
-        else:
-            table = yaml.safe_load(figures.read_text(encoding="utf-8"))
-            if not isinstance(table, dict) or not {"results", "targets"} <= set(table):
-                raise ValueError(f"{figures.name} needs results and targets, each by subset")
-            results, targets = table["results"], table["targets"]
+        results, targets, rule = read_figures(figures, recipe)
         proposal = next_recipe(recipe, results, targets, out, **rule)
         if plot is not None:
             plot.write_text(plot_weights([*load_recipe(out).history, proposal.weights]), encoding="utf-8")
@@ -220,16 +206,6 @@ def synthesise(
     tally = Tally(1.0)
     with refusals("rscovlm data"):
         settings = SynthesisConfig.load(config)
-        write_records(make(settings, records, root, _writer(settings), journal, tally=tally), target)
+        server = None if settings.writer is None else settings.writer.server()
+        write_records(make(settings, records, root, server, journal, tally=tally), target)
     typer.echo(printable(tally.table()))
-
-
-def _writer(settings: Any) -> Any:
-    """Give a client of the configured server; its key comes from the environment."""
-    if settings.writer is None:
-        return None
-    from rscovlm.engines import Server
-
-    writer = settings.writer
-    key = os.environ.get(writer.api_key_env) if writer.api_key_env else None
-    return Server(writer.endpoint, writer.model, api_key=key, concurrency=writer.concurrency, options=writer.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from rscovlm.data.recipe import MixtureRecipe
+from rscovlm.data.recipe import MixtureRecipe, known_fields
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,33 @@ class BalanceRule:
         """
         reached = self.reached(results)
         return propose(weights, reached, dict.fromkeys(reached, 1.0), rate=self.rate, most=self.most)
+
+
+def read_figures(figures: Path, recipe: Path) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """Read what a round reached and what it should reach.
+
+    Args:
+        figures: YAML or JSON with ``results`` and ``targets``, each by subset; or the ``evaluation.jsonl`` of a run, whose
+            last line counts.
+        recipe: The run's YAML file, whose ``balance`` then holds the targets.
+
+    Returns:
+        Results and targets by subset, and arguments of `propose`.
+
+    Raises:
+        ValueError: Results or targets are missing.
+    """
+    if figures.suffix == ".jsonl":
+        content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        wanted = content.get("balance") if isinstance(content, dict) else None
+        rule = BalanceRule(**known_fields(wanted, BalanceRule, f"balance of {recipe.name}"))
+        lines = figures.read_text(encoding="utf-8").splitlines()
+        results = rule.reached(json.loads(lines[-1])["results"] if lines else {})
+        return results, dict.fromkeys(results, 1.0), {"rate": rule.rate, "most": rule.most}
+    table = yaml.safe_load(figures.read_text(encoding="utf-8"))
+    if not isinstance(table, dict) or not {"results", "targets"} <= set(table):
+        raise ValueError(f"{figures.name} needs results and targets, each by subset")
+    return table["results"], table["targets"], {}
 
 
 def next_recipe(

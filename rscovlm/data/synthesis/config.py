@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from rscovlm.data.recipe import known_fields
 from rscovlm.data.synthesis.templates import TemplateConfig
 from rscovlm.data.synthesis.unique import UniqueConfig
+from rscovlm.engines.server import Server
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class WriterConfig:
     max_new_tokens: int = 256
     concurrency: int = 4
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def server(self) -> Server:
+        """Return a client of the endpoint; the key comes from the environment."""
+        key = os.environ.get(self.api_key_env) if self.api_key_env else None
+        return Server(self.endpoint, self.model, api_key=key, concurrency=self.concurrency, options=self.options)
 
 
 @dataclass(frozen=True)
