@@ -19,7 +19,9 @@ def predict(
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
     geojson: Annotated[Path | None, typer.Option(help="Also write all objects as GeoJSON.")] = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")] = None,
-    server: Annotated[list[str] | None, typer.Option(help="Ask OpenAI-compatible servers instead.")] = None,
+    server: Annotated[
+        list[str] | None, typer.Option(help="Ask OpenAI-compatible servers instead; their key: RSCOVLM_API_KEY.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="Box kind: hbb, obb or quad.")] = None,
     tile: Annotated[int | None, typer.Option(min=1, help="Side of detection tiles in pixels.")] = None,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,

@@ -14,7 +14,10 @@ from rscovlm.cli.refusals import refusals
 
 def serve(
     model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")] = None,
-    server: Annotated[list[str] | None, typer.Option(help="Answer through these OpenAI-compatible servers.")] = None,
+    server: Annotated[
+        list[str] | None,
+        typer.Option(help="Answer through these OpenAI-compatible servers; their key: RSCOVLM_API_KEY."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     name: Annotated[str, typer.Option(help="Name under which the model is listed.")] = "rscovlm",

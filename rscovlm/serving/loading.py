@@ -14,16 +14,15 @@ def load_engine(
     *,
     endpoints: list[str] | None = None,
     batch_size: int = 8,
-    api_key_env: str = "RSCOVLM_API_KEY",
 ) -> Engine:
     """Return an engine.
 
     Args:
         model: Folder or Hub name of a checkpoint; the embedded model's when omitted. With ``endpoints``, the model's
             name at the servers.
-        endpoints: Addresses of OpenAI-compatible servers; none loads the checkpoint into this process.
+        endpoints: Addresses of OpenAI-compatible servers; none loads the checkpoint into this process. Where they want a key,
+            the environment variable ``RSCOVLM_API_KEY`` holds it.
         batch_size: Conversations answered at a time in this process.
-        api_key_env: Environment variable that holds the servers' key, where they want one.
 
     Raises:
         ValueError: Servers are given without the model's name, or an address is wrong.
@@ -33,7 +32,7 @@ def load_engine(
     if endpoints:
         if not model:
             raise ValueError("--server needs --model, the name by which the server knows its model")
-        return rscovlm.engines.Server(endpoints, model, api_key=os.environ.get(api_key_env))
+        return rscovlm.engines.Server(endpoints, model, api_key=os.environ.get("RSCOVLM_API_KEY"))
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
