@@ -287,11 +287,13 @@ def _places(found: Detections) -> tuple[list[tuple[str, float, float]], tuple[st
     features = found.to_geojson()["features"][:8]
     rows = []
     for feature in features:
-        ring = np.array(feature["geometry"]["coordinates"][0][:-1])
-        x, y = ring.mean(axis=0)
+        rings = feature["geometry"]["coordinates"]
+        ring = rings[0][0] if feature["geometry"]["type"] == "MultiPolygon" else rings[0]
+        x, y = np.array(ring[:-1]).mean(axis=0)
         rows.append((str(feature["properties"]["label"]), float(x), float(y)))
-    named = found.frame.crs is not None
-    return rows, ("longitude", "latitude") if named else ("x, pixels", "y, pixels")
+    if found.frame.to_world() is None:
+        return rows, ("x, pixels", "y, pixels")
+    return rows, ("longitude", "latitude") if found.frame.crs else ("x, map units", "y, map units")
 
 
 def _talks(engine: Transformers, seed: int) -> list[Talk]:

@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import os
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -179,7 +180,7 @@ class GdalReader:
             for page in self._directories:
                 if (page.imagewidth, page.imagelength) == (file.width, file.height):
                     check_deflated(page, self._source, window, self._inflated)
-        except (ValueError, KeyError, IndexError, TypeError, OSError, zlib.error) as error:
+        except (ValueError, KeyError, IndexError, TypeError, OSError, struct.error, zlib.error) as error:
             raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); write the file anew") from error
 
     @cached_property
@@ -202,7 +203,7 @@ class GdalReader:
             with hushed("tifffile"), tifffile.TiffFile(source) as tiff:
                 page: Any = tiff.pages[0]
                 counts = np.asarray(page.databytecounts) > 0
-        except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError):
+        except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError, struct.error):
             return None
         root = self.levels[0]
         rows, columns = math.ceil(root.height / root.block_height), math.ceil(root.width / root.block_width)

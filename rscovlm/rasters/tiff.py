@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 import os
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -115,17 +116,20 @@ class TiffReader:
 
     def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window, decoding only the blocks under it."""
-        return self._read(self._pages[level], window, bands)
+        with self._errors():
+            return self._read(self._pages[level], window, bands)
 
     def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
         """Return (h, w) True where the file's own mask says valid."""
         page = self._masks[level]
-        return None if page is None else np.asarray(self._read(page, window, [0])[0] > 0)
+        with self._errors():
+            return None if page is None else np.asarray(self._read(page, window, [0])[0] > 0)
 
     def blank(self, level: int, window: Window) -> bool:
         """Tell whether all blocks under a window are holes of a sparse file."""
         page, grid = self._pages[level], self.levels[level]
-        return not any(page.databytecounts[index] for index, _, _, _ in _blocks(page, grid, window))
+        with self._errors():
+            return not any(page.databytecounts[index] for index, _, _, _ in _blocks(page, grid, window))
 
     def close(self) -> None:
         """Close the file."""
@@ -157,8 +161,7 @@ class TiffReader:
         """Decode a block; one that is read in several pieces is kept until another one is."""
         if self._kept is not None and self._kept[:2] == (page.offset, index):
             return self._kept[2]
-        with self._errors():
-            block = self._block(page, grid, index, top)
+        block = self._block(page, grid, index, top)
         if block.shape[0] * block.shape[1] > LARGE_BLOCK:
             self._kept = (page.offset, index, block)
         return block
@@ -202,6 +205,7 @@ class TiffReader:
             OverflowError,
             SyntaxError,
             MemoryError,
+            struct.error,
             zlib.error,
         ) as error:
             raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); is it whole?") from error

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,8 +13,11 @@ from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.data.scenes import make_zoom_scene, write_geotiff
+from rscovlm.demo.job import _places
 from rscovlm.demo.report import Figure, Story, Talk, loss_curve, write_report
-from rscovlm.geometry import Frame
+from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.rasters import open_image
+from rscovlm.zoom import Detections
 
 
 class _Page(HTMLParser):
@@ -75,6 +80,30 @@ def test_text_of_a_model_is_shown_as_text(tmp_path: Path) -> None:
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert "A &lt;b&gt;title" in text
+
+
+@pytest.mark.parametrize(
+    ("place", "crs", "columns"),
+    [
+        (None, None, ("x, pixels", "y, pixels")),
+        (None, "EPSG:32632", ("x, pixels", "y, pixels")),
+        ((1.0, 0.0, 5.0, 0.0, -1.0, 9.0), None, ("x, map units", "y, map units")),
+        ((0.1, 0.0, 178.0, 0.0, -0.1, 9.0), "EPSG:4326", ("longitude", "latitude")),
+    ],
+)
+def test_objects_stand_in_what_their_heading_says(
+    place: Any, crs: str | None, columns: tuple[str, str], tmp_path: Path
+) -> None:
+    frame = Frame(84, 84, root_to_world=place, crs=crs)
+    objects = Objects(Boxes([[10, 10, 50, 40]], "hbb", frame), ("ship",))
+    found = Detections(objects, frame, Counter(), 0, (), open_image(Image.new("RGB", (84, 84))))
+    rows, named = _places(found)
+    assert named == columns and len(rows) == 1
+    story = Story("A title", "lead", detection=[Figure(Image.new("RGB", (9, 9)), "found")], objects=rows)
+    story.coordinates = named
+    write_report(story, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"<h2>Objects, in {'pixels' if place is None else 'map coordinates'}</h2>" in text
 
 
 def test_the_curve_falls_where_the_loss_falls() -> None:

@@ -206,6 +206,25 @@ def test_numbers_that_are_none_are_named() -> None:
             open_image(array).overview(pixels)  # type: ignore[arg-type]
 
 
+def test_a_directory_with_too_few_blocks_is_an_error_of_ours(tmp_path: Path) -> None:
+    data = write_tiff(tmp_path / "a.tif", ramp(0, 255).astype(np.uint8), compress="lzw", blockysize=8).read_bytes()
+    for tag in (b"\x11\x01", b"\x17\x01"):  # where blocks begin, and how long they are: 8 of each
+        place = (
+            data.index(tag + b"\x04\0\x08\0\0\0") if tag + b"\x04\0\x08\0\0\0" in data else data.index(tag + b"\x03\0")
+        )
+        fewer = data[: place + 4] + b"\x03" + data[place + 5 :]
+        with pytest.raises(RasterError):
+            open_image(fewer, backend="plain").read(WHOLE)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("length", range(2, 12))
+def test_a_header_cut_anywhere_is_an_error_of_ours(length: int, backend: Any) -> None:
+    for mark in (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0"):
+        with pytest.raises(RasterError):
+            open_image((mark + bytes(3) + b"\x10" + bytes(8))[:length], backend=backend)
+
+
 def test_a_broken_upload_is_not_called_by_a_name_inside_gdal() -> None:
     pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
     with pytest.raises(RasterError) as refused:
