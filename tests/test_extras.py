@@ -16,7 +16,13 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRA_LISTS = PROJECT["optional-dependencies"]
 # Modules whose package has another name, those that transformers cannot do without, and what only its users have.
-NAMES = {"PIL": "pillow", "yaml": "pyyaml", "tokenizers": "transformers", "supervision": None}
+NAMES = {
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "tokenizers": "transformers",
+    "safetensors": "transformers",
+    "supervision": None,
+}
 
 
 def brought(extra: str) -> set[str]:
