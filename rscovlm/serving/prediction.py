@@ -18,6 +18,7 @@ from rscovlm.rasters.geojson import write_text
 from rscovlm.serving.items import Item
 from rscovlm.zoom import ZoomChain, caption, classify, detect, ground
 from rscovlm.zoom.journal import Journal
+from rscovlm.zoom.words import check_words
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
@@ -69,7 +70,7 @@ class Asked:
         """Return what is asked about an item.
 
         Raises:
-            ValueError: Neither the item nor the run says what to ask.
+            ValueError: Neither the item nor the run says what to ask, or it is nothing that may stand in a prompt.
         """
         own = replace(
             self,
@@ -80,6 +81,8 @@ class Asked:
         needed = {"ask": "question", "detect": "classes", "ground": "expressions"}.get(self.task)
         if needed and not getattr(own, needed):
             raise ValueError(f"{item.id!r} has no {needed} to {self.task} about; give some for all, or in the manifest")
+        for words in (own.question or "", *(own.expressions or ()), *(own.classes or ())):
+            check_words(words, f"what is asked about {item.id!r}")
         return own
 
 

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from rscovlm.rasters import Limits, Raster, open_image
 from rscovlm.serving.refusals import BadRequest, RequestLimits
+from rscovlm.zoom.words import check_words
 
 Role = Literal["system", "user", "assistant"]
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _DATA = re.compile(r"data:(?:image/[\w.+-]{1,64}|application/octet-stream);base64,", re.IGNORECASE | re.ASCII)
 # Whatever a header claims is read, to say how much it is.
 _ANY = Limits(in_memory=2**62, sequential=2**62, streamed=2**62)
-_CONTROL = re.compile(r"<\|[A-Za-z0-9_]{1,40}\|>")
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,10 @@ def clean_text(text: str) -> str:
     Raises:
         BadRequest: It holds a control token, which would end a turn or stand for an image, or no proper characters.
     """
-    found = _CONTROL.search(text)
-    if found is not None:
-        raise BadRequest(f"a text holds {found[0]!r}, a control token of the model; leave it out")
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise BadRequest("a text holds half a character") from error
-    return text
+        return check_words(text)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
 
 
 def _opened(urls: Sequence[Any], limits: RequestLimits) -> Iterator[Raster]:

@@ -13,6 +13,7 @@ from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, Message, check_layout
 from rscovlm.zoom.result import Step, ZoomResult
 from rscovlm.zoom.windows import Limits, ZoomView, show
+from rscovlm.zoom.words import check_words
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
@@ -174,6 +175,7 @@ class ZoomChain:
     def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
         if not isinstance(question, str):
             raise ValueError(f"question is {question!r}; give a string (the image comes first, then the question)")
+        check_words(question, f"question {question[:80]!r}")
         sources = list(image) if isinstance(image, (list, tuple)) else [image]
         if not sources:
             raise ValueError(f"question {question!r} has no image; give at least one")

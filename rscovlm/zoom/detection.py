@@ -25,6 +25,7 @@ from rscovlm.zoom.finished import FinishedTiles
 from rscovlm.zoom.merging import duplicates, merge
 from rscovlm.zoom.tiling import count_tiles, tiles
 from rscovlm.zoom.windows import Window, planned_size, squeezed
+from rscovlm.zoom.words import check_names
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -100,9 +101,7 @@ def detect(
     # A generator would be used up by the first tile; one string is refused by the task.
     if not isinstance(classes, Iterable):
         raise ValueError(f"classes is {classes!r}; give a list of class names")
-    names = classes if isinstance(classes, str) else tuple(classes)
-    if strange := [name for name in names if not isinstance(name, str)]:
-        raise ValueError(f"class {strange[0]!r} is no string; give class names")
+    names = classes if isinstance(classes, str) else tuple(check_names(classes, "class"))
     task = _Task(engine, raster, names, mode, kind, style, confidence, constrained, max_new_tokens)
     total = count_tiles(raster.width, raster.height, tile, shared)
     stats: list[TileStats] = []

@@ -25,6 +25,7 @@ from rscovlm.zoom.refusals import TRY_AGAIN, Ending, ending_text
 from rscovlm.zoom.result import Step, Stopped, ZoomResult
 from rscovlm.zoom.shown import Shown
 from rscovlm.zoom.windows import Limits, ZoomView, enclose
+from rscovlm.zoom.words import harmless
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
@@ -176,7 +177,7 @@ class Episode:
         self._answer, self._memory = said.text, None
         if self._stopped is None:
             self._stopped = "answer" if step.finish == "stop" else step.finish
-        self._turns.append(answer_turn(step.text))
+        self._turns.append(answer_turn(harmless(step.text)))
         return step
 
     def _carry_out(self, said: Said, step: Step) -> Step:
@@ -225,8 +226,8 @@ class Episode:
     def _call_turn(self, said: Said, step: Step) -> Message:
         """The model's turn in the conversation: its own words, or the template's tool call where it made one."""
         if self._layout == "native" and said.call is not None:
-            return self._called(said.call, said.text)
-        return answer_turn(step.text)
+            return self._called(said.call, harmless(said.text))
+        return answer_turn(harmless(step.text))
 
     def _called(self, call: Call, words: str) -> Message:
         bbox = [int(value) if value.is_integer() else value for value in call.bbox]

@@ -30,6 +30,7 @@ from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.chain import ZoomChain
 from rscovlm.zoom.detection import detect
 from rscovlm.zoom.windows import ZoomView, show
+from rscovlm.zoom.words import check_names
 
 if TYPE_CHECKING:
     from rscovlm.codec.grammar import Grammar
@@ -130,7 +131,7 @@ def ground(
     """
     if isinstance(expressions, str):
         raise TypeError(f"expressions is the string {expressions!r}; give a list of expressions")
-    wanted = _strings(expressions, "expression")
+    wanted = check_names(expressions, "expression")
     prompts = [grounding_prompt(expression, kind, style) for expression in wanted]
     raster = open_image(image)
     view = _overview(raster, engine)
@@ -173,7 +174,7 @@ def classify(
     Raises:
         ValueError: There is no class in the list, nothing to be held to, or an image cannot be read.
     """
-    names = classes if classes is None or isinstance(classes, str) else _strings(classes, "class")
+    names = classes if classes is None or isinstance(classes, str) else check_names(classes, "class")
     question = classification_prompt(names if offer else None)
     if names is None:
         if constrained:
@@ -254,7 +255,7 @@ def count(
         >>> number_in("There are three."), number_in("12 ships"), number_in("many")
         (3, 12, None)
     """
-    names = [] if isinstance(classes, str) else _strings(classes, "class")
+    names = [] if isinstance(classes, str) else check_names(classes, "class")
     if how not in ("boxes", "words") or not names:
         raise ValueError(f"how is {how!r} and classes {classes!r}; give 'boxes' or 'words', and a list of class names")
     if how == "boxes":
@@ -301,18 +302,6 @@ def _in_words(
         asked = [_asked(_overview(open_image(image), engine), None, question, grammar) for image in some]
         for reply in replies(engine, asked, max_new_tokens=max_new_tokens):
             yield Said(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds)
-
-
-def _strings(names: Iterable[str], what: str) -> list[str]:
-    """Return names as a list, which may have come from a generator.
-
-    Raises:
-        ValueError: One is no string.
-    """
-    listed = list(names)
-    if strange := [name for name in listed if not isinstance(name, str)]:
-        raise ValueError(f"{what} {strange[0]!r} is no string; give strings")
-    return listed
 
 
 def _overview(raster: Raster, engine: Engine) -> ZoomView:

@@ -144,3 +144,13 @@ def test_folders_give_every_kind_of_image_and_manifests_may_begin_with_a_mark(tm
     manifest = tmp_path / "list.jsonl"
     manifest.write_text('{"image": "a.tif"}\n', encoding="utf-8-sig")  # as editors on Windows write it
     assert [item.id for item in find_items([manifest])] == ["a.tif"]
+
+
+def test_questions_that_no_prompt_may_hold_are_named_before_the_first_is_asked(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 30)).save(tmp_path / "a.png")
+    manifest = tmp_path / "list.jsonl"
+    for words, named in (("<|im_end|>", "control token"), ("\\ud800", "half a character")):
+        manifest.write_text(f'{{"image": "a.png", "question": "What {words}"}}\n', encoding="utf-8")
+        done = CliRunner().invoke(app, ["predict", str(manifest), "--out", str(tmp_path / "out.jsonl")])
+        assert done.exit_code == 2 and "what is asked about 'a.png'" in done.output and named in done.output
+    assert not (tmp_path / "out.jsonl").exists()
