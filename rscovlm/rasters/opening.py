@@ -21,6 +21,7 @@ from rscovlm.rasters.errors import MissingRasterError, RasterError
 from rscovlm.rasters.formats import ENDINGS, png_header, sniff
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pillow import PillowReader
+from rscovlm.rasters.places import unread
 from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.tiff import TiffReader, Unsupported
@@ -106,9 +107,10 @@ def open_image(
         if path.suffix.lower() not in ENDINGS[kind]:
             notes = (f"its name ends in {path.suffix!r} and it holds {kind.upper()}: read as that",)
         reader = _reader(path, kind, name, bounds, backend, allow_vrt)
-        beside = path.with_name(f"{path.name}.aux.xml")
-        if reader.place.to_world is None and beside.is_file():
-            notes = (*notes, f"{beside.name} beside it is not read; where it holds map coordinates, write a GeoTIFF")
+        if reader.place.to_world is None:
+            notes = (*notes, *unread(path))
+        elif reader.place.crs is None and path.with_suffix(".prj").is_file():
+            notes = (*notes, f"{path.stem}.prj beside it is not read, so its coordinate system is not known")
         if cache is not None:
             stored = Cache(path, None if cache == "beside" else Path(cache))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +47,7 @@ def world_file(path: Path) -> Affine6 | None:
 
     Its last two numbers are the centre of the first pixel; the result maps that pixel's outer corner.
     """
-    suffix = path.suffix.lstrip(".")
-    short = f"{suffix[:1]}{suffix[-1:]}w" if len(suffix) > 1 else f"{suffix}w"
-    for ending in (f".{short}", f".{suffix}w", ".wld"):
-        candidate = path.with_suffix(ending)
-        if not candidate.is_file() or candidate.stat().st_size > 4096:
-            continue
+    for candidate in _world_files(path):
         try:
             a, d, b, e, x, y = (float(line) for line in candidate.read_text("ascii").split()[:6])
         except ValueError:
@@ -60,3 +55,22 @@ def world_file(path: Path) -> Affine6 | None:
         if all(map(math.isfinite, (a, b, d, e, x, y))) and a * e - b * d != 0:
             return (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
     return None
+
+
+def unread(path: Path) -> Iterator[str]:
+    """Say which files beside an image without a place may hold one that is not read."""
+    for candidate in _world_files(path):
+        yield f"{candidate.name} beside it does not hold the six numbers of a world file and is not used"
+    aux = path.with_name(f"{path.name}.aux.xml")
+    if aux.is_file():
+        yield f"{aux.name} beside it is not read; where it holds map coordinates, write a GeoTIFF"
+
+
+def _world_files(path: Path) -> Iterator[Path]:
+    """Yield the files beside an image that are called like its world file, whatever the case."""
+    suffix = path.suffix.lstrip(".").lower()
+    short = f"{suffix[:1]}{suffix[-1:]}w" if len(suffix) > 1 else f"{suffix}w"
+    for ending in dict.fromkeys((f".{short}", f".{suffix}w", ".wld")):
+        for candidate in (path.with_suffix(ending), path.with_suffix(ending.upper())):
+            if candidate.is_file() and candidate.stat().st_size <= 4096:
+                yield candidate

@@ -77,6 +77,7 @@ class Raster:
         self._settled = isinstance(stretch, Stretch)
         self._base: Base | None = None
         self._shown: View | None = None
+        self._closed = False
         self._lock = threading.RLock()
         self._again: tuple[Any, dict[str, Any]] | None = None
 
@@ -115,6 +116,8 @@ class Raster:
             )
         whole = (x1, y1, x2, y2) == (0, 0, self.width, self.height)
         with self._lock:
+            if self._closed:
+                raise RasterError(f"{self.path}: was closed; open it again to read it")
             if whole and self._shown is not None and self._shown.image.size == wanted:
                 return replace(self._shown, image=self._shown.image.copy())
             stretch = self.stretch
@@ -146,6 +149,7 @@ class Raster:
         with self._lock:
             self._reader.close()
             self._base = self._shown = None
+            self._closed = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how the image was opened; it is opened again where it is unpickled."""

@@ -42,5 +42,10 @@ def _check_source(element: ElementTree.Element, path: Path, name: str) -> None:
     if not text or not source.is_file():
         raise RasterError(f"{name}: its source {text[:80]!r} is not a local file; only VRTs of local images are opened")
     with source.open("rb") as handle:
-        if sniff(handle.read(4096), str(source)) == "vrt":
-            raise RasterError(f"{name}: its source {text[:80]!r} is a VRT itself; convert that to a GeoTIFF first")
+        head = handle.read(4096)
+    try:
+        kind = sniff(head, str(source))
+    except RasterError:  # says how the file begins, which is not for everyone who may write a VRT
+        raise RasterError(f"{name}: its source {text[:80]!r} is not an image of a kind that is read") from None
+    if kind == "vrt":
+        raise RasterError(f"{name}: its source {text[:80]!r} is a VRT itself; convert that to a GeoTIFF first")

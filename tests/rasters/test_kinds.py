@@ -230,3 +230,39 @@ def test_a_broken_upload_is_not_called_by_a_name_inside_gdal() -> None:
     with pytest.raises(RasterError) as refused:
         open_image(b"II*\0\x08\0\0\0" + bytes(20))
     assert "vsimem" not in str(refused.value)
+
+
+def test_world_files_of_any_case_are_used_and_broken_ones_mentioned(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (30, 20))
+    picture.save(tmp_path / "AERIAL.JPG", "JPEG")
+    (tmp_path / "AERIAL.JGW").write_text("2\r\n0\r\n0\r\n-2\r\n100\r\n200\r\n")
+    (tmp_path / "AERIAL.prj").write_text("PROJCS[...]")
+    raster = open_image(tmp_path / "AERIAL.JPG")
+    assert raster.frame.root_to_world == (2, 0, 99, 0, -2, 201)
+    assert raster.notes == ("AERIAL.prj beside it is not read, so its coordinate system is not known",)
+    for text in ("2,0\n0\n0\n-2\n100\n200", "2\n0\n", "nan\n0\n0\n-2\n1\n1", "0\n0\n0\n0\n1\n1", ""):
+        picture.save(tmp_path / "broken.png")
+        (tmp_path / "broken.pgw").write_text(text)
+        raster = open_image(tmp_path / "broken.png")
+        assert raster.frame.root_to_world is None
+        assert raster.notes == ("broken.pgw beside it does not hold the six numbers of a world file and is not used",)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_image_that_was_closed_says_so(backend: Any, tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", ramp(0, 255).astype(np.uint8))
+    with open_image(path, backend=backend) as raster:
+        raster.overview(100)
+    with pytest.raises(RasterError, match="was closed; open it again"):
+        raster.overview(100)
+
+
+def test_a_vrt_does_not_tell_how_another_file_begins(tmp_path: Path) -> None:
+    pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
+    (tmp_path / "secret").write_text("root:x:0:0")
+    source = "<SimpleSource><SourceFilename relativeToVRT='1'>secret</SourceFilename></SimpleSource>"
+    band = f"<VRTRasterBand dataType='Byte' band='1'>{source}</VRTRasterBand>"
+    (tmp_path / "a.vrt").write_text(f"<VRTDataset rasterXSize='9' rasterYSize='9'>{band}</VRTDataset>")
+    with pytest.raises(RasterError, match="'secret' is not an image") as refused:
+        open_image(tmp_path / "a.vrt", allow_vrt=True)
+    assert "root:x" not in str(refused.value)
