@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -121,16 +121,22 @@ class Server:
         """
         if not conversations:
             return []
-        with ThreadPoolExecutor(min(self.concurrency, len(conversations))) as pool:
-            waiting = [pool.submit(self._answer, one, max_new_tokens, logprobs) for one in conversations]
-            try:
-                return [one.result() for one in waiting]
-            except BaseException:
-                for one in waiting:
-                    one.cancel()
-                raise
+        pool = ThreadPoolExecutor(min(self.concurrency, len(conversations)))
+        given_up = threading.Event()
+        try:
+            waiting = [pool.submit(self._answer, one, max_new_tokens, logprobs, given_up) for one in conversations]
+            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+            for one in waiting:
+                if one in done:
+                    one.result()  # the first that failed, in the order asked
+            return [one.result() for one in waiting]
+        finally:
+            given_up.set()  # after a failure or Ctrl-C nothing is tried again, and nobody waits for what is in flight
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, conversation: Conversation, max_new_tokens: int, logprobs: bool) -> Reply:
+    def _answer(
+        self, conversation: Conversation, max_new_tokens: int, logprobs: bool, given_up: threading.Event
+    ) -> Reply:
         request: dict[str, Any] = {
             "model": self.model,
             "messages": to_openai(conversation.messages, self.budget),
@@ -145,21 +151,21 @@ class Server:
         if grammar is not None:
             request.update(_structured(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
         start = time.perf_counter()
-        answer = self._post(json.dumps(request).encode(), logprobs)
+        answer = self._post(json.dumps(request).encode(), logprobs, given_up)
         return replace(answer, seconds=time.perf_counter() - start)
 
-    def _post(self, body: bytes, logprobs: bool) -> Reply:
+    def _post(self, body: bytes, logprobs: bool, given_up: threading.Event) -> Reply:
         """Send a request until there is an answer."""
         last = ""
         for attempt in range(self._tries):
             replica = self._replicas.take()
-            wait = self._pause * 2**attempt * random.uniform(0.5, 1.0)
+            pause = self._pause * 2**attempt * random.uniform(0.5, 1.0)
             try:
                 status, asked, words = self._exchange(replica.address, body)
             except httpx2.RequestError as error:  # refused, reset, timed out, half an answer, or one without end
                 last = f"{replica.name}: {type(error).__name__}: {told(str(error), self._key())}"
                 others = self._replicas.rest(replica)
-                wait = 0.0 if others else wait
+                pause = 0.0 if others else pause
             else:
                 last = f"{replica.name}: status {status}: {told(words, self._key())}"
                 if status == 200:
@@ -169,11 +175,11 @@ class Server:
                         last = f"{last} ({error})"
                 elif status not in _RETRIED:
                     raise ValueError(f"the server refused the request for good: {last}")
-                wait = max(wait, retry_after(asked))
+                pause = max(pause, retry_after(asked))
             finally:
                 self._replicas.give(replica)
-            if attempt + 1 < self._tries:
-                time.sleep(wait)
+            if attempt + 1 < self._tries and given_up.wait(pause):
+                break
         raise ServerError(f"no answer in {self._tries} tries; the last: {last}")
 
     def _key(self) -> str:

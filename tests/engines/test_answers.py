@@ -208,3 +208,25 @@ def test_an_engine_goes_on_after_a_request_that_was_refused() -> None:
         with pytest.raises(ValueError, match="refused the request for good"):
             engine.generate([question(n) for n in range(20)])
         assert len(engine.generate([Conversation([{"role": "user", "content": "again"}])])) == 1
+
+
+def test_a_failure_waits_for_nothing_that_is_in_flight() -> None:
+    asked = threading.Event()
+
+    def slow(request: dict[str, Any], _: int) -> tuple[int, Any]:
+        if "question 3" in str(request["messages"]):
+            asked.wait(10)
+            return 400, {"error": "no"}
+        asked.set()
+        time.sleep(4)
+        return 500, {}  # would be tried again, many times
+
+    with serving(slow) as (server,):
+        engine = Server(server.address, "tiny", concurrency=4, tries=9, pause=1.0)
+        start = time.monotonic()
+        with pytest.raises(ValueError, match="refused the request for good"):
+            engine.generate([question(n) for n in range(8)])
+        assert time.monotonic() - start < 3
+        before = len(server.requests)
+        time.sleep(0.5)
+        assert len(server.requests) == before <= 7  # what was in flight, and nothing more
