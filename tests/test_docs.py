@@ -102,7 +102,10 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in (*lines, *inline) if re.match(r"rscovlm |python -m ", line)]
 
 
-@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+EXAMPLES = sorted(path for path in (ROOT / "examples").rglob("*") if path.suffix in (".py", ".yaml", ".sh"))
+
+
+@pytest.mark.parametrize("page", [*TEXTS, *EXAMPLES], ids=lambda page: page.name)
 def test_the_commands_of_a_page_are_there_with_their_options(page: Path) -> None:
     for _, *words in commands(page.read_text(encoding="utf-8")):
         if words[0] == "-m":

@@ -17,6 +17,7 @@ from rscovlm.data.mixture import Stages
 from rscovlm.data.pictures import loaded
 from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
 from rscovlm.data.tally import Tally
+from rscovlm.embedded import embedded_model
 from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of, writing
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
@@ -82,7 +83,7 @@ class TrainingRecipe:
     """A training run.
 
     Attributes:
-        model: Name on the Hub or folder of the model to start from.
+        model: Name on the Hub or folder of the model to start from; ``embedded`` for the small one in the package.
         mixture: What it learns.
         steps: Optimiser steps.
         packing: How samples share rows; None pads them side by side.
@@ -229,8 +230,9 @@ def prepare(
         logger.info("going on from %s", checkpoint)
     # The trainer loads an adapter, or weights in shards, into the model it was made for; whole ones are loaded here, once.
     whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
-    weights = str(checkpoint) if whole else recipe.model
-    processor = AutoProcessor.from_pretrained(recipe.model if checkpoint is None else str(checkpoint))
+    start = embedded_model() if recipe.model == "embedded" else recipe.model
+    weights = str(checkpoint) if whole else start
+    processor = AutoProcessor.from_pretrained(start if checkpoint is None else str(checkpoint))
     _fit(processor, recipe)
     attention = recipe.attention or best_attention(recipe.dtype)
     options = {"attn_implementation": attention} if attention else {}
