@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import zlib
 from collections import Counter
@@ -19,6 +20,9 @@ Draw = Callable[[np.random.Generator], Any]
 
 BLOCK = 1000
 """Positions within which every subset appears exactly in its share, so a share is kept to 0.1 %."""
+# Many subsets of tiny weight, each with its one position, would take the shares of the others: then blocks are longer.
+_BLOCKS = (BLOCK, 10 * BLOCK, 100 * BLOCK)
+_OFF = 0.002
 
 _ATTEMPTS = 8
 
@@ -56,8 +60,9 @@ class Mixture(Sequence[Any]):
 
     Position i always gives the same sample, on any rank and after any restart: ranks take different positions, and
     resuming is starting at another one. Within every block of 1,000 positions each subset appears exactly in its share
-    (largest remainder; a positive weight gets at least one position), in an order drawn for that block, and its k-th
-    appearance is its k-th row of a permutation drawn for each epoch, so no row repeats before all were seen.
+    (largest remainder; a positive weight gets at least one position, and blocks are longer where these would move a share
+    by more than 0.2 %), in an order drawn for that block, and its k-th appearance is its k-th row of a permutation drawn for
+    each epoch, so no row repeats before all were seen.
 
     Args:
         subsets: What to draw from; at least one with a positive weight.
@@ -90,8 +95,9 @@ class Mixture(Sequence[Any]):
         self.length = length
         self.tally = Tally(tolerate) if tolerate else Strict()
         self._quotas = _quotas([subset.weight for subset in self.subsets])
+        self._block = int(self._quotas.sum())
         self._starts = np.concatenate([[0], np.cumsum(self._quotas)])
-        self._block_order = functools.lru_cache(maxsize=8)(self._draw_block_order)
+        self._begun: dict[str, int] = {}
 
     def __len__(self) -> int:
         """Return the number of positions a sampler should walk."""
@@ -151,22 +157,42 @@ class Mixture(Sequence[Any]):
 
     def subset_at(self, position: int) -> tuple[Subset, int]:
         """Return the subset that a position draws from, and which of the subset's own draws it is, counted from 0."""
-        block, place = divmod(position, BLOCK)
-        slot = int(self._block_order(block)[place])
+        block, place = divmod(position, self._block)
+        slot = int(_block_order(self.seed, self._block, block)[place])
         chosen = int(np.searchsorted(self._starts, slot, side="right")) - 1
-        return self.subsets[chosen], block * int(self._quotas[chosen]) + slot - int(self._starts[chosen])
+        return self.subsets[chosen], self._count(chosen, block, place)
 
     def drawn_before(self, position: int, name: str) -> int:
-        """Return how many positions before this one draw from a subset."""
-        chosen = [subset.name for subset in self.subsets].index(name)
-        block, place = divmod(position, BLOCK)
-        slots = self._block_order(block)[:place]
-        inside = (slots >= self._starts[chosen]) & (slots < self._starts[chosen + 1])
-        return block * int(self._quotas[chosen]) + int(inside.sum())
+        """Return how many positions before this one draw from a subset; in a later stage, those of the earlier ones too."""
+        names = [subset.name for subset in self.subsets]
+        if name not in names:
+            return self._begun.get(name, 0)
+        return self._count(names.index(name), *divmod(position, self._block))
+
+    def _count(self, chosen: int, block: int, place: int) -> int:
+        slots = _block_order(self.seed, self._block, block)[:place]
+        inside = np.count_nonzero((slots >= self._starts[chosen]) & (slots < self._starts[chosen + 1]))
+        return self._begun.get(self.subsets[chosen].name, 0) + block * int(self._quotas[chosen]) + int(inside)
+
+    def following(self, earlier: Mixture, position: int) -> Mixture:
+        """Return the mixture with every subset going on, at a position, from the row where an earlier mixture left it.
+
+        Examples:
+            >>> before, after = (Mixture([Subset("a", range(8000)), Subset("b", ["-"], w)], length=9000) for w in (1, 3))
+            >>> after.following(before, 4000).drawn_before(8000, "a")
+            3000
+        """
+        names = {*earlier._begun, *(subset.name for subset in (*earlier.subsets, *self.subsets))}
+        own = copy.copy(self)
+        own._begun = {}
+        own._begun = {name: earlier.drawn_before(position, name) - own.drawn_before(position, name) for name in names}
+        return own
 
     def shares(self) -> Mapping[str, float]:
-        """Return the share of positions each subset takes, exact over every block of 1,000."""
-        return {subset.name: float(quota) / BLOCK for subset, quota in zip(self.subsets, self._quotas, strict=True)}
+        """Return the share of positions each subset takes, exact over every block."""
+        return {
+            subset.name: float(quota) / self._block for subset, quota in zip(self.subsets, self._quotas, strict=True)
+        }
 
     def reweighted(self, weights: Mapping[str, float]) -> Mixture:
         """Return the mixture with other weights; subsets not named keep theirs.
@@ -180,18 +206,14 @@ class Mixture(Sequence[Any]):
         subsets = [replace(subset, weight=weights.get(subset.name, subset.weight)) for subset in self.subsets]
         return Mixture(subsets, seed=self.seed, length=self.length, tolerate=self.tally.limit)
 
-    def _draw_block_order(self, block: int) -> NDArray[np.int64]:
-        order: NDArray[np.int64] = np.random.Generator(np.random.Philox(key=(mixed(self.seed ^ 1), block))).permutation(
-            BLOCK
-        )
-        return order
-
 
 class Stages(Sequence[Any]):
     """Mixtures one after another: weights, subsets or scenes that change at a stated position.
 
+    A subset that several stages have goes on with its rows where the stage before left it.
+
     Args:
-        stages: (number of positions, mixture) in order; the last one also serves every later position.
+        stages: (number of positions, mixture) in order.
 
     Raises:
         ValueError: No stage, or a stage without positions.
@@ -205,7 +227,7 @@ class Stages(Sequence[Any]):
     def __init__(self, stages: Sequence[tuple[int, Mixture]]) -> None:
         if not stages or any(count < 1 for count, _ in stages):
             raise ValueError(f"stages of {[count for count, _ in stages]} positions; give each at least one")
-        self.stages = tuple(stages)
+        self.stages = _chained(stages)
 
     def __len__(self) -> int:
         """Return the number of positions of all stages."""
@@ -246,7 +268,7 @@ class Stages(Sequence[Any]):
             if before < count:
                 stages.append((count - before, mixture.reweighted(weights)))
             start += count
-        self.stages = tuple(stages)
+        self.stages = _chained(stages)
 
     def _stage_at(self, position: Any) -> Mixture:
         index = int(position)
@@ -265,13 +287,41 @@ class Stages(Sequence[Any]):
         return sum((mixture.dropped for _, mixture in self.stages), Counter())
 
 
+def _chained(stages: Sequence[tuple[int, Mixture]]) -> tuple[tuple[int, Mixture], ...]:
+    """Let every stage go on where the one before ends."""
+    start, mixture = stages[0]
+    chained = [(start, mixture)]
+    for count, following in stages[1:]:
+        mixture = following.following(mixture, start)
+        chained.append((count, mixture))
+        start += count
+    return tuple(chained)
+
+
+@functools.lru_cache(maxsize=32)
+def _block_order(seed: int, size: int, block: int) -> NDArray[np.int64]:
+    order: NDArray[np.int64] = np.random.Generator(np.random.Philox(key=(mixed(seed ^ 1), block))).permutation(size)
+    return order
+
+
 def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:
-    """Share out a block's positions: at least one each, the rest by largest remainder."""
-    exact = np.asarray(weights, dtype=np.float64) / np.sum(weights) * BLOCK
+    """Share out the positions of the shortest block that keeps the shares."""
+    largest = max(weights)
+    shares = np.asarray([weight / largest for weight in weights], dtype=np.float64)
+    shares /= shares.sum()
+    for block in _BLOCKS:
+        quotas = _shared_out(shares * block, block)
+        if float(np.abs(quotas / block - shares).max()) <= _OFF:
+            break
+    return quotas
+
+
+def _shared_out(exact: NDArray[np.float64], block: int) -> NDArray[np.int64]:
+    """Give each subset at least one position, the rest by largest remainder."""
     quotas: NDArray[np.int64] = np.maximum(np.floor(exact).astype(np.int64), 1)
-    while quotas.sum() > BLOCK:
+    while quotas.sum() > block:
         quotas[np.argmax(np.where(quotas > 1, quotas - exact, -np.inf))] -= 1
     remainder = exact - quotas
-    for chosen in np.argsort(-remainder, kind="stable")[: BLOCK - quotas.sum()]:
+    for chosen in np.argsort(-remainder, kind="stable")[: block - quotas.sum()]:
         quotas[chosen] += 1
     return quotas

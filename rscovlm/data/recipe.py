@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -29,6 +30,7 @@ class SubsetRecipe:
         split: Of a folder of shards, only this split.
         images: Folder that image paths are relative to, relative to the root; that of the records where empty.
         cap: Only the first rows, this many.
+        epochs: Passes over its rows at most, such as 2 or 0.5; after them the others share its positions. None has no end.
         render: How to put the records into words.
     """
 
@@ -38,6 +40,7 @@ class SubsetRecipe:
     split: str | None = None
     images: str = ""
     cap: int | None = None
+    epochs: float | None = None
     render: RenderOptions = field(default_factory=RenderOptions)
 
 
@@ -90,9 +93,17 @@ class MixtureRecipe:
         values["subsets"] = tuple(_subset(item, place) for place, item in enumerate(subsets))
         if "budget" in values:
             values["budget"] = PixelBudget(**known_fields(values["budget"], PixelBudget, "budget"))
-        changes = [Change(**known_fields(item, Change, "schedule")) for item in values.get("schedule") or ()]
+        changes = [_change(item) for item in values.get("schedule") or ()]
         values["schedule"] = tuple(sorted(changes, key=lambda change: change.at))
         values["history"] = tuple(values.get("history") or ())
+        for name in ("seed", "tolerate"):
+            if name in values:
+                values[name] = _number(values[name], name, whole=name == "seed")
+        for change in values["schedule"]:
+            if not isinstance(change.weights, Mapping):
+                raise ValueError(f"schedule at {change.at} has weights {change.weights!r}; give them by name of subset")
+            for name, weight in change.weights.items():
+                _number(weight, f"weight of {name!r} in the schedule at {change.at}")
         recipe = cls(**values)
         names = {subset.name for subset in recipe.subsets}
         for change in recipe.schedule:
@@ -115,14 +126,35 @@ class MixtureRecipe:
         """
         codec = codec or Codec.preset(self.codec)
         subsets = [self._open(subset, Path(root), codec) for subset in self.subsets]
-        starts = [0, *(change.at for change in self.schedule if 0 < change.at < length)]
-        stages = []
-        for start, end in zip(starts, [*starts[1:], length], strict=True):
+        return Stages(self._stages(subsets, length))
+
+    def _stages(self, subsets: list[Subset], length: int) -> list[tuple[int, Mixture]]:
+        """Cut the positions where the schedule changes weights, and where a subset has made its epochs."""
+        rows = {subset.name: len(cast(Sequence[Any], subset.source)) for subset in subsets}
+        passes = {s.name: s.epochs * min(s.cap or rows[s.name], rows[s.name]) for s in self.subsets if s.epochs}
+        limits = {name: max(1, round(count)) for name, count in passes.items()}
+        stages: list[tuple[int, Mixture]] = []
+        start, used_up = 0, set[str]()
+        while start < length:
             for change in self.schedule:
                 if change.at <= start:
                     subsets = [replace(s, weight=change.weights.get(s.name, s.weight)) for s in subsets]
-            stages.append((end - start, Mixture(subsets, seed=self.seed, length=end, tolerate=self.tolerate)))
-        return Stages(stages)
+            left = [replace(s, weight=0.0) if s.name in used_up else s for s in subsets]
+            if used_up and not any(subset.weight for subset in left):
+                raise ValueError(
+                    f"all subsets made their epochs by position {start} of {length}; give one of them more, or no limit"
+                )
+            end = min([change.at for change in self.schedule if change.at > start] + [length])
+            mixture = Mixture(left, seed=self.seed, length=length, tolerate=self.tolerate)
+            if stages:
+                mixture = mixture.following(stages[-1][1], start)
+            going = [name for name in limits if name not in used_up]
+            end = min([end, *(_reaches(mixture, name, limits[name], start, end) for name in going)])
+            if end > start:
+                stages.append((end - start, mixture))
+            used_up |= {name for name in going if mixture.drawn_before(end, name) >= limits[name]}
+            start = end
+        return stages
 
     def _open(self, subset: SubsetRecipe, root: Path, codec: Codec) -> Subset:
         records = _below(root, subset.records)
@@ -149,11 +181,31 @@ def _subset(item: Any, place: int) -> SubsetRecipe:
     for name in ("name", "records"):
         if not isinstance(values.get(name), str) or not values[name]:
             raise ValueError(f"subset {place} has no {name}; give it one")
+    for name, whole in (("weight", False), ("cap", True), ("epochs", False)):
+        if values.get(name) is not None or (name == "weight" and name in values):
+            values[name] = _number(values[name], f"{name} of {values['name']!r}", whole=whole)
+    if values.get("epochs") is not None and not 0 < values["epochs"] < float("inf"):
+        raise ValueError(f"epochs of {values['name']!r} is {values['epochs']}; give a number above 0, or leave it out")
     if "render" in values:
         values["render"] = RenderOptions(
             **known_fields(values["render"], RenderOptions, f"render of {values['name']!r}")
         )
     return SubsetRecipe(**values)
+
+
+def _change(item: Any) -> Change:
+    values = known_fields(item, Change, "schedule")
+    for name in ("at", "weights"):
+        if name not in values:
+            raise ValueError(f"an entry of the schedule has no {name}: {item!r}; give at and weights")
+    return Change(int(_number(values["at"], "at of the schedule", whole=True)), values["weights"])
+
+
+def _number(value: Any, what: str, *, whole: bool = False) -> Any:
+    """Return a number as it is; a text, a switch or nothing is none."""
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise ValueError(f"{what} is {value!r}; give a {'whole ' if whole else ''}number")
+    return value
 
 
 def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
@@ -169,6 +221,11 @@ def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
         if key not in names:
             raise ValueError(f"{where} has the unknown key {key!r}{nearest(str(key), names)}")
     return dict(content)
+
+
+def _reaches(mixture: Mixture, name: str, limit: int, start: int, end: int) -> int:
+    """Give the first position by which a subset was drawn so often, or the end."""
+    return bisect_left(range(end), limit, lo=start, key=lambda position: mixture.drawn_before(position, name))
 
 
 def _below(root: Path, path: str) -> Path:

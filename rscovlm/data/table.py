@@ -92,7 +92,7 @@ class _Lines(Sequence[str]):
     def __getitem__(self, row: Any) -> Any:
         with self._path.open("rb") as file:
             file.seek(self._starts[row])
-            return file.readline().decode("utf-8")
+            return file.readline().decode("utf-8-sig")
 
 
 class _Shards(Sequence[dict[str, Any]]):

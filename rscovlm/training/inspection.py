@@ -12,13 +12,17 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from rscovlm.codec import Codec
 from rscovlm.data.mixture import Stages
 from rscovlm.data.pictures import loaded
 from rscovlm.data.tally import Rejected
-from rscovlm.geometry import Objects
+from rscovlm.data.textboxes import find_boxes
+from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.rasters.data_url import data_url
 from rscovlm.rasters.drawing import draw_objects
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder
+
+_LOOKED = 10_000
 
 
 @dataclass(frozen=True)
@@ -104,14 +108,15 @@ def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 1
     """
     encoder = Encoder(processor)
     draws = min(draws, len(mixture))
-    drawn: Counter[str] = Counter()
     by_task: dict[str, list[tuple[int, Any, Encoded]]] = defaultdict(list)
-    first = mixture.stages[0][1]
+    count, first = mixture.stages[0]
+    # What is drawn is told from the positions alone; over a few samples shares are rough.
+    looked = min(count, _LOOKED)
+    drawn = Counter(mixture.subset_at(position) for position in range(looked))
     for position in range(draws):
-        drawn[mixture.subset_at(position)] += 1
         sample = mixture[position]
         by_task[str(sample.get("task", "unknown"))].append((position, sample, encoder(sample, f"sample {position}")))
-    shares = [(name, share, drawn[name] / draws) for name, share in first.shares().items()]
+    shares = [(name, share, drawn[name] / looked) for name, share in first.shares().items()]
     tasks = [_row(task, [(s, e) for _, s, e in entries], processor) for task, entries in sorted(by_task.items())]
     chosen: list[tuple[int, Any, Encoded]] = []
     depth = 0
@@ -133,7 +138,8 @@ def _row(task: str, entries: Sequence[tuple[Any, Encoded]], processor: Any) -> T
     lengths = [len(encoded) for _, encoded in entries]
     merged = processor.image_processor.merge_size**2
     visual = [sum(t * h * w // merged for t, h, w in encoded.grids) for _, encoded in entries]
-    boxes = [len(sample["truth"]) for sample, _ in entries if sample.get("truth") is not None] or [0]
+    codec = processor.codec
+    boxes = [len(found) for found in (_objects(sample, codec) for sample, _ in entries) if found is not None] or [0]
     return TaskRow(
         task,
         len(entries),
@@ -145,7 +151,7 @@ def _row(task: str, entries: Sequence[tuple[Any, Encoded]], processor: Any) -> T
 
 
 def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> Shown:
-    truth: Objects | None = sample.get("truth")
+    truth = _objects(sample, processor.codec)
     pictures = []
     for place, image in enumerate(sample.get("images") or ()):
         picture = loaded(image).convert("RGB")
@@ -163,6 +169,22 @@ def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> Show
             ids, trained = [], label is not None and label != IGNORED
         ids.append(token)
     return Shown(position, str(sample.get("task", "")), pictures, runs)
+
+
+def _objects(sample: Any, codec: Codec) -> Objects | None:
+    """Return the objects that an answer lists, or those that the sentences about a single image mention."""
+    images = list(sample.get("images") or [])
+    if sample.get("truth") is not None or len(images) != 1:
+        truth: Objects | None = sample.get("truth")
+        return truth
+    frame = Frame(*images[0].size)
+    parts = [part for message in sample["messages"] for part in message["content"] if isinstance(part, dict)]
+    given = [box.numbers for part in parts if part["type"] == "text" for box in find_boxes(part["text"])]
+    sides = []
+    for numbers in given:
+        if len(numbers) == 4 and numbers[0] < numbers[2] and numbers[1] < numbers[3]:
+            sides.append(codec.decode_box(numbers, frame).coords[0])
+    return Objects(Boxes(np.reshape(sides, (-1, 4)), "hbb", frame), ("",) * len(sides)) if sides else None
 
 
 def _text(ids: Sequence[int], processor: Any) -> str:

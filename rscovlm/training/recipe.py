@@ -280,6 +280,11 @@ def _rounds(recipe: TrainingRecipe, mixture: Stages, rows_per_step: int, checkpo
     """Return the callback that changes weights, with the changes made so far, or None."""
     if recipe.balance is None:
         return None
+    limited = [subset.name for subset in recipe.mixture.subsets if subset.epochs is not None]
+    if limited:
+        raise ValueError(
+            f"balance changes weights as it goes, so when {', '.join(limited)} made its epochs cannot be planned; leave out one of the two"
+        )
     changes = [] if checkpoint is None else [Rebalanced.from_dict(change) for change in changes_of(checkpoint)]
     return Rounds(recipe.balance, mixture, rows_per_step=rows_per_step, changes=changes)
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from rscovlm.data.mixture import BLOCK, Mixture, Subset
+from rscovlm.data.mixture import BLOCK, Mixture, Stages, Subset
 
 
 def _mixture(seed: int = 3) -> Mixture:
@@ -55,6 +55,27 @@ def test_a_tiny_weight_still_appears() -> None:
     mixture = Mixture([Subset("rare", ["r"], 1e-9), *(Subset(f"s{i}", ["x"], 1.0) for i in range(999))], length=BLOCK)
     assert Counter(mixture)["r"] == 1
     assert sum(mixture.shares().values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("weights", [[1.0] + [1e-9] * 200, [1e308] * 3, [5e-324, 1.0, 1.0], [0.1, *[1e-5] * 60, 7.3]])
+def test_odd_weights_keep_their_shares_to_a_point(weights: list[float]) -> None:
+    mixture = Mixture([Subset(str(i), ["x"], weight) for i, weight in enumerate(weights)], length=100_000)
+    drawn = Counter(mixture.subset_at(i)[0].name for i in range(100_000))
+    scaled = [weight / max(weights) for weight in weights]
+    for name, weight in enumerate(scaled):
+        assert drawn[str(name)] / 100_000 == pytest.approx(weight / sum(scaled), abs=0.01)
+
+
+def test_rows_come_in_passes_through_stages_and_changes() -> None:
+    def made(weight: float) -> Mixture:
+        return Mixture([Subset("a", range(37), weight), Subset("b", ["-"], 1.0)], seed=3, length=9000)
+
+    stages = Stages([(1234, made(1)), (2001, made(0)), (3000, made(0.3))])
+    stages.change(4321, {"a": 2.0})
+    rows = [row for row in stages if row != "-"]
+    assert len(rows) > 1500
+    for start in range(0, len(rows) - 37, 37):
+        assert sorted(rows[start : start + 37]) == list(range(37))
 
 
 def test_generated_items_differ_by_position() -> None:

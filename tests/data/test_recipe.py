@@ -70,6 +70,18 @@ def test_weights_change_where_the_schedule_says(root: Path) -> None:
     assert Counter(a.split("-")[0] for a in answers[1000:]) == {"wide": 1000}
 
 
+def test_epochs_end_a_subset_exactly(root: Path) -> None:
+    talk, wide = RECIPE["subsets"]
+    subsets = [talk | {"epochs": 2.5, "cap": 20}, wide | {"epochs": 40}]
+    schedule = [{"at": 33, "weights": {"talk": 0.5}}, {"at": 1500, "weights": {"talk": 9}}]
+    recipe = MixtureRecipe.from_dict({**RECIPE, "subsets": subsets, "schedule": schedule})
+    answers = Counter(_answer(sample) for sample in recipe.build(root, length=2000))
+    assert sorted(answers[f"talk-{i}"] for i in range(30)) == [0] * 10 + [2] * 10 + [3] * 10
+    assert {answers[f"wide-{i}"] for i in range(50)} == {39}
+    with pytest.raises(ValueError, match="made their epochs by position 2050"):
+        recipe.build(root, length=3000)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -80,6 +92,15 @@ def test_weights_change_where_the_schedule_says(root: Path) -> None:
         ({"subsets": [{"name": "a", "records": "x", "render": {"json": 1}}]}, "did you mean 'json_rate'"),
         ({"schedule": [{"at": 5, "weights": {"tlak": 1}}]}, "did you mean 'talk'"),
         ({"budget": {"min_pixel": 5}}, "did you mean 'min_pixels'"),
+        ({"seed": "five"}, "seed is 'five'"),
+        ({"tolerate": None}, "tolerate is None"),
+        ({"schedule": [{"weights": {"talk": 1}}]}, "has no at"),
+        ({"schedule": [{"at": "5", "weights": {"talk": 1}}]}, "at of the schedule is '5'"),
+        ({"schedule": [{"at": 5, "weights": {"talk": "much"}}]}, "weight of 'talk' in the schedule"),
+        ({"schedule": [{"at": 5, "weights": ["talk"]}]}, "by name of subset"),
+        ({"subsets": [{"name": "a", "records": "x", "weight": "2"}]}, "weight of 'a' is '2'"),
+        ({"subsets": [{"name": "a", "records": "x", "cap": 1.5}]}, "cap of 'a' is 1.5"),
+        ({"subsets": [{"name": "a", "records": "x", "epochs": 0}]}, "epochs of 'a' is 0"),
     ],
 )
 def test_a_wrong_recipe_is_told_what_is_wrong(change: dict[str, Any], message: str) -> None:

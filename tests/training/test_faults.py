@@ -122,7 +122,7 @@ def test_too_many_of_them_stop_the_run_with_the_table(root: Path, tmp_path: Path
 
 def test_what_was_lost_before_a_checkpoint_counts_after_it(root: Path, tmp_path: Path) -> None:
     # Every fourth record has no image; more than five lost of the first thousand are too many.
-    recipe = _recipe(root, 0.75, 0.005, steps=20, packing={"tokens": 256, "lookahead": 2})
+    recipe = _recipe(root, 0.75, 0.005, steps=30, packing={"tokens": 256, "lookahead": 2})
     recipe["train"] |= {"save_strategy": "steps", "save_steps": 3, "logging_steps": 1}
 
     def stopped(**options: Any) -> tuple[int, str]:

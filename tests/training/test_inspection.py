@@ -1,16 +1,23 @@
 """The page about a mixture shows what would be trained."""
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from transformers import AutoProcessor
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.recipe import MixtureRecipe
+from rscovlm.data.records import Annotation, ImageRef, Record, Turn
 from rscovlm.data.scenes import SceneConfig, make_scene
 from rscovlm.data.storage import write_jsonl
 from rscovlm.testing import tiny_checkpoint
+from rscovlm.training.inspection import inspect
 
 RECIPE = """
 subsets:
@@ -56,6 +63,26 @@ def test_the_page_and_the_table_show_shares_and_trained_words(root: Path) -> Non
     assert len(marked) == 12
     assert all(text.endswith("&lt;|im_end|&gt;") for text in marked)
     assert not any("find the" in text for text in marked)
+
+
+def test_boxes_that_sentences_mention_are_drawn_and_counted(root: Path) -> None:
+    image = ImageRef("0.png", width=112, height=112)
+    item = Annotation((10.0, 20.0, 60.0, 70.0), "", "hbb")
+    turns = (Turn("user", "What is at <box:0>?"), Turn("assistant", "A court, built in [1999, 3]."))
+    talk = Record("t", "talk", "train", "conversation", (image,), turns=turns, objects=(item,))
+    write_jsonl([talk], root / "talk.jsonl")
+    recipe = MixtureRecipe.from_dict({"subsets": [{"name": "talk", "records": "talk.jsonl"}]})
+    processor = AutoProcessor.from_pretrained(tiny_checkpoint(root / "tiny"))
+    mixture = recipe.build(root, length=1000, codec=processor.codec)
+    found = inspect(mixture, processor, draws=2)
+    assert [row.boxes for row in found.tasks] == [(1, 1.0, 1)]
+    drawn = Image.open(io.BytesIO(base64.b64decode(found.shown[0].pictures[0].partition(",")[2])))
+    plain = mixture[0]["images"][0].load().convert("RGB")
+    changed = np.abs(np.asarray(drawn, int) - np.asarray(plain, int)).sum(axis=2) > 0
+    ys, xs = np.nonzero(changed)
+    scale = plain.width / 112
+    assert xs.min() == pytest.approx(10 * scale, abs=4)
+    assert ys.max() == pytest.approx(70 * scale, abs=4)
 
 
 def test_a_wrong_recipe_ends_with_a_message(root: Path) -> None:
