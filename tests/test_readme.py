@@ -36,3 +36,18 @@ def test_the_targets_of_the_readme_are_in_the_makefile() -> None:
     named = re.findall(r"make (\w+)", TEXT)
     assert named
     assert set(named) <= set(targets)
+
+
+@pytest.mark.parametrize(
+    ("here", "page", "there"),
+    [
+        ("0.995, 0.161", "rscovlm/embedded/README.md", r"\| zoom_on \| 0\.995 (?s:.*)\| zoom_off \| 0\.161 "),
+        ("1.000, 0.919", "rscovlm/embedded/README.md", r"grounding_one \| 1\.000 (?s:.*)ap_nc50_one \| 0\.919 "),
+        ("3.0 times", "docs/training.md", r"bench_packed_training .* 3\.0 times"),
+        ("0.11 s, 0.02 s", "docs/rasters.md", r"`rasterio` \| 11\d \| 2\d "),
+        ("1.7 times the time", "docs/zoom.md", r"1\.7 times as long"),
+    ],
+)
+def test_the_figures_of_the_readme_are_those_of_their_pages(here: str, page: str, there: str) -> None:
+    assert f"| {here} |" in TEXT
+    assert re.search(there, (README.parent / page).read_text(encoding="utf-8"))
