@@ -122,21 +122,18 @@ class Server:
         if not conversations:
             return []
         pool = ThreadPoolExecutor(min(self.concurrency, len(conversations)))
-        given_up = threading.Event()
+        call = _Call()
         try:
-            waiting = [pool.submit(self._answer, one, max_new_tokens, logprobs, given_up) for one in conversations]
-            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
-            for one in waiting:
-                if one in done:
-                    one.result()  # the first that failed, in the order asked
+            waiting = [pool.submit(self._answer, one, max_new_tokens, logprobs, call) for one in conversations]
+            wait(waiting, return_when=FIRST_EXCEPTION)
+            if call.failure is not None:
+                raise call.failure
             return [one.result() for one in waiting]
         finally:
-            given_up.set()  # after a failure or Ctrl-C nothing is tried again, and nobody waits for what is in flight
+            call.over.set()  # after a failure or Ctrl-C nothing is tried again, and nobody waits for what is in flight
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(
-        self, conversation: Conversation, max_new_tokens: int, logprobs: bool, given_up: threading.Event
-    ) -> Reply:
+    def _answer(self, conversation: Conversation, max_new_tokens: int, logprobs: bool, call: _Call) -> Reply:
         request: dict[str, Any] = {
             "model": self.model,
             "messages": to_openai(conversation.messages, self.budget),
@@ -151,13 +148,19 @@ class Server:
         if grammar is not None:
             request.update(_structured(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
         start = time.perf_counter()
-        answer = self._post(json.dumps(request).encode(), logprobs, given_up)
+        try:
+            answer = self._post(json.dumps(request).encode(), logprobs, call)
+        except BaseException as error:
+            call.fail(error)
+            raise
         return replace(answer, seconds=time.perf_counter() - start)
 
-    def _post(self, body: bytes, logprobs: bool, given_up: threading.Event) -> Reply:
+    def _post(self, body: bytes, logprobs: bool, call: _Call) -> Reply:
         """Send a request until there is an answer."""
         last = ""
         for attempt in range(self._tries):
+            if call.over.is_set():
+                raise ServerError(f"given up because another request failed; the last try: {last or 'none'}")
             replica = self._replicas.take()
             pause = self._pause * 2**attempt * random.uniform(0.5, 1.0)
             try:
@@ -178,8 +181,8 @@ class Server:
                 pause = max(pause, retry_after(asked))
             finally:
                 self._replicas.give(replica)
-            if attempt + 1 < self._tries and given_up.wait(pause):
-                break
+            if attempt + 1 < self._tries:
+                call.over.wait(pause)
         raise ServerError(f"no answer in {self._tries} tries; the last: {last}")
 
     def _key(self) -> str:
@@ -197,6 +200,18 @@ class Server:
                 if time.monotonic() > end:
                     raise httpx2.ReadTimeout(f"the answer was not whole after {self.timeout:g} seconds")
             return answer.status_code, answer.headers.get("Retry-After"), bytes(whole)
+
+
+class _Call:
+    """What the requests of one call of `Server.generate` share: whether it is over, and what failed first."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.failure: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self.over.set()
 
 
 class _Replica:
