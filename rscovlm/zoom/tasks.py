@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from rscovlm.codec.prompts import (
 )
 from rscovlm.engines.engine import Conversation, Finish, Reply, check_engine, replies
 from rscovlm.geometry import Boxes, Objects
+from rscovlm.metrics.texts import number_in
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.chain import ZoomChain
 from rscovlm.zoom.detection import detect
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
     from rscovlm.zoom.detections import Detections
     from rscovlm.zoom.result import ZoomResult
-
-_NUMBER = re.compile(r"\d+")
-_NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 @dataclass(frozen=True)
@@ -249,11 +246,6 @@ def count(
 
     Raises:
         ValueError: No class, another ``how``, options with ``"words"``, or an image that cannot be read.
-
-    Example:
-        >>> from rscovlm.zoom.tasks import number_in
-        >>> number_in("There are three."), number_in("12 ships"), number_in("many")
-        (3, 12, None)
     """
     names = [] if isinstance(classes, str) else check_names(classes, "class")
     if how not in ("boxes", "words") or not names:
@@ -268,22 +260,17 @@ def count(
     asked = [_asked(view, None, counting_prompt(name)) for name in names]
     answers = replies(engine, asked, max_new_tokens=max_new_tokens or 32)
     texts = {name: reply.text.strip() for name, reply in zip(names, answers, strict=True)}
-    return Counted({name: number_in(text) for name, text in texts.items()}, texts=texts)
+    return Counted({name: whole_number_in(text) for name, text in texts.items()}, texts=texts)
 
 
-def number_in(text: str) -> int | None:
-    """Return the first number of an answer, in digits or in words up to ten, or ``None``.
+def whole_number_in(text: str) -> int | None:
+    """Return the number of objects that an answer names first, in digits or in words; ``None`` where it is none.
 
-    Commas between groups of three digits are read over; what has more than 18 digits counts nothing.
+    >>> whole_number_in("There are three."), whole_number_in("1,234 ships"), whole_number_in("many"), whole_number_in("-2")
+    (3, 1234, None, None)
     """
-    words = text.lower().replace("zero", "no").replace("none", "no")
-    for word in re.findall(r"\d{1,3}(?:,\d{3})+(?!\d)|\d+|[a-z]+", words):
-        digits = word.replace(",", "")
-        if _NUMBER.fullmatch(digits):
-            return int(digits) if len(digits) <= 18 else None
-        if word in _NUMBER_WORDS:
-            return _NUMBER_WORDS.index(word)
-    return None
+    number = number_in(text)
+    return int(number) if number is not None and 0 <= number < 1e15 and number == int(number) else None
 
 
 def _in_words(

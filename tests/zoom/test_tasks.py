@@ -16,7 +16,7 @@ from rscovlm.engines import Conversation, Transformers
 from rscovlm.geometry import Boxes, Frame, iou
 from rscovlm.rasters import open_image
 from rscovlm.training.embedded import STAGES, scene_config
-from rscovlm.zoom.tasks import number_in
+from rscovlm.zoom.tasks import whole_number_in
 from tests.zoom.scripted import Scripted, texts
 
 CONFIG = replace(scene_config(STAGES[-1], 777), min_objects=1, max_objects=1)
@@ -94,10 +94,13 @@ def test_counting_by_boxes_and_in_words() -> None:
         ("", None),
         ("About 1,234 ships", 1234),
         ("9" * 30, None),
+        ("twenty-one of them", 21),
+        ("3.5", None),
+        ("-2", None),
     ],
 )
 def test_numbers_are_read_out_of_answers(text: str, number: int | None) -> None:
-    assert number_in(text) == number
+    assert whole_number_in(text) == number
 
 
 def test_training_and_inference_ask_with_the_same_words() -> None:
