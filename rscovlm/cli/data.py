@@ -34,6 +34,20 @@ def sources(name: Annotated[str | None, typer.Argument(help="Show one source in 
 
 
 @app.command()
+def unpack(
+    archives: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Zip or tar archives.")],
+    folder: Annotated[Path, typer.Argument(help="Where to; files that are there already are an error.")],
+) -> None:
+    """Unpack archives as published, after a look at every member: none may leave the folder, be a link, or be a bomb."""
+    from rscovlm.data.archives import unpack as open_up
+
+    with refusals("rscovlm data"):
+        for archive in archives:
+            names = open_up(archive, folder)
+            typer.echo(printable(f"{archive.name}: {len(names)} files"))
+
+
+@app.command()
 def convert(
     name: Annotated[str, typer.Argument(help="A source of `rscovlm data sources`.")],
     root: Annotated[Path, typer.Argument(help="Folder the data set was unpacked into.")],

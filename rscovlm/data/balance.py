@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from rscovlm.data.recipe import MixtureRecipe, known_fields
+from rscovlm.data.recipe import MixtureRecipe, checked_number, known_fields
+from rscovlm.data.yamlfiles import read_yaml
 
 
 @dataclass(frozen=True)
@@ -163,15 +164,20 @@ def read_figures(figures: Path, recipe: Path) -> tuple[dict[str, float], dict[st
         ValueError: Results or targets are missing.
     """
     if figures.suffix == ".jsonl":
-        content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        content = read_yaml(recipe)
         wanted = content.get("balance") if isinstance(content, dict) else None
         rule = BalanceRule(**known_fields(wanted, BalanceRule, f"balance of {recipe.name}"))
         lines = figures.read_text(encoding="utf-8").splitlines()
         results = rule.reached(json.loads(lines[-1])["results"] if lines else {})
         return results, dict.fromkeys(results, 1.0), {"rate": rule.rate, "most": rule.most}
-    table = yaml.safe_load(figures.read_text(encoding="utf-8"))
+    table = read_yaml(figures)
     if not isinstance(table, dict) or not {"results", "targets"} <= set(table):
         raise ValueError(f"{figures.name} needs results and targets, each by subset")
+    for part in ("results", "targets"):
+        if not isinstance(table[part], Mapping) or not table[part]:
+            raise ValueError(f"{part} of {figures.name} are {table[part]!r}; give a number for each subset")
+        for name, value in table[part].items():
+            checked_number(value, f"{name!r} in the {part} of {figures.name}")
     return table["results"], table["targets"], {}
 
 
@@ -190,7 +196,7 @@ def next_recipe(
     Raises:
         ValueError: The recipe is none, or `propose` refuses the figures.
     """
-    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    content = read_yaml(recipe)
     mixture = content["mixture"] if isinstance(content, dict) and "mixture" in content else content
     now = {subset.name: subset.weight for subset in MixtureRecipe.from_dict(mixture).subsets}
     proposal = propose(now, results, targets, **rule)

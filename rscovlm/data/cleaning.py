@@ -17,6 +17,7 @@ import yaml
 
 from rscovlm.data.records import BOX_MARK, Annotation, Record, Turn
 from rscovlm.data.textboxes import Guess, Scale, find_boxes, lift, recognise
+from rscovlm.data.yamlfiles import read_yaml
 
 Side = Literal["user", "model", "both"]
 _TAG = re.compile(r"(?P<marks>(?:<image>|\s)*)\[(?P<tag>[A-Za-z]+)\]\s*")
@@ -61,9 +62,9 @@ class Cleaner:
 
     def __init__(self, rules: str | Path | None = None, *, scales: Mapping[str, Scale] | None = None) -> None:
         shipped = resources.files("rscovlm.data") / "cleaning.yaml"
-        content = yaml.safe_load(
-            Path(rules).read_text(encoding="utf-8") if rules else shipped.read_text(encoding="utf-8")
-        )
+        content = read_yaml(rules) if rules else yaml.safe_load(shipped.read_text(encoding="utf-8"))
+        if not isinstance(content, Mapping):
+            raise ValueError(f"cleaning rules are {content!r}; give tags, sentence_starts, boxes, rules, typos")
         unknown = set(content) - {"tags", "sentence_starts", "boxes", "rules", "typos"}
         if unknown:
             raise ValueError(f"cleaning rules have unknown parts {sorted(unknown)}; see cleaning.yaml in rscovlm.data")

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from rscovlm.codec import Codec
 from rscovlm.data.mixture import Mixture, Stages, Subset
 from rscovlm.data.nearest import nearest
 from rscovlm.data.paths import check_relative
 from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
 from rscovlm.data.table import RecordTable
+from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.processing.resolution import PixelBudget
 
 
@@ -98,12 +97,12 @@ class MixtureRecipe:
         values["history"] = tuple(values.get("history") or ())
         for name in ("seed", "tolerate"):
             if name in values:
-                values[name] = _number(values[name], name, whole=name == "seed")
+                values[name] = checked_number(values[name], name, whole=name == "seed")
         for change in values["schedule"]:
             if not isinstance(change.weights, Mapping):
                 raise ValueError(f"schedule at {change.at} has weights {change.weights!r}; give them by name of subset")
             for name, weight in change.weights.items():
-                _number(weight, f"weight of {name!r} in the schedule at {change.at}")
+                checked_number(weight, f"weight of {name!r} in the schedule at {change.at}")
         recipe = cls(**values)
         names = {subset.name for subset in recipe.subsets}
         for change in recipe.schedule:
@@ -170,7 +169,7 @@ def load_recipe(path: str | Path) -> MixtureRecipe:
     Raises:
         ValueError: The file is no recipe; the message names what is wrong and, for a misspelt key, the nearest right one.
     """
-    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    content = read_yaml(path)
     if isinstance(content, Mapping) and "mixture" in content:
         content = content["mixture"]
     return MixtureRecipe.from_dict(content)
@@ -183,7 +182,7 @@ def _subset(item: Any, place: int) -> SubsetRecipe:
             raise ValueError(f"subset {place} has no {name}; give it one")
     for name, whole in (("weight", False), ("cap", True), ("epochs", False)):
         if values.get(name) is not None or (name == "weight" and name in values):
-            values[name] = _number(values[name], f"{name} of {values['name']!r}", whole=whole)
+            values[name] = checked_number(values[name], f"{name} of {values['name']!r}", whole=whole)
     if values.get("epochs") is not None and not 0 < values["epochs"] < float("inf"):
         raise ValueError(f"epochs of {values['name']!r} is {values['epochs']}; give a number above 0, or leave it out")
     if "render" in values:
@@ -198,11 +197,15 @@ def _change(item: Any) -> Change:
     for name in ("at", "weights"):
         if name not in values:
             raise ValueError(f"an entry of the schedule has no {name}: {item!r}; give at and weights")
-    return Change(int(_number(values["at"], "at of the schedule", whole=True)), values["weights"])
+    return Change(int(checked_number(values["at"], "at of the schedule", whole=True)), values["weights"])
 
 
-def _number(value: Any, what: str, *, whole: bool = False) -> Any:
-    """Return a number as it is; a text, a switch or nothing is none."""
+def checked_number(value: Any, what: str, *, whole: bool = False) -> Any:
+    """Return a number as it is.
+
+    Raises:
+        ValueError: It is a text, a switch, or nothing; or not whole where it should be.
+    """
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise ValueError(f"{what} is {value!r}; give a {'whole ' if whole else ''}number")
     return value

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rscovlm.codec import Codec
 from rscovlm.data.balance import BalanceRule
 from rscovlm.data.mixture import Stages
 from rscovlm.data.pictures import loaded
 from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
 from rscovlm.data.tally import Tally
+from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.embedded import embedded_model
 from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of, writing
 from rscovlm.training.collator import Collator, PackedCollator
@@ -149,7 +148,7 @@ class TrainingRecipe:
     @classmethod
     def load(cls, path: str | Path) -> TrainingRecipe:
         """Read a recipe from a YAML file."""
-        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        return cls.from_dict(read_yaml(path))
 
     def _check_balance(self) -> None:
         """Refuse a balance that nothing could follow."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,40 @@ def test_sources_are_listed(tmp_path: Path) -> None:
     assert "labelTxt" in shown
     assert "licence" in shown
     assert RUN.invoke(app, ["sources", "atlantis"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command", ["inspect {bad}", "balance {bad} {bad} out.yaml", "synthesise {bad} {rows} out.jsonl"]
+)
+def test_what_is_no_yaml_is_named(tmp_path: Path, command: str) -> None:
+    bad, rows = tmp_path / "bad.yaml", tmp_path / "rows.jsonl"
+    bad.write_text("subsets: [{name: a", encoding="utf-8")
+    rows.write_text("", encoding="utf-8")
+    done = RUN.invoke(app, [*command.format(bad=bad, rows=rows).split()])
+    assert done.exit_code == 2, done.output
+    assert "bad.yaml, line 1, column" in done.output
+
+
+@pytest.mark.parametrize(
+    "figures", ["{results: 5, targets: {}}", "{results: {a: x}, targets: {a: 1}}", "{results: {a: 1}, targets: {}}"]
+)
+def test_balance_refuses_figures_that_are_none(tmp_path: Path, figures: str) -> None:
+    (tmp_path / "recipe.yaml").write_text("subsets: [{name: a, records: a.jsonl}]", encoding="utf-8")
+    (tmp_path / "figures.yaml").write_text(figures, encoding="utf-8")
+    paths = [str(tmp_path / name) for name in ("recipe.yaml", "figures.yaml", "next.yaml")]
+    done = RUN.invoke(app, ["balance", *paths])
+    assert done.exit_code == 2, done.output
+    assert "figures.yaml" in done.output
+
+
+def test_archives_are_unpacked_or_refused_whole(tmp_path: Path) -> None:
+    for name, members in (("good", ["a/b.txt"]), ("bad", ["c.txt", "../d.txt"])):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as pack:
+            for member in members:
+                pack.writestr(member, "text")
+    run = RUN.invoke(app, ["unpack", str(tmp_path / "good.zip"), str(tmp_path / "out")])
+    assert (run.exit_code, run.output.strip()) == (0, "good.zip: 1 files")
+    run = RUN.invoke(app, ["unpack", str(tmp_path / "bad.zip"), str(tmp_path / "out")])
+    assert run.exit_code == 2
+    assert "bad.zip, member '../d.txt'" in run.output
+    assert [path.name for path in (tmp_path / "out").rglob("*.txt")] == ["b.txt"]

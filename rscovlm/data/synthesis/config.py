@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rscovlm.data.recipe import known_fields
 from rscovlm.data.synthesis.templates import TemplateConfig
 from rscovlm.data.synthesis.unique import UniqueConfig
+from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.engines.server import Server
 
 
@@ -77,7 +76,7 @@ class SynthesisConfig:
         Raises:
             ValueError: A key is unknown or a value has no meaning; the message names it.
         """
-        return cls.from_dict(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+        return cls.from_dict(read_yaml(path) or {})
 
     @classmethod
     def from_dict(cls, content: Any) -> SynthesisConfig:
