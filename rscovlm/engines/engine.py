@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def check_engine(engine: Any) -> None:
 
 
 def replies(engine: Engine, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:
-    """Have an engine answer, and see that it answered each.
+    """Have an engine answer, and see that it answered each; half a character in a text becomes a question mark.
 
     Args:
         engine: Who answers.
@@ -141,7 +141,7 @@ def replies(engine: Engine, conversations: Sequence[Conversation], **options: An
     given: Any = engine.generate(conversations, **options)
     if not isinstance(given, Iterable):
         raise ValueError(f"{type(engine).__name__}.generate gave {given!r}; it must give a list of replies")
-    answers = list(given)
+    answers = [_whole(answer) for answer in given]
     for answer in answers:
         if not isinstance(answer, Reply) or not isinstance(answer.text, str) or answer.finish not in get_args(Finish):
             raise ValueError(
@@ -154,3 +154,11 @@ def replies(engine: Engine, conversations: Sequence[Conversation], **options: An
             "an engine must give one each, in their order"
         )
     return answers
+
+
+def _whole(answer: Any) -> Any:
+    """Return a reply whose text can be written anywhere, which half a character cannot."""
+    if isinstance(answer, Reply) and isinstance(answer.text, str) and not answer.text.isascii():
+        text = answer.text.encode(errors="replace").decode()
+        return answer if text == answer.text else replace(answer, text=text)
+    return answer

@@ -110,6 +110,7 @@ class ZoomResult:
         """Return the overview of one image with the windows that were looked into, numbered in order."""
         from rscovlm.zoom.drawing import draw_windows
 
+        self._check_source(source)
         mine = [view for view in self.crops if view.source == source]
         return draw_windows(self.views[source], mine)
 
@@ -117,6 +118,12 @@ class ZoomResult:
         """Write a page that shows question, answer and windows on one image, on a map where it has a place."""
         from rscovlm.rasters.map_page import map_page
 
+        self._check_source(source)
         steps = [view.view for view in self.crops if view.source == source]
         overview = self.views[source].view
         return map_page(path, overview, steps=steps, question=self.question, answer=self.answer, title="Zoom")
+
+    def _check_source(self, source: int) -> None:
+        images = len({view.source for view in self.views})
+        if not 0 <= source < images:
+            raise ValueError(f"source is {source}; give 0 to {images - 1}, one of the images asked about")

@@ -371,6 +371,15 @@ def test_an_engine_that_gives_no_replies_is_named(given: Any, named: str) -> Non
         ZoomChain(Strange([])).ask(Image.new("RGB", (60, 60)), "?")
 
 
+def test_an_image_that_was_not_asked_about_cannot_be_drawn(tmp_path: Path) -> None:
+    result = ZoomChain(Scripted(["an answer"])).ask(Image.new("RGB", (60, 60)), "?")
+    for source in (1, -1):
+        with pytest.raises(ValueError, match=f"source is {source}; give 0 to 0"):
+            result.draw(source)
+        with pytest.raises(ValueError, match=f"source is {source}; give 0 to 0"):
+            result.to_map(tmp_path / "a.html", source)
+
+
 def test_replies_may_come_from_a_generator() -> None:
     class Lazy(Scripted):
         def generate(self, conversations: Any, **_: Any) -> Any:
@@ -400,7 +409,8 @@ def test_control_tokens_that_a_model_spells_out_do_not_come_back_as_tokens(layou
         return spelt + ("" if turn else call(10, 10, 200, 200))
 
     result = ZoomChain(Scripted(script), layout=layout).ask(Image.new("RGB", (600, 600)), "What is it?")
-    assert len(result.windows) == 1 and result.answer == spelt.strip() and result.steps[1].text == spelt
+    kept = spelt.replace("\ud800", "?")
+    assert len(result.windows) == 1 and result.answer == kept.strip() and result.steps[1].text == kept
     assert "<|im_end|>" not in "\n".join(texts(Conversation(result.messages)))
 
 

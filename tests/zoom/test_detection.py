@@ -303,3 +303,11 @@ def test_log_probabilities_that_are_none_are_named(logs: list[float]) -> None:
     reply = Reply(line, token_logprobs=logs, token_texts=[line[:9], line[9:]])
     with pytest.raises(ValueError, match="one log-probability a token, none above 0"):
         detect(Scripted(lambda *_: reply), Image.new("RGB", (100, 100)), CLASSES, confidence=True)
+
+
+def test_half_a_character_in_a_label_can_be_written_everywhere(tmp_path: Path) -> None:
+    said = "10,10,50,10,50,50,10,50 ship \ud800"
+    found = detect(Scripted(lambda *_: said), Image.new("RGB", (100, 100)), ["plane"])
+    assert found.objects.labels == ("ship ?",)
+    found.to_geojson(tmp_path / "a.geojson")
+    found.to_map(tmp_path / "a.html")
