@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.limits import Limits, block_too_large
-from rscovlm.rasters.places import fit_affine, fit_note, world_file
+from rscovlm.rasters.places import NO_RATIONAL, fit_affine, fit_note, world_file
 from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
 from rscovlm.rasters.tiff import PAGES, check_deflated
@@ -314,7 +314,7 @@ def _place(file: Any, path: Path | None) -> Place:
         if beside is not None:
             return Place(beside, crs)
     if file.rpcs is not None:
-        return Place(None, crs, ("it has rational polynomial coefficients, which are not used: no map coordinates",))
+        return Place(None, crs, (NO_RATIONAL,))
     return Place(None, crs)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rscovlm.rasters.places import fit_affine, fit_note
+from rscovlm.rasters.places import NO_RATIONAL, fit_affine, fit_note
 from rscovlm.rasters.reader import Affine6, Place
 
-SCALE, TIEPOINTS, MATRIX, DIRECTORY = 33550, 33922, 34264, 34735
+SCALE, TIEPOINTS, MATRIX, DIRECTORY, RATIONAL = 33550, 33922, 34264, 34735, 50844
 RASTER_TYPE, GEOGRAPHIC, PROJECTED = 1025, 2048, 3072
 POINT, USER_DEFINED = 2, 32767
 
@@ -28,8 +28,9 @@ def tiff_place(tags: Any) -> Place:
         a, b, c, d, e, f = (float(matrix[k]) for k in (0, 1, 3, 4, 5, 7))
         if a * e - b * d:
             return Place((a, b, c - shift * (a + b), d, e, f - shift * (d + e)), crs, notes)
+    nowhere = Place(None, crs, (*notes, NO_RATIONAL) if tags.valueof(RATIONAL) is not None else notes)
     if ties is None or len(ties) % 6:
-        return Place(None, crs, notes)
+        return nowhere
     points = ties.reshape(-1, 6)
     if scale is not None and len(scale) >= 2 and scale[0] and scale[1]:
         column, row, _, x, y, _ = points[0]
@@ -40,7 +41,7 @@ def tiff_place(tags: Any) -> Place:
         affine, residual = fit_affine(points[:, :2] + shift, points[:, 3:5])
         if affine is not None:
             return Place(affine, crs, (*notes, fit_note(len(points), residual)))
-    return Place(None, crs, notes)
+    return nowhere
 
 
 def _numbers(tags: Any, tag: int) -> Any:

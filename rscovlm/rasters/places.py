@@ -10,6 +10,8 @@ import numpy as np
 
 from rscovlm.rasters.reader import Affine6
 
+NO_RATIONAL = "it has rational polynomial coefficients, which are not used: no map coordinates"
+
 
 def fit_affine(
     pixels: Sequence[tuple[float, float]], world: Sequence[tuple[float, float]]

@@ -39,7 +39,7 @@ def test_no_data_of_doubles_leaves_the_pixels_beside_it_alone(value: float, back
     numbers[21:38, 31:52] = value  # borders inside of the averaged squares
     path = write_tiff(tmp_path / "a.tif", numbers, nodata=value)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", RuntimeWarning)
         raster = open_image(path, backend=backend, percentiles=(0, 100))
         view = raster.overview(size=(16, 12))
     assert view.valid is not None and 0.7 < view.coverage < 1
@@ -266,3 +266,23 @@ def test_a_vrt_does_not_tell_how_another_file_begins(tmp_path: Path) -> None:
     with pytest.raises(RasterError, match="'secret' is not an image") as refused:
         open_image(tmp_path / "a.vrt", allow_vrt=True)
     assert "root:x" not in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_rational_polynomials_are_mentioned_by_both_ways(tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="rasterio (extra geo) is not installed")
+    from rasterio.rpc import RPC
+
+    path = tmp_path / "raw.tif"
+    numbers = dict.fromkeys(("height_off", "height_scale", "lat_off", "lat_scale", "line_off", "line_scale"), 1.0)
+    numbers |= dict.fromkeys(("long_off", "long_scale", "samp_off", "samp_scale"), 1.0)
+    powers = [1.0] + [0.0] * 19
+    rational = RPC(
+        line_num_coeff=powers, line_den_coeff=powers, samp_num_coeff=powers, samp_den_coeff=powers, **numbers
+    )
+    with rasterio.open(path, "w", width=80, height=60, count=1, dtype="uint8", rpcs=rational) as out:
+        out.write(ramp(0, 255).astype(np.uint8), 1)
+    for backend in BACKENDS:
+        raster = open_image(path, backend=backend)
+        assert raster.frame.to_world() is None
+        assert raster.notes == ("it has rational polynomial coefficients, which are not used: no map coordinates",)
