@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from rscovlm.codec.categories import spoken
-
-Kind = Literal["hbb", "obb", "quad"]
-Style = Literal["plain", "json"]
+from rscovlm.codec.writing import Style
+from rscovlm.geometry.kinds import Kind
 
 
 def detection_prompt(classes: Iterable[str], kind: Kind = "quad", style: Style = "plain") -> tuple[str, str]:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.geometry import Boxes, Frame
+from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.kinds import Kind
 
-Floats: TypeAlias = NDArray[np.float64]
 SpaceName: TypeAlias = Literal["pixels", "0-1000", "0-100", "0-1"]
 
 SCALES: dict[SpaceName, int | None] = {"pixels": None, "0-1000": 1000, "0-100": 100, "0-1": 1}

@@ -11,8 +11,7 @@ from rscovlm.data.records import ImageRef
 from rscovlm.data.tally import Rejected
 from rscovlm.data.views import load_image, open_ref
 from rscovlm.rasters import Raster, open_image
-
-Window = tuple[int, int, int, int]
+from rscovlm.rasters.reader import Window
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 
 from rscovlm.codec import Codec
-from rscovlm.codec.prompts import Kind, Style, referent, system_prompt
-from rscovlm.data.pictures import Picture, Window, picture_size
-from rscovlm.data.prompts import shown_name, synonyms, wording
+from rscovlm.codec.categories import spoken
+from rscovlm.codec.prompts import referent, system_prompt
+from rscovlm.codec.writing import Style
+from rscovlm.data.pictures import Picture, picture_size
+from rscovlm.data.prompts import synonyms, wording
 from rscovlm.data.records import BOX_MARK, Annotation, Record
 from rscovlm.data.rendering import Sample, Turn
 from rscovlm.data.tally import Rejected
 from rscovlm.data.tiles import LEAST, halves, shared_out
 from rscovlm.data.views import boxes_of
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.kinds import Kind
 from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.layouts import Layout, answer_turn, zoom_conversation
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -162,10 +166,10 @@ class RecordRenderer:
         """Question and answer of the tasks answered in words."""
         rephrase = self.options.rephrase_rate
         if record.task == "classification":
-            names = [shown_name(name) for name in record.categories]
+            names = [spoken(name) for name in record.categories]
             task = "classification_choices" if names and rng.random() < 0.5 else "classification"
             asked = wording(task, rng, rephrase=rephrase).format(names=", ".join(names))
-            return asked, ", ".join(shown_name(name) for name in record.classes)
+            return asked, ", ".join(spoken(name) for name in record.classes)
         if record.captions and record.task in ("caption", "change"):
             task = "caption_change" if record.task == "change" else "caption"
             caption = record.captions[int(rng.integers(len(record.captions)))]
@@ -250,7 +254,7 @@ class RecordRenderer:
         return "[" + ", ".join(map(str, values)) + "]"
 
     def _name(self, label: str, rng: np.random.Generator) -> str:
-        name = shown_name(label)
+        name = spoken(label)
         others = synonyms().get(name, ())
         if others and self.options.synonym_rate and rng.random() < self.options.synonym_rate:
             return others[int(rng.integers(len(others)))]

@@ -31,12 +31,12 @@ from typing import Any, Literal, cast, get_args
 from rscovlm.data.needs import missing
 from rscovlm.data.paths import check_relative
 from rscovlm.extras import optional
+from rscovlm.geometry.kinds import Kind
 
 Task = Literal[
     "classification", "caption", "vqa", "conversation", "grounding", "detection", "zoom", "segmentation", "change"
 ]
 TASKS: tuple[Task, ...] = get_args(Task)
-Kind = Literal["hbb", "obb", "quad"]
 Role = Literal["system", "user", "assistant"]
 BOX_MARK = re.compile(r"<box:(\d+)>")
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rscovlm.codec import Codec
-from rscovlm.codec.prompts import Kind, detection_prompt, grounding_prompt
+from rscovlm.codec.prompts import detection_prompt, grounding_prompt
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.kinds import Kind
 from rscovlm.zoom.layouts import Layout, answer_turn, zoom_conversation
 
 Sample = dict[str, Any]

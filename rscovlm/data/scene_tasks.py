@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.codec import Codec
-from rscovlm.codec.prompts import Kind
 from rscovlm.data.rendering import Sample, Turn, detection_turn, grounding_turn, render_turns, render_zoom
 from rscovlm.data.scenes import Question, Scene, SceneConfig, ZoomScene, make_scene, make_zoom_scene, questions
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.affine import Floats
+from rscovlm.geometry.kinds import Kind
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.zoom.layouts import Layout, answer_turn, overview_turn
 
 Spatial = Literal["hbb", "quad"]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

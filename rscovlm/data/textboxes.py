@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from rscovlm.data.records import BOX_MARK, Annotation, Kind
+from rscovlm.data.records import BOX_MARK, Annotation
 from rscovlm.data.tally import Rejected
+from rscovlm.geometry.kinds import Kind
 
 Scale = Literal[0, 1, 100, 1000]
 

@@ -22,9 +22,8 @@ from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.tally import Rejected, Tally
 from rscovlm.data.views import load_image
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.tiling import window_starts
-
-Window = tuple[int, int, int, int]
 
 LEAST = 0.7
 """Smallest share of an object's area in a tile that holds it."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from rscovlm.data.paths import resolve
-from rscovlm.data.records import Annotation, ImageRef, Kind, Record
+from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster, open_image
 
 PADDING = (124, 116, 104)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.geometry.affine import Floats
 from rscovlm.metrics import content
-from rscovlm.metrics.detections import Bools, Floats, Ints, Rows, read_items
+from rscovlm.metrics.detections import Bools, Ints, Rows, read_items
 from rscovlm.metrics.matching import Best, Shape, best_truths
 from rscovlm.metrics.precision import Interpolation, Outcomes, average_precisions
 

@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.metrics.detections import Floats, Ints, Rows
+from rscovlm.geometry.affine import Floats
+from rscovlm.metrics.detections import Ints, Rows
 
 Keys = NDArray[np.uint64]
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from rscovlm.geometry.affine import Floats
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 

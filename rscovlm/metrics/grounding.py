@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.boxes import Boxes
 from rscovlm.geometry.kinds import bounds, convert
 from rscovlm.geometry.overlaps import hbb_intersection, quad_intersection
-from rscovlm.metrics.detections import Floats, same_frame
+from rscovlm.metrics.detections import same_frame
 from rscovlm.metrics.matching import areas
 
 _WIDTHS = {4: "hbb", 5: "obb", 8: "quad"}

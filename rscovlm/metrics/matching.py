@@ -10,10 +10,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.clipping import quad_shapes
 from rscovlm.geometry.kinds import bounds
 from rscovlm.geometry.overlaps import hbb_intersection, quad_area, quad_intersection
-from rscovlm.metrics.detections import Bools, Floats, Ints, Rows
+from rscovlm.metrics.detections import Bools, Ints, Rows
 from rscovlm.metrics.rectangles import smallest_rectangles
 
 Shape = Literal["quad", "rectangle", "horizontal"]

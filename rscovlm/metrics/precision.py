@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.metrics.detections import Floats, Ints
+from rscovlm.geometry.affine import Floats
+from rscovlm.metrics.detections import Ints
 
 Interpolation = Literal["11point", "area", "101point"]
 Levels = NDArray[np.int16]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.metrics.detections import Floats
+from rscovlm.geometry.affine import Floats
 
 Singles = NDArray[np.float32]
 

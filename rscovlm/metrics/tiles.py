@@ -9,9 +9,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from rscovlm.geometry.affine import apply
+from rscovlm.geometry.affine import Floats, apply
 from rscovlm.geometry.kinds import bounds
-from rscovlm.metrics.detections import Floats, Ints, quads
+from rscovlm.metrics.detections import Ints, quads
 from rscovlm.metrics.matching import Shape, areas, outlines, overlaps, shaped
 
 Item = dict[str, Any]

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.geometry.affine import IDENTITY, Affine6
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import NO_RATIONAL, fit_affine, fit_note, world_file
 from rscovlm.rasters.quiet import hushed, unwarned
-from rscovlm.rasters.reader import Affine6, Layout, Level, Place, Window
+from rscovlm.rasters.reader import Layout, Level, Place, Window
 from rscovlm.rasters.tiff import PAGES, check_deflated
 
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
-IDENTITY: Affine6 = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 # Nothing beside the file named is opened (GDAL would follow names found in side files), nothing remote, and no code
 # in VRTs.

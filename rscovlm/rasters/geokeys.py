@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from rscovlm.geometry.affine import Affine6
 from rscovlm.rasters.places import NO_RATIONAL, fit_affine, fit_note
-from rscovlm.rasters.reader import Affine6, Place
+from rscovlm.rasters.reader import Place
 
 SCALE, TIEPOINTS, MATRIX, DIRECTORY, RATIONAL = 33550, 33922, 34264, 34735, 50844
 RASTER_TYPE, GEOGRAPHIC, PROJECTED = 1025, 2048, 3072

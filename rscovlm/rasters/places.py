@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rscovlm.rasters.reader import Affine6
+from rscovlm.geometry.affine import Affine6
 
 NO_RATIONAL = "it has rational polynomial coefficients, which are not used: no map coordinates"
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.geometry.affine import Affine6
+
 Window = tuple[int, int, int, int]
-Affine6 = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from rscovlm.codec.prompts import Kind
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster, open_image, to_geojson
 from rscovlm.rasters.geojson import write_text
 from rscovlm.serving.items import Item

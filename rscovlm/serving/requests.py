@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from rscovlm.codec.prompts import Kind, Style
+from rscovlm.codec.writing import Style
+from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster
 from rscovlm.serving.prediction import Task
 from rscovlm.serving.refusals import BadRequest, RequestLimits

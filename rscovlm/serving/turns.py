@@ -7,13 +7,13 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from rscovlm.data.records import Role
 from rscovlm.rasters import Limits, Raster, open_image
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.zoom.words import check_words
 
-Role = Literal["system", "user", "assistant"]
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _DATA = re.compile(r"data:(?:image/[\w.+-]{1,64}|application/octet-stream);base64,", re.IGNORECASE | re.ASCII)
 # Whatever a header claims is read, to say how much it is.

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rscovlm.data.mixture import Stages
 from rscovlm.data.tally import Rejected
 from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry.affine import Floats
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder, pixels_of
 from rscovlm.training.packing import PackedMixture, drops_of
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rscovlm.codec.prompts import Kind, Style, detection_prompt
+from rscovlm.codec.prompts import detection_prompt
+from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Conversation, Reply, check_engine, replies
 from rscovlm.geometry import Frame, Objects
+from rscovlm.geometry.kinds import Kind
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import Raster, open_image
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.detections import Detections, TileStats
 from rscovlm.zoom.finished import FinishedTiles
 from rscovlm.zoom.merging import duplicates, merge
 from rscovlm.zoom.tiling import count_tiles, tiles
-from rscovlm.zoom.windows import Window, planned_size, squeezed
+from rscovlm.zoom.windows import planned_size, squeezed
 from rscovlm.zoom.words import check_names
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.engines.engine import Finish
-from rscovlm.zoom.windows import Window
+from rscovlm.rasters.reader import Window
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rscovlm.geometry import Boxes, Objects
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.detections import TileStats
 from rscovlm.zoom.journal import Journal
-from rscovlm.zoom.windows import Window
 
 if TYPE_CHECKING:
     from rscovlm.rasters import Raster

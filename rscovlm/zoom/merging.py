@@ -10,7 +10,7 @@ from shapely import STRtree
 from shapely import box as shapely_box
 
 from rscovlm.geometry import Boxes, Objects, iou
-from rscovlm.zoom.windows import Window
+from rscovlm.rasters.reader import Window
 
 # An object this close to a tile's border, in pixels of the original, was probably cut by it.
 _CUT = 2.0

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rscovlm.engines.engine import Finish
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.calls import Call, Refusal
-from rscovlm.zoom.windows import Window, ZoomView
+from rscovlm.zoom.windows import ZoomView
 
 if TYPE_CHECKING:
     from PIL import Image

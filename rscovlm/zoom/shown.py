@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.calls import Call, Refusal
 from rscovlm.zoom.refusals import refusal_text
-from rscovlm.zoom.windows import Limits, Window, ZoomView, locate, overlap, show
+from rscovlm.zoom.windows import Limits, ZoomView, locate, overlap, show
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec

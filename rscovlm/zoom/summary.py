@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.geometry import Boxes
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.result import ZoomResult
-from rscovlm.zoom.windows import Window
 
 if TYPE_CHECKING:
     from rscovlm.zoom.chain import ZoomChain

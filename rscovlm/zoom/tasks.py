@@ -14,17 +14,11 @@ from PIL import Image
 
 from rscovlm.codec.categories import Matcher, spoken
 from rscovlm.codec.grammar import choice_grammar
-from rscovlm.codec.prompts import (
-    Kind,
-    Style,
-    caption_prompt,
-    classification_prompt,
-    counting_prompt,
-    grounding_prompt,
-    referent,
-)
+from rscovlm.codec.prompts import caption_prompt, classification_prompt, counting_prompt, grounding_prompt, referent
+from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Conversation, Finish, Reply, check_engine, replies
 from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry.kinds import Kind
 from rscovlm.metrics.texts import number_in
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.chain import ZoomChain

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageStat
 
-from rscovlm.zoom.windows import Window
+from rscovlm.rasters.reader import Window
 
 
 def tiles(width: int, height: int, tile: int, overlap: int) -> Iterator[Window]:

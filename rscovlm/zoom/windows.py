@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.processing.resolution import MAX_ASPECT_RATIO, PixelBudget, Size, plan_size
+from rscovlm.rasters.reader import Window
 from rscovlm.zoom.calls import Call
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from rscovlm.geometry import Frame
     from rscovlm.rasters import Raster, View
 
-Window = tuple[int, int, int, int]
 
 # Larger numbers mean nothing in any image, and their products could leave the range of floats.
 _FAR = 1e9

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from rscovlm.codec.prompts import Kind, Style
-from rscovlm.data.prompts import shown_name, synonyms, wording
+from rscovlm.codec.categories import spoken
+from rscovlm.codec.writing import Style
+from rscovlm.data.prompts import synonyms, wording
 from rscovlm.data.sources.dior import DIOR
 from rscovlm.data.sources.fair1m import FAIR1M
 from rscovlm.data.sources.labeltxt import DOTA_20, RSAR, SRSDD
 from rscovlm.data.sources.meter_ml import METER_ML
 from rscovlm.data.sources.scene_folders import class_name
+from rscovlm.geometry.kinds import Kind
 
 HRSC = ["ship"]
 SETS = {"DOTA": DOTA_20, "FAIR1M": FAIR1M, "DIOR": DIOR, "SRSDD": SRSDD, "RSAR": RSAR, "HRSC2016": HRSC}
@@ -39,7 +41,7 @@ def _all(task: str, style: Style | None = None, kind: Kind | None = None) -> lis
 
 @pytest.mark.parametrize("name", SETS)
 def test_every_class_has_other_names_that_name_no_other_class(name: str) -> None:
-    shown = [shown_name(label) for label in SETS[name]]
+    shown = [spoken(label) for label in SETS[name]]
     table = synonyms()
     taken: dict[str, str] = {label: label for label in shown}
     for label in shown:
@@ -47,7 +49,7 @@ def test_every_class_has_other_names_that_name_no_other_class(name: str) -> None
         assert len(others) >= 2, label
         assert len({label, *others}) == 1 + len(others), label
         for other in others:
-            assert other == shown_name(other)
+            assert other == spoken(other)
             assert taken.setdefault(other, label) == label, f"{other!r} means {label!r} and {taken[other]!r} in {name}"
 
 

@@ -11,9 +11,10 @@ from PIL import Image
 from rscovlm.codec import Codec
 from rscovlm.data.pictures import Picture
 from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
-from rscovlm.data.records import Annotation, ImageRef, Kind, Record
+from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.views import load_image, objects_of
 from rscovlm.geometry import Boxes, Frame
+from rscovlm.geometry.kinds import Kind
 from rscovlm.processing import PixelBudget
 
 OUTLINE = (20.0, 5.0, 35.0, 20.0, 20.0, 35.0, 5.0, 20.0)

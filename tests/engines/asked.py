@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from rscovlm.codec import Codec
-from rscovlm.codec.prompts import Kind, Style
+from rscovlm.codec.writing import Style
 from rscovlm.engines import Conversation, Engine
+from rscovlm.geometry.kinds import Kind
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.testing import tiny_checkpoint
 from rscovlm.zoom import ZoomChain, detect

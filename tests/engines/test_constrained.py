@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from rscovlm.codec.grammar import Grammar, choice_grammar
-from rscovlm.codec.prompts import Kind, Style
+from rscovlm.codec.writing import Style
 from rscovlm.engines import Conversation, Transformers
 from rscovlm.engines.automaton import Automaton
 from rscovlm.geometry import Frame
+from rscovlm.geometry.kinds import Kind
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.testing import tiny_checkpoint
 from rscovlm.zoom import classify, detect, ground

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rscovlm.codec.prompts import Kind, Style, detection_prompt, grounding_prompt, system_prompt, template
+from rscovlm.codec.prompts import detection_prompt, grounding_prompt, system_prompt, template
+from rscovlm.codec.writing import Style
+from rscovlm.geometry.kinds import Kind
 
 __all__ = [
     "Kind",
     "Style",
     "detection_prompt",
     "grounding_prompt",
-    "shown_name",
     "synonyms",
     "system_prompt",
     "wording",
@@ -57,15 +58,6 @@ def wording(
     if len(choices) > 1 and rng.random() < rephrase:
         return choices[1 + int(rng.integers(len(choices) - 1))]
     return choices[0]
-
-
-def shown_name(label: str) -> str:
-    """Return a class name as it is shown to a model: lower case, with spaces.
-
-    >>> shown_name("Large-Vehicle"), shown_name("baseball_field")
-    ('large vehicle', 'baseball field')
-    """
-    return " ".join(label.replace("-", " ").replace("_", " ").lower().split())
 
 
 @cache

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rscovlm.geometry.affine import Floats
+
 CELL = 16
 """Pixels of the scene per sample of the fields."""
-Floats = NDArray[np.float64]
 Field = NDArray[np.float32]
 
 

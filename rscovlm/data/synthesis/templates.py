@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rscovlm.codec.categories import spoken
+from rscovlm.codec.prompts import plural
 from rscovlm.data.formats.coco import corners
 from rscovlm.data.records import Annotation, Record
-from rscovlm.data.synthesis.wording import generator, plural, wording
+from rscovlm.data.synthesis.wording import generator, wording
 
 Region = tuple[float, float, float, float]
 
@@ -84,7 +86,7 @@ _Made = tuple[str, str, str, Sequence[Region], Sequence[int]]
 def _counts(record: Record, config: TemplateConfig, rng: np.random.Generator) -> Iterator[_Made]:
     whole = _whole(record)
     for label, members in _by_class(record).items():
-        names = {"plural": plural(label)}
+        names = {"plural": plural(spoken(label))}
         if len(members) <= config.dense:
             question = _phrase(["count", "whole"], rng).format(**names)
             yield "count", question, str(len(members)), [whole], members
@@ -101,7 +103,7 @@ def _comparisons(record: Record, config: TemplateConfig, rng: np.random.Generato
     for i, first in enumerate(labels):
         for second in labels[i + 1 :]:
             a, b = (first, second) if rng.random() < 0.5 else (second, first)
-            names = {"plural": plural(a), "other": plural(b)}
+            names = {"plural": plural(spoken(a)), "other": plural(spoken(b))}
             if max(len(classes[a]), len(classes[b])) <= config.dense and len(classes[a]) != len(classes[b]):
                 question = _phrase(["compare", "classes"], rng).format(**names)
                 yield "compare", question, _yes(classes[a], classes[b]), [_whole(record)], [*classes[a], *classes[b]]
@@ -124,7 +126,7 @@ def _comparisons(record: Record, config: TemplateConfig, rng: np.random.Generato
             if len(one.members) == len(other.members):
                 continue
             question = _phrase(["compare", "cells"], rng)
-            question = question.format(plural=plural(label), cell=one.name, other_cell=other.name)
+            question = question.format(plural=plural(spoken(label)), cell=one.name, other_cell=other.name)
             more = one if len(one.members) > len(other.members) else other
             yield "compare", question, more.name, [one.region, other.region], [*one.members, *other.members]
 

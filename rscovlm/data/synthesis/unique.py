@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from rscovlm.codec.categories import spoken
 from rscovlm.data.formats.coco import corners
 from rscovlm.data.records import Record
 from rscovlm.data.synthesis.interview import Ask, Interview
 from rscovlm.data.synthesis.replies import check_pair
-from rscovlm.data.synthesis.wording import generator, spoken, wording
+from rscovlm.data.synthesis.wording import generator, wording
 from rscovlm.data.tally import Rejected, Tally
 from rscovlm.data.views import open_ref
 

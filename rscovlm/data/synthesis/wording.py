@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rscovlm.codec.prompts import plural as english_plural
-
 
 @lru_cache(maxsize=1)
 def wording() -> dict[str, Any]:
@@ -19,20 +17,6 @@ def wording() -> dict[str, Any]:
     text = (resources.files("rscovlm.data.synthesis") / "prompts.yaml").read_text(encoding="utf-8")
     content: dict[str, Any] = yaml.safe_load(text)
     return content
-
-
-def spoken(label: str) -> str:
-    """Write a class name as words: `large-vehicle` is 'large vehicle'."""
-    return " ".join(label.replace("-", " ").replace("_", " ").split()).lower()
-
-
-def plural(label: str) -> str:
-    """Write the plural of a class name as words.
-
-    >>> [plural(name) for name in ("large-vehicle", "bus", "Fishing Boat", "ferry", "torch")]
-    ['large vehicles', 'buses', 'fishing boats', 'ferries', 'torches']
-    """
-    return english_plural(spoken(label))
 
 
 def generator(seed: int, *parts: str) -> np.random.Generator:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from rscovlm.data.formats import read_coco, read_messages, read_refgeo, write_coco, write_messages, write_refgeo
 from rscovlm.data.jsonfiles import read_items
-from rscovlm.data.records import Annotation, ImageRef, Kind, Record, Turn
+from rscovlm.data.records import Annotation, ImageRef, Record, Turn
 from rscovlm.data.tally import Tally
+from rscovlm.geometry.kinds import Kind
 
 IMAGE = ImageRef("images/a.png", width=64, height=48)
 QUAD = (1.0, 2.0, 11.5, 2.0, 11.5, 9.0, 1.0, 9.0)

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rscovlm.codec.categories import spoken
+from rscovlm.codec.prompts import plural
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.synthesis import TemplateConfig, UniqueConfig, template_questions, unique_targets
 from rscovlm.data.synthesis.unique import padded_region
-from rscovlm.data.synthesis.wording import plural, spoken, wording
+from rscovlm.data.synthesis.wording import wording
 
 SIDE = 900
 
@@ -134,4 +136,4 @@ def test_regions_hold_their_target_and_stay_inside(values: tuple[float, float, f
     ("label", "one", "many"), [("storage-tank", "storage tank", "storage tanks"), ("Bus", "bus", "buses")]
 )
 def test_names_are_spoken(label: str, one: str, many: str) -> None:
-    assert (spoken(label), plural(label)) == (one, many)
+    assert (spoken(label), plural(spoken(label))) == (one, many)
