@@ -199,7 +199,8 @@ def _rings(segmentation: Any, size: tuple[int, int]) -> tuple[tuple[float, ...],
     if not segmentation:
         return ()
     if isinstance(segmentation, list):
-        return tuple(tuple(map(float, ring)) for ring in segmentation if ring)
+        # Rings of two corners or none, which annotation tools leave behind, enclose nothing.
+        return tuple(tuple(map(float, ring)) for ring in segmentation if len(ring) > 4 or len(ring) % 2)
     if all(size) and list(segmentation["size"]) != [size[1], size[0]]:
         raise Rejected(
             "malformed mask", f"a mask of size {segmentation['size']} (h, w) on an image of {size[0]}x{size[1]}"

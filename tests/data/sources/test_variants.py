@@ -122,7 +122,9 @@ def test_coco_counts_add_up(tmp_path: Path) -> None:
     assert tally.dropped == {"malformed row": 1}
     (row,), _ = _coco(tmp_path / "numbers", categories=[{"id": 1, "name": 7}])
     assert row.objects[0].label == "7"
-    _, tally = _coco(tmp_path / "line", annotations=[COCO["annotations"][0] | {"segmentation": [[1, 2, 3, 4]]}])
+    (row,), _ = _coco(tmp_path / "line", annotations=[COCO["annotations"][0] | {"segmentation": [[1, 2, 3, 4], []]}])
+    assert row.objects[0].polygons == ()
+    _, tally = _coco(tmp_path / "odd", annotations=[COCO["annotations"][0] | {"segmentation": [[1, 2, 3]]}])
     assert tally.dropped == {"malformed row": 1}
     _, tally = _coco(tmp_path / "long", images=[first | {"file_name": "x" * 300}])
     assert tally.dropped == {"unreadable file": 1}
