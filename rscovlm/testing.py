@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,3 +61,38 @@ def tiny_checkpoint(
     model.save_pretrained(folder)
     RSCoVLMProcessor(image_processor, tokenizer, codec=codec).save_pretrained(folder)
     return folder
+
+
+def tiny_scenes(folder: str | Path) -> Path:
+    """Write twelve generated scenes and their records, and a `tiny_checkpoint`: all that the tiny recipe trains on.
+
+    ``python -m rscovlm.testing FOLDER`` does it; ``examples/recipes/tiny-cpu.yaml`` says how to train then.
+
+    Args:
+        folder: Gets ``scenes.jsonl`` with a detection and a classification of each, their images, and ``model``.
+
+    Returns:
+        The folder.
+    """
+    from rscovlm.data.records import Annotation, ImageRef, Record
+    from rscovlm.data.scenes import SceneConfig, make_scene
+    from rscovlm.data.storage import write_jsonl
+
+    folder = Path(folder)
+    tiny_checkpoint(folder / "model")
+    records: list[Record] = []
+    for seed in range(12):
+        scene = make_scene(seed, SceneConfig(size=112, min_objects=0, max_objects=3))
+        scene.image.save(folder / f"{seed}.png")
+        image = ImageRef(f"{seed}.png", width=112, height=112)
+        objects = tuple(Annotation(tuple(map(float, thing.quad.ravel())), thing.label) for thing in scene.objects)
+        classes = ("plane", "ship", "vehicle", "tank", "court")
+        found = Record(f"d{seed}", "scenes", "train", "detection", (image,), objects=objects, categories=classes)
+        seen = Record(f"c{seed}", "scenes", "train", "classification", (image,), classes=(scene.scene_class,))
+        records += [found, seen]
+    write_jsonl(records, folder / "scenes.jsonl")
+    return folder
+
+
+if __name__ == "__main__":
+    tiny_scenes(sys.argv[1] if len(sys.argv) > 1 else "tiny")

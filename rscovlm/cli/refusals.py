@@ -21,7 +21,7 @@ def refusals(command: str, extra: str | None = None) -> Iterator[None]:
     try:
         with optional(extra):
             yield
-    except (ValueError, OSError, ModuleNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError, RuntimeError) as error:
         if not _expected(error):
             raise
         typer.echo(f"{command}: {printable(str(error))}", err=True)

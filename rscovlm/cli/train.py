@@ -24,5 +24,5 @@ def train(
         from rscovlm.training.recipe import TrainingRecipe, prepare
 
         run = prepare(TrainingRecipe.load(recipe), root=root, output=output, resume=resume)
-    if not dry_run:
-        run.train()
+        if not dry_run:
+            run.train()

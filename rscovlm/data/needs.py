@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -15,16 +16,27 @@ def missing(record: Record) -> list[str]:
     reasons = [reason for lacks, reason in _NEEDS[record.task](record) if lacks]
     if not record.images and record.task != "conversation":
         reasons.append("no image")
+    if any("<|" in text and _MODEL_MARK.search(text) for text in _told(record)):
+        reasons.append("special token in the text")
     if not _writable(record):
         reasons.append("text is not Unicode")
     return reasons
 
 
+_MODEL_MARK = re.compile(r"<\|\w+\|>")
+"""What tokenizers of Qwen models read as one token of their own, such as the end of a turn, wherever it stands."""
+
+
+def _told(record: Record) -> list[str]:
+    """Return the texts that a model may be shown or trained on."""
+    texts = [record.question, record.answer, record.expression]
+    texts += [*record.classes, *record.captions, *record.choices, *record.categories]
+    return texts + [turn.text for turn in record.turns] + [item.label for item in record.objects]
+
+
 def _writable(record: Record) -> bool:
     """Tell whether the texts can be written: half a surrogate pair, or a byte that was no UTF-8, cannot."""
-    texts = [record.id, record.source, record.split, record.question, record.answer, record.expression]
-    texts += [*record.classes, *record.captions, *record.choices, *record.categories]
-    texts += [turn.text for turn in record.turns] + [item.label for item in record.objects]
+    texts = [record.id, record.source, record.split, *_told(record)]
     texts += [image.path for image in (*record.images, *record.masks)]
     texts += [text for pair in record.extra.items() for text in pair]
     try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from rscovlm.codec import Codec
 from rscovlm.data.mixture import Mixture, Stages, Subset
@@ -86,23 +89,15 @@ class MixtureRecipe:
             ValueError: A key is unknown (the nearest right one is named), or a value is of no use.
         """
         values = known_fields(content, cls, "the recipe")
-        subsets = values.get("subsets")
-        if not isinstance(subsets, Sequence) or not subsets:
+        subsets = values["subsets"]
+        if not subsets:
             raise ValueError("the recipe has no subsets; list at least one with name and records")
         values["subsets"] = tuple(_subset(item, place) for place, item in enumerate(subsets))
         if "budget" in values:
             values["budget"] = PixelBudget(**known_fields(values["budget"], PixelBudget, "budget"))
-        changes = [_change(item) for item in values.get("schedule") or ()]
+        changes = [Change(**known_fields(item, Change, "schedule")) for item in values.get("schedule", ())]
         values["schedule"] = tuple(sorted(changes, key=lambda change: change.at))
-        values["history"] = tuple(values.get("history") or ())
-        for name in ("seed", "tolerate"):
-            if name in values:
-                values[name] = checked_number(values[name], name, whole=name == "seed")
-        for change in values["schedule"]:
-            if not isinstance(change.weights, Mapping):
-                raise ValueError(f"schedule at {change.at} has weights {change.weights!r}; give them by name of subset")
-            for name, weight in change.weights.items():
-                checked_number(weight, f"weight of {name!r} in the schedule at {change.at}")
+        values["history"] = tuple(values.get("history", ()))
         recipe = cls(**values)
         names = {subset.name for subset in recipe.subsets}
         for change in recipe.schedule:
@@ -178,11 +173,8 @@ def load_recipe(path: str | Path) -> MixtureRecipe:
 def _subset(item: Any, place: int) -> SubsetRecipe:
     values = known_fields(item, SubsetRecipe, f"subset {place}")
     for name in ("name", "records"):
-        if not isinstance(values.get(name), str) or not values[name]:
+        if not values[name]:
             raise ValueError(f"subset {place} has no {name}; give it one")
-    for name, whole in (("weight", False), ("cap", True), ("epochs", False)):
-        if values.get(name) is not None or (name == "weight" and name in values):
-            values[name] = checked_number(values[name], f"{name} of {values['name']!r}", whole=whole)
     if values.get("epochs") is not None and not 0 < values["epochs"] < float("inf"):
         raise ValueError(f"epochs of {values['name']!r} is {values['epochs']}; give a number above 0, or leave it out")
     if "render" in values:
@@ -190,14 +182,6 @@ def _subset(item: Any, place: int) -> SubsetRecipe:
             **known_fields(values["render"], RenderOptions, f"render of {values['name']!r}")
         )
     return SubsetRecipe(**values)
-
-
-def _change(item: Any) -> Change:
-    values = known_fields(item, Change, "schedule")
-    for name in ("at", "weights"):
-        if name not in values:
-            raise ValueError(f"an entry of the schedule has no {name}: {item!r}; give at and weights")
-    return Change(int(checked_number(values["at"], "at of the schedule", whole=True)), values["weights"])
 
 
 def checked_number(value: Any, what: str, *, whole: bool = False) -> Any:
@@ -212,18 +196,73 @@ def checked_number(value: Any, what: str, *, whole: bool = False) -> Any:
 
 
 def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
-    """Return a mapping's values if all its keys are fields of a dataclass.
+    """Return a mapping's values if all its keys are fields of a dataclass, and plain ones are of the field's type.
+
+    A whole number stands for a fraction, and a text such as ``2e-6``, which YAML takes for no number, for the number.
 
     Raises:
-        ValueError: It is no mapping, or has an unknown key; the message names the nearest.
+        ValueError: A key is unknown (the nearest right one is named), or a value is of another type.
+
+    >>> known_fields({"name": "sea", "records": "sea.jsonl", "weight": "1e-2"}, SubsetRecipe, "subset 0")
+    {'name': 'sea', 'records': 'sea.jsonl', 'weight': 0.01}
     """
     if not isinstance(content, Mapping):
         raise ValueError(f"{where} is {content!r}; give keys and values")
-    names = {entry.name for entry in fields(kind)}
+    types = get_type_hints(kind)
     for key in content:
-        if key not in names:
-            raise ValueError(f"{where} has the unknown key {key!r}{nearest(str(key), names)}")
-    return dict(content)
+        if key not in types:
+            raise ValueError(f"{where} has the unknown key {key!r}{nearest(str(key), types)}")
+    for field_ in fields(kind):
+        if field_.default is MISSING and field_.default_factory is MISSING and content.get(field_.name) is None:
+            raise ValueError(f"{where} has no {field_.name}; give it one")
+    # A list or mapping with nothing in it is None in YAML.
+    given = {key: value for key, value in content.items() if value is not None or not _many(types[key])}
+    return {key: _of_type(value, types[key], f"{key} of {where}") for key, value in given.items()}
+
+
+def _many(hint: Any) -> bool:
+    return get_origin(hint) in (tuple, abc.Sequence, abc.Mapping)
+
+
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _of_type(value: Any, hint: Any, where: str) -> Any:
+    """Return a value of a plain type, or of several of them; what is built from keys and values is left to its builder."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in inner:
+            near = nearest(value, inner) if isinstance(value, str) else f"; known are {', '.join(map(str, inner))}"
+            raise ValueError(f"{where} is {value!r}{near}")
+        return value
+    if origin in (UnionType, Union):
+        if value is None and NoneType in inner:
+            return None
+        faults = []
+        for one in (one for one in inner if one is not NoneType):
+            try:
+                return _of_type(value, one, where)
+            except ValueError as fault:
+                faults.append(fault)
+        raise faults[0]
+    if origin in (tuple, abc.Sequence):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError(f"{where} is {value!r}; give a list")
+        return value if is_dataclass(inner[0]) else [_of_type(item, inner[0], where) for item in value]
+    if origin is abc.Mapping:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where} is {value!r}; give keys and values")
+        return {
+            _of_type(key, inner[0], where): _of_type(item, inner[1], f"{key} in {where}") for key, item in value.items()
+        }
+    if hint is float and isinstance(value, (str, int)) and not isinstance(value, bool):
+        with suppress(ValueError):
+            return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if hint in _WORDS and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        raise ValueError(f"{where} is {value!r}; give {_WORDS[hint]}")
+    return value
 
 
 def _reaches(mixture: Mixture, name: str, limit: int, start: int, end: int) -> int:

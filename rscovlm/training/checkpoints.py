@@ -264,9 +264,7 @@ def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: i
         if key.startswith(bound) or not _FREE.fullmatch(key.removeprefix("train."))
     ]
     if differing:
-        shown = "; ".join(
-            f"{key}: {_at(said['recipe'], key)!r} there, {_at(recipe, key)!r} here" for key in differing[:5]
-        )
+        shown = "; ".join(f"{key}: {_at(said['recipe'], key)} there, {_at(recipe, key)} here" for key in differing[:5])
         raise ValueError(
             f"{checkpoint} belongs to another recipe ({shown}); go on with its own, or set it as the recipe's model "
             "and start a new run in another output folder"
@@ -283,6 +281,8 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
 
     >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}, "d": 4})
     ['b.c', 'd']
+    >>> differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]})
+    ['a.1.b']
     """
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         keys = sorted({*one, *other})
@@ -291,13 +291,18 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
             for key in keys
             for found in differences(one.get(key), other.get(key), f"{path}.{key}" if path else str(key))
         ]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = zip(one, other, strict=True)
+        return [found for place, pair in enumerate(pairs) for found in differences(*pair, f"{path}.{place}")]
     return [] if one == other else [path]
 
 
-def _at(tree: Any, path: str) -> Any:
+def _at(tree: Any, path: str) -> str:
+    """Return in a few words what a tree of plain values holds at keys and places joined by dots."""
     for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree
+        tree = tree[int(key)] if isinstance(tree, list) else tree.get(key) if isinstance(tree, Mapping) else None
+    text = repr(tree)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _said(checkpoint: Path) -> dict[str, Any]:

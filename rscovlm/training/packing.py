@@ -170,7 +170,10 @@ class PackedMixture(Sequence[Any]):
     def _fitted(self, position: int) -> tuple[list[tuple[Any, int | Sized]], Counter[str]]:
         """Return a position's samples and their lengths, and what was done so that they fit."""
         sample = self.mixture[position]
-        length = self.length(sample)
+        try:
+            length = self.length(sample)
+        except ValueError as error:
+            raise ValueError(f"position {position} of the mixture: {error}") from error
         if _count(length) <= self.budget:
             return [(sample, length)], Counter()
         samples, reasons = ([], Counter([TOO_LONG])) if self.fit is None else self.fit(sample, self.budget)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 Part = Literal["vision", "merger", "language"]
-PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def part_of(name: str) -> Part:

@@ -13,6 +13,10 @@ Measure = Callable[[int], tuple[Sequence[int], Counter[str]]]
 and what befell it by reason."""
 
 
+_MISSES = 20_000
+"""Samples one after another that leave a lane with nothing to pack, after which it gives up: seconds, not for ever."""
+
+
 @dataclass(frozen=True)
 class Pack:
     """Samples that share a row.
@@ -123,6 +127,7 @@ class Lane:
 
         Raises:
             IndexError: The mixture has come to its end.
+            ValueError: Thousands of samples one after another are of no use.
         """
         before = self.dropped.copy()
         self._fill_window()
@@ -144,9 +149,17 @@ class Lane:
         return Pack(positions, parts, tokens, dict(self.dropped - before))
 
     def _fill_window(self) -> None:
+        misses = 0
         while len(self._waiting) < self.lookahead and self.next < self.end:
             parts, reasons = self.measure(self.next)
             self.dropped += reasons
+            misses = 0 if parts else misses + 1
+            if misses >= _MISSES and not self._waiting:
+                said = ", ".join(f"{count} {reason}" for reason, count in self.dropped.most_common())
+                raise ValueError(
+                    f"none of {misses} samples one after another goes into a row of {self.budget} tokens ({said}); raise "
+                    "packing.tokens, lower budget.max_pixels, or set packing.too_long to shrink or split"
+                )
             for part, tokens in enumerate(parts):
                 insort(self._waiting, (tokens, self.next, part))
             self.next += self.stride

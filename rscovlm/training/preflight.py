@@ -27,6 +27,7 @@ class Preflight:
         tokens: Tokens of a sample: mean and largest.
         trained: Tokens the loss falls on, mean.
         shares: Share of each subset, stage by stage.
+        budget: Tokens of a row; None without packing.
         fill: Share of the token budget that the first rows use; None without packing.
         left_out: Samples that the first rows passed over or shrank, by reason.
         steps: Optimiser steps.
@@ -39,6 +40,7 @@ class Preflight:
     tokens: tuple[float, int]
     trained: float
     shares: list[dict[str, float]]
+    budget: int | None
     fill: float | None
     left_out: dict[str, int]
     steps: int
@@ -54,7 +56,7 @@ class Preflight:
         for stage, shares in enumerate(self.shares):
             lines.append(f"stage {stage}: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()))
         if self.fill is not None:
-            lines.append(f"rows are {self.fill:.1%} full")
+            lines.append(f"rows of {self.budget} tokens are {self.fill:.1%} full")
         lines += [f"{count} samples: {reason}" for reason, count in self.left_out.items()]
         lines.append(
             f"{self.steps} steps; {self.gigabytes:.2f} GB for weights, gradients and optimiser, and activations"
@@ -90,7 +92,13 @@ def preflight(
         for position, (sample, one) in enumerate(zip(seen, encoded, strict=True))
     )
     lengths = [len(one) for one in encoded]
-    fill = None if packed is None else packed.fill(min(8, -(-len(packed) // packed.lanes)))
+    try:
+        fill = None if packed is None else packed.fill(min(8, -(-len(packed) // packed.lanes)))
+    except IndexError as error:
+        said = ", ".join(f"{count} {reason}" for reason, count in drops_of(packed).items())
+        raise ValueError(
+            f"{error} ({said or 'none was left out'}); raise packing.tokens or steps, or set packing.too_long to shrink or split"
+        ) from error
     left_out = drops_of(mixture if packed is None else packed) + Counter(fault.reason for fault in faults.values())
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     # A gradient of the weight's own type, and the two states of AdamW in single precision.
@@ -102,6 +110,7 @@ def preflight(
         tokens=(float(np.mean(lengths)), max(lengths)),
         trained=float(np.mean([one.trained for one in encoded])),
         shares=[dict(stage.shares()) for _, stage in mixture.stages],
+        budget=None if packed is None else packed.budget,
         fill=fill,
         left_out=dict(left_out),
         steps=steps,

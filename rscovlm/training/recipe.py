@@ -12,18 +12,20 @@ from typing import Any
 from rscovlm.codec import Codec
 from rscovlm.data.balance import BalanceRule
 from rscovlm.data.mixture import Stages
+from rscovlm.data.nearest import nearest
 from rscovlm.data.pictures import loaded
 from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
 from rscovlm.data.tally import Tally
 from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.embedded import embedded_model
+from rscovlm.training.arguments import adapter_config, trainer_arguments
 from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of, writing
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
 from rscovlm.training.kernels import apply_kernels, attention_of, best_attention
 from rscovlm.training.packing import PackedMixture
-from rscovlm.training.parts import PARTS, Part, freeze, optimizer_by_part
+from rscovlm.training.parts import Part, freeze, optimizer_by_part
 from rscovlm.training.preflight import Preflight, preflight
 from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.segments import isolate_samples
@@ -31,6 +33,8 @@ from rscovlm.training.sft import build_trainer
 from rscovlm.training.weighting import Per, Weighting, Written
 
 logger = logging.getLogger(__name__)
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Packing:
         least_tile: Longest side, in the image's pixels, of what is not cut further.
 
     Raises:
-        ValueError: ``too_long`` is none of these.
+        ValueError: ``too_long`` is none of these, or there is no room for a sample.
     """
 
     tokens: int = 6144
@@ -56,7 +60,9 @@ class Packing:
     least_tile: int = 128
 
     def __post_init__(self) -> None:
-        """Refuse what is no way to treat a long sample."""
+        """Refuse what no row can be made with, and what is no way to treat a long sample."""
+        if min(self.tokens, self.lookahead) < 1:
+            raise ValueError(f"packing has tokens {self.tokens}, lookahead {self.lookahead}; give 1 or more")
         object.__setattr__(self, "too_long", ways_of(self.too_long))
 
 
@@ -89,6 +95,8 @@ class TrainingRecipe:
         freeze: Parts of the model that stay as they are.
         learning_rates: Learning rate by part, for those that differ from ``train.learning_rate``.
         lora: Arguments of `peft.LoraConfig`; None trains the weights themselves.
+        quantization: Arguments of `transformers.BitsAndBytesConfig` to load the model with, under adapters (QLoRA); None
+            leaves the weights as they are.
         attention: Attention to load the model with; None takes the best that is installed.
         dtype: Type of the weights.
         task_weights: Factor of the loss by task, 1 for those not named.
@@ -107,6 +115,7 @@ class TrainingRecipe:
     freeze: tuple[Part, ...] = ()
     learning_rates: Mapping[Part, float] = field(default_factory=dict)
     lora: Mapping[str, Any] | None = None
+    quantization: Mapping[str, Any] | None = None
     attention: str | None = None
     dtype: str = "bfloat16"
     task_weights: Mapping[str, float] = field(default_factory=dict)
@@ -124,9 +133,12 @@ class TrainingRecipe:
             ValueError: A key is unknown (the nearest right one is named), or a value is of no use.
         """
         values = known_fields(content, cls, "the recipe")
-        for name in ("model", "mixture", "steps"):
-            if not values.get(name):
-                raise ValueError(f"the recipe has no {name}; give it one")
+        if not values["model"]:
+            raise ValueError("the recipe has no model; give the folder of a checkpoint, or its name on the Hub")
+        if values["steps"] < 1:
+            raise ValueError(f"steps of the recipe is {values['steps']}; give 1 or more")
+        if values.get("dtype", "bfloat16") not in DTYPES:
+            raise ValueError(f"dtype of the recipe is {values['dtype']!r}{nearest(values['dtype'], DTYPES)}")
         values["mixture"] = MixtureRecipe.from_dict(values["mixture"])
         if values.get("packing") is not None:
             values["packing"] = Packing(**known_fields(values["packing"], Packing, "packing"))
@@ -136,11 +148,12 @@ class TrainingRecipe:
             values["evaluation"] = Evaluation(**{**evaluation, "subsets": parsed.subsets})
         if values.get("balance") is not None:
             values["balance"] = BalanceRule(**known_fields(values["balance"], BalanceRule, "balance"))
-        values["freeze"] = tuple(values.get("freeze") or ())
-        for name in (*values["freeze"], *(values.get("learning_rates") or ())):
-            if name not in PARTS:
-                raise ValueError(f"the model has no part {name!r}; parts are {', '.join(PARTS)}")
+        values["freeze"] = tuple(values.get("freeze", ()))
         recipe = cls(**values)
+        if recipe.quantization is not None and recipe.lora is None:
+            raise ValueError(
+                "quantization is set and lora is not: weights of few bits cannot be trained; give lora, or leave it out"
+            )
         recipe.weighting()
         recipe._check_balance()
         return recipe
@@ -218,9 +231,10 @@ def prepare(
         ValueError: The recipe does not fit the model, the check before the first step found something wrong, or the
             checkpoint to go on from belongs to another recipe.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
-    settings = {**recipe.train, **arguments, "output_dir": str(output), "max_steps": recipe.steps}
+    settings = {**trainer_arguments(recipe.train), **arguments, "output_dir": str(output), "max_steps": recipe.steps}
+    adapter = adapter_config(recipe.lora)
     rows = _rows(recipe, settings)
     rows_per_step, plain = rows // recipe.steps, recipe.to_dict()
     checkpoint = last_complete(output) if resume else None
@@ -231,10 +245,17 @@ def prepare(
     whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
     start = embedded_model() if recipe.model == "embedded" else recipe.model
     weights = str(checkpoint) if whole else start
-    processor = AutoProcessor.from_pretrained(start if checkpoint is None else str(checkpoint))
+    try:
+        processor = AutoProcessor.from_pretrained(start if checkpoint is None else str(checkpoint))
+    except OSError as error:
+        raise FileNotFoundError(
+            f"model {recipe.model!r} cannot be loaded ({error}); give the folder of a checkpoint, or its name on the Hub"
+        ) from error
     _fit(processor, recipe)
     attention = recipe.attention or best_attention(recipe.dtype)
-    options = {"attn_implementation": attention} if attention else {}
+    options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
+    if recipe.quantization is not None:
+        options["quantization_config"] = BitsAndBytesConfig(**recipe.quantization)
     model = AutoModelForImageTextToText.from_pretrained(weights, dtype=recipe.dtype, **options)
     apply_kernels(model)
     # Positions cost nothing; no row can take more of them than it has tokens.
@@ -258,7 +279,7 @@ def prepare(
         mixture if packed is None else packed,
         collator=(Collator if packed is None else PackedCollator)(processor, notes=True),
         optimizer=optimizer_by_part(model, recipe.learning_rates, settings),
-        peft_config=_lora(recipe),
+        peft_config=adapter,
         callbacks=[callback for callback in (answers, rounds) if callback is not None],
         rounds=rounds,
         weighting=recipe.weighting(),
@@ -355,11 +376,3 @@ def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int, 
         lanes=lanes,
         fit=Fitting(encoder, ways_of(packing.too_long), overlap=packing.overlap, least_tile=packing.least_tile),
     )
-
-
-def _lora(recipe: TrainingRecipe) -> Any:
-    if recipe.lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(**recipe.lora)

@@ -56,13 +56,19 @@ def build_trainer(
 
     fixed = {
         "max_length": None,
+        "packing": False,
+        "padding_free": False,
         "remove_unused_columns": False,
         "train_sampling_strategy": "sequential",
         "dataset_kwargs": {"skip_prepare_dataset": True},
     }
     for name, value in fixed.items():
         if arguments.get(name, value) != value:
-            raise ValueError(f"{name}={arguments[name]!r} would cut or reorder samples; leave it out (it is {value!r})")
+            raise ValueError(
+                f"{name}={arguments[name]!r} would cut, join or reorder samples; leave it out (it is {value!r})"
+            )
+    if "activation_checkpointing" in arguments and not hasattr(SFTConfig, "activation_checkpointing"):
+        arguments["gradient_checkpointing"] = arguments.pop("activation_checkpointing")  # as older transformers call it
     show_blank(model)
     return TaskTrainer(
         weighting=weighting,

@@ -15,6 +15,7 @@ def build_model(
     *,
     family: Family = "qwen2_5_vl",
     vision_width: int = 96,
+    vision_depth: int = 2,
     width: int = 96,
     depth: int = 3,
     heads: int = 4,
@@ -25,7 +26,8 @@ def build_model(
     Args:
         tokenizer: Gives the vocabulary and the ids of the special tokens.
         family: Architecture.
-        vision_width: Width of the vision tower, of two layers that see the whole image each.
+        vision_width: Width of the vision tower.
+        vision_depth: Its layers; every one sees the whole image.
         width: Width of the language model.
         depth: Its layers.
         heads: Attention heads of both; other engines want ``width // heads`` to be 64.
@@ -63,7 +65,7 @@ def build_model(
         "eos_token_id": ids["im_end"],
     }
     vision = {
-        "depth": 2,
+        "depth": vision_depth,
         "hidden_size": vision_width,
         "intermediate_size": 3 * vision_width,
         "num_heads": heads,

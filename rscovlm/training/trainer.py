@@ -206,7 +206,12 @@ class TaskTrainer(SFTTrainer):
         The trainer's own loading knows those in memory only, and leaves what it does not find as it was: random.
         """
         if self.is_fsdp_enabled or hasattr(self.model, "peft_config"):
+            kinds = {name: weight.dtype for name, weight in self.model.named_parameters()}
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+            # Adapters on weights of few bits are trained in bfloat16, but peft loads them in single precision.
+            for name, weight in self.model.named_parameters():
+                if name in kinds and weight.dtype != kinds[name] and not self.is_fsdp_enabled:
+                    weight.data = weight.data.to(kinds[name])
         elif self.model.name_or_path != str(resume_from_checkpoint):
             saved = type(self.model).from_pretrained(resume_from_checkpoint, dtype=self.model.dtype)
             self.model.load_state_dict(saved.state_dict())

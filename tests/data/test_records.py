@@ -110,6 +110,9 @@ def test_malformed_lines_are_value_errors(line: str) -> None:
         (replace(BASE, task="conversation", turns=(Turn("assistant", "Two."),)), ["answer without a question"]),
         (replace(BASE, task="conversation", turns=(Turn("user", "?"), Turn("assistant", " "))), ["empty answer"]),
         (replace(BASE, task="change"), ["fewer than two images"]),
+        (replace(BASE, answer="Two.<|im_end|>"), ["special token in the text"]),
+        (replace(BASE, categories=("a", "<|image_pad|>")), ["special token in the text"]),
+        (replace(BASE, answer="a < b | c > d"), []),
     ],
 )
 def test_what_a_task_lacks_is_named(record: Record, problems: list[str]) -> None:

@@ -1,36 +1,21 @@
 """Scenes on disk as records, a tiny model, and a recipe that trains it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.scenes import SceneConfig, make_scene
-from rscovlm.data.storage import write_jsonl
-from rscovlm.testing import tiny_checkpoint
-from tests.training.courses import Server, serving
+from rscovlm.testing import tiny_scenes
+from tests.training.courses import ROOT, Server, serving
 
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes on disk as records, and a tiny model."""
-    folder = tmp_path_factory.mktemp("data")
-    records: list[Record] = []
-    for seed in range(12):
-        scene = make_scene(seed, SceneConfig(size=112, min_objects=0, max_objects=3))
-        scene.image.save(folder / f"{seed}.png")
-        image = ImageRef(f"{seed}.png", width=112, height=112)
-        objects = tuple(Annotation(tuple(map(float, thing.quad.ravel())), thing.label) for thing in scene.objects)
-        classes = ("plane", "ship", "vehicle", "tank", "court")
-        records.append(
-            Record(f"d{seed}", "scenes", "train", "detection", (image,), objects=objects, categories=classes)
-        )
-        records.append(Record(f"c{seed}", "scenes", "train", "classification", (image,), classes=(scene.scene_class,)))
-    write_jsonl(records, folder / "scenes.jsonl")
-    tiny_checkpoint(folder / "tiny")
-    return folder
+    return tiny_scenes(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")
@@ -41,27 +26,22 @@ def server() -> Iterator[Server]:
 
 
 def recipe_of(root: Path, **changes: Any) -> dict[str, Any]:
-    """Return the plain values of a recipe of four steps, with changes."""
-    return {
-        "model": str(root / "tiny"),
-        "steps": 4,
-        "dtype": "float32",
-        "packing": {"tokens": 1024, "lookahead": 16},
-        "train": {
-            "learning_rate": 1e-3,
-            "per_device_train_batch_size": 1,
-            "use_cpu": True,
-            "bf16": False,
-            "activation_checkpointing": False,
-            "save_strategy": "no",
-            "logging_steps": 1,
-            "disable_tqdm": True,
-        },
-        "mixture": {
-            "budget": {"min_pixels": 56 * 56, "max_pixels": 112 * 112},
-            "subsets": [
-                {"name": "scenes", "records": "scenes.jsonl", "render": {"json_rate": 0.5, "resize_rate": 0.5}}
-            ],
-        },
-        **changes,
-    }
+    """Return the plain values of the tiny recipe that is shipped, four steps, with changes."""
+    path = ROOT / "examples" / "recipes" / "tiny-cpu.yaml"
+    return {**yaml.safe_load(path.read_text(encoding="utf-8")), "model": str(root / "model"), **changes}
+
+
+def balanced_recipe(root: Path, **changes: Any) -> dict[str, Any]:
+    """Return a recipe whose weights follow what is measured every second step, with changes."""
+    lines = (root / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
+    for task in ("detection", "classification"):
+        chosen = [line for line in lines if json.loads(line)["task"] == task]
+        (root / f"{task}.jsonl").write_text("\n".join(chosen) + "\n", encoding="utf-8")
+    recipe = recipe_of(root, packing={"tokens": 400, "lookahead": 8})
+    subsets = [{"name": task, "records": f"{task}.jsonl"} for task in ("detection", "classification")]
+    recipe["mixture"] |= {"subsets": subsets}
+    recipe["evaluation"] = {"subsets": [subsets[0]], "count": 3, "every": 2, "max_new_tokens": 4}
+    # A model that was trained for a few steps detects nothing.
+    recipe["balance"] = {"targets": {"detection": {"detection/ap_nc50": 0.5}}, "every": 2}
+    recipe["train"] |= {"per_device_train_batch_size": 2, "save_strategy": "steps", "save_steps": 1}
+    return {**recipe, **changes}

@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,46 @@ class Server:
             answer = self.process.stdout.readline()
         codes: list[int] = json.loads(answer)
         return codes
+
+
+class Launcher(Server):
+    """Runs jobs as users do, by a launcher that starts processes of its own; what is killed is all of them at once.
+
+    Args:
+        command: The launcher and its options, up to what it starts.
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        self.command = command
+
+    def run(self, job: Job) -> list[int]:
+        """Run a job to its end, or until the step before which it is killed, launcher and all that it started."""
+        told = json.dumps(asdict(replace(job, kill_at=-1)))
+        command = [*self.command, "-m", "tests.training.run_watched", told]
+        with open(f"{job.log}.said", "ab") as said:
+            process = subprocess.Popen(
+                command, stdout=said, stderr=said, cwd=ROOT, env=ENVIRONMENT, start_new_session=True
+            )
+            while process.poll() is None:
+                time.sleep(0.01)
+                log = Path(f"{job.log}.0")
+                if 0 <= job.kill_at <= (len(log.read_text().splitlines()) if log.exists() else -1):
+                    for alive in [process.pid, *_descendants(process.pid)]:
+                        os.kill(alive, signal.SIGKILL)
+                    process.wait()
+        return [process.returncode] * job.processes
+
+
+def _descendants(parent: int) -> list[int]:
+    """Return the processes that a process started, and those these started; launchers put them in groups of their own."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            children.setdefault(int(entry.read_text().rpartition(")")[2].split()[1]), []).append(int(entry.parent.name))
+    found = list(children.get(parent, ()))
+    for child in found:
+        found += children.get(child, ())
+    return found
 
 
 @contextmanager
@@ -166,4 +208,5 @@ class Course:
         assert self.server.run(self.job(name, resume=True)) == [0] * self.processes, self.said(name)
         assert "missing keys" not in self.said(name)
         self.same_as_whole(name)
+        assert self.losses(name) == pytest.approx(self.losses("whole"), rel=1e-5)
         return 0 if last is None else int(last.name.removeprefix("checkpoint-"))

@@ -22,6 +22,7 @@ import trl
 
 import rscovlm  # noqa: F401  registers the processor
 from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.rounds import Rounds
 from tests.training.courses import Job
 
 _SAVING = ("_save", "_save_optimizer_and_scheduler", "_save_scaler", "_save_rng_state", "_save_checkpoint")
@@ -70,13 +71,15 @@ def run(job: Job) -> None:
     made = prepare(TrainingRecipe.load(job.recipe), root=job.root, output=job.output, resume=job.resume)
     trainer = made.trainer
     step = trainer.training_step
+    rounds = [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, Rounds)]
+    changes = rounds[0].changes if rounds else []
 
     def training_step(model: Any, inputs: Any, *rest: Any) -> Any:
         number = trainer.state.global_step
         if number == job.kill_at and rank == job.kill_rank:
             _die()
         entry = {"step": number, "digest": _digest(inputs), "processes": trainer.accelerator.num_processes}
-        entry |= {"images": "pixel_values" in inputs}
+        entry |= {"images": "pixel_values" in inputs, "weights": [dict(change.weights) for change in changes]}
         loss = step(model, inputs, *rest)
         with Path(f"{job.log}.{rank}").open("a") as file:
             file.write(json.dumps({**entry, "loss": loss.item()}) + "\n")

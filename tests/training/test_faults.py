@@ -29,7 +29,7 @@ from tests.training.conftest import recipe_of
 def processor(root: Path) -> Any:
     from transformers import AutoProcessor
 
-    made: Any = AutoProcessor.from_pretrained(root / "tiny")
+    made: Any = AutoProcessor.from_pretrained(root / "model")
     made.image_processor.budget = PixelBudget(min_pixels=56 * 56, max_pixels=112 * 112)
     return made
 

@@ -26,7 +26,7 @@ PIXELS = PixelBudget(min_pixels=56 * 56, max_pixels=168 * 168)
 def encoder(root: Path) -> Encoder:
     from transformers import AutoProcessor
 
-    processor: Any = AutoProcessor.from_pretrained(root / "tiny")
+    processor: Any = AutoProcessor.from_pretrained(root / "model")
     processor.image_processor.budget = PIXELS
     return Encoder(processor)
 

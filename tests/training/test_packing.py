@@ -1,5 +1,8 @@
 """Packed training is unpacked training: same loss, same gradients, same course; and the rows are full."""
 
+import copy
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +12,11 @@ import torch
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.embedded import STAGES, build_mixture, build_processor
+from rscovlm.training.encoding import Encoder
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.positions import multimodal_positions
 from rscovlm.training.segments import isolate_samples
+from rscovlm.training.sft import build_trainer
 from rscovlm.training.tiny import Family, build_model
 
 
@@ -84,6 +89,95 @@ def test_loss_and_gradients_are_those_of_the_samples_alone(
     for name, gradient in gradients.items():
         scale = float(torch.as_tensor(summed[name]).abs().max())
         assert torch.allclose(gradient, torch.as_tensor(summed[name]), rtol=1e-4, atol=1e-5 * scale), name
+
+
+_ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+_FLASH = pytest.mark.skipif(
+    not torch.cuda.is_available() or find_spec("flash_attn") is None, reason="there is no GPU, or no flash_attn, here"
+)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize(
+    ("device", "attention"),
+    [
+        ("cpu", "rscovlm_segments"),
+        pytest.param("cuda", "rscovlm_segments", marks=_ON_GPU),
+        pytest.param("cuda", "sdpa", marks=_ON_GPU),
+        pytest.param("cuda", "flash_attention_2", marks=_FLASH),
+    ],
+)
+def test_bfloat16_gives_the_same_to_its_precision(
+    samples: list[dict[str, Any]], family: Family, device: str, attention: str
+) -> None:
+    processor = _processor(samples, family)
+    exact = build_model(processor.tokenizer, family=family, width=128, heads=2).to(device)
+    model = copy.deepcopy(exact).to(torch.bfloat16)
+    batches = [_on(device, Collator(processor)([sample])) for sample in samples]
+    references = [_loss_and_gradients(exact, batch)[1] for batch in batches]
+    alone = [_loss_and_gradients(model, batch) for batch in batches]
+    if attention == "rscovlm_segments":
+        assert isolate_samples(model) == attention
+    else:
+        model.set_attn_implementation({"text_config": attention})
+    loss, gradients = _loss_and_gradients(model, _on(device, PackedCollator(processor)([{"samples": samples}])))
+    assert loss == pytest.approx(sum(loss for loss, _ in alone), rel=1e-3)
+    for name, gradient in gradients.items():
+        # Rounding makes gradients of bfloat16 differ by percents from one order of adding up to another, so what packing
+        # may add is held against what bfloat16 itself is off; norms add up over a whole row, on a CPU in bfloat16 too.
+        reference = _summed(references, name)
+        scale = float(reference.norm())
+        off = float((_summed([one for _, one in alone], name) - reference).norm())
+        assert float((gradient.float() - reference).norm()) <= 2 * off + 0.05 * scale, name
+
+
+def _on(device: str, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.to(device) for name, value in batch.items()}
+
+
+def _summed(gradients: list[dict[str, torch.Tensor]], name: str) -> torch.Tensor:
+    return torch.stack([one[name].float() for one in gradients if name in one]).sum(0)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_thirty_steps_take_the_course_of_the_samples_unpacked(
+    samples: list[dict[str, Any]], family: Family, tmp_path: Path
+) -> None:
+    processor = _processor(samples, family)
+    courses = []
+    for together in (True, False):
+        model = build_model(processor.tokenizer, family=family)
+        packed = PackedMixture(samples * 40, length=Encoder(processor), budget=300, lookahead=8, rows=30)
+        join, pad = PackedCollator(processor, notes=True), Collator(processor, notes=True)
+        if together:
+            isolate_samples(model)
+        trainer = build_trainer(
+            model,
+            processor,
+            packed,
+            collator=join if together else lambda rows, pad=pad: pad(rows[0]["samples"]),
+            output_dir=str(tmp_path),
+            max_steps=30,
+            per_device_train_batch_size=1,
+            learning_rate=1e-3,
+            weight_decay=0.1,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            use_cpu=True,
+            bf16=False,
+            activation_checkpointing=False,
+            save_strategy="no",
+            logging_steps=1,
+            disable_tqdm=True,
+        )
+        trainer.train()
+        logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+        courses.append([(entry["loss"], entry["grad_norm"]) for entry in logs])
+    assert len(courses[0]) == 30
+    assert courses[0][-1][0] < courses[0][0][0] / 2
+    for one, other in zip(*courses, strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+    assert courses[0][0] == pytest.approx(courses[1][0], rel=1e-5)
 
 
 def test_a_sample_does_not_see_its_neighbours(samples: list[dict[str, Any]]) -> None:

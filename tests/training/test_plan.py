@@ -133,3 +133,18 @@ def test_a_lane_takes_the_one_that_waited_longest_first() -> None:
         assert positions[0] == (waiting[0] if waiting else 0)
         assert seen.isdisjoint(positions)
         seen.update(positions)
+
+
+def test_a_lane_does_not_look_for_ever_for_what_fits() -> None:
+    lane = Lane(
+        lambda _: ([], Counter(["longer than the token budget"])),
+        LaneState(0),
+        stride=1,
+        end=10**9,
+        budget=24,
+        lookahead=2,
+    )
+    with pytest.raises(
+        ValueError, match=r"none of 20000 samples .* row of 24 tokens \(20000 longer than the token budget\)"
+    ):
+        lane.plan()

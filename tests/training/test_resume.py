@@ -122,7 +122,15 @@ def test_a_checkpoint_holds_all_there_is_to_know(course: Course) -> None:
 
 @pytest.mark.slow
 def test_a_checkpoint_of_another_recipe_is_refused(course: Course) -> None:
-    for changes, key in (({"steps": STEPS + 1}, "steps: 7 there, 8 here"), ({"lora": {"r": 2}}, "lora")):
+    subset = {**course.recipe["mixture"]["subsets"][0], "weight": 2}
+    for changes, key in (
+        ({"steps": STEPS + 1}, "steps: 7 there, 8 here"),
+        ({"lora": {"r": 2}}, "lora"),
+        (
+            {"mixture": {**course.recipe["mixture"], "subsets": [subset]}},
+            r"mixture.subsets.0.weight: 1.0 there, 2.0 here",
+        ),
+    ):
         recipe = TrainingRecipe.from_dict({**course.recipe, **changes})
         with pytest.raises(ValueError, match=f"belongs to another recipe .*{key}"):
             prepare(recipe, root=course.root, output=course.folder / "whole", resume=True)
@@ -174,5 +182,5 @@ def test_nothing_to_go_on_from(tmp_path: Path) -> None:
 
 
 def test_differences_are_named_by_their_path() -> None:
-    assert differences({"a": {"b": [1]}, "c": 1}, {"a": {"b": [2]}, "c": 1}) == ["a.b"]
+    assert differences({"a": {"b": [1]}, "c": 1}, {"a": {"b": [2]}, "c": 1}) == ["a.b.0"]
     assert differences({"a": 1}, {"a": 1}) == []

@@ -17,24 +17,10 @@ from rscovlm.data.mixture import Mixture, Stages, Subset
 from rscovlm.training.evaluation import RESULTS_FILE, write_results
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from rscovlm.training.trainer import TaskTrainer
-from tests.training.conftest import recipe_of
+from tests.training.conftest import balanced_recipe
+from tests.training.courses import Course, Server
 
 STEPS = 5
-
-
-def _recipe(root: Path, **changes: Any) -> dict[str, Any]:
-    lines = (root / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
-    for task in ("detection", "classification"):
-        chosen = [line for line in lines if json.loads(line)["task"] == task]
-        (root / f"{task}.jsonl").write_text("\n".join(chosen) + "\n", encoding="utf-8")
-    recipe = recipe_of(root, steps=STEPS, packing={"tokens": 400, "lookahead": 8})
-    subsets = [{"name": task, "records": f"{task}.jsonl"} for task in ("detection", "classification")]
-    recipe["mixture"] |= {"subsets": subsets}
-    recipe["evaluation"] = {"subsets": [subsets[0]], "count": 3, "every": 2, "max_new_tokens": 4}
-    # A model that was trained for a few steps detects nothing.
-    recipe["balance"] = {"targets": {"detection": {"detection/ap_nc50": 0.5}}, "every": 2}
-    recipe["train"] |= {"per_device_train_batch_size": 2, "save_strategy": "steps", "save_steps": 1}
-    return {**recipe, **changes}
 
 
 class Watched:
@@ -67,7 +53,7 @@ class Watched:
 def test_what_lags_is_drawn_more_and_going_on_repeats_it(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: Any, batch: int, workers: int
 ) -> None:
-    recipe = _recipe(root, packing=packing)
+    recipe = balanced_recipe(root, steps=STEPS, packing=packing)
     recipe["train"] |= {"per_device_train_batch_size": batch, "dataloader_num_workers": workers}
     whole = Watched(monkeypatch)
     run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
@@ -113,6 +99,35 @@ def test_what_lags_is_drawn_more_and_going_on_repeats_it(
     assert torch.equal(next(run.trainer.model.parameters()), next(resumed.trainer.model.parameters()))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("packing", "workers"), [({"tokens": 400, "lookahead": 4}, 2), (None, 1)], ids=["packed", "padded"]
+)
+def test_two_processes_weigh_alike_and_go_on_when_killed(
+    server: Server, root: Path, tmp_path: Path, packing: Any, workers: int
+) -> None:
+    recipe = balanced_recipe(root, steps=6, packing=packing)
+    recipe["train"] |= {"dataloader_num_workers": workers}
+    course = Course(server, tmp_path / "course", root, recipe, processes=2)
+    course.undisturbed()
+
+    def weights(name: str) -> dict[int, list[dict[str, float]]]:
+        found: dict[int, list[dict[str, float]]] = {}
+        for (step, _), entries in sorted(course.log(name).items()):
+            for entry in entries:
+                assert found.setdefault(step, entry["weights"]) == entry["weights"], "processes, or tries, differ"
+        return found
+
+    used = weights("whole")
+    assert [len(used[step]) for step in range(6)] == [0, 0, 1, 1, 2, 2]
+    assert used[5][0]["detection"] / used[5][0]["classification"] == pytest.approx(2, rel=0.01)
+    assert used[5][1]["detection"] / used[5][1]["classification"] == pytest.approx(4, rel=0.01)
+    # Before the first step of a round, whose weights are in the checkpoint, and within one.
+    for step in (4, 3):
+        assert course.killed_and_resumed(f"killed{step}", kill_at=step, kill_rank=1) == step
+        assert weights(f"killed{step}") == used
+
+
 def test_positions_before_a_change_stay_as_they_are() -> None:
     def stages() -> Stages:
         subsets = [Subset(name, [f"{name}{i}" for i in range(50)]) for name in ("a", "b", "c")]
@@ -132,7 +147,7 @@ def test_positions_before_a_change_stay_as_they_are() -> None:
 
 
 def test_the_next_recipe_follows_from_a_runs_own_table(root: Path, tmp_path: Path) -> None:
-    recipe = _recipe(root)
+    recipe = balanced_recipe(root)
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     table = tmp_path / RESULTS_FILE
@@ -160,7 +175,7 @@ def test_the_next_recipe_follows_from_a_runs_own_table(root: Path, tmp_path: Pat
 )
 def test_a_balance_that_nothing_follows_is_refused(root: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        TrainingRecipe.from_dict(_recipe(root, **changes))
+        TrainingRecipe.from_dict(balanced_recipe(root, **changes))
 
 
 def test_targets_of_what_was_not_measured_are_named() -> None:

@@ -141,5 +141,5 @@ def test_running_out_of_memory_says_what_to_lower(root: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("too_long", ["cut", ""])
 def test_nothing_is_ever_cut(root: Path, too_long: str) -> None:
-    with pytest.raises(ValueError, match="give 'drop', 'shrink', 'split' or a list"):
+    with pytest.raises(ValueError, match=f"too_long of packing is {too_long!r}; known are drop, shrink, split"):
         TrainingRecipe.from_dict(recipe_of(root, packing={"too_long": too_long}))

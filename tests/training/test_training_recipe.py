@@ -2,14 +2,19 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from typer.testing import CliRunner
 
+from rscovlm.cli import app
+from rscovlm.training.arguments import trainer_arguments
 from rscovlm.training.parts import part_of
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from tests.training.conftest import recipe_of
@@ -58,24 +63,105 @@ def test_adapters_train_and_load_in_plain_transformers(root: Path, tmp_path: Pat
     run = prepare(TrainingRecipe.from_dict(recipe_of(root, lora=lora)), root=root, output=tmp_path)
     run.trainer.train()
     run.trainer.save_model(str(tmp_path / "adapter"))
-    base = AutoModelForImageTextToText.from_pretrained(root / "tiny")
+    base = AutoModelForImageTextToText.from_pretrained(root / "model")
     adapted = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
     changed = [weight for name, weight in adapted.named_parameters() if "lora_B" in name]
     assert changed
     assert all(float(weight.abs().sum()) > 0 for weight in changed)
 
 
+def test_adapters_on_weights_of_four_bits(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    lora = {"r": 4, "target_modules": r".*language_model.*\.(q_proj|v_proj)"}
+    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "float32"}
+    recipe = recipe_of(root, lora=lora, quantization=four)
+    recipe["train"] |= {"save_strategy": "steps", "save_steps": 2}
+    losses = []
+    for resume in (False, True):
+        run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path, resume=resume)
+        assert any(type(module).__name__ == "Linear4bit" for module in run.trainer.model.modules())
+        run.train()
+        losses.append(_losses(run.trainer))
+        trained = [weight for name, weight in run.trainer.model.named_parameters() if "lora_B" in name]
+        assert trained
+        assert all(weight.dtype == torch.bfloat16 and float(weight.abs().sum()) > 0 for weight in trained)
+        shutil.rmtree(tmp_path / "checkpoint-4")
+    assert losses[1] == losses[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"quantization": {"load_in_4bit": True}}, "quantization is set and lora is not"),
         ({"stesp": 3}, "did you mean 'steps'"),
         ({"model": ""}, "no model"),
-        ({"freeze": ["eyes"]}, "no part 'eyes'"),
+        ({"freeze": ["visoin"]}, "freeze of the recipe is 'visoin'; did you mean 'vision'"),
+        ({"freeze": "vision"}, "freeze of the recipe is 'vision'; give a list"),
+        ({"learning_rates": {"mergre": 1e-5}}, "did you mean 'merger'"),
+        ({"learning_rates": {"vision": "fast"}}, "vision in learning_rates of the recipe is 'fast'; give a number"),
+        ({"steps": "many"}, "steps of the recipe is 'many'; give a whole number"),
+        ({"steps": -3}, "steps of the recipe is -3; give 1 or more"),
+        ({"steps": None}, "the recipe has no steps"),
+        ({"packing": {"tokens": "6k"}}, "tokens of packing is '6k'; give a whole number"),
+        ({"packing": {"too_long": "splti"}}, "too_long of packing is 'splti'; did you mean 'split'"),
+        ({"packing": {"tokens": 0}}, "packing has tokens 0, lookahead 256; give 1 or more"),
+        ({"dtype": "bfloat"}, "dtype of the recipe is 'bfloat'; did you mean 'bfloat16'"),
+        ({"loss_per": "tokens"}, "loss_per of the recipe is 'tokens'; did you mean 'token'"),
+        ({"mixture": None}, "the recipe has no mixture"),
     ],
 )
 def test_a_wrong_recipe_is_told_what_is_wrong(root: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainingRecipe.from_dict(recipe_of(root, **changes))
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("train", {"learning_rat": 1e-5}, "train has the unknown key 'learning_rat'; did you mean 'learning_rate'"),
+        ("train", {"learning_rate": "2e-6x"}, "train.learning_rate is '2e-6x'; give a number"),
+        ("train", {"max_steps": 9}, "train.max_steps is 9, which steps of the recipe"),
+        ("train", {"max_length": 100}, "max_length=100 would cut"),
+        ("train", {"packing": True}, "packing=True would cut, join"),
+        ("lora", {"rank": 4}, "lora has the unknown key 'rank'"),
+        ("lora", {"alpha": 4}, "did you mean 'lora_alpha'"),
+    ],
+)
+def test_arguments_for_others_are_checked_as_well(
+    root: Path, tmp_path: Path, part: str, changes: dict[str, Any], message: str
+) -> None:
+    recipe = recipe_of(root)
+    recipe[part] = {**recipe.get(part, {}), **changes}
+    with pytest.raises(ValueError, match=message):
+        prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
+
+
+def test_numbers_that_yaml_takes_for_texts_are_numbers(root: Path, tmp_path: Path) -> None:
+    content = {"learning_rates": {"vision": "1e-4"}, "train": {**recipe_of(root)["train"], "learning_rate": "2e-6"}}
+    run = prepare(TrainingRecipe.from_dict(recipe_of(root, **content)), root=root, output=tmp_path)
+    assert {group["lr"] for group in run.trainer.optimizer.param_groups} == {2e-6, 1e-4}
+
+
+def test_a_model_that_is_not_there_is_named_by_the_command(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe_of(root, model=str(tmp_path / "nowhere"))), encoding="utf-8")
+    done = CliRunner().invoke(app, ["train", str(path), "--root", str(root), "--output", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "nowhere' cannot be loaded" in done.output
+    assert "give the folder of a checkpoint" in done.output
+
+
+def test_what_is_no_yaml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model: [a\nsteps: 3\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"recipe\.yaml, line 2, column \d+ is not YAML"):
+        TrainingRecipe.load(path)
+
+
+def test_rows_that_no_sample_goes_into_are_refused(root: Path, tmp_path: Path) -> None:
+    recipe = TrainingRecipe.from_dict(recipe_of(root, packing={"tokens": 24}))
+    with pytest.raises(ValueError, match=r"longer than the token budget\); raise packing.tokens"):
+        prepare(recipe, root=root, output=tmp_path)
 
 
 def test_a_budget_of_another_model_is_refused(root: Path, tmp_path: Path) -> None:
@@ -85,11 +171,17 @@ def test_a_budget_of_another_model_is_refused(root: Path, tmp_path: Path) -> Non
         prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
 
 
-def test_the_shipped_recipes_are_read() -> None:
+def test_the_shipped_recipes_are_read(tmp_path: Path) -> None:
+    from peft import LoraConfig
+    from trl import SFTConfig
+
     found = sorted((ROOT / "examples" / "recipes").glob("*.yaml"))
     assert len(found) >= 3
     for path in found:
-        TrainingRecipe.load(path)
+        recipe = TrainingRecipe.load(path)
+        settings = {**trainer_arguments(recipe.train), "bf16": False, "use_cpu": True, "deepspeed": None}
+        assert SFTConfig(output_dir=str(tmp_path), **settings).learning_rate == recipe.train["learning_rate"]
+        assert recipe.lora is None or LoraConfig(**recipe.lora).target_modules
 
 
 @pytest.mark.parametrize(

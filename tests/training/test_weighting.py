@@ -86,7 +86,7 @@ def test_a_step_is_that_of_a_loop_by_hand(
 def test_only_digits_count_as_digits(root: Path) -> None:
     from transformers import AutoProcessor
 
-    tokenizer = AutoProcessor.from_pretrained(root / "tiny").tokenizer
+    tokenizer = AutoProcessor.from_pretrained(root / "model").tokenizer
     digits = digit_tokens(tokenizer, len(tokenizer) + 3)
     assert len(digits) == len(tokenizer) + 3
     ids = tokenizer("plane 120,45 8 tank.")["input_ids"]
@@ -107,10 +107,10 @@ def test_tokens_are_counted_sample_by_sample() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss_per": "box"}, "loss_per is 'box'; give one of token, root, sample"),
-        ({"token_weights": {"digit": 2}}, "token_weights names 'digit'; tokens are digits or words"),
+        ({"loss_per": "box"}, "loss_per of the recipe is 'box'; known are root, sample, token"),
+        ({"token_weights": {"digit": 2}}, "token_weights of the recipe is 'digit'; did you mean 'digits'"),
         ({"token_weights": {"digits": float("nan")}}, "token_weights of 'digits' is nan"),
-        ({"task_weights": {"vqa": "much"}}, "task_weights of 'vqa' is much"),
+        ({"task_weights": {"vqa": "much"}}, "vqa in task_weights of the recipe is 'much'; give a number"),
     ],
 )
 def test_weights_that_make_no_sense_are_refused(root: Path, changes: dict[str, Any], message: str) -> None:
