@@ -6,12 +6,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rscovlm.data.chart import draw
 from rscovlm.data.recipe import MixtureRecipe, checked_number, known_fields
 from rscovlm.data.yamlfiles import read_yaml
 
@@ -221,26 +221,9 @@ def plot_weights(rounds: Sequence[Mapping[str, float]]) -> str:
     """
     if len(rounds) < 2:
         raise ValueError(f"{len(rounds)} round of weights; a line needs two")
-    colours = ("#0b6e8f", "#c2571a", "#1d7a46", "#8a3fa0", "#b01e45", "#6b6f1c", "#3a55c4", "#7a4b2a")
     names = sorted({name for weights in rounds for name in weights})
-    top = max(weight for weights in rounds for weight in weights.values()) or 1.0
-    height = max(260, 40 + 18 * len(names))
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="#fff"/>',
-        '<path d="M50 20V220H520" fill="none" stroke="#889"/>',
-        f'<text x="44" y="26" text-anchor="end">{top:.2f}</text><text x="44" y="224" text-anchor="end">0</text>',
-    ]
-    step = 470 / (len(rounds) - 1)
-    for number in range(len(rounds)):
-        parts.append(f'<text x="{50 + step * number:.0f}" y="238" text-anchor="middle">{number}</text>')
-    for place, name in enumerate(names):
-        colour = colours[place % len(colours)]
-        points = " ".join(
-            f"{50 + step * number:.1f},{220 - 200 * weights[name] / top:.1f}"
-            for number, weights in enumerate(rounds)
-            if name in weights
-        )
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="536" y="{30 + 18 * place}" fill="{colour}">{escape(name)}</text>')
-    return "\n".join([*parts, "</svg>"])
+    series = {
+        name: {str(number): [weights[name]] for number, weights in enumerate(rounds) if name in weights}
+        for name in names
+    }
+    return draw(series, title="Weights of the mixture", across="round", joined=True)

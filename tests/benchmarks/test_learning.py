@@ -9,13 +9,13 @@ import pytest
 
 from rscovlm.benchmarks.learning import empties, sizes, spaces, tasks
 from rscovlm.benchmarks.learning.__main__ import CLAIMS, run_claim
-from rscovlm.benchmarks.learning.figure import draw
 from rscovlm.benchmarks.learning.report import markdown_table
 from rscovlm.benchmarks.learning.runs import PIXELS, Measure, Run
+from rscovlm.data.chart import draw
 from rscovlm.data.mixture import Mixture
 from rscovlm.geometry import Boxes, Frame
 
-ONE_STEP = 1 / 240
+ONE_STEP = 1 / 2400
 
 
 def _run(arm: str, **values: float) -> Run:
@@ -39,7 +39,7 @@ def test_an_experiment_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3) == runs
     journal.write_text(lines[0] + "\n", encoding="utf-8")
     assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3)[1].measures == runs[1].measures
-    with pytest.raises(ValueError, match="with 1 steps, where --times 1 makes 240; give another folder"):
+    with pytest.raises(ValueError, match="with 1 steps, where --times 1 makes 2400; give another folder"):
         run_claim(spaces.CLAIM, journal, 1, 1.0, 3)
     assert "| mean IoU, learnt | 0.500 |" in markdown_table(runs)
     assert {ET.fromstring(one).tag for one in spaces.CLAIM.draw(runs).values()} == {"{http://www.w3.org/2000/svg}svg"}
@@ -82,12 +82,14 @@ def test_what_is_written_moves_no_side_by_more_than_half_a_step() -> None:
 
 
 def test_weighting_raises_the_task_that_lags() -> None:
-    done = [_run("pointing alone", pointing=0.8), _run("detection alone", detection=0.0)]
-    done += [_run("counting alone", counting=0.8), _run("together", pointing=0.9, detection=0.5, counting=0.6)]
+    done = [_run("pointing alone", pointing=0.8), _run("detection alone", detection=0.8)]
+    done += [_run("counting alone", counting=0.0), _run("uneven", pointing=0.9, detection=0.6, counting=0.6)]
     weighted = next(arm for arm in tasks.CLAIM.arms if arm.name == "weighted")
     weights = {subset.name: subset.weight for subset in weighted.subsets(done)}
-    assert weights["counting"] == pytest.approx((1 + tasks.RATE * 0.25) * weights["pointing"])
-    assert weights["pointing"] == weights["detection"]
+    assert weights["detection"] == pytest.approx(
+        (1 + tasks.RATES["weighted"] * 0.25) / 6 * weights["pointing"], rel=1e-5
+    )
+    assert weights["pointing"] == weights["counting"]
 
 
 def test_a_figure_shows_every_seed_and_needs_some() -> None:
@@ -96,7 +98,7 @@ def test_a_figure_shows_every_seed_and_needs_some() -> None:
     assert len(circles) == 4
     heights = [float(one.attrib["cy"]) for one in circles]
     assert heights == sorted(heights, reverse=True)
-    with pytest.raises(ValueError, match="no arm has a value"):
+    with pytest.raises(ValueError, match="no series has a value"):
         draw({"a": {}}, title="t", across="u")
 
 

@@ -83,7 +83,7 @@ def test_corners_are_matched_by_the_steps_of_their_axes() -> None:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("space", "decimals", "scale"), SPACES)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data(), width=sides, height=sides)
 def test_no_coordinate_moves_more_than_half_a_step(
     space: SpaceName,
@@ -115,7 +115,7 @@ def test_no_coordinate_moves_more_than_half_a_step(
     assert codec.encode(decoded.objects, frame, kind=kind, style=style) == text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(label=labels | sayable, kind=st.sampled_from(KINDS))
 def test_a_json_label_comes_back_whatever_it_holds(label: str, kind: Kind) -> None:
     box = Boxes([[1, 2, 30, 40]], "hbb", Frame(64, 64))
@@ -124,7 +124,7 @@ def test_a_json_label_comes_back_whatever_it_holds(label: str, kind: Kind) -> No
     assert decoded.objects.labels == (label,) and not decoded.problems
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(first=labels | sayable, second=sayable, kind=st.sampled_from(KINDS))
 def test_a_plain_label_comes_back_or_is_refused(first: str, second: str, kind: Kind) -> None:
     grid = Frame(64, 64)
@@ -171,7 +171,7 @@ def test_labels_that_a_line_cannot_hold_are_refused_by_name(label: str) -> None:
         Codec.preset("rscovlm-v1").encode(Objects(Boxes([[1, 2, 30, 40]], "hbb", grid), (label,)), grid)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data(), kind=st.sampled_from(KINDS), style=st.sampled_from(STYLES))
 def test_any_order_of_objects_gives_the_same_text(data: st.DataObject, kind: Kind, style: Style) -> None:
     frame = Frame(120, 90)

@@ -82,7 +82,7 @@ def test_punctuation_and_typos(dirty: str, clean: str) -> None:
     assert Cleaner().clean(_talk("?", dirty, SHIP)).turns[1].text == clean
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.sampled_from(["a", "teh", " ", ".", ",", "?", "\n", "<box:0>", "[refer]", "()", "3", "the", "<image>"]),
@@ -94,7 +94,7 @@ def test_one_pass_settles_any_text(pieces: list[str]) -> None:
     assert CLEANER.clean(once) == once
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(any_record())
 def test_only_words_change(record: Record) -> None:
     clean = CLEANER.clean(record)

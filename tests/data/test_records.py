@@ -16,7 +16,7 @@ IMAGE = ImageRef("a.png", width=10, height=8)
 BASE = Record("1", "mine", "train", "vqa", (IMAGE,), question="How many?", answer="2")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_record())
 def test_rows_and_lines_come_back_identical(record: Record) -> None:
     assert Record.from_dict(record.to_dict()) == record
@@ -24,7 +24,7 @@ def test_rows_and_lines_come_back_identical(record: Record) -> None:
     assert "\n" not in record.to_json()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(any_record())
 def test_rows_fit_the_declared_features(record: Record) -> None:
     pyarrow = pytest.importorskip("pyarrow")

@@ -26,7 +26,7 @@ from rscovlm.data.tally import Tally, TooManyRejected
 from tests.data.strategies import records as any_record
 
 pytest.importorskip("datasets")
-FRESH = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FRESH = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _record(number: int, split: str = "train") -> Record:

@@ -26,7 +26,7 @@ def _record(width: int, height: int, *objects: Annotation) -> Record:
     return Record("P1", "made", "train", "detection", (image,), objects=objects, categories=("ship",))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([(512, 100), (1024, 200), (100, 0), (64, 63)]))
 def test_windows_cover_the_image_and_follow_the_published_rule(width: int, height: int, plan: tuple[int, int]) -> None:
     size, overlap = plan
@@ -63,7 +63,7 @@ def test_seven_tenths_of_an_object_are_enough() -> None:
     assert not held(93.1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31))
 def test_shares_agree_with_counting_points(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rscovlm.engines import RepeatGuard
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 192), st.integers(0, 300), st.randoms())
 def test_every_period_is_noticed_once_it_was_said_often_enough(period: int, before: int, rng: random.Random) -> None:
     guard = RepeatGuard()

@@ -17,7 +17,7 @@ from tests.geometry.grids import turned, upright
 Floats = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("hbb", "obb", "quad")
 IMAGE = Frame(4000, 3000)
-few = settings(deadline=None, max_examples=60, derandomize=True)
+few = settings(max_examples=60, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
 
 

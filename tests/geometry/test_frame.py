@@ -15,7 +15,7 @@ from rscovlm.geometry.affine import IDENTITY, apply, compose, inverse
 from tests.geometry.grids import sizes, turned, upright
 from tests.shared_data import shared
 
-few = settings(deadline=None, max_examples=100, derandomize=True)
+few = settings(max_examples=100, derandomize=True)
 
 
 def test_a_window_of_an_overview_lies_where_arithmetic_says() -> None:

@@ -19,7 +19,7 @@ def _sets(seed: int) -> PointSets:
     return PointSets([rng.uniform(0, 3000, (count, 2)) for count in (1, 3, 7)], IMAGE)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), grid=st.one_of(upright(), turned()))
 def test_there_and_back(seed: int, grid: Frame) -> None:
     sets = _sets(seed)

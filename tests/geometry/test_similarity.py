@@ -16,7 +16,7 @@ from tests.geometry.exact import exact_iou
 
 Floats = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("hbb", "obb", "quad")
-few = settings(deadline=None, max_examples=50, derandomize=True)
+few = settings(max_examples=50, derandomize=True)
 
 
 def _oriented(count: int, seed: int, span: float = 1000) -> Floats:

@@ -13,7 +13,7 @@ from rscovlm.metrics import ap_nc, grounding_accuracy
 from tests.metrics.scenes import Item, scenes
 
 SEEDS = st.integers(0, 10_000)
-FEW = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=15)
 
 
 def _values(result: Item) -> list[float]:

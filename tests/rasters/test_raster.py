@@ -51,7 +51,7 @@ def test_the_frame_of_a_view_takes_boxes_to_the_original_image() -> None:
     assert box.coords.tolist() == [[200.0, 80.0, 300.0, 100.0]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40_000), st.integers(1, 40_000), st.integers(1, 3_000_000))
 def test_a_planned_size_keeps_within_the_budget_and_the_image(width: int, height: int, budget: int) -> None:
     across, down = planned(width, height, budget)
@@ -61,7 +61,7 @@ def test_a_planned_size_keeps_within_the_budget_and_the_image(width: int, height
         assert (across, down) == (width, height)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_window_at_any_size_lies_where_its_frame_says(data: st.DataObject) -> None:
     """On a ramp a pixel's number is its place, which any symmetric average keeps."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from rscovlm.benchmarks.learning.figure import draw
 from rscovlm.benchmarks.learning.report import series
 from rscovlm.benchmarks.learning.runs import PIXELS, Arm, Claim, Measure, Run
 from rscovlm.benchmarks.learning.scene_records import (
@@ -18,6 +17,7 @@ from rscovlm.benchmarks.learning.scene_records import (
     renderer,
     unseen,
 )
+from rscovlm.data.chart import draw
 from rscovlm.data.mixture import Subset
 from rscovlm.data.records import Record
 from rscovlm.data.scenes import Scene, SceneConfig

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rscovlm.benchmarks.learning.figure import draw
 from rscovlm.benchmarks.learning.report import series
 from rscovlm.benchmarks.learning.runs import PIXELS, Arm, Claim, Measure, Run
 from rscovlm.benchmarks.learning.scene_records import answers, fresh_samples, grounding_record, renderer, unseen
+from rscovlm.data.chart import draw
 from rscovlm.data.mixture import Subset
 from rscovlm.data.record_rendering import RecordRenderer
 from rscovlm.data.records import Record

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rscovlm.benchmarks.learning.figure import draw
 from rscovlm.benchmarks.learning.report import series
 from rscovlm.benchmarks.learning.runs import PIXELS, Arm, Claim, Measure, Run
 from rscovlm.benchmarks.learning.scene_records import answers, fresh_samples, record, renderer, unseen
 from rscovlm.codec import Codec
+from rscovlm.data.chart import draw
 from rscovlm.data.mixture import Subset
 from rscovlm.data.record_rendering import RecordRenderer
 from rscovlm.data.records import Annotation, Record
@@ -122,4 +122,4 @@ def _figures(runs: Sequence[Run]) -> dict[str, str]:
     return {"spaces": drawing, "spaces_bound": bounds}
 
 
-CLAIM = Claim("spaces", (Arm("pixels", _pixels, 240), Arm("0-100", _fixed, 240, FIXED)), measure, _figures)
+CLAIM = Claim("spaces", (Arm("pixels", _pixels, 2400), Arm("0-100", _fixed, 2400, FIXED)), measure, _figures)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rscovlm.benchmarks.learning.figure import draw
 from rscovlm.benchmarks.learning.report import series
 from rscovlm.benchmarks.learning.runs import PIXELS, Arm, Claim, Measure, Run
 from rscovlm.benchmarks.learning.scene_records import (
@@ -24,6 +23,7 @@ from rscovlm.benchmarks.learning.scene_records import (
     unseen,
 )
 from rscovlm.data.balance import propose
+from rscovlm.data.chart import draw
 from rscovlm.data.mixture import Subset
 from rscovlm.data.records import Record
 from rscovlm.data.scenes import SceneConfig, make_scene
@@ -43,11 +43,13 @@ SCENES = SceneConfig(
     covers=("field", "forest", "urban", "airfield", "harbour", "desert"),
 )
 TASKS = ("pointing", "detection", "counting")
-STEPS = 50
+STEPS = 300
 """Steps of one task alone; mixtures of all three take three times as many."""
 UNIFORM = dict.fromkeys(TASKS, 1.0)
-RATE = 5.0
-"""Growth of a weight for a lag of the whole target."""
+UNEVEN = {"pointing": 6.0, "detection": 1.0, "counting": 6.0}
+"""Shares as data sets of unequal sizes would have them: detection is shown a quarter of what it is shown alone."""
+RATES = {"weighted": 5.0, "weighted more": 20.0}
+"""Growth of a weight for a lag of the whole target, by arm."""
 _SHOW = renderer(PIXELS, budget())
 
 
@@ -101,14 +103,18 @@ def _alone(task: str) -> Callable[[Sequence[Run]], list[Subset]]:
     return lambda done: [_subset(task, 1.0)]
 
 
-def _weighted(done: Sequence[Run]) -> list[Subset]:
-    """Weigh the tasks anew by how far each lagged, together, behind what it reaches alone."""
-    runs = {run.arm: run for run in done}
-    alone = {task: runs[f"{task} alone"].value(task) for task in TASKS}
-    results = {task: runs["together"].value(task) for task in TASKS}
-    # What is not learned alone has no target to lag behind.
-    targets = {task: value for task, value in alone.items() if value > 0}
-    return _mixed(propose(UNIFORM, results, targets, rate=RATE, most=4.0).weights)
+def _weighted(rate: float) -> Callable[[Sequence[Run]], list[Subset]]:
+    """Weigh the tasks anew by how far each lagged, in the uneven mixture, behind what it reaches alone."""
+
+    def subsets(done: Sequence[Run]) -> list[Subset]:
+        runs = {run.arm: run for run in done}
+        alone = {task: runs[f"{task} alone"].value(task) for task in TASKS}
+        results = {task: runs["uneven"].value(task) for task in TASKS}
+        # What is not learned alone has no target to lag behind.
+        targets = {task: value for task, value in alone.items() if value > 0}
+        return _mixed(propose(UNEVEN, results, targets, rate=rate, most=4.0).weights)
+
+    return subsets
 
 
 def _figures(runs: Sequence[Run]) -> dict[str, str]:
@@ -122,7 +128,8 @@ CLAIM = Claim(
     (
         *(Arm(f"{task} alone", _alone(task), STEPS) for task in TASKS),
         Arm("together", lambda done: _mixed(UNIFORM), 3 * STEPS),
-        Arm("weighted", _weighted, 3 * STEPS),
+        Arm("uneven", lambda done: _mixed(UNEVEN), 3 * STEPS),
+        *(Arm(name, _weighted(rate), 3 * STEPS) for name, rate in RATES.items()),
     ),
     measure,
     _figures,

@@ -180,7 +180,7 @@ def detections(draw: st.DrawFn) -> list[Record]:
     return rows
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=detections())
 def test_detections_come_back_from_coco(tmp_path_factory: pytest.TempPathFactory, rows: list[Record]) -> None:
     path = tmp_path_factory.mktemp("coco") / "a.json"
@@ -257,7 +257,7 @@ def test_refgeo_lines_that_mean_nothing_are_named(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "b.jsonl").read_text())["bbox"] == pytest.approx([18, 15, 22, 25])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     values=st.lists(st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5), max_size=5)
 )

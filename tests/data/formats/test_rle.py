@@ -71,7 +71,7 @@ def test_packed_texts_of_pycocotools(mask: NDArray[np.bool_], packed: str, box: 
     assert (*numbers.min(axis=0), *(numbers.max(axis=0) - numbers.min(axis=0))) == box
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10), st.integers(0, 10_000))
 def test_outlines_enclose_the_mask_and_nothing_else(height: int, width: int, filled: int, seed: int) -> None:
     mask = np.random.default_rng(seed).random((height, width)) * 10 < filled

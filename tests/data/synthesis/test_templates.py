@@ -38,7 +38,7 @@ def _inside(record: Record, cell: str, label: str) -> int:
     return sum(int(x // third) == column and int(y // third) == row for x, y in centres)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(0, 25), st.integers(0, 25))
 def test_every_answer_is_what_the_boxes_say(seed: int, ships: int, planes: int) -> None:
     record = _record(seed, {"ship": ships, "small-plane": planes})
@@ -119,7 +119,7 @@ def test_unique_targets_are_unique() -> None:
     assert unique_targets(record) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.tuples(*[st.floats(0, 880)] * 2, *[st.floats(1, 500)] * 2), st.floats(0, 5))
 def test_regions_hold_their_target_and_stay_inside(values: tuple[float, float, float, float], margin: float) -> None:
     x, y, w, h = values

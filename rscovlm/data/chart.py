@@ -1,4 +1,4 @@
-"""A drawing of what arms reach: a mark for the mean over the seeds, a dot for each seed."""
+"""A chart as SVG: series over places on an axis, a mark for the mean and a dot for each value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-_COLOURS = ("#c2571a", "#0b6e8f", "#1d7a46", "#8a3fa0", "#b01e45", "#6b6f1c")
+_COLOURS = ("#c2571a", "#0b6e8f", "#1d7a46", "#8a3fa0", "#b01e45", "#6b6f1c", "#3a55c4", "#7a4b2a")
 _LEFT, _TOP, _WIDTH, _HEIGHT = 60, 44, 540, 220
 
 
@@ -22,12 +22,12 @@ def draw(
     """Return an SVG drawing.
 
     Args:
-        series: Values of the seeds, by arm and by place on the axis; places stand in the order of their first mention, their
-            names broken into lines at commas.
+        series: Values, such as those of several seeds, by series and by place on the axis; places stand in the order of
+            their first mention, their names broken into lines at commas.
         title: What is drawn, above it.
         across: What the places are, below them.
-        joined: Whether a line joins an arm's means; otherwise its marks stand beside those of the others.
-        dashed: Arms drawn with dashes.
+        joined: Whether a line joins the means of a series; otherwise its marks stand beside those of the others.
+        dashed: Series drawn with dashes.
 
     Raises:
         ValueError: There is nothing to draw.
@@ -38,11 +38,12 @@ def draw(
     places = list(dict.fromkeys(place for arm in series.values() for place in arm))
     values = [value for arm in series.values() for seeds in arm.values() for value in seeds]
     if not values:
-        raise ValueError("no arm has a value; run the experiment first")
+        raise ValueError("no series has a value; give one at least")
     top = _ceiling(max(values))
     width = _LEFT + _WIDTH + 30 + max(7 * len(name) for name in series) + 20
+    height = max(_TOP + _HEIGHT + 54, _TOP + 20 * len(series))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 318" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<text x="{_LEFT}" y="24" font-size="14" font-weight="bold">{escape(title)}</text>',
         *_axes(places, top, across),
