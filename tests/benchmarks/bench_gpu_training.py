@@ -1,6 +1,6 @@
 """Training steps of a model of half a billion random parameters at realistic sizes: tokens/s, peak memory and MFU.
 
-    python -m tests.benchmarks.bench_gpu_training --out gpu.json          # one GPU, about four minutes
+    python -m tests.benchmarks.bench_gpu_training --out gpu.json          # one GPU
     python -m tests.benchmarks.bench_gpu_training --device cpu --tiny     # the same code, to see that it runs
 
 Images up to 1008 x 1008, rows of 6,144 tokens, a vocabulary as large as Qwen's, bfloat16, AdamW. Every way trains the same

@@ -39,7 +39,11 @@ def test_there_and_back(one: Frame, other: Frame) -> None:
     back = compose(other.to(one), one.to(other))
     assert one.to(one.resized(one.width, one.height)) == IDENTITY
     size = max(abs(number) for number in (*one.to(other), *other.to(one)))
-    np.testing.assert_allclose(back, IDENTITY, atol=1e-13 * size * size + 1e-12)
+    # What a double can tell of the shifts, in the smaller pixels.
+    shift = max(abs(number) for frame in (one, other) for number in (frame.to_root[2], frame.to_root[5]))
+    scale = min(math.hypot(frame.to_root[way], frame.to_root[way + 3]) for frame in (one, other) for way in (0, 1))
+    rounding = 4 * size * np.spacing(shift / min(1.0, scale))
+    np.testing.assert_allclose(back, IDENTITY, atol=1e-13 * size * size + rounding)
 
 
 @few

@@ -240,7 +240,7 @@ def test_unusable_replies_are_counted_and_the_sum_is_whole(tmp_path: Path) -> No
         ({"unique": {}}, "need a writer"),
         ({"templates": {"per_imgae": 3}}, "per_imgae"),
         ({"temlates": {}}, "temlates"),
-        ({"writer": {"model": "m"}}, "incomplete"),
+        ({"writer": {"model": "m"}}, "writer has no endpoint"),
         ({"unique": {"categories": ["smell"]}, "writer": {"endpoint": "http://x", "model": "m"}}, "smell"),
         ([1], "give keys and values"),
     ],
