@@ -74,20 +74,24 @@ def clean(
     target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
     rules: Annotated[Path | None, typer.Option(help="Rules instead of the shipped ones.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what changed as JSON.")] = None,
+    limit: Limit = 0.005,
 ) -> None:
     """Turn task tags into words and boxes in texts into structure; mend punctuation and typos."""
     from rscovlm.data.cleaning import Cleaner, survey
     from rscovlm.data.storage import read_records, write_records
+    from rscovlm.data.tally import Tally
 
+    tally = Tally(limit)
     with refusals("rscovlm data"):
-        guesses = survey(read_records(records))
+        guesses = survey(read_records(records, tally=Tally(1.0)))
         for source, guess in guesses.items():
             sure = "" if guess.certain else " (uncertain: left as text)"
             typer.echo(f"{source}: boxes in texts are {f'shares of {guess.scale}' if guess.scale else 'pixels'}{sure}")
         scales = {source: guess.scale for source, guess in guesses.items() if guess.certain}
         cleaner = Cleaner(rules, scales=scales)
-        write_records(cleaner.clean_all(read_records(records)), target)
+        write_records(cleaner.clean_all(tally.checked(read_records(records, tally=tally))), target)
     typer.echo(printable(cleaner.table()))
+    typer.echo(printable(tally.table()))
     if report is not None:
         report.write_text(json.dumps(cleaner.report(), ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -107,10 +111,12 @@ def lint(
     from rscovlm.data.lint import lint as check
     from rscovlm.data.lint_pictures import draw_worst
     from rscovlm.data.storage import read_records
+    from rscovlm.data.tally import Tally
 
     with refusals("rscovlm data"):
-        rows = (record for path in records for record in read_records(path))
-        report = check(rows, root, pixels=pixels, crops=crops, scales=scales)
+        tally = Tally(1.0, examples=50)
+        rows = (record for path in records for record in read_records(path, tally=tally))
+        report = check(rows, root, pixels=pixels, crops=crops, scales=scales, rows=tally)
     typer.echo(printable(report.table()))
     if out is not None:
         report.write(out / "lint.json")
@@ -188,17 +194,18 @@ def tile(
     overlap: Annotated[int, typer.Option(help="Pixels that neighbours share.", min=0)] = 100,
     root: Annotated[Path | None, typer.Option(help="Data folder; needed with --save.")] = None,
     save: Annotated[str | None, typer.Option(help="Save tiles as PNG in this folder below the root.")] = None,
+    limit: Limit = 0.005,
 ) -> None:
     """Cut detections into tiles; without --save they stay windows of their image and no pixel is copied."""
     from rscovlm.data.storage import read_records, write_records
     from rscovlm.data.tally import Tally
     from rscovlm.data.tiles import tile as cut
 
-    tally = Tally(1.0)
+    rows, objects = Tally(limit), Tally(1.0)
     with refusals("rscovlm data"):
-        rows = cut(read_records(records), size=size, overlap=overlap, root=root, folder=save, tally=tally)
-        write_records(rows, target)
-    typer.echo(printable(f"objects: {tally.table()}"))
+        read = rows.checked(read_records(records, tally=rows))
+        write_records(cut(read, size=size, overlap=overlap, root=root, folder=save, tally=objects), target)
+    typer.echo(printable(f"records: {rows.table()}\nobjects: {objects.table()}"))
 
 
 @app.command()

@@ -21,7 +21,7 @@ from rscovlm.data.crops import Crops
 from rscovlm.data.fingerprints import Print, fingerprint, near_pairs
 from rscovlm.data.formats.coco import corners
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.tally import Rejected
+from rscovlm.data.tally import Rejected, Tally
 from rscovlm.data.textboxes import TextBox, recognise
 from rscovlm.data.views import load_image, open_ref
 
@@ -42,6 +42,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "leak": ("error", "an image of one split is, looks like, or shows part of an image of another"),
     "parent leak": ("error", "tiles of one image are in several splits"),
     "class names": ("warning", "names that differ only in spelling"),
+    "broken row": ("error", "a row of a file of records is no record"),
     "conflicting answers": ("warning", "one question about one image has several answers"),
 }
 _TILE = re.compile(r"__\d.*$")
@@ -135,6 +136,7 @@ def lint(
     crops: bool = True,
     scales: bool = True,
     keep: int = 50,
+    rows: Tally | None = None,
 ) -> Report:
     """Check records, of one source or many; all splits together, so that leaks between them show.
 
@@ -146,12 +148,19 @@ def lint(
             whole, at half its scale.
         scales: Look for crops at up to twice or half the scale, too; this takes three to nine times as long.
         keep: Findings kept per check; all are counted.
+        rows: What counted the rows as they were read, such as ``read_records(..., tally=rows)``: those that are no records
+            are findings.
     """
     gather = Crops(scales=scales) if pixels and crops else None
     survey = _Survey(Report(keep=keep), Path(root) if root is not None else None, pixels, gather)
     for record in records:
         survey.add(record)
     survey.finish()
+    if rows is not None:
+        for reason, places in rows.places.items():
+            for place in places:
+                survey.report.add(Finding("broken row", place, reason))
+        survey.report.counts["broken row"] = rows.dropped.total()
     return survey.report
 
 

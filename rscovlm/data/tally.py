@@ -74,6 +74,15 @@ class Tally:
             self.keep()
             yield unit
 
+    def checked(self, units: Iterable[T]) -> Iterator[T]:
+        """Pass on units that are counted while they are read, and check the share of dropped ones at the end.
+
+        Raises:
+            TooManyRejected: More than `limit` of them were dropped.
+        """
+        yield from units
+        self.finish()
+
     def drop(self, reason: str, place: str, detail: str = "") -> None:
         """Count one unusable unit found at `place`."""
         self.dropped[reason] += 1

@@ -75,6 +75,29 @@ def test_tiles_are_cut_and_objects_counted(tmp_path: Path) -> None:
     assert RUN.invoke(app, [*command, "--save", "tiles"]).exit_code == 2
 
 
+def test_rows_that_are_no_records_are_counted_and_too_many_stop(tmp_path: Path) -> None:
+    _geochat(tmp_path)
+    RUN.invoke(app, ["convert", "geochat", str(tmp_path), str(tmp_path / "a.jsonl")])
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    (tmp_path / "b.jsonl").write_text("\n".join([lines[0], "{half", lines[1], '{"id": 3}', lines[2]]) + "\n")
+    result = RUN.invoke(app, ["lint", str(tmp_path / "b.jsonl"), "--out", str(tmp_path / "lint")])
+    assert result.exit_code == 1
+    found = json.loads((tmp_path / "lint" / "lint.json").read_text())
+    assert (found["records"], found["errors"]) == (3, 2)
+    assert [one["place"].split(":")[0] for one in found["checks"]["broken row"]["worst"]] == [
+        "b.jsonl, row 2",
+        "b.jsonl, row 4",
+    ]
+    for command in (["clean"], ["tile"]):
+        command += [str(tmp_path / "b.jsonl"), str(tmp_path / f"{command[0]}.jsonl")]
+        stopped = RUN.invoke(app, command)
+        assert (stopped.exit_code, Path(command[2]).exists()) == (2, False)
+        assert "40.00% of the rows cannot be used" in stopped.output
+    kept = RUN.invoke(app, ["clean", str(tmp_path / "b.jsonl"), str(tmp_path / "c.jsonl"), "--limit", "0.5"])
+    assert kept.exit_code == 0 and "5 rows: 3 kept, 2 dropped" in kept.output
+    assert len(list(read_records(tmp_path / "c.jsonl"))) == 3
+
+
 def test_sources_are_listed(tmp_path: Path) -> None:
     assert "dota-v1.0" in RUN.invoke(app, ["sources"]).output
     shown = RUN.invoke(app, ["sources", "dota-v1.0"]).output
