@@ -227,6 +227,6 @@ def test_a_failure_waits_for_nothing_that_is_in_flight() -> None:
         with pytest.raises(ValueError, match="refused the request for good"):
             engine.generate([question(n) for n in range(8)])
         assert time.monotonic() - start < 3
-        before = len(server.requests)
         time.sleep(0.5)
-        assert len(server.requests) == before <= 7  # what was in flight, and nothing more
+        asked_for = [str(request["messages"]) for request in server.requests]
+        assert len(set(asked_for)) == len(asked_for) <= 7  # what was in flight, each once, and nothing more
