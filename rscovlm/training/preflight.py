@@ -10,10 +10,9 @@ import numpy as np
 
 from rscovlm.data.mixture import Stages
 from rscovlm.data.tally import Rejected
-from rscovlm.geometry import Boxes, Objects
-from rscovlm.geometry.affine import Floats
-from rscovlm.training.encoding import IGNORED, Encoded, Encoder, pixels_of
+from rscovlm.training.encoding import Encoder, pixels_of
 from rscovlm.training.packing import PackedMixture, drops_of
+from rscovlm.training.readback import LEAST_IOU, check_boxes
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Preflight:
 
     Attributes:
         samples: Samples looked at.
-        boxes: Boxes that were decoded back from the trained tokens and compared.
+        boxes: Boxes that were decoded back from the trained tokens and compared with the truth.
         tasks: Samples by task.
         tokens: Tokens of a sample: mean and largest.
         trained: Tokens the loss falls on, mean.
@@ -49,7 +48,7 @@ class Preflight:
     def text(self) -> str:
         """Return the findings as lines of text."""
         lines = [
-            f"checked {self.samples} samples, {self.boxes} boxes decode back to what was encoded",
+            f"checked {self.samples} samples: {self.boxes} boxes read back as in truth (IoU {LEAST_IOU}, or rounding alone)",
             "tasks: " + ", ".join(f"{task} {count}" for task, count in self.tasks.items()),
             f"tokens a sample: {self.tokens[0]:.0f} on average, {self.tokens[1]} at most; {self.trained:.0f} trained",
         ]
@@ -78,8 +77,8 @@ def preflight(
         samples: Number of samples to look at.
 
     Raises:
-        ValueError: Boxes that do not decode back to what the codec wrote of the truth, an image of another grid than
-            planned, or a sample that cannot be encoded; the message names it.
+        ValueError: Boxes that do not read back as the truth (see `check_boxes`), an image of another grid than planned,
+            or a sample that cannot be encoded; the message names it.
     """
     encoder = Encoder(processor)
     count = min(samples, len(mixture))
@@ -87,10 +86,16 @@ def preflight(
     encoded = [encoder(sample, f"sample {position}") for position, sample in enumerate(seen)]
     faults: dict[int, Rejected] = {}
     pixels_of(processor, seen[:8], encoded[:8], faults)
-    boxes = sum(
-        _compare(sample, one, processor, position)
-        for position, (sample, one) in enumerate(zip(seen, encoded, strict=True))
-    )
+    boxes = 0
+    for position, (sample, one) in enumerate(zip(seen, encoded, strict=True)):
+        name = _name(sample, position)
+        boxes += check_boxes(sample, one, processor, name=name)
+        if packed is not None and packed.fit is not None and len(one) > packed.budget:
+            parts, _ = packed.fit(sample, packed.budget)
+            for part in parts:
+                boxes += check_boxes(
+                    part, encoder(part, name), processor, name=f"{name}, what takes its place for its length"
+                )
     lengths = [len(one) for one in encoded]
     try:
         fill = None if packed is None else packed.fill(min(8, -(-len(packed) // packed.lanes)))
@@ -118,31 +123,8 @@ def preflight(
     )
 
 
-def _compare(sample: Any, encoded: Encoded, processor: Any, position: int) -> int:
-    """Decode a sample's trained tokens and compare the boxes with those it was rendered from; return their number."""
-    truth: Objects | None = sample.get("truth")
-    if truth is None or truth.boxes.frame is None:
-        return 0
-    text = processor.tokenizer.decode([label for label in encoded.labels if label != IGNORED], skip_special_tokens=True)
-    frame = truth.boxes.frame.resized(*sample["images"][0].size)
-    kind = truth.boxes.kind
-    found = processor.codec.decode(text, frame, kind=kind).objects
-    expected = processor.codec.decode(processor.codec.encode(truth, frame, kind=kind), frame, kind=kind).objects
-    if len(found) != len(expected):
-        raise ValueError(
-            f"sample {position}: {len(expected)} boxes were written but {len(found)} read back from {text!r}; "
-            "the chat template or the tokenizer changes the answer"
-        )
-    # The recipe's category order is not known here, so boxes are compared as sets.
-    if not np.allclose(_sorted(found.boxes), _sorted(expected.boxes), atol=1e-6):
-        raise ValueError(
-            f"sample {position}: boxes read back from the trained tokens differ from those written, in {text!r}; "
-            "processor and recipe disagree on the codec or the image size"
-        )
-    return len(found)
-
-
-def _sorted(boxes: Boxes) -> Floats:
-    rows = np.round(boxes.coords, 6)
-    ordered: Floats = rows[np.lexsort(rows.T)]
-    return ordered
+def _name(sample: Any, position: int) -> str:
+    """Return what a message calls a sample."""
+    redraw = sample.get("redraw")
+    record = "" if redraw is None else f", record {redraw.record.id!r}"
+    return f"{sample.get('task', 'sample')} at position {position} of the mixture{record}"
