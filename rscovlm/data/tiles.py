@@ -10,18 +10,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from PIL import Image
 
 from rscovlm.data.formats.coco import corners
 from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.tally import Rejected, Tally
-from rscovlm.data.views import load_image
+from rscovlm.data.tally import Rejected, Strict, Tally
+from rscovlm.data.views import load_image, open_ref, read_window
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.rasters import Raster
 from rscovlm.rasters.reader import Window
 from rscovlm.zoom.tiling import window_starts
 
@@ -67,7 +72,8 @@ def tile(
 ) -> Iterator[Record]:
     """Cut detection records into tiles, one by one.
 
-    By default nothing is written: a tile's image is a window of its parent, read when it is needed. With `folder`, tiles are saved as PNG.
+    By default nothing is written: a tile's image is a window of its parent, read when it is needed. With `folder`, tiles are saved as PNG;
+    and tiles of an image that lies in its record carry their own pixels, as PNG too, since no file is known to have them.
     Boxes are in the tile's pixels and are not clipped, so that they can be moved back; `window` holds the offset.
 
     Args:
@@ -78,8 +84,8 @@ def tile(
         keep_empty: Keep tiles without objects.
         root: The data folder; needed to save tiles.
         folder: Where to save tiles, relative to `root`.
-        tally: Counts objects: those in at least one tile as kept, the others by reason. Records that cannot be tiled are counted too;
-            without a tally they are an error.
+        tally: Counts objects: those in at least one tile as kept, the others by reason. Records that cannot be tiled, or whose
+            image has to be read and cannot be, are counted too; without a tally they are an error.
 
     Raises:
         ValueError: A record is no detection of one image of known size, or `folder` is given without `root`.
@@ -113,23 +119,31 @@ def _tiles(
     image = record.images[0]
     windows = plan_windows(image.width, image.height, size=size, overlap=overlap)
     parts, best = shared_out(record.objects, windows, least=least)
-    for window, objects in zip(windows, parts, strict=True):
-        if not (objects or keep_empty):
-            continue
-        x, y = window[:2]
-        name = f"{record.id}__{size}__{x}___{y}"
-        part = _tile_image(image, window)
-        if folder is not None and root is not None:
-            part = replace(part, path=f"{folder}/{name.replace('/', '_')}.png", bands=())
-            target = Path(root) / part.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            load_image(_tile_image(image, window), root).save(target)
-        yield replace(record, id=name, images=(part,), objects=objects)
+    place = f"{record.source}/{record.id}"
+    with ExitStack() as stack:
+        raster: Raster | None = None
+        for window, objects in zip(windows, parts, strict=True):
+            if not (objects or keep_empty):
+                continue
+            name = f"{record.id}__{size}__{window[0]}___{window[1]}"
+            shown: Image.Image | None = None
+            if folder is not None or image.data is not None:
+                with (tally or Strict()).row(place):
+                    if image.data is not None:
+                        raster = raster or stack.enter_context(open_ref(image, ""))
+                        shown = read_window(raster, window)
+                    else:
+                        shown = load_image(_tile_image(image, window), root or "")
+                if shown is None:
+                    return
+            pixels = {} if shown is None else _kept(shown, name, root, folder)
+            part = _tile_image(image, window, **pixels)
+            yield replace(record, id=name, images=(part,), objects=objects)
     if tally is not None:
         tally.keep(int((best >= least).sum()))
         for index in np.flatnonzero(best < least):
             detail = f"{record.objects[index].label!r}: at most {best[index]:.2f} of it lies in a tile"
-            tally.drop("object in no tile", f"{record.source}/{record.id}", detail)
+            tally.drop("object in no tile", place, detail)
 
 
 def shared_out(
@@ -240,24 +254,28 @@ def parse_tile_name(name: str) -> tuple[str, float, int, int]:
     return match["stem"], float(match["scale"]), int(match["x"]), int(match["y"])
 
 
-def _tile_image(image: ImageRef, window: Window) -> ImageRef:
+def _tile_image(image: ImageRef, window: Window, **pixels: Any) -> ImageRef:
+    """Return a window of an image; with the tile's own pixels where it has some."""
     x1, y1, x2, y2 = window
-    width, height = x2 - x1, y2 - y1
-    if image.path:
-        return ImageRef(
-            parent=image.path, window=window, width=width, height=height, time=image.time, bands=image.bands
-        )
-    if image.window is None:
-        raise Rejected("embedded image", "tiles need the image as a file; write the embedded images to files first")
-    left, top = image.window[:2]
-    return ImageRef(
-        parent=image.parent,
-        window=(x1 + left, y1 + top, x2 + left, y2 + top),
-        width=width,
-        height=height,
-        time=image.time,
-        bands=image.bands,
-    )
+    parent = image.path
+    if not parent and image.window is not None:
+        left, top = image.window[:2]
+        parent, window = image.parent, (x1 + left, y1 + top, x2 + left, y2 + top)
+    bands = () if pixels else image.bands
+    return ImageRef(parent=parent, window=window, width=x2 - x1, height=y2 - y1, time=image.time, bands=bands, **pixels)
+
+
+def _kept(shown: Image.Image, name: str, root: str | Path | None, folder: str | None) -> dict[str, Any]:
+    """Keep a tile's pixels, as a file where there is a folder for it; return where they are."""
+    if folder is None or root is None:
+        file = BytesIO()
+        shown.save(file, "PNG")
+        return {"data": file.getvalue()}
+    path = f"{folder}/{name.replace('/', '_')}.png"
+    target = Path(root) / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shown.save(target)
+    return {"path": path}
 
 
 def _moved(item: Annotation, x: float, y: float) -> Annotation:

@@ -12,6 +12,7 @@ from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster, open_image
+from rscovlm.rasters.reader import Window
 
 PADDING = (124, 116, 104)
 """RGB outside the parent image of a tile: the mean colour that detectors of the field pad with."""
@@ -44,18 +45,30 @@ def load_image(image: ImageRef, root: str | Path, *, max_pixels: int | None = No
     with open_ref(image, root) as raster:
         if image.path or image.data is not None or image.window is None:
             return raster.read((0, 0, raster.width, raster.height), max_pixels).image
-        x1, y1, x2, y2 = image.window
-        inside = (max(0, x1), max(0, y1), min(raster.width, x2), min(raster.height, y2))
-        if inside[0] >= inside[2] or inside[1] >= inside[3]:
-            raise ValueError(
-                f"window {image.window} lies outside {image.parent!r} of {raster.width}x{raster.height} pixels"
-            )
-        whole = (x2 - x1) * (y2 - y1)
-        scale = min(1.0, (max_pixels / whole) ** 0.5) if max_pixels else 1.0
-        size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
-        left, top = round((inside[0] - x1) * scale), round((inside[1] - y1) * scale)
-        right, bottom = round((inside[2] - x1) * scale), round((inside[3] - y1) * scale)
-        part = raster.read(inside, size=(max(1, right - left), max(1, bottom - top))).image
+        return read_window(raster, image.window, max_pixels=max_pixels)
+
+
+def read_window(raster: Raster, window: Window, *, max_pixels: int | None = None) -> Image.Image:
+    """Read a window of an image as RGB, padded where it reaches past the edge.
+
+    Args:
+        raster: The whole image.
+        window: (x1, y1, x2, y2) in its pixels.
+        max_pixels: Largest number of pixels of the result; by default all there are.
+
+    Raises:
+        ValueError: The window lies outside the image.
+    """
+    x1, y1, x2, y2 = window
+    inside = (max(0, x1), max(0, y1), min(raster.width, x2), min(raster.height, y2))
+    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+        raise ValueError(f"window {window} lies outside the image of {raster.width}x{raster.height} pixels")
+    whole = (x2 - x1) * (y2 - y1)
+    scale = min(1.0, (max_pixels / whole) ** 0.5) if max_pixels else 1.0
+    size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
+    left, top = round((inside[0] - x1) * scale), round((inside[1] - y1) * scale)
+    right, bottom = round((inside[2] - x1) * scale), round((inside[3] - y1) * scale)
+    part = raster.read(inside, size=(max(1, right - left), max(1, bottom - top))).image
     if part.size == size:
         return part
     canvas = Image.new("RGB", size, PADDING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,44 @@ def test_tiles_show_their_parents_pixels_and_padding(tmp_path: Path, saved: bool
         assert (shown[70:] == PADDING).all()
     small = load_image(rows[0].images[0], tmp_path, max_pixels=50 * 50)
     assert small.size == (50, 50)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_tiles_of_an_image_in_its_record_carry_their_pixels(tmp_path: Path, named: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 150, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = ImageRef("a.png" if named else "", (tmp_path / "a.png").read_bytes(), width=150, height=70)
+    (tmp_path / "a.png").unlink()
+    record = replace(_record(150, 70, Annotation((60, 60, 70, 66), "ship", "hbb")), images=(image,))
+    once = list(tile([record], size=100, overlap=20))
+    twice = list(tile(once, size=60, overlap=20))
+    for rows, size in ((once, 100), (twice, 60)):
+        seen = np.zeros((70, 150), bool)
+        for row in rows:
+            (part,) = row.images
+            assert part.window is not None
+            x, y = part.window[:2]
+            shown = np.asarray(load_image(part, tmp_path))
+            assert shown.shape == (size, size, 3)
+            inside = pixels[y : y + size, x : x + size]
+            height, width = inside.shape[:2]
+            np.testing.assert_array_equal(shown[:height, :width], inside)
+            assert (shown[height:] == PADDING).all()
+            seen[y : y + size, x : x + size] = True
+        assert seen.all()
+    saved = list(tile([record], size=100, overlap=20, root=tmp_path, folder="tiles"))
+    assert [row.images[0].data for row in saved] == [None, None]
+    for row, other in zip(saved, once, strict=True):
+        assert load_image(row.images[0], tmp_path).tobytes() == load_image(other.images[0], tmp_path).tobytes()
+
+
+def test_an_image_in_its_record_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    record = replace(_record(150, 70), images=(ImageRef(data=b"no image", width=150, height=70),))
+    with pytest.raises(ValueError, match="made/P1"):
+        list(tile([record], size=100, overlap=20))
+    tally = Tally(1.0)
+    assert [row.id for row in tile([record, _record(9, 9)], size=100, overlap=20, tally=tally)] == ["P1__100__0___0"]
+    assert tally.dropped.total() == 1
 
 
 def test_boxes_move_back_and_tiles_of_tiles_too(tmp_path: Path) -> None:
