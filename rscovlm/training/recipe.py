@@ -19,11 +19,12 @@ from rscovlm.data.tally import Tally
 from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.embedded import embedded_model
 from rscovlm.training.arguments import adapter_config, trainer_arguments
+from rscovlm.training.attention import attention_of, choose_attention
 from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of, writing
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
-from rscovlm.training.kernels import apply_kernels, attention_of, best_attention
+from rscovlm.training.kernels import apply_kernels
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part, freeze, optimizer_by_part
 from rscovlm.training.preflight import Preflight, preflight
@@ -252,11 +253,13 @@ def prepare(
             f"model {recipe.model!r} cannot be loaded ({error}); give the folder of a checkpoint, or its name on the Hub"
         ) from error
     _fit(processor, recipe)
-    attention = recipe.attention or best_attention(recipe.dtype)
-    options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
+    options: dict[str, Any] = {"attn_implementation": recipe.attention} if recipe.attention else {}
     if recipe.quantization is not None:
         options["quantization_config"] = BitsAndBytesConfig(**recipe.quantization)
     model = AutoModelForImageTextToText.from_pretrained(weights, dtype=recipe.dtype, **options)
+    if recipe.attention is None:
+        for part, fault in choose_attention(model).items():
+            logger.info("attention of the %s: %s", part, fault)
     apply_kernels(model)
     # Positions cost nothing; no row can take more of them than it has tokens.
     length = rows * (8 if recipe.packing is None else recipe.packing.tokens)

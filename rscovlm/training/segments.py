@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,22 +48,71 @@ def segment_attention(
             f"packed attention wants one row with positions, got {query.shape[0]} rows"
             f"{'' if position_ids is not None else ' without positions'}; collate with PackedCollator, or set sdpa"
         )
-    grouped = query.shape[1] != key.shape[1]
-    starts = torch.nonzero(position_ids[0].diff() != 1).flatten() + 1
-    bounds = [0, *starts.tolist(), query.shape[2]]
+    lengths = _LENGTHS.of(position_ids)
+    return attend_each(query, key, value, lengths, causal=True, scaling=scaling, dropout=dropout), None
+
+
+def attend_each(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    *,
+    causal: bool,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """Attend within each of the samples that lie end to end.
+
+    Args:
+        query: (1, heads, tokens, width).
+        key: (1, key heads, tokens, width).
+        value: (1, key heads, tokens, width).
+        lengths: Tokens of each sample.
+        causal: A token sees those before it alone.
+        scaling: Factor of the scores; None takes one over the square root of the width.
+        dropout: Share of dropped weights.
+
+    Returns:
+        (1, tokens, heads, width).
+    """
+    split = [tensor.split(list(lengths), dim=2) for tensor in (query, key, value)]
     parts = [
         scaled_dot_product_attention(
-            query[:, :, begin:end],
-            key[:, :, begin:end],
-            value[:, :, begin:end],
+            its_query,
+            its_key,
+            its_value,
             dropout_p=dropout,
+            is_causal=causal,
             scale=scaling,
-            is_causal=True,
-            enable_gqa=grouped,
+            enable_gqa=query.shape[1] != key.shape[1],
         )
-        for begin, end in itertools.pairwise(bounds)
+        for its_query, its_key, its_value in zip(*split, strict=True)
     ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous()
+
+
+class _Lengths:
+    """Lengths of the samples of a row, read once for all layers: on a GPU each look would wait for all work before it."""
+
+    def __init__(self) -> None:
+        self._row: Any = lambda: None
+        self._version = 0
+        self._lengths: list[int] = []
+
+    def of(self, position_ids: torch.Tensor) -> list[int]:
+        """Return the lengths; the same tensor, unaltered since, is not looked at again."""
+        tracked = not position_ids.is_inference()
+        if not tracked or self._row() is not position_ids or self._version != position_ids._version:
+            starts = torch.nonzero(position_ids[0].diff() != 1).flatten() + 1
+            bounds = [0, *starts.tolist(), position_ids.shape[1]]
+            self._lengths = [end - begin for begin, end in itertools.pairwise(bounds)]
+            if tracked:
+                self._row, self._version = weakref.ref(position_ids), position_ids._version
+        return self._lengths
+
+
+_LENGTHS = _Lengths()
 
 
 def isolate_samples(model: Any) -> str:

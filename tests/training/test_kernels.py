@@ -1,6 +1,9 @@
 """Fused kernels are taken module by module where they compute the same, and left alone where they do not."""
 
 import logging
+import subprocess
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -9,17 +12,16 @@ import torch
 from rscovlm.training.kernels import (
     Fused,
     apply_kernels,
-    attention_of,
-    best_attention,
     fuse,
     is_rms_norm,
     is_swiglu,
 )
-from rscovlm.training.segments import isolate_samples
 from rscovlm.training.tiny import Family, build_model
 
 
-class _Words:
+class Words:
+    """A vocabulary as large as a tiny model wants it."""
+
     def __len__(self) -> int:
         return 64
 
@@ -54,7 +56,7 @@ GATED: dict[Family, int] = {"qwen2_5_vl": 3 + 2, "qwen3_vl": 3}
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
 def test_kernels_that_compute_the_same_are_taken(family: Family) -> None:
-    model = build_model(_Words(), family=family).eval()
+    model = build_model(Words(), family=family).eval()
     ids = torch.arange(1, 25)[None]
     before = model(input_ids=ids).logits
     kinds = [Fused("norms", is_rms_norm, _norm), Fused("gated", is_swiglu, _gated)]
@@ -62,7 +64,7 @@ def test_kernels_that_compute_the_same_are_taken(family: Family) -> None:
     assert torch.allclose(model(input_ids=ids).logits, before, atol=1e-4)
     fused = [module for module in model.modules() if "forward" in vars(module)]
     assert len(fused) == NORMS[family] + GATED[family]
-    assert set(model.state_dict()) == set(build_model(_Words(), family=family).state_dict())
+    assert set(model.state_dict()) == set(build_model(Words(), family=family).state_dict())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_kernels_that_compute_the_same_are_taken(family: Family) -> None:
     ],
 )
 def test_kernels_that_fail_or_differ_leave_the_module_as_it_is(forward: Any, fault: str) -> None:
-    model = build_model(_Words())
+    model = build_model(Words())
     said = fuse(model, [Fused("norms", is_rms_norm, forward), Fused("none", lambda _: False, forward)], "cpu")
     assert said == {"norms": f"{NORMS['qwen2_5_vl']} {fault}", "none": "none there"}
     assert not any("forward" in vars(module) for module in model.modules())
@@ -83,14 +85,17 @@ def test_kernels_that_fail_or_differ_leave_the_module_as_it_is(forward: Any, fau
 @pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no GPU")
 def test_what_was_chosen_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        apply_kernels(build_model(_Words()))
+        apply_kernels(build_model(Words()))
     assert "kernels: torch's own (no GPU)" in caplog.text
-    assert best_attention("bfloat16") is None
 
 
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
-def test_the_attention_in_force_is_told(family: Family) -> None:
-    model = build_model(_Words(), family=family)
-    assert attention_of(model) == "sdpa in the language model, sdpa in the vision tower"
-    isolate_samples(model)
-    assert attention_of(model) == "rscovlm_segments in the language model, sdpa in the vision tower"
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("liger_kernel", "triton")),
+    reason="liger-kernel or triton is not installed",
+)
+def test_ligers_kernels_give_the_gradients_of_the_modules_they_replace() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.training.interpret_liger"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count(" fused") == 4

@@ -18,6 +18,7 @@ from rscovlm.training.positions import multimodal_positions
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer
 from rscovlm.training.tiny import Family, build_model
+from tests.training import flash
 
 
 def _text_only(words: str) -> dict[str, Any]:
@@ -70,10 +71,10 @@ def _loss_and_gradients(model: Any, batch: dict[str, torch.Tensor]) -> tuple[flo
     return float(loss.detach()), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("attention", ["rscovlm_segments", "sdpa"])
+@pytest.mark.parametrize("attention", ["rscovlm_segments", "sdpa", "flash_reference"])
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
 def test_loss_and_gradients_are_those_of_the_samples_alone(
-    samples: list[dict[str, Any]], family: Family, attention: str
+    samples: list[dict[str, Any]], family: Family, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processor = _processor(samples, family)
     model = build_model(processor.tokenizer, family=family)
@@ -81,7 +82,10 @@ def test_loss_and_gradients_are_those_of_the_samples_alone(
     total = sum(loss for loss, _ in alone)
     names = set().union(*(gradients for _, gradients in alone))
     summed = {name: sum(g[name] for _, g in alone if name in g) for name in names}
-    if attention == "rscovlm_segments":
+    if attention == "flash_reference":
+        flash.install(monkeypatch, attention)
+        model.set_attn_implementation(attention)
+    if attention != "sdpa":
         assert isolate_samples(model) == attention
     loss, gradients = _loss_and_gradients(model, PackedCollator(processor)([{"samples": samples}]))
     assert loss == pytest.approx(total, rel=1e-5)
