@@ -30,7 +30,7 @@ class Preflight:
         fill: Share of the token budget that the first rows use; None without packing.
         left_out: Samples that the first rows passed over or shrank, by reason.
         steps: Optimiser steps.
-        gigabytes: Weights, gradients and the states of AdamW; activations come on top.
+        gigabytes: As of `gigabytes_of`, None where no model was looked at.
     """
 
     samples: int
@@ -43,7 +43,7 @@ class Preflight:
     fill: float | None
     left_out: dict[str, int]
     steps: int
-    gigabytes: float
+    gigabytes: float | None = None
 
     def text(self) -> str:
         """Return the findings as lines of text."""
@@ -57,21 +57,33 @@ class Preflight:
         if self.fill is not None:
             lines.append(f"rows of {self.budget} tokens are {self.fill:.1%} full")
         lines += [f"{count} samples: {reason}" for reason, count in self.left_out.items()]
-        lines.append(
-            f"{self.steps} steps; {self.gigabytes:.2f} GB for weights, gradients and optimiser, and activations"
-        )
+        lines.append(f"{self.steps} steps")
+        if self.gigabytes is not None:
+            lines[-1] += f"; {self.gigabytes:.2f} GB for weights, gradients and optimiser, and activations"
         return "\n".join(lines)
 
 
+def gigabytes_of(model: Any) -> float:
+    """Return what a model takes with the gradients of its trained weights and their states in AdamW.
+
+    Activations come on top. A gradient is of its weight's own type, the two states are in single precision.
+
+    Args:
+        model: The model, with its adapter where it has one, its frozen parts frozen.
+    """
+    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    trained = sum(w.numel() * (w.element_size() + 8) for w in model.parameters() if w.requires_grad)
+    return float(weights + trained) / 1e9
+
+
 def preflight(
-    mixture: Stages, processor: Any, model: Any, *, packed: PackedMixture | None = None, steps: int, samples: int = 64
+    mixture: Stages, processor: Any, *, packed: PackedMixture | None = None, steps: int, samples: int = 64
 ) -> Preflight:
     """Check the first samples of a mixture as they would be trained.
 
     Args:
         mixture: The samples.
         processor: Encodes them.
-        model: Its weights are counted.
         packed: The packed rows, where there are.
         steps: Optimiser steps.
         samples: Number of samples to look at.
@@ -105,9 +117,6 @@ def preflight(
             f"{error} ({said or 'none was left out'}); raise packing.tokens or steps, or set packing.too_long to shrink or split"
         ) from error
     left_out = drops_of(mixture if packed is None else packed) + Counter(fault.reason for fault in faults.values())
-    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    # A gradient of the weight's own type, and the two states of AdamW in single precision.
-    trained = sum(w.numel() * (w.element_size() + 8) for w in model.parameters() if w.requires_grad)
     return Preflight(
         samples=count,
         boxes=boxes,
@@ -119,7 +128,6 @@ def preflight(
         fill=fill,
         left_out=dict(left_out),
         steps=steps,
-        gigabytes=(weights + trained) / 1e9,
     )
 
 

@@ -26,8 +26,8 @@ from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
 from rscovlm.training.kernels import apply_kernels
 from rscovlm.training.packing import PackedMixture
-from rscovlm.training.parts import Part, freeze, optimizer_by_part
-from rscovlm.training.preflight import Preflight, preflight
+from rscovlm.training.parts import Part
+from rscovlm.training.preflight import Preflight, gigabytes_of, preflight
 from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer
@@ -155,6 +155,9 @@ class TrainingRecipe:
             raise ValueError(
                 "quantization is set and lora is not: weights of few bits cannot be trained; give lora, or leave it out"
             )
+        for part in recipe.freeze:
+            if part in recipe.learning_rates:
+                raise ValueError(f"freeze and learning_rates both name {part!r}; leave it out of one of them")
         recipe.weighting()
         recipe._check_balance()
         return recipe
@@ -269,20 +272,19 @@ def prepare(
         # Loaders look ahead to the end of a round, which may lie beyond the last step.
         rows = -(-rows // rounds.rows) * rounds.rows
     packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
-    report = preflight(mixture, processor, model, packed=packed, steps=recipe.steps)
-    logger.info("%s", report.text())
+    report = preflight(mixture, processor, packed=packed, steps=recipe.steps)
     if packed is not None:
         isolate_samples(model)
     logger.info("attention: %s", attention_of(model))
-    freeze(model, recipe.freeze)
     answers = _answers(recipe, root, processor, rounds)
     trainer = build_trainer(
         model,
         processor,
         mixture if packed is None else packed,
         collator=(Collator if packed is None else PackedCollator)(processor, notes=True),
-        optimizer=optimizer_by_part(model, recipe.learning_rates, settings),
         peft_config=adapter,
+        frozen=recipe.freeze,
+        learning_rates=recipe.learning_rates,
         callbacks=[callback for callback in (answers, rounds) if callback is not None],
         rounds=rounds,
         weighting=recipe.weighting(),
@@ -296,6 +298,8 @@ def prepare(
     for callback in (answers, rounds):
         if callback is not None:
             callback.trainer = trainer
+    report = replace(report, gigabytes=gigabytes_of(trainer.model))
+    logger.info("%s", report.text())
     return Run(trainer, report, checkpoint)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rscovlm.training.blank import show_blank
 from rscovlm.training.collator import Collator
 from rscovlm.training.packing import PackedMixture, drops_of
+from rscovlm.training.parts import Part
 
 
 def build_trainer(
@@ -23,6 +24,8 @@ def build_trainer(
     tolerate: float = 0.005,
     describe: Any = None,
     rounds: Any = None,
+    frozen: Collection[Part] = (),
+    learning_rates: Mapping[Part, float] | None = None,
     **arguments: Any,
 ) -> Any:
     """Build a `trl.SFTTrainer` that walks a mixture in order and tells the tasks apart.
@@ -42,6 +45,8 @@ def build_trainer(
         tolerate: As in `TaskTrainer`.
         describe: As in `TaskTrainer`.
         rounds: `Rounds` that change the mixture's weights while training; None changes none.
+        frozen: As in `TaskTrainer`.
+        learning_rates: As in `TaskTrainer`.
         arguments: For `trl.SFTConfig`.
 
     Raises:
@@ -83,6 +88,8 @@ def build_trainer(
         optimizers=(optimizer, None),
         callbacks=callbacks,
         peft_config=peft_config,
+        frozen=frozen,
+        learning_rates=learning_rates,
     )
 
 

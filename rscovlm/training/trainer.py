@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, counts_of, read_p
 from rscovlm.training.fitting import BY_RECIPE
 from rscovlm.training.notes import Notes
 from rscovlm.training.packing import PackedMixture
+from rscovlm.training.parts import Part, check_parts, freeze, set_rates
 from rscovlm.training.plan import LaneState
 from rscovlm.training.weighting import Weighting, digit_tokens
 
@@ -38,9 +39,12 @@ class TaskTrainer(SFTTrainer):
         describe: Given steps done and number of processes, what to write about the run into a checkpoint.
         packed: What the data set draws its rows from, where they are packed; going on from a checkpoint, its plan goes on
             from where it stood.
+        frozen: Parts of the model that stay as they are, an adapter's weights in them included.
+        learning_rates: Learning rate by part, for those that differ.
         settings: For `trl.SFTTrainer`.
 
     Raises:
+        ValueError: No weight is trained, or none of a part that has a learning rate.
         FloatingPointError: While training, a loss that is no number; the message names the samples' positions.
         TooManyRejected: While training, more samples that cannot be used than tolerated; the message holds the table.
         MemoryError: While training, out of memory; the message says how long the row was and what to lower.
@@ -54,6 +58,8 @@ class TaskTrainer(SFTTrainer):
         tolerate: float = 0.005,
         describe: Describe | None = None,
         packed: PackedMixture | None = None,
+        frozen: Collection[Part] = (),
+        learning_rates: Mapping[Part, float] | None = None,
         **settings: Any,
     ) -> None:
         self.tally = Tally(tolerate)
@@ -65,7 +71,10 @@ class TaskTrainer(SFTTrainer):
         self._total_train_tokens: int = 0
         self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0, 0])
         self._dropped: defaultdict[str, int] = defaultdict(int)
+        self._rates = learning_rates or {}
         super().__init__(**settings)
+        freeze(self.model, frozen)
+        check_parts(self.model, frozen, self._rates)
         self.add_callback(_LogWhatIsSaved())
         # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number,
         # but the trainer counts them only for models whose own loss does the same, which it does not believe of these;
@@ -83,6 +92,14 @@ class TaskTrainer(SFTTrainer):
         if self.args.average_tokens_across_devices and self.args.world_size > 1:
             total = self.accelerator.gather(total).sum()
         return total / (self.get_tp_size() * self.get_cp_size() * self.get_sp_size())
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the optimiser that the arguments name, with a learning rate for each part."""
+        made = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if made and self._rates:
+            set_rates(optimizer, self.model if model is None else model, self._rates)
+        return optimizer
 
     def train(self, resume_from_checkpoint: Any = None, **options: Any) -> Any:
         """Train as TRL does; counts, and the plan of packed rows, go on from where the checkpoint left them."""

@@ -35,7 +35,8 @@ def test_two_shards_train_as_one_process_and_go_on_when_killed(server: Server, r
     environment = _environment()
     assert environment["FSDP_VERSION"] == "2"
     assert environment["ACCELERATE_USE_FSDP"] == "true"
-    recipe = recipe_of(root, steps=STEPS, packing={"tokens": 512, "lookahead": 8})
+    rates = {"merger": 1e-4, "vision": 2e-3}
+    recipe = recipe_of(root, steps=STEPS, packing={"tokens": 512, "lookahead": 8}, learning_rates=rates)
     recipe["train"] |= {"save_strategy": "steps", "save_steps": 2}
     one: dict[str, Any] = {**recipe, "train": {**recipe["train"], "gradient_accumulation_steps": 2}}
     alone = Course(server, tmp_path / "one", root, one)

@@ -357,19 +357,18 @@ def test_columns_are_found_for_all_rows_where_that_can_be() -> None:
 
 
 def test_the_check_before_the_first_step_names_sample_and_position(root: Path) -> None:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoProcessor
 
     processor: Any = AutoProcessor.from_pretrained(root / "model")
-    model: Any = AutoModelForImageTextToText.from_pretrained(root / "model")
     recipe = TrainingRecipe.from_dict(recipe_of(root)).mixture
     processor.image_processor.budget = recipe.budget
     right = recipe.build(root, length=16, codec=processor.codec)
     wrong = recipe.build(root, length=16, codec=tampered(processor.codec, TAMPERING["two to the right"]))
-    report = preflight(right, processor, model, steps=1, samples=16)
+    report = preflight(right, processor, steps=1, samples=16)
     assert report.boxes > 5
     assert f"{report.boxes} boxes read back as in truth" in report.text()
     with pytest.raises(ValueError, match=r"^detection at position \d+ of the mixture, record 'd\d+': box \d of \d, "):
-        preflight(wrong, processor, model, steps=1, samples=16)
+        preflight(wrong, processor, steps=1, samples=16)
     # What takes the place of a sample too long for a row is looked at as well.
     packed = PackedMixture(
         right,
@@ -379,4 +378,4 @@ def test_the_check_before_the_first_step_names_sample_and_position(root: Path) -
         fit=lambda *_: ([wrong[place] for place in range(16)], Counter()),
     )
     with pytest.raises(ValueError, match="what takes its place for its length: box"):
-        preflight(right, processor, model, packed=packed, steps=1, samples=1)
+        preflight(right, processor, packed=packed, steps=1, samples=1)

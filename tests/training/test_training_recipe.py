@@ -44,30 +44,48 @@ def test_a_recipe_trains_and_its_checkpoint_loads(root: Path, tmp_path: Path, pa
     AutoModelForImageTextToText.from_pretrained(tmp_path / "saved")
 
 
-def test_parts_can_be_frozen_and_have_their_own_rates(root: Path, tmp_path: Path) -> None:
-    changes = {"freeze": ["vision"], "learning_rates": {"merger": 5e-4}}
-    run = prepare(TrainingRecipe.from_dict(recipe_of(root, **changes)), root=root, output=tmp_path)
-    before = {name: weight.clone() for name, weight in run.trainer.model.named_parameters()}
-    rates = {group["lr"] for group in run.trainer.optimizer.param_groups}
-    assert rates == {1e-3, 5e-4}
+@pytest.mark.parametrize("lora", [None, {"r": 4, "target_modules": "all-linear"}])
+def test_parts_can_be_frozen_and_have_their_own_rates(root: Path, tmp_path: Path, lora: Any) -> None:
+    recipe = recipe_of(root, freeze=["vision"], learning_rates={"merger": 5e-4}, lora=lora, steps=2)
+    recipe["train"] |= {"optim": "sgd", "max_grad_norm": 1e9}
+    run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
+    weights = dict(run.trainer.model.named_parameters())
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    optimizer = run.trainer.create_optimizer()
+    assert isinstance(optimizer, torch.optim.SGD)
+    rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
     run.trainer.train()
-    for name, weight in run.trainer.model.named_parameters():
-        assert weight.equal(before[name]) == (part_of(name) == "vision") or weight.ndim == 1, name
+    for name, weight in weights.items():
+        trained = part_of(name) != "vision" and (lora is None or "lora_" in name)
+        assert rates.get(id(weight)) == ((5e-4 if part_of(name) == "merger" else 1e-3) if trained else None), name
+        # What an adapter multiplies with zeros at the beginning has no gradient in the first step.
+        if not trained or weight.ndim > 1:
+            assert weight.equal(before[name]) == (not trained), name
+    trained_bytes = 4 * sum(weight.numel() for weight in weights.values() if id(weight) in rates)
+    whole = 4 * sum(weight.numel() for weight in weights.values())
+    assert run.report.gigabytes == pytest.approx((whole + 3 * trained_bytes) / 1e9)
 
 
-def test_adapters_train_and_load_in_plain_transformers(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dora", [False, True])
+def test_adapters_train_and_load_in_plain_transformers(root: Path, tmp_path: Path, dora: bool) -> None:
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText
 
-    lora = {"r": 4, "target_modules": r".*language_model.*\.(q_proj|v_proj)"}
+    lora = {"r": 4, "use_dora": dora, "target_modules": r".*language_model.*\.(q_proj|v_proj)"}
     run = prepare(TrainingRecipe.from_dict(recipe_of(root, lora=lora)), root=root, output=tmp_path)
     run.trainer.train()
     run.trainer.save_model(str(tmp_path / "adapter"))
     base = AutoModelForImageTextToText.from_pretrained(root / "model")
-    adapted = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
-    changed = [weight for name, weight in adapted.named_parameters() if "lora_B" in name]
-    assert changed
-    assert all(float(weight.abs().sum()) > 0 for weight in changed)
+    batch = {"input_ids": torch.arange(40)[None] + 30}
+    with torch.no_grad():
+        before = base(**batch).logits
+        adapted: Any = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
+        after = adapted(**batch).logits
+        run.trainer.model.eval().base_model.set_attn_implementation({"text_config": "sdpa"})
+        trained = run.trainer.model(**batch).logits
+    assert torch.allclose(after, trained, atol=1e-5)
+    assert float((after - before).abs().max()) > 1e-2
+    assert any("magnitude" in name for name, _ in adapted.named_parameters()) == dora
 
 
 def test_adapters_on_weights_of_four_bits(root: Path, tmp_path: Path) -> None:
@@ -94,6 +112,7 @@ def test_adapters_on_weights_of_four_bits(root: Path, tmp_path: Path) -> None:
     [
         ({"quantization": {"load_in_4bit": True}}, "quantization is set and lora is not"),
         ({"stesp": 3}, "did you mean 'steps'"),
+        ({"freeze": ["vision"], "learning_rates": {"vision": 1e-5}}, "freeze and learning_rates both name 'vision'"),
         ({"model": ""}, "no model"),
         ({"freeze": ["visoin"]}, "freeze of the recipe is 'visoin'; did you mean 'vision'"),
         ({"freeze": "vision"}, "freeze of the recipe is 'vision'; give a list"),
@@ -123,15 +142,23 @@ def test_a_wrong_recipe_is_told_what_is_wrong(root: Path, changes: dict[str, Any
         ("train", {"max_steps": 9}, "train.max_steps is 9, which steps of the recipe"),
         ("train", {"max_length": 100}, "max_length=100 would cut"),
         ("train", {"packing": True}, "packing=True would cut, join"),
+        ("freeze", ["vision", "merger", "language"], "no weight is left to train .frozen: vision, merger, language"),
+        (
+            "learning_rates",
+            {"vision": 1e-4},
+            "learning_rates names 'vision', of which no weight is trained .trained: lang",
+        ),
         ("lora", {"rank": 4}, "lora has the unknown key 'rank'"),
         ("lora", {"alpha": 4}, "did you mean 'lora_alpha'"),
     ],
 )
 def test_arguments_for_others_are_checked_as_well(
-    root: Path, tmp_path: Path, part: str, changes: dict[str, Any], message: str
+    root: Path, tmp_path: Path, part: str, changes: Any, message: str
 ) -> None:
     recipe = recipe_of(root)
-    recipe[part] = {**recipe.get(part, {}), **changes}
+    if part == "learning_rates":
+        recipe["lora"] = {"r": 4, "target_modules": r".*language_model.*\.q_proj"}
+    recipe[part] = {**recipe.get(part, {}), **changes} if isinstance(changes, dict) else changes
     with pytest.raises(ValueError, match=message):
         prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
 
@@ -139,7 +166,7 @@ def test_arguments_for_others_are_checked_as_well(
 def test_numbers_that_yaml_takes_for_texts_are_numbers(root: Path, tmp_path: Path) -> None:
     content = {"learning_rates": {"vision": "1e-4"}, "train": {**recipe_of(root)["train"], "learning_rate": "2e-6"}}
     run = prepare(TrainingRecipe.from_dict(recipe_of(root, **content)), root=root, output=tmp_path)
-    assert {group["lr"] for group in run.trainer.optimizer.param_groups} == {2e-6, 1e-4}
+    assert {group["lr"] for group in run.trainer.create_optimizer().param_groups} == {2e-6, 1e-4}
 
 
 def test_a_model_that_is_not_there_is_named_by_the_command(root: Path, tmp_path: Path) -> None:
