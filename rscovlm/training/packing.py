@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
-from rscovlm.training.plan import Lane, LaneState, Pack
+from rscovlm.training.plan import Lane, LaneState, Measure, Pack
 
 Length = Callable[[Any], int | Sized]
 Fit = Callable[[Any, int], tuple[list[Any], Counter[str]]]
@@ -33,18 +33,22 @@ class PackedMixture(Sequence[Any]):
             encoded, which is then handed on with the row so that no sample is encoded twice.
         budget: Tokens of a row.
         lookahead: Samples in hand to choose from, in each lane.
-        rows: Number of rows that `len` reports.
+        rows: Number of rows that `len` reports; None makes one pass over the mixture, with as many as it fills, which are
+            all planned once to count them.
         lanes: Number of lanes.
         fit: Given a sample that is too long and the budget, the samples that take its place, each within the budget, and
             what was done by reason, such as `Fitting`; None drops what is too long.
 
     Raises:
-        ValueError: A budget, look-ahead, number of lanes or rows below 1.
+        ValueError: A budget, look-ahead, number of lanes or rows below 1; or no number of rows, and several lanes or nothing
+            that fits.
 
     Examples:
         >>> packed = PackedMixture([6, 5, 4, 3, 2] * 4, length=int, budget=10, lookahead=5, rows=4)
         >>> [pack.tokens for pack in (packed.pack(k) for k in range(4))]
         [10, 10, 9, 10]
+        >>> len(PackedMixture([6, 5, 4, 3, 2] * 4, length=int, budget=10))
+        9
     """
 
     def __init__(
@@ -54,21 +58,24 @@ class PackedMixture(Sequence[Any]):
         length: Length,
         budget: int,
         lookahead: int = 256,
-        rows: int,
+        rows: int | None = None,
         lanes: int = 1,
         fit: Fit | None = None,
     ) -> None:
-        if min(budget, lookahead, rows, lanes) < 1:
+        if min(budget, lookahead, 1 if rows is None else rows, lanes) < 1:
             raise ValueError(
                 f"budget {budget}, look-ahead {lookahead}, rows {rows} and lanes {lanes}; give numbers from 1 up"
             )
-        self.mixture, self.length, self.budget, self.lookahead, self.rows = mixture, length, budget, lookahead, rows
+        if rows is None and lanes > 1:
+            raise ValueError(f"{lanes} lanes may come to different numbers of rows; give rows, or take one lane")
+        self.mixture, self.length, self.budget, self.lookahead = mixture, length, budget, lookahead
         self.lanes, self.fit = lanes, fit
         self._starts: dict[int, LaneState] = {}
         self._lanes: dict[int, Lane] = {}
         self._recent: dict[int, OrderedDict[int, tuple[Pack, LaneState]]] = {}
         # What the plan has drawn and is not used yet, so that a process draws each sample once.
         self._kept: dict[tuple[int, int], tuple[Any, int | Sized]] = {}
+        self.rows = self._one_pass() if rows is None else rows
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -152,14 +159,30 @@ class PackedMixture(Sequence[Any]):
         start = self._starts.get(number)
         if start is None or start.packs > packs:
             start = LaneState(number, next=number)
+        return self._lane(self._measure, start)
+
+    def _lane(self, measure: Measure, start: LaneState) -> Lane:
         return Lane(
-            self._measure,
-            start,
-            stride=self.lanes,
-            end=len(self.mixture),
-            budget=self.budget,
-            lookahead=self.lookahead,
+            measure, start, stride=self.lanes, end=len(self.mixture), budget=self.budget, lookahead=self.lookahead
         )
+
+    def _one_pass(self) -> int:
+        """Return how many rows the whole mixture fills."""
+
+        def measure(position: int) -> tuple[list[int], Counter[str]]:
+            parts, reasons = self._fitted(position)
+            return [_count(length) for _, length in parts], reasons
+
+        lane = self._lane(measure, LaneState(0))
+        while True:
+            try:
+                lane.plan()
+            except IndexError:
+                break
+        if lane.packs == 0:
+            said = ", ".join(f"{count} {reason}" for reason, count in lane.dropped.items())
+            raise ValueError(f"none of {len(self.mixture)} samples goes into a row of {self.budget} tokens ({said})")
+        return lane.packs
 
     def _measure(self, position: int) -> tuple[list[int], Counter[str]]:
         before = drops_of(self.mixture)

@@ -10,6 +10,17 @@ from rscovlm.training.collator import Collator
 from rscovlm.training.packing import PackedMixture, drops_of
 from rscovlm.training.parts import Part
 
+SFT_ARGUMENTS: Mapping[str, Any] = {
+    "max_length": None,
+    "packing": False,
+    "padding_free": False,
+    "remove_unused_columns": False,
+    "train_sampling_strategy": "sequential",
+    "dataset_kwargs": {"skip_prepare_dataset": True},
+}
+"""Arguments of `trl.SFTConfig` with which TRL neither cuts, joins nor reorders samples; what `build_trainer` sets, and what a
+stock `trl.SFTTrainer` wants beside our collators."""
+
 
 def build_trainer(
     model: Any,
@@ -59,15 +70,7 @@ def build_trainer(
     if rounds is not None and arguments.get("dataloader_persistent_workers"):
         raise ValueError("dataloader_persistent_workers would draw with the weights of earlier rounds; leave it out")
 
-    fixed = {
-        "max_length": None,
-        "packing": False,
-        "padding_free": False,
-        "remove_unused_columns": False,
-        "train_sampling_strategy": "sequential",
-        "dataset_kwargs": {"skip_prepare_dataset": True},
-    }
-    for name, value in fixed.items():
+    for name, value in SFT_ARGUMENTS.items():
         if arguments.get(name, value) != value:
             raise ValueError(
                 f"{name}={arguments[name]!r} would cut, join or reorder samples; leave it out (it is {value!r})"
@@ -81,7 +84,7 @@ def build_trainer(
         describe=describe,
         packed=mixture if isinstance(mixture, PackedMixture) else None,
         model=model,
-        args=SFTConfig(**{"report_to": "none", **arguments, **fixed}),
+        args=SFTConfig(**{"report_to": "none", **arguments, **SFT_ARGUMENTS}),
         data_collator=collator or Collator(processor, notes=True),
         train_dataset=as_dataset(mixture, rounds),
         processing_class=processor,

@@ -10,7 +10,6 @@ trainer; the two take turns.
 from __future__ import annotations
 
 import argparse
-import itertools
 import tempfile
 import time
 from typing import Any
@@ -89,39 +88,29 @@ def _theirs(folder: str, samples: list[dict[str, Any]], output: str) -> tuple[An
 
 
 def _ours(folder: str, samples: list[dict[str, Any]], output: str) -> tuple[Any, int]:
+    from trl import SFTConfig, SFTTrainer
+
     from rscovlm.training.collator import PackedCollator
     from rscovlm.training.encoding import Encoder
     from rscovlm.training.packing import PackedMixture
     from rscovlm.training.segments import isolate_samples
-    from rscovlm.training.sft import build_trainer
+    from rscovlm.training.sft import SFT_ARGUMENTS, as_dataset
 
     model, processor = _parts(folder)
     encoder = Encoder(processor)
     budget = int(BATCH * np.mean([len(encoder(sample)) for sample in samples[:64]]))
-
-    def packed(rows: int) -> PackedMixture:
-        return PackedMixture(samples, length=encoder, budget=budget, lookahead=64, rows=rows)
-
-    rows = 0
-    counted, probe = 0, packed(len(samples))
-    for row in itertools.count():
-        try:
-            counted += len(probe.pack(row).positions)
-        except IndexError:
-            break
-        rows += 1
+    packed = PackedMixture(samples, length=encoder, budget=budget, lookahead=64)
     isolate_samples(model)
-    trainer = build_trainer(
-        model,
-        processor,
-        packed(rows),
-        collator=PackedCollator(processor, notes=True),
-        output_dir=output,
-        max_steps=rows,
-        per_device_train_batch_size=1,
-        **_SETTINGS,
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=output, num_train_epochs=1, per_device_train_batch_size=1, **_SETTINGS, **SFT_ARGUMENTS
+        ),
+        train_dataset=as_dataset(packed),
+        data_collator=PackedCollator(processor),
+        processing_class=processor,
     )
-    return trainer, counted
+    return trainer, len(samples)
 
 
 def compare(count: int, rounds: int) -> dict[str, list[float]]:

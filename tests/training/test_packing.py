@@ -233,3 +233,18 @@ def test_no_pack_is_made_of_nothing() -> None:
         PackedMixture([1], length=int, budget=0, rows=1)
     with pytest.raises(IndexError, match="the mixture ends after 1 samples"):
         PackedMixture([1], length=int, budget=5, rows=2).pack(1)
+
+
+def test_one_pass_over_a_mixture_takes_everything_once_or_says_why_nothing() -> None:
+    lengths = [int(length) for length in np.random.default_rng(0).integers(1, 60, 200)]
+    packed = PackedMixture(lengths, length=int, budget=50, lookahead=8)
+    places = [place for row in range(len(packed)) for place in packed.pack(row).positions]
+    assert sorted(places) == [place for place, length in enumerate(lengths) if length <= 50]
+    with pytest.raises(IndexError, match="is not one of"):
+        packed[len(packed)]
+    with pytest.raises(
+        ValueError, match=r"none of 200 samples goes into a row of 1 tokens \(\d+ longer than the token"
+    ):
+        PackedMixture([length + 1 for length in lengths], length=int, budget=1)
+    with pytest.raises(ValueError, match="2 lanes may come to different numbers of rows"):
+        PackedMixture(lengths, length=int, budget=50, lanes=2)
