@@ -9,7 +9,7 @@ import argparse
 import logging
 
 import rscovlm  # noqa: F401  registers the processor
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training import TrainingRecipe, prepare
 
 
 def main() -> None:

@@ -82,3 +82,25 @@ def test_everything_published_comes_with_a_star() -> None:
         "detect",
         "True",
     ]
+
+
+def test_training_names_its_parts_and_loads_them_when_used() -> None:
+    code = """
+import sys
+import rscovlm.training as training
+print("torch" in sys.modules)
+for name in training.__all__:
+    assert getattr(training, name) is not None, name
+print("torch" in sys.modules)
+"""
+    assert fresh(code) == ["False", "True"]
+    code = """
+import sys
+sys.modules["torch"] = None
+import rscovlm.training
+try:
+    rscovlm.training.Encoder
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    assert " ".join(fresh(code)) == 'torch is not installed: pip install "rscovlm[train]"'
