@@ -99,7 +99,7 @@ import sys
 sys.modules["torch"] = None
 import rscovlm.training
 try:
-    rscovlm.training.Encoder
+    rscovlm.training.isolate_samples
 except ModuleNotFoundError as error:
     print(error)
 """
