@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from PIL import Image
 
 from rscovlm.data.records import ImageRef
 from rscovlm.data.tally import Rejected
 from rscovlm.data.views import load_image, open_ref
+from rscovlm.processing.pixels import to_rgb
 from rscovlm.rasters import Raster, open_image
 from rscovlm.rasters.reader import Window
 
@@ -55,16 +57,16 @@ def picture_size(image: ImageRef, root: Path) -> tuple[int, int]:
 
 
 def loaded(image: Picture | Image.Image) -> Image.Image:
-    """Return the pixels of a picture, or the image itself.
+    """Return the pixels of a picture, or of the image itself, in 8-bit RGB.
 
     Raises:
-        ValueError: They cannot be had; the error carries a reason that a `Tally` counts by.
+        ValueError: They cannot be had, or `to_rgb` refuses them; the error carries a reason that a `Tally` counts by.
     """
     try:
         if isinstance(image, Picture):
             return image.load()
         image.load()
-        return image
+        return cast(Image.Image, to_rgb(image))
     except Rejected:
         raise
     except FileNotFoundError as error:

@@ -18,6 +18,7 @@ IGNORED = -100
 """Label of a token that carries no loss."""
 
 Sample = Mapping[str, Any]
+Turn = dict[str, Any]
 Grid = tuple[int, int, int]
 
 
@@ -64,49 +65,57 @@ class Encoder:
         """Encode a sample.
 
         Args:
-            sample: What to encode; its images need only a ``size``.
+            sample: What to encode; its images need only a ``size``. Keys of turns and blocks that hold None, as tables
+                have them, count as absent.
             name: What errors call it.
 
         Raises:
-            ValueError: Nothing in it is trained, or the numbers of images and image blocks differ.
+            ValueError: Nothing in it is trained, the numbers of images and image blocks differ, an image has no place in
+                a plan or in its turn, or a text writes the token that stands for images; the message begins with the name.
         """
         images = sample.get("images") or ()
-        grids = tuple(self._grid(*image.size) for image in images)
+        messages = [_given(turn) for turn in sample.get("messages") or ()]
+        _check(messages, len(images), name)
+        grids = tuple(self._grid(image, name) for image in images)
         merged = self.processor.image_processor.merge_size**2
-        unused = iter([height * width // merged for _, height, width in grids])
+        counts = iter([height * width // merged for _, height, width in grids])
         placeholder = self.processor.image_token
+        segments = self._segments(messages, sample.get("tools"))
+        places = sum(text.count(placeholder) for text, _ in segments)
+        if places != len(images):
+            raise ValueError(
+                f"{name} comes to {places} times {placeholder} for {len(images)} images; write it otherwise where a text "
+                "says it, or take our chat template where that leaves images out"
+            )
         ids: list[int] = []
         labels: list[int] = []
-        for text, trained in self._segments(sample):
+        for text, trained in segments:
             first, *pieces = text.split(placeholder)
-            for piece in pieces:
-                count = next(unused, None)
-                if count is None:
-                    raise ValueError(
-                        f"{name} has more image blocks than its {len(images)} images; give one image for each block"
-                    )
-                first += placeholder * count + piece
-            tokens = self.processor.tokenizer(first, add_special_tokens=False)["input_ids"]
+            text = first + "".join(placeholder * next(counts) + piece for piece in pieces)
+            tokens = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
             ids += tokens
             labels += tokens if trained else [IGNORED] * len(tokens)
-        left = sum(1 for _ in unused)
-        if left:
-            shown = len(images) - left
-            raise ValueError(f"{name} has {len(images)} images but only {shown} image blocks; give one for each image")
         if all(label == IGNORED for label in labels):
-            raise ValueError(f"{name} has nothing to train: it needs an assistant turn with text")
+            raise ValueError(f"{name} has nothing to train: the chat template marks no turn as generated; take ours")
         return Encoded(ids, labels, grids)
 
-    def _grid(self, width: int, height: int) -> Grid:
-        images = self.processor.image_processor
-        planned = plan_size(width, height, images.budget)
+    def _grid(self, image: Any, name: str) -> Grid:
+        images, size = self.processor.image_processor, getattr(image, "size", None)
+        if not isinstance(size, tuple):
+            raise ValueError(
+                f"{name} has a {type(image).__name__} among its images; give PIL images, or a mixture's own"
+            )
+        try:
+            planned = plan_size(size[0], size[1], images.budget)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         return 1, planned.height // images.patch_size, planned.width // images.patch_size
 
-    def _segments(self, sample: Sample) -> list[tuple[str, bool]]:
+    def _segments(self, messages: list[Turn], tools: Any) -> list[tuple[str, bool]]:
         """Return the rendered text of a conversation, cut where the loss begins and ends."""
         texts, spans = render_jinja_template(
-            conversations=[sample["messages"]],
-            tools=sample.get("tools"),
+            conversations=[messages],
+            tools=tools,
             chat_template=self.processor.chat_template,
             return_assistant_tokens_mask=True,
         )
@@ -116,6 +125,39 @@ class Encoder:
             done = end
         segments.append((text[done:], False))
         return [(piece, trained) for piece, trained in segments if piece]
+
+
+def _given(turn: Mapping[str, Any]) -> Turn:
+    """Return a turn without the keys, its own and those of its blocks, that hold None."""
+    given = {key: value for key, value in turn.items() if value is not None}
+    if isinstance(given.get("content"), Sequence) and not isinstance(given["content"], str):
+        given["content"] = [
+            {key: value for key, value in block.items() if value is not None} for block in given["content"]
+        ]
+    return given
+
+
+def _check(messages: Sequence[Turn], images: int, name: str) -> None:
+    """Refuse a conversation that says nothing, or shows what its images do not fill or nobody could learn to show."""
+    spoken, shown = False, 0
+    for turn in messages:
+        content = turn.get("content", "")
+        blocks = [{"text": content}] if isinstance(content, str) else content
+        if any(block.get("type") == "video" or "video" in block for block in blocks):
+            raise ValueError(f"{name} shows a video, which is not taken; give its frames as images")
+        # As the chat template tells them.
+        here = sum(block.get("type") == "image" or "image" in block or "image_url" in block for block in blocks)
+        shown += here
+        if turn["role"] == "assistant":
+            if here:
+                raise ValueError(
+                    f"{name} shows an image in an assistant turn, which no model writes; give it a turn of its own"
+                )
+            spoken |= bool(turn.get("tool_calls")) or any(str(block.get("text", "")).strip() for block in blocks)
+    if not spoken:
+        raise ValueError(f"{name} has nothing to train: it needs an assistant turn with text")
+    if shown != images:
+        raise ValueError(f"{name} has {shown} image blocks and {images} images; give one image for each block")
 
 
 def pixels_of(

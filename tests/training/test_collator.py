@@ -89,14 +89,60 @@ def test_text_alone_needs_no_image(processor: Any) -> None:
     assert _trained(processor, batch, 0) == "yes<|im_end|>"
 
 
+def test_what_a_table_fills_with_none_counts_as_absent(processor: Any) -> None:
+    call = {"function": {"name": "look", "arguments": {"at": None}}}
+    plain: list[dict[str, Any]] = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "where?"}]},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "content": "there"},
+        {"role": "assistant", "content": "there"},
+    ]
+    table: list[dict[str, Any]] = [{"tool_calls": None, "content": None, **turn} for turn in plain]
+    table[0]["content"] = [{"text": None, "image": None, **block} for block in plain[0]["content"]]
+    image = Image.new("L", (84, 84))
+    one, other = (Collator(processor)([{"messages": turns, "images": [image]}]) for turns in (plain, table))
+    assert all(one[name].equal(other[name]) for name in one)
+    trained = '<tool_call>\n{"name": "look", "arguments": {"at": null}}\n</tool_call><|im_end|>there<|im_end|>'
+    assert _trained(processor, other, 0) == trained
+
+
 @pytest.mark.parametrize(
     ("messages", "images", "message"),
     [
         ([_text("user", "hello", image=True)], 1, "row 0 has nothing to train"),
-        ([_text("user", "a", image=True), _text("assistant", "b")], 0, "row 0 has more image blocks than its 0 images"),
-        ([_text("user", "a"), _text("assistant", "b")], 1, "row 0 has 1 images but only 0 image blocks"),
+        ([_text("user", "hello"), _text("assistant", " \n")], 0, "row 0 has nothing to train"),
+        ([], 0, "row 0 has nothing to train"),
+        ([_text("user", "a", image=True), _text("assistant", "b")], 0, "row 0 has 1 image blocks and 0 images"),
+        ([_text("user", "a"), _text("assistant", "b")], 1, "row 0 has 0 image blocks and 1 images"),
+        ([_text("user", "a"), _text("assistant", "b", image=True)], 1, "row 0 shows an image in an assistant turn"),
+        (
+            [_text("user", "a<|image_pad|>"), _text("assistant", "b")],
+            0,
+            "row 0 comes to 1 times <.image_pad.> for 0 images",
+        ),
+        ([_text("user", "a", image=True), _text("assistant", "<|image_pad|>")], 1, "row 0 comes to 2 times"),
+        (
+            [{"role": "user", "content": [{"type": "video"}]}, _text("assistant", "b")],
+            0,
+            "row 0 shows a video, which is not taken",
+        ),
     ],
 )
 def test_unusable_rows_are_named(processor: Any, messages: list[Any], images: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Collator(processor)([{"messages": messages, "images": [Image.new("RGB", (84, 84))] * images}])
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.new("RGB", (900, 4)), "row 1: an image of 900x4 pixels has an aspect ratio of 225"),
+        (np.zeros((84, 84, 3), np.uint8), "row 1 has a ndarray among its images"),
+        (Image.new("I;16", (84, 84)), "image of sample 1: the image has mode 'I;16'"),
+    ],
+)
+def test_rows_of_unusable_images_are_named(processor: Any, image: Any, message: str) -> None:
+    messages = [_text("user", "a", image=True), _text("assistant", "b")]
+    rows = [{"messages": messages, "images": [given]} for given in (Image.new("P", (84, 84)), image)]
+    with pytest.raises(ValueError, match=message):
+        Collator(processor)(rows)

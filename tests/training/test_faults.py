@@ -66,8 +66,11 @@ def test_a_row_with_an_unreadable_image_keeps_its_shape_and_trains_the_others(
     root: Path, processor: Any, broken: dict[str, str]
 ) -> None:
     whole = _samples(root, ["0.png", "1.png", "2.png"])
-    for path, reason in broken.items():
-        faulty = [whole[0], {**whole[1], "images": [Picture(ImageRef(path), root, (112, 112))]}, whole[2]]
+    pictures: list[tuple[Any, str]] = [
+        (Picture(ImageRef(path), root, (112, 112)), reason) for path, reason in broken.items()
+    ]
+    for image, reason in [*pictures, (Image.new("I;16", (112, 112)), "image unreadable")]:
+        faulty = [whole[0], {**whole[1], "images": [image]}, whole[2]]
         for made, good in (
             (PackedCollator(processor, notes=True)([{"samples": faulty, "positions": [40, 41, 42]}]),
              PackedCollator(processor, notes=True)([{"samples": whole, "positions": [40, 41, 42]}])),
