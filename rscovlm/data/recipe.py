@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import abc
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
@@ -101,6 +103,8 @@ class MixtureRecipe:
         recipe = cls(**values)
         names = {subset.name for subset in recipe.subsets}
         for change in recipe.schedule:
+            if change.at < 0:
+                raise ValueError(f"schedule has a change at {change.at}; give a position of 0 or more")
             for name in change.weights:
                 if name not in names:
                     raise ValueError(f"schedule at {change.at} names subset {name!r}{nearest(name, names)}")
@@ -153,6 +157,10 @@ class MixtureRecipe:
     def _open(self, subset: SubsetRecipe, root: Path, codec: Codec) -> Subset:
         records = _below(root, subset.records)
         images = _below(root, subset.images) if subset.images else records if records.is_dir() else records.parent
+        if not images.is_dir() and subset.images:
+            raise FileNotFoundError(
+                f"images of {subset.name!r} are to be in {subset.images!r}, which is no folder below the root; correct it"
+            )
         renderer = RecordRenderer(codec, self.budget, images, subset.render)
         table = RecordTable(records, split=subset.split)
         return Subset(subset.name, table, subset.weight, renderer, subset.cap)
@@ -207,7 +215,8 @@ def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
     {'name': 'sea', 'records': 'sea.jsonl', 'weight': 0.01}
     """
     if not isinstance(content, Mapping):
-        raise ValueError(f"{where} is {content!r}; give keys and values")
+        what = "empty" if content is None else _shown(content)
+        raise ValueError(f"{where} is {what}; give keys and values")
     types = get_type_hints(kind)
     for key in content:
         if key not in types:
@@ -217,7 +226,7 @@ def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
             raise ValueError(f"{where} has no {field_.name}; give it one")
     # A list or mapping with nothing in it is None in YAML.
     given = {key: value for key, value in content.items() if value is not None or not _many(types[key])}
-    return {key: _of_type(value, types[key], f"{key} of {where}") for key, value in given.items()}
+    return {key: checked_value(value, types[key], f"{key} of {where}") for key, value in given.items()}
 
 
 def _many(hint: Any) -> bool:
@@ -227,41 +236,68 @@ def _many(hint: Any) -> bool:
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _of_type(value: Any, hint: Any, where: str) -> Any:
-    """Return a value of a plain type, or of several of them; what is built from keys and values is left to its builder."""
+def _shown(value: Any) -> str:
+    """Return a value for a message, long ones from their beginning."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def checked_value(value: Any, hint: Any, where: str) -> Any:
+    """Return a value of a plain type, or of several of them; what is built from keys and values is left to its builder.
+
+    Args:
+        value: As YAML gives it.
+        hint: The type that it should be of; values of types that YAML has not are returned as they are.
+        where: How a message begins.
+
+    Raises:
+        ValueError: It is of another type, or a number that is not finite.
+
+    >>> checked_value("2e-6", float | None, "rate"), checked_value([1.0], list[int], "sizes")
+    (2e-06, [1])
+    """
     origin, inner = get_origin(hint), get_args(hint)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        hint = str
     if origin is Literal:
         if value not in inner:
             near = nearest(value, inner) if isinstance(value, str) else f"; known are {', '.join(map(str, inner))}"
-            raise ValueError(f"{where} is {value!r}{near}")
+            raise ValueError(f"{where} is {_shown(value)}{near}")
         return value
     if origin in (UnionType, Union):
         if value is None and NoneType in inner:
             return None
         faults = []
-        for one in (one for one in inner if one is not NoneType):
+        for one in sorted((one for one in inner if one is not NoneType), key=lambda one: one is str):
             try:
-                return _of_type(value, one, where)
+                return checked_value(value, one, where)
             except ValueError as fault:
                 faults.append(fault)
         raise faults[0]
-    if origin in (tuple, abc.Sequence):
+    if origin in (tuple, list, abc.Sequence):
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ValueError(f"{where} is {value!r}; give a list")
-        return value if is_dataclass(inner[0]) else [_of_type(item, inner[0], where) for item in value]
-    if origin is abc.Mapping:
+            raise ValueError(f"{where} is {_shown(value)}; give a list")
+        return value if is_dataclass(inner[0]) else [checked_value(item, inner[0], where) for item in value]
+    if hint is dict or origin in (dict, abc.Mapping):
         if not isinstance(value, Mapping):
-            raise ValueError(f"{where} is {value!r}; give keys and values")
-        return {
-            _of_type(key, inner[0], where): _of_type(item, inner[1], f"{key} in {where}") for key, item in value.items()
-        }
+            raise ValueError(f"{where} is {_shown(value)}; give keys and values")
+        return (
+            dict(value)
+            if not inner
+            else {
+                checked_value(key, inner[0], where): checked_value(item, inner[1], f"{key} in {where}")
+                for key, item in value.items()
+            }
+        )
     if hint is float and isinstance(value, (str, int)) and not isinstance(value, bool):
-        with suppress(ValueError):
-            return float(value)
+        with suppress(ValueError, OverflowError):
+            value = float(value)
+    if isinstance(value, float) and hint in (int, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}; give a finite number")
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if hint in _WORDS and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise ValueError(f"{where} is {value!r}; give {_WORDS[hint]}")
+        raise ValueError(f"{where} is {_shown(value)}; give {_WORDS[hint]}")
     return value
 
 

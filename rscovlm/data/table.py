@@ -25,7 +25,8 @@ class RecordTable(Sequence[Record]):
 
     Raises:
         FileNotFoundError: There is nothing to read.
-        ValueError: On access, a row that is no record; the message names file and row.
+        ValueError: The file is of another kind, or a split is asked of a file. On access, a row that is no record; the
+            message names file and row.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -43,6 +44,12 @@ class RecordTable(Sequence[Record]):
         if not path.exists():
             raise FileNotFoundError(
                 f"no records at {str(path)!r}; give a .jsonl file, a .parquet shard or a folder of shards"
+            )
+        if path.is_file() and path.suffix not in (".jsonl", ".parquet"):
+            raise ValueError(f"records {path.name!r} are no .jsonl file, .parquet shard or folder of shards; give one")
+        if split is not None and not path.is_dir():
+            raise ValueError(
+                f"split is {split!r}, but {path.name!r} is no folder of shards, which alone has splits; leave it out"
             )
         self.source = path
         self._rows: Sequence[Any] = _Lines(path) if path.suffix == ".jsonl" else _Shards(path, split)
@@ -101,11 +108,28 @@ class _Shards(Sequence[dict[str, Any]]):
     def __init__(self, source: Path, split: str | None) -> None:
         with optional():
             from datasets import Dataset
+            from datasets.exceptions import DatasetsError
 
         files = [source] if source.is_file() else sorted(source.glob(f"**/{split or '*'}-*-of-*.parquet"))
         if not files:
-            raise FileNotFoundError(f"no shards of split {split or 'any'!r} below {str(source)!r}")
-        self._tables = [Dataset.from_parquet(str(file)) for file in files]
+            there = sorted(
+                {shard.name.rsplit("-of-", 1)[0].rsplit("-", 1)[0] for shard in source.glob("**/*-*-of-*.parquet")}
+            )
+            raise FileNotFoundError(
+                f"no shards {'' if split is None else f'of split {split!r} '}below {str(source)!r}"
+                + (
+                    f"; splits are {', '.join(there)}"
+                    if there
+                    else "; give a folder as `rscovlm data convert` writes it"
+                )
+            )
+        self._tables = []
+        for file in files:
+            try:
+                self._tables.append(Dataset.from_parquet(str(file)))
+            except (ValueError, OSError, DatasetsError) as error:
+                said = " ".join(str(error.__cause__ or error).split())
+                raise ValueError(f"{file.name} cannot be read as a shard ({said}); convert it anew") from error
         self._ends = list(accumulate(len(table) for table in self._tables))
 
     def __len__(self) -> int:

@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, get_args
 
 Mode = Literal["native", "max", "fixed"]
 
+_MOST_PIXELS = 1 << 40
+
 MAX_ASPECT_RATIO = 200  # the limit of the Qwen processors
 
 
@@ -50,6 +52,8 @@ class PixelBudget:
             object.__setattr__(self, name, _positive(getattr(self, name), name))
         if self.min_pixels > self.max_pixels:
             raise ValueError(f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}; swap or widen them")
+        if self.max_pixels > _MOST_PIXELS:
+            raise ValueError(f"max_pixels {self.max_pixels} is more than any image has; give {_MOST_PIXELS} or fewer")
         if self.max_pixels < self.factor**2:
             raise ValueError(
                 f"max_pixels {self.max_pixels} holds no token of {self.factor}x{self.factor} pixels; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
+from rscovlm.data.nearest import nearest
 from rscovlm.data.pictures import loaded
 from rscovlm.engines import Conversation, Engine
 from rscovlm.engines.engine import replies
@@ -75,7 +76,7 @@ def score(asked: Sequence[tuple[Asked, Sample]], engine: Engine) -> dict[str, fl
         groups[one.task].append((one, sample))
     found: dict[str, float] = {}
     for task, members in sorted(groups.items()):
-        if all(one.truth is None for one, _ in members):
+        if metric_of(task, (sample for _, sample in members)) == "accuracy":
             right = answer_accuracy([one.reply for one, _ in members], [one.expected for one, _ in members])
             found[f"{task}/accuracy"] = float(right["accuracy"])
             continue
@@ -88,6 +89,35 @@ def score(asked: Sequence[tuple[Asked, Sample]], engine: Engine) -> dict[str, fl
             result = ap_nc([said for said, _ in pairs], [true for _, true in pairs], iou_thresholds=(0.5,))
             found[f"{task}/ap_nc50"] = float(result["ap_nc50"]["mean"])
     return found
+
+
+def metric_of(task: str, samples: Iterable[Sample]) -> str:
+    """Return what is measured of the samples of a task, as `score` names it.
+
+    >>> metric_of("detection", [{"truth": object()}]), metric_of("caption", [{}])
+    ('ap_nc50', 'accuracy')
+    """
+    if all(sample.get("truth") is None for sample in samples):
+        return "accuracy"
+    return "acc50" if task == "grounding" else "ap_nc50"
+
+
+def check_targets(targets: Mapping[str, Mapping[str, float]], samples: Sequence[Sample]) -> None:
+    """Refuse targets of what no evaluation will measure, which the first change of weights would find hours later.
+
+    Args:
+        targets: By subset, by the name that is measured.
+        samples: The fixed set.
+
+    Raises:
+        ValueError: A target that none of the samples is measured by; the message names the nearest that one is.
+    """
+    tasks = {sample["task"] for sample in samples}
+    names = {f"{task}/{metric_of(task, (one for one in samples if one['task'] == task))}" for task in tasks}
+    for subset, wanted in targets.items():
+        for name in wanted:
+            if name not in names:
+                raise ValueError(f"balance has the target {name!r} for {subset!r}, not measured{nearest(name, names)}")
 
 
 def write_results(path: Path, step: int, results: Mapping[str, float]) -> None:

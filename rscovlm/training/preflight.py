@@ -77,7 +77,13 @@ def gigabytes_of(model: Any) -> float:
 
 
 def preflight(
-    mixture: Stages, processor: Any, *, packed: PackedMixture | None = None, steps: int, samples: int = 64
+    mixture: Stages,
+    processor: Any,
+    *,
+    packed: PackedMixture | None = None,
+    steps: int,
+    samples: int = 64,
+    tolerate: float = 1.0,
 ) -> Preflight:
     """Check the first samples of a mixture as they would be trained.
 
@@ -87,17 +93,26 @@ def preflight(
         packed: The packed rows, where there are.
         steps: Optimiser steps.
         samples: Number of samples to look at.
+        tolerate: Largest share of samples whose images may turn out unreadable.
 
     Raises:
         ValueError: Boxes that do not read back as the truth (see `check_boxes`), an image of another grid than planned,
-            or a sample that cannot be encoded; the message names it.
+            a sample that cannot be encoded (the message names it), or a subset none of whose first images can be read.
     """
     encoder = Encoder(processor)
     count = min(samples, len(mixture))
     seen = [mixture[position] for position in range(count)]
     encoded = [encoder(sample, f"sample {position}") for position, sample in enumerate(seen)]
-    faults: dict[int, Rejected] = {}
-    pixels_of(processor, seen[:8], encoded[:8], faults)
+    shown, faults = _shown(mixture, count), dict[int, Rejected]()
+    places = [position for positions in shown.values() for position in positions if seen[position].get("images")]
+    pixels_of(processor, [seen[place] for place in places], [encoded[place] for place in places], faults)
+    bad = {places[index]: fault for index, fault in faults.items()}
+    for name, positions in shown.items():
+        if bad.keys() >= (looked := set(positions) & set(places)) and looked and tolerate < 1:
+            raise ValueError(
+                f"none of the first {len(looked)} images of subset {name!r} can be read ({bad[min(looked)]}); look at the "
+                "root, at the records and images of the subset, and at its files"
+            )
     boxes = 0
     for position, (sample, one) in enumerate(zip(seen, encoded, strict=True)):
         name = _name(sample, position)
@@ -129,6 +144,17 @@ def preflight(
         left_out=dict(left_out),
         steps=steps,
     )
+
+
+def _shown(mixture: Stages, count: int, each: int = 3) -> dict[str, list[int]]:
+    """Return the first positions of each subset, whose images are looked at."""
+    length, first = mixture.stages[0]
+    found: dict[str, list[int]] = {}
+    for position in range(min(count, length)):
+        positions = found.setdefault(first.subset_at(position)[0].name, [])
+        if len(positions) < each:
+            positions.append(position)
+    return found
 
 
 def _name(sample: Any, position: int) -> str:

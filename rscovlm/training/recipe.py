@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rscovlm.codec import Codec
 from rscovlm.data.balance import BalanceRule
 from rscovlm.data.mixture import Stages
 from rscovlm.data.nearest import nearest
@@ -18,22 +17,27 @@ from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
 from rscovlm.data.tally import Tally
 from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.embedded import embedded_model
-from rscovlm.training.arguments import adapter_config, trainer_arguments
+from rscovlm.training.arguments import adapter_config, check_trainer, quantization_config, trainer_arguments
 from rscovlm.training.attention import attention_of, choose_attention
 from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of, writing
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
 from rscovlm.training.kernels import apply_kernels
+from rscovlm.training.loading import check_model, fit_processor, load_model, load_processor
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part
+from rscovlm.training.precision import warn_of_rounding
 from rscovlm.training.preflight import Preflight, gigabytes_of, preflight
 from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.segments import isolate_samples
-from rscovlm.training.sft import build_trainer
+from rscovlm.training.sft import build_trainer, check_fixed
 from rscovlm.training.weighting import Per, Weighting, Written
 
 logger = logging.getLogger(__name__)
+
+_MOST_ROWS, _MOST_IN_HAND = 10**12, 10**6
+"""Rows of a run, tokens of one and samples in hand, that no machine comes to the end of."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -62,8 +66,10 @@ class Packing:
 
     def __post_init__(self) -> None:
         """Refuse what no row can be made with, and what is no way to treat a long sample."""
-        if min(self.tokens, self.lookahead) < 1:
-            raise ValueError(f"packing has tokens {self.tokens}, lookahead {self.lookahead}; give 1 or more")
+        if min(self.tokens, self.lookahead) < 1 or self.tokens > _MOST_IN_HAND or self.lookahead > _MOST_IN_HAND:
+            raise ValueError(
+                f"packing has tokens {self.tokens}, lookahead {self.lookahead}; give 1 or more, and no more than {_MOST_IN_HAND}"
+            )
         object.__setattr__(self, "too_long", ways_of(self.too_long))
 
 
@@ -158,6 +164,14 @@ class TrainingRecipe:
         for part in recipe.freeze:
             if part in recipe.learning_rates:
                 raise ValueError(f"freeze and learning_rates both name {part!r}; leave it out of one of them")
+        if recipe.train.get("fp16") and recipe.dtype != "float32" and recipe.lora is None:
+            raise ValueError(
+                f"train.fp16 is set with dtype {recipe.dtype!r}; set dtype to float32, or bf16 in its place"
+            )
+        if recipe.dtype == "float16" and recipe.lora is None:
+            raise ValueError(
+                "dtype of the recipe is 'float16', whose steps underflow; give bfloat16 or float32, or train lora"
+            )
         recipe.weighting()
         recipe._check_balance()
         return recipe
@@ -235,35 +249,21 @@ def prepare(
         ValueError: The recipe does not fit the model, the check before the first step found something wrong, or the
             checkpoint to go on from belongs to another recipe.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
-
     settings = {**trainer_arguments(recipe.train), **arguments, "output_dir": str(output), "max_steps": recipe.steps}
-    adapter = adapter_config(recipe.lora)
+    check_fixed(settings)
+    check_trainer(settings)
+    adapter, quantization = adapter_config(recipe.lora), quantization_config(recipe.quantization)
     rows = _rows(recipe, settings)
     rows_per_step, plain = rows // recipe.steps, recipe.to_dict()
     checkpoint = last_complete(output) if resume else None
     if checkpoint is not None:
         check_same_run(checkpoint, plain, rows_per_step)
         logger.info("going on from %s", checkpoint)
-    # The trainer loads an adapter, or weights in shards, into the model it was made for; whole ones are loaded here, once.
-    whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
     start = embedded_model() if recipe.model == "embedded" else recipe.model
-    weights = str(checkpoint) if whole else start
-    try:
-        processor = AutoProcessor.from_pretrained(start if checkpoint is None else str(checkpoint))
-    except OSError as error:
-        raise FileNotFoundError(
-            f"model {recipe.model!r} cannot be loaded ({error}); give the folder of a checkpoint, or its name on the Hub"
-        ) from error
-    _fit(processor, recipe)
-    options: dict[str, Any] = {"attn_implementation": recipe.attention} if recipe.attention else {}
-    if recipe.quantization is not None:
-        options["quantization_config"] = BitsAndBytesConfig(**recipe.quantization)
-    model = AutoModelForImageTextToText.from_pretrained(weights, dtype=recipe.dtype, **options)
-    if recipe.attention is None:
-        for part, fault in choose_attention(model).items():
-            logger.info("attention of the %s: %s", part, fault)
-    apply_kernels(model)
+    processor = load_processor(start if checkpoint is None else str(checkpoint))
+    fit_processor(processor, recipe.mixture, recipe.model)
+    if adapter is not None or recipe.attention is not None:
+        check_model(start, attention=recipe.attention, adapter=adapter)
     # Positions cost nothing; no row can take more of them than it has tokens.
     length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
     mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
@@ -272,11 +272,20 @@ def prepare(
         # Loaders look ahead to the end of a round, which may lie beyond the last step.
         rows = -(-rows // rounds.rows) * rounds.rows
     packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
-    report = preflight(mixture, processor, packed=packed, steps=recipe.steps)
+    report = preflight(mixture, processor, packed=packed, steps=recipe.steps, tolerate=recipe.mixture.tolerate)
+    answers = _answers(recipe, root, processor, rounds)
+    # The trainer loads an adapter, or weights in shards, into the model it was made for; whole ones are loaded here, once.
+    whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
+    model = load_model(
+        str(checkpoint) if whole else start, dtype=recipe.dtype, attention=recipe.attention, quantization=quantization
+    )
+    if recipe.attention is None:
+        for part, fault in choose_attention(model).items():
+            logger.info("attention of the %s: %s", part, fault)
+    apply_kernels(model)
     if packed is not None:
         isolate_samples(model)
     logger.info("attention: %s", attention_of(model))
-    answers = _answers(recipe, root, processor, rounds)
     trainer = build_trainer(
         model,
         processor,
@@ -298,6 +307,7 @@ def prepare(
     for callback in (answers, rounds):
         if callback is not None:
             callback.trainer = trainer
+    warn_of_rounding(trainer)
     report = replace(report, gigabytes=gigabytes_of(trainer.model))
     logger.info("%s", report.text())
     return Run(trainer, report, checkpoint)
@@ -320,7 +330,7 @@ def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any, rounds: R
     """Return the callback that measures the recipe's fixed set, or None."""
     if recipe.evaluation is None:
         return None
-    from rscovlm.training.evaluation import Answers
+    from rscovlm.training.evaluation import Answers, check_targets
 
     wanted = recipe.evaluation
     mixture = replace(recipe.mixture, subsets=wanted.subsets, schedule=()).build(
@@ -336,6 +346,10 @@ def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any, rounds: R
             tally.keep()
     if tally.dropped:
         logger.warning("of the samples to evaluate on, %s", tally.table())
+    if not samples:
+        raise ValueError(f"evaluation has no sample that can be used; mend its records or images\n{tally.table()}")
+    if recipe.balance is not None:
+        check_targets(recipe.balance.targets, samples)
     return Answers(
         samples,
         every=wanted.every,
@@ -344,30 +358,15 @@ def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any, rounds: R
     )
 
 
-def _fit(processor: Any, recipe: TrainingRecipe) -> None:
-    """Give the processor the recipe's budget, and refuse a codec the model was not made for."""
-    factor = processor.image_processor.patch_size * processor.image_processor.merge_size
-    wanted = recipe.mixture.budget
-    if wanted.factor != factor:
-        raise ValueError(
-            f"the recipe's budget counts tokens of {wanted.factor} pixels, {recipe.model} has {factor}; "
-            f"set budget.factor to {factor}"
-        )
-    processor.image_processor.budget = wanted
-    preset = Codec.preset(recipe.mixture.codec)
-    if processor.codec.space != preset.space:
-        raise ValueError(
-            f"{recipe.model} writes coordinates as {processor.codec.space!r}, the recipe's codec {preset.name!r} as "
-            f"{preset.space!r}; name a codec of the same space"
-        )
-
-
 def _rows(recipe: TrainingRecipe, settings: Mapping[str, Any]) -> int:
     import os
 
     world = int(os.environ.get("WORLD_SIZE", "1"))
     batch = int(settings.get("per_device_train_batch_size", 8)) * int(settings.get("gradient_accumulation_steps", 1))
-    return recipe.steps * batch * world
+    rows = recipe.steps * batch * world
+    if rows > _MOST_ROWS:
+        raise ValueError(f"{recipe.steps} steps of {batch * world} rows are {rows} rows; give fewer than {_MOST_ROWS}")
+    return rows
 
 
 def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int, *, lanes: int) -> PackedMixture | None:

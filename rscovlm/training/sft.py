@@ -15,6 +15,8 @@ SFT_ARGUMENTS: Mapping[str, Any] = {
     "packing": False,
     "padding_free": False,
     "remove_unused_columns": False,
+    "ignore_data_skip": False,
+    "auto_find_batch_size": False,
     "train_sampling_strategy": "sequential",
     "dataset_kwargs": {"skip_prepare_dataset": True},
 }
@@ -70,11 +72,7 @@ def build_trainer(
     if rounds is not None and arguments.get("dataloader_persistent_workers"):
         raise ValueError("dataloader_persistent_workers would draw with the weights of earlier rounds; leave it out")
 
-    for name, value in SFT_ARGUMENTS.items():
-        if arguments.get(name, value) != value:
-            raise ValueError(
-                f"{name}={arguments[name]!r} would cut, join or reorder samples; leave it out (it is {value!r})"
-            )
+    check_fixed(arguments)
     if "activation_checkpointing" in arguments and not hasattr(SFTConfig, "activation_checkpointing"):
         arguments["gradient_checkpointing"] = arguments.pop("activation_checkpointing")  # as older transformers call it
     show_blank(model)
@@ -94,6 +92,22 @@ def build_trainer(
         frozen=frozen,
         learning_rates=learning_rates,
     )
+
+
+def check_fixed(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments for the trainer that would undo what the mixture and the collator promise.
+
+    Args:
+        arguments: For `trl.SFTConfig`.
+
+    Raises:
+        ValueError: One of `SFT_ARGUMENTS` has another value there; the message names it.
+    """
+    for name, value in SFT_ARGUMENTS.items():
+        if arguments.get(name, value) != value:
+            raise ValueError(
+                f"{name}={arguments[name]!r} would cut, join or reorder samples; leave it out (it is {value!r})"
+            )
 
 
 def as_dataset(mixture: Sequence[Any], rounds: Any = None) -> Any:
