@@ -75,6 +75,11 @@ class TaskTrainer(SFTTrainer):
         super().__init__(**settings)
         freeze(self.model, frozen)
         check_parts(self.model, frozen, self._rates)
+        zero = self.accelerator.state.deepspeed_plugin
+        if self._rates and zero is not None and "optimizer" in zero.deepspeed_config:
+            raise ValueError(
+                "learning_rates would not reach the optimizer of DeepSpeed's configuration; leave one of them out"
+            )
         self.add_callback(_LogWhatIsSaved())
         # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number,
         # but the trainer counts them only for models whose own loss does the same, which it does not believe of these;

@@ -92,7 +92,7 @@ def test_zero_1_on_two_processes_follows_the_course_of_two_plain_ones(root: Path
     for name, changes in (("plain", {}), ("zero", zero)):
         folder = tmp_path / name
         folder.mkdir()
-        recipe = _recipe(root, folder, train=changes)
+        recipe = _recipe(root, folder, train=changes, learning_rates={"merger": 1e-5, "language": 5e-3})
         port = str(29800 + os.getpid() % 90)
         command = _launcher("torch.distributed.run", "--nproc_per_node", "2", "--master_port", port)
         found = _run(command, recipe, root, folder / "out")
