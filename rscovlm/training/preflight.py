@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 
 from rscovlm.data.mixture import Stages
 from rscovlm.data.tally import Rejected
-from rscovlm.training.encoding import Encoder, pixels_of
+from rscovlm.training.activations import Row
+from rscovlm.training.encoding import Encoded, Encoder, pixels_of
+from rscovlm.training.memory import Memory
 from rscovlm.training.packing import PackedMixture, drops_of
 from rscovlm.training.readback import LEAST_IOU, check_boxes
 
@@ -30,7 +33,8 @@ class Preflight:
         fill: Share of the token budget that the first rows use; None without packing.
         left_out: Samples that the first rows passed over or shrank, by reason.
         steps: Optimiser steps.
-        gigabytes: As of `gigabytes_of`, None where no model was looked at.
+        row: The most that goes through the model at once.
+        memory: What a process takes of a device's memory, None where no model was looked at.
     """
 
     samples: int
@@ -43,7 +47,8 @@ class Preflight:
     fill: float | None
     left_out: dict[str, int]
     steps: int
-    gigabytes: float | None = None
+    row: Row
+    memory: Memory | None = None
 
     def text(self) -> str:
         """Return the findings as lines of text."""
@@ -57,23 +62,10 @@ class Preflight:
         if self.fill is not None:
             lines.append(f"rows of {self.budget} tokens are {self.fill:.1%} full")
         lines += [f"{count} samples: {reason}" for reason, count in self.left_out.items()]
-        lines.append(f"{self.steps} steps")
-        if self.gigabytes is not None:
-            lines[-1] += f"; {self.gigabytes:.2f} GB for weights, gradients and optimiser, and activations"
+        lines.append(f"{self.steps} steps, at most {self.row.tokens} tokens and {self.row.patches} patches at once")
+        if self.memory is not None:
+            lines.append(self.memory.text())
         return "\n".join(lines)
-
-
-def gigabytes_of(model: Any) -> float:
-    """Return what a model takes with the gradients of its trained weights and their states in AdamW.
-
-    Activations come on top. A gradient is of its weight's own type, the two states are in single precision.
-
-    Args:
-        model: The model, with its adapter where it has one, its frozen parts frozen.
-    """
-    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    trained = sum(w.numel() * (w.element_size() + 8) for w in model.parameters() if w.requires_grad)
-    return float(weights + trained) / 1e9
 
 
 def preflight(
@@ -81,6 +73,7 @@ def preflight(
     processor: Any,
     *,
     packed: PackedMixture | None = None,
+    batch: int = 1,
     steps: int,
     samples: int = 64,
     tolerate: float = 1.0,
@@ -91,6 +84,7 @@ def preflight(
         mixture: The samples.
         processor: Encodes them.
         packed: The packed rows, where there are.
+        batch: Rows that go through the model at once.
         steps: Optimiser steps.
         samples: Number of samples to look at.
         tolerate: Largest share of samples whose images may turn out unreadable.
@@ -143,6 +137,7 @@ def preflight(
         fill=fill,
         left_out=dict(left_out),
         steps=steps,
+        row=_largest(encoded, packed, batch),
     )
 
 
@@ -155,6 +150,20 @@ def _shown(mixture: Stages, count: int, each: int = 3) -> dict[str, list[int]]:
         if len(positions) < each:
             positions.append(position)
     return found
+
+
+def _largest(encoded: Sequence[Encoded], packed: PackedMixture | None, batch: int) -> Row:
+    """Return the most that goes through the model at once: rows full of the sample with most patches, or the longest."""
+    patches = [sum(height * width for _, height, width in one.grids) for one in encoded]
+    trained = [one.trained for one in encoded]
+    if packed is None:
+        longest = max(map(len, encoded))
+        return Row(batch * longest, batch * max(patches), batch * max(trained), longest)
+    tokens = batch * packed.budget
+    most, more = (
+        max(count / len(one) for count, one in zip(counts, encoded, strict=True)) for counts in (patches, trained)
+    )
+    return Row(tokens, int(tokens * most), int(tokens * more))
 
 
 def _name(sample: Any, position: int) -> str:

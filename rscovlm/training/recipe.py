@@ -25,10 +25,11 @@ from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
 from rscovlm.training.kernels import apply_kernels
 from rscovlm.training.loading import check_model, fit_processor, load_model, load_processor
+from rscovlm.training.memory import estimate
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part
 from rscovlm.training.precision import warn_of_rounding
-from rscovlm.training.preflight import Preflight, gigabytes_of, preflight
+from rscovlm.training.preflight import Preflight, preflight
 from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer, check_fixed
@@ -272,7 +273,14 @@ def prepare(
         # Loaders look ahead to the end of a round, which may lie beyond the last step.
         rows = -(-rows // rounds.rows) * rounds.rows
     packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
-    report = preflight(mixture, processor, packed=packed, steps=recipe.steps, tolerate=recipe.mixture.tolerate)
+    report = preflight(
+        mixture,
+        processor,
+        packed=packed,
+        batch=_batch(settings),
+        steps=recipe.steps,
+        tolerate=recipe.mixture.tolerate,
+    )
     answers = _answers(recipe, root, processor, rounds)
     # The trainer loads an adapter, or weights in shards, into the model it was made for; whole ones are loaded here, once.
     whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
@@ -283,6 +291,9 @@ def prepare(
         for part, fault in choose_attention(model).items():
             logger.info("attention of the %s: %s", part, fault)
     apply_kernels(model)
+    memory = estimate(model, report.row, settings, adapter=adapter, frozen=recipe.freeze)
+    report = replace(report, memory=memory)
+    logger.log(logging.INFO if memory.fits else logging.WARNING, "%s", report.text())
     if packed is not None:
         isolate_samples(model)
     logger.info("attention: %s", attention_of(model))
@@ -308,8 +319,6 @@ def prepare(
         if callback is not None:
             callback.trainer = trainer
     warn_of_rounding(trainer)
-    report = replace(report, gigabytes=gigabytes_of(trainer.model))
-    logger.info("%s", report.text())
     return Run(trainer, report, checkpoint)
 
 
@@ -362,11 +371,15 @@ def _rows(recipe: TrainingRecipe, settings: Mapping[str, Any]) -> int:
     import os
 
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    batch = int(settings.get("per_device_train_batch_size", 8)) * int(settings.get("gradient_accumulation_steps", 1))
+    batch = _batch(settings) * int(settings.get("gradient_accumulation_steps", 1))
     rows = recipe.steps * batch * world
     if rows > _MOST_ROWS:
         raise ValueError(f"{recipe.steps} steps of {batch * world} rows are {rows} rows; give fewer than {_MOST_ROWS}")
     return rows
+
+
+def _batch(settings: Mapping[str, Any]) -> int:
+    return int(settings.get("per_device_train_batch_size", 8))
 
 
 def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int, *, lanes: int) -> PackedMixture | None:
