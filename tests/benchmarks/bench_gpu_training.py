@@ -12,6 +12,7 @@ loads is `bench_loading`. What cannot run here says why and the others go on.
 Besides torch and transformers this wants trl, datasets and shapely, and takes liger-kernel and flash-attn where they are.
 MFU counts the multiplications of the forward and twice as many backward, attention included and recomputation not, on
 tokens that are no padding, over ``--peak`` (989 TFLOP/s, the data sheet's dense bfloat16 of H100 and H200).
+Beside the peak of memory stands what `rscovlm.training.memory` estimates before the first step.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ from transformers import TrainerCallback
 
 import rscovlm  # noqa: F401  registers the processor
 from rscovlm.processing import PixelBudget
+from rscovlm.training.activations import Row
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.kernels import fuse, liger_kernels
+from rscovlm.training.memory import estimate
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer
@@ -208,6 +211,12 @@ def train(model: Any, processor: Any, batches: list[dict[str, Any]], way: Way, s
             raise RuntimeError("Liger wants a GPU and liger-kernel")
         said = fuse(model, kinds, device)
     work = [work_of(model, batch) for batch in batches]
+    options = {
+        "use_cpu": device.type == "cpu",
+        "bf16": device.type == "cuda",
+        "activation_checkpointing": way.checkpointing,
+    }
+    expected = estimate(model, _largest(batches), options)
     clock, steps = _Clock(device, size.warm), size.warm + size.steps
     with tempfile.TemporaryDirectory() as output:
         trainer = build_trainer(
@@ -220,9 +229,7 @@ def train(model: Any, processor: Any, batches: list[dict[str, Any]], way: Way, s
             max_steps=steps,
             per_device_train_batch_size=1,
             learning_rate=1e-5,
-            use_cpu=device.type == "cpu",
-            bf16=device.type == "cuda",
-            activation_checkpointing=way.checkpointing,
+            **options,
             save_strategy="no",
             logging_strategy="no",
             disable_tqdm=True,
@@ -236,11 +243,22 @@ def train(model: Any, processor: Any, batches: list[dict[str, Any]], way: Way, s
         "step_seconds": statistics.median(times),
         "tflops": sum(flops for _, flops in timed) / sum(times) / 1e12,
         "peak_gib": torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,
+        "estimated_gib": expected.together / 2**30,
         "tokens_per_step": statistics.mean(tokens for tokens, _ in timed),
         "places_per_step": statistics.mean(batch["input_ids"].numel() for batch in batches),
         "kernels": said,
         "way": asdict(way),
     }
+
+
+def _largest(batches: list[dict[str, Any]]) -> Row:
+    """Return what the check before training would take for the largest row; Liger's kernels and masks of packed rows aside."""
+    return Row(
+        tokens=max(batch["input_ids"].numel() for batch in batches),
+        patches=max(len(batch.get("pixel_values", ())) for batch in batches),
+        trained=max(int((batch["labels"] >= 0).sum()) for batch in batches),
+        padded_to=max(batch["input_ids"].shape[1] if len(batch["input_ids"]) > 1 else 0 for batch in batches),
+    )
 
 
 def _kernels(flash: bool) -> Any:
@@ -299,16 +317,20 @@ def _or_why(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def table(found: dict[str, Any], peak: float) -> str:
     """Return the figures as a Markdown table."""
-    lines = ["| | useful tokens/s | times unpacked | padding | peak GiB | MFU |", "|---|---|---|---|---|---|"]
+    lines = ["| | useful tokens/s | times unpacked | padding | peak GiB | estimated before | MFU |"]
+    lines.append("|---|---|---|---|---|---|---|")
     base = found["ways"].get("unpacked", {}).get("tokens_per_second")
     for name, one in found["ways"].items():
         if "left_out" in one:
-            lines.append(f"| {name} | left out: {one['left_out']} | | | | |")
+            lines.append(f"| {name} | left out: {one['left_out']} | | | | | |")
             continue
         speed, memory = one["tokens_per_second"], one["peak_gib"]
         times = f"{speed / base:.2f}" if base else "-"
         waste = 1 - one["tokens_per_step"] / one["places_per_step"]
-        measured = "- | -" if memory is None else f"{memory:.1f} | {one['tflops'] / peak:.1%}"
+        expected = f"{one['estimated_gib']:.1f}"
+        measured = (
+            f"- | {expected} | -" if memory is None else f"{memory:.1f} | {expected} | {one['tflops'] / peak:.1%}"
+        )
         lines.append(f"| {name} | {speed:,.0f} | {times} | {waste:.1%} | {measured} |")
     return "\n".join(lines)
 
