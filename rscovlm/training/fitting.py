@@ -106,7 +106,7 @@ def shrunk_to(sample: Sample, budget: int, encoder: Encoder) -> Sample | None:
     room = budget - (len(encoded) - visual)
     if redraw is None or room < 1 or not visual:
         return None
-    for margin in (0.97, 0.85):
+    for margin in (0.97, 0.85, 0.6):
         made: Any = redraw.smaller(margin * math.sqrt(room / visual))
         if len(encoder(made)) <= budget:
             return dict(made)

@@ -14,6 +14,7 @@ from rscovlm.data.mixture import Stages
 from rscovlm.data.nearest import nearest
 from rscovlm.data.pictures import loaded
 from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
+from rscovlm.data.records import Task
 from rscovlm.data.tally import Tally
 from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.embedded import embedded_model
@@ -126,7 +127,7 @@ class TrainingRecipe:
     quantization: Mapping[str, Any] | None = None
     attention: str | None = None
     dtype: str = "bfloat16"
-    task_weights: Mapping[str, float] = field(default_factory=dict)
+    task_weights: Mapping[Task, float] = field(default_factory=dict)
     token_weights: Mapping[Written, float] = field(default_factory=dict)
     loss_per: Per = "token"
     evaluation: Evaluation | None = None
@@ -203,7 +204,7 @@ class TrainingRecipe:
 
     def weighting(self) -> Weighting:
         """Return how much each trained token weighs."""
-        return Weighting(self.task_weights, self.token_weights, self.loss_per)
+        return Weighting(dict(self.task_weights.items()), self.token_weights, self.loss_per)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain values, every default written out."""

@@ -117,6 +117,20 @@ def test_what_cannot_be_cut_is_left_out_or_shrunk(tmp_path: Path, encoder: Encod
     assert Fitting(encoder, ("split", "shrink"))(sample, 5) == ([], Counter([TOO_LONG]))
 
 
+def test_what_is_shown_small_already_is_shrunk_as_far_as_it_must(tmp_path: Path, encoder: Encoder) -> None:
+    Image.new("RGB", (672, 40)).save(tmp_path / "strip.png")
+    strip = ImageRef("strip.png", width=672, height=40)
+    record = Record("1", "s", "train", "change", (strip, strip), captions=("A pier.",))
+    sample = RecordRenderer(Codec.preset("rscovlm-v1"), PIXELS, tmp_path, RenderOptions())(
+        record, np.random.default_rng(0)
+    )
+    lengths = [len(encoder(sample["redraw"].smaller(scale))) for scale in (1, 0.8, 0.6)]
+    assert lengths[2] < lengths[1] < lengths[0] == len(encoder(sample))
+    for budget in range(lengths[2], lengths[0]):
+        (made,), _ = Fitting(encoder, ("shrink",))(sample, budget)
+        assert len(encoder(made)) <= budget
+
+
 @pytest.mark.parametrize("window", [(0, 0, 10, 10), (3, 5, 403, 77), (0, 0, 7, 900), (0, 0, 8, 1), (-5, 0, 13, 13)])
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])
 def test_halves_cover_and_are_smaller(window: tuple[int, int, int, int], overlap: float) -> None:

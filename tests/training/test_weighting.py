@@ -109,7 +109,8 @@ def test_tokens_are_counted_sample_by_sample() -> None:
     [
         ({"loss_per": "box"}, "loss_per of the recipe is 'box'; known are root, sample, token"),
         ({"token_weights": {"digit": 2}}, "token_weights of the recipe is 'digit'; did you mean 'digits'"),
-        ({"token_weights": {"digits": float("nan")}}, "token_weights of 'digits' is nan"),
+        ({"token_weights": {"digits": float("nan")}}, "digits in token_weights of the recipe is nan"),
+        ({"task_weights": {"detectoin": 2}}, "task_weights of the recipe is 'detectoin'; did you mean 'detection'"),
         ({"task_weights": {"vqa": "much"}}, "vqa in task_weights of the recipe is 'much'; give a number"),
     ],
 )
