@@ -252,7 +252,7 @@ def prepare(
             checkpoint to go on from belongs to another recipe.
     """
     settings = {**trainer_arguments(recipe.train), **arguments, "output_dir": str(output), "max_steps": recipe.steps}
-    check_fixed(settings)
+    check_fixed(settings, recipe.weighting())
     check_trainer(settings)
     adapter, quantization = adapter_config(recipe.lora), quantization_config(recipe.quantization)
     rows = _rows(recipe, settings)

@@ -9,6 +9,7 @@ from rscovlm.training.blank import show_blank
 from rscovlm.training.collator import Collator
 from rscovlm.training.packing import PackedMixture, drops_of
 from rscovlm.training.parts import Part
+from rscovlm.training.weighting import Weighting
 
 SFT_ARGUMENTS: Mapping[str, Any] = {
     "max_length": None,
@@ -33,7 +34,7 @@ def build_trainer(
     optimizer: Any = None,
     callbacks: Any = None,
     peft_config: Any = None,
-    weighting: Any = None,
+    weighting: Weighting | None = None,
     tolerate: float = 0.005,
     describe: Any = None,
     rounds: Any = None,
@@ -72,7 +73,7 @@ def build_trainer(
     if rounds is not None and arguments.get("dataloader_persistent_workers"):
         raise ValueError("dataloader_persistent_workers would draw with the weights of earlier rounds; leave it out")
 
-    check_fixed(arguments)
+    check_fixed(arguments, weighting)
     if "activation_checkpointing" in arguments and not hasattr(SFTConfig, "activation_checkpointing"):
         arguments["gradient_checkpointing"] = arguments.pop("activation_checkpointing")  # as older transformers call it
     show_blank(model)
@@ -94,19 +95,28 @@ def build_trainer(
     )
 
 
-def check_fixed(arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments for the trainer that would undo what the mixture and the collator promise.
+def check_fixed(arguments: Mapping[str, Any], weighting: Weighting | None = None) -> None:
+    """Refuse arguments for the trainer that would undo what the mixture, the collator and the weighting promise.
 
     Args:
         arguments: For `trl.SFTConfig`.
+        weighting: How much each trained token weighs, where not all weigh the same.
 
     Raises:
-        ValueError: One of `SFT_ARGUMENTS` has another value there; the message names it.
+        ValueError: One of `SFT_ARGUMENTS` has another value there, or the loss to be weighed is another than the plain one;
+            the message names it.
     """
     for name, value in SFT_ARGUMENTS.items():
         if arguments.get(name, value) != value:
             raise ValueError(
                 f"{name}={arguments[name]!r} would cut, join or reorder samples; leave it out (it is {value!r})"
+            )
+    # Both are computed by TRL in ways that pass the weights over.
+    for name, plain in (("loss_type", ("nll", "chunked_nll", None)), ("label_smoothing_factor", (0, None))):
+        if weighting and arguments.get(name) not in plain:
+            raise ValueError(
+                f"{name}={arguments[name]!r} is not the loss that task_weights, token_weights and loss_per weigh; "
+                "leave it or them out"
             )
 
 

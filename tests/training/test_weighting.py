@@ -117,3 +117,14 @@ def test_tokens_are_counted_sample_by_sample() -> None:
 def test_weights_that_make_no_sense_are_refused(root: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainingRecipe.from_dict(recipe_of(root, **changes))
+
+
+@pytest.mark.parametrize(("name", "value"), [("label_smoothing_factor", 0.1), ("loss_type", "dft")])
+@pytest.mark.parametrize("weights", [{"task_weights": {"vqa": 2}}, {"loss_per": "sample"}])
+def test_what_passes_the_weights_over_is_refused(
+    root: Path, tmp_path: Path, name: str, value: Any, weights: dict[str, Any]
+) -> None:
+    recipe = recipe_of(root, **weights)
+    recipe["train"] |= {name: value}
+    with pytest.raises(ValueError, match=f"{name}={value!r} is not the loss that task_weights"):
+        prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
