@@ -6,7 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ class Sharing:
         bucket: Numbers that are exchanged at a time.
         live: Numbers of weights that stage 3 holds whole at a time.
         on_host: States are kept in the memory of the host.
+        half: DeepSpeed brings all weights to half precision.
     """
 
     by: Literal["none", "zero", "fsdp"] = "none"
@@ -39,6 +40,7 @@ class Sharing:
     bucket: int = 0
     live: int = 0
     on_host: bool = False
+    half: bool = False
 
     def __str__(self) -> str:
         """Say it in words."""
@@ -139,16 +141,21 @@ def estimate(
     text = model.config.get_text_config()
     if sharing is None:
         sharing = sharing_of(settings, os.environ, width=text.hidden_size)
-    weights = {name: (weight.numel(), weight.element_size()) for name, weight in model.named_parameters()}
+    if "flash" in (text._attn_implementation or ""):
+        row = replace(row, padded_to=0)
+    most = 2 if sharing.half else 8
+    weights = {name: (weight.numel(), min(weight.element_size(), most)) for name, weight in model.named_parameters()}
     total = sum(count * size for count, size in weights.values()) + _scales(model)
     numbers = sum(count for count, _ in weights.values())
-    stream, half = model.dtype.itemsize, _half(settings)  # of a model of few bits, the type that it computes in
-    compute = min(stream, 2) if half else stream
+    # Of a model of few bits, the type that it computes in. DeepSpeed does without autocast.
+    stream = min(model.dtype.itemsize, most)
+    compute = min(stream, 2) if _half(settings) and sharing.by != "zero" else stream
     adapters: tuple[Adapter, ...] = ()
     if adapter is None:
         trained = {name: weights[name] for name, weight in model.named_parameters() if weight.requires_grad}
     else:
         trained, adapters = adapted(model, adapter, keep_type=sharing.by == "zero" and sharing.stage == 3)
+        trained = {name: (count, min(size, most)) for name, (count, size) in trained.items()}
         total += sum(count * size for count, size in trained.values())
     trained = {name: weight for name, weight in trained.items() if part_of(name) not in frozen}
     learning = Learning(
@@ -163,7 +170,7 @@ def estimate(
         compute=compute,
         checkpointing=_checkpointing(settings),
     )
-    if half and stream > compute:
+    if stream > compute:
         total += compute * numbers  # autocast keeps a copy of every weight
     head = any("lm_head" in name or ("embed_tokens" in name and "visual" not in name) for name in trained)
     logits = min(row.trained, 4096) * (_TILE // 4096) * compute + SINGLE * text.hidden_size * row.trained
@@ -205,7 +212,8 @@ def sharing_of(settings: Mapping[str, Any], environment: Mapping[str, str], *, w
     if told is None:
         fsdp = environment.get("ACCELERATE_USE_FSDP", "false").lower() == "true" or bool(settings.get("fsdp"))
         return Sharing("fsdp" if fsdp and processes > 1 else "none", processes)
-    zero = _content(told).get("zero_optimization") or {}
+    content = _content(told)
+    zero = content.get("zero_optimization") or {}
     stage = int(zero.get("stage", 0))
     sizes = {
         "bucket": (zero.get("reduce_bucket_size", 500_000_000), width * width),
@@ -215,7 +223,10 @@ def sharing_of(settings: Mapping[str, Any], environment: Mapping[str, str], *, w
     if zero.get("overlap_comm", stage == 3) not in (False, "auto"):
         numbers["bucket"] *= 2
     host = (zero.get("offload_optimizer") or {}).get("device", "none") not in ("none", None)
-    return Sharing("zero", processes, stage, numbers["bucket"], numbers["live"], host)
+    kinds = {name: (content.get(name) or {}).get("enabled", False) for name in ("bf16", "fp16")}
+    auto = {"bf16": _half(settings) and not settings.get("fp16"), "fp16": bool(settings.get("fp16"))}
+    half = any(auto[name] if told == "auto" else bool(told) for name, told in kinds.items())
+    return Sharing("zero", processes, stage, numbers["bucket"], numbers["live"], host, half)
 
 
 def _content(told: Any) -> Mapping[str, Any]:

@@ -27,8 +27,8 @@ from rscovlm.training.segments import isolate_samples
 from rscovlm.training.tiny import Family
 from tests.training.conftest import recipe_of
 
-IMAGE, GRID = 5, (1, 16, 16)
-LENGTHS = (200, 150, 180)
+IMAGE, GRID = 5, (1, 12, 12)
+LENGTHS = (110, 80, 100)
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
@@ -131,7 +131,7 @@ def test_activations_are_what_autograd_keeps(
     model = build(family, dtype, packed=packed)
     settings = checkpointed(model, checkpointing)
     memory = estimate(model, row_of(packed), settings)
-    assert kept_of(memory) == pytest.approx(counted(model, batch_of(model, packed)), rel=0.06)
+    assert kept_of(memory) == pytest.approx(counted(model, batch_of(model, packed)), rel=0.02)
     assert memory.gradients == sum(weight.grad.nbytes for weight in model.parameters() if weight.grad is not None)
     optimizer = torch.optim.AdamW(model.parameters())
     optimizer.step()
@@ -147,7 +147,7 @@ def test_frozen_parts_keep_less(family: Family, frozen: tuple[Part, ...]) -> Non
     settings = checkpointed(model, False)
     memory = estimate(model, row_of(True), settings)
     assert estimate(build(family, torch.bfloat16), row_of(True), settings, frozen=frozen) == memory
-    assert kept_of(memory) == pytest.approx(counted(model, batch_of(model, True)), rel=0.12)
+    assert kept_of(memory) == pytest.approx(counted(model, batch_of(model, True)), rel=0.05)
     assert memory.gradients == sum(weight.grad.nbytes for weight in model.parameters() if weight.grad is not None)
     assert memory.states == 2 * memory.gradients
 
@@ -163,7 +163,7 @@ def test_adapters_count_what_they_keep_and_learn(family: Family, checkpointing: 
     if checkpointing:
         wrapped.enable_input_require_grads()
     batch = batch_of(model, True)
-    assert kept_of(memory) == pytest.approx(counted(wrapped, batch, autocast=True), rel=0.12)
+    assert kept_of(memory) == pytest.approx(counted(wrapped, batch, autocast=True), rel=0.05)
     learns = [weight for weight in wrapped.parameters() if weight.requires_grad]
     assert memory.gradients == sum(weight.nbytes for weight in learns)
     assert memory.weights == sum(weight.nbytes for weight in wrapped.parameters())
@@ -179,7 +179,7 @@ def test_dora_and_dropout_keep_more(options: dict[str, Any]) -> None:
     if "lora_dropout" in options:
         # On the CPU the mask is of the input's type; on a GPU, which is counted, it takes one byte.
         found -= sum(one.inputs for one in adapters) * 3 * row_of(True).tokens
-    assert kept_of(memory) == pytest.approx(found, rel=0.15)
+    assert kept_of(memory) == pytest.approx(found, rel=0.1)
 
 
 def test_half_precision_beside_weights_in_single_precision() -> None:
@@ -188,7 +188,7 @@ def test_half_precision_beside_weights_in_single_precision() -> None:
     copies = memory.weights - sum(weight.nbytes for weight in model.parameters())
     assert copies == 2 * sum(weight.numel() for weight in model.parameters())
     found = counted(model, batch_of(model, True), autocast=True)
-    assert kept_of(memory) + copies == pytest.approx(found, rel=0.15)
+    assert kept_of(memory) + copies == pytest.approx(found, rel=0.1)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
@@ -214,7 +214,7 @@ def test_the_most_that_a_step_allocates(family: Family, checkpointing: bool) -> 
         now += change
         most = max(most, now)
     most += sum(value.nbytes for value in batch.values())
-    assert kept_of(memory) + memory.activations.again == pytest.approx(most, rel=0.15)
+    assert kept_of(memory) + memory.activations.again == pytest.approx(most, rel=0.1)
 
 
 def test_a_run_reports_what_its_optimiser_comes_to_hold(root: Path, tmp_path: Path) -> None:
@@ -263,6 +263,37 @@ def test_a_file_of_deepspeed_is_read_or_named(tmp_path: Path) -> None:
     path.write_text("[]", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no settings"):
         sharing_of({"deepspeed": str(path)}, {}, width=64)
+
+
+@pytest.mark.parametrize(
+    ("train", "kinds", "half"),
+    [
+        ({}, {}, False),
+        ({}, {"bf16": {"enabled": "auto"}}, True),
+        ({"bf16": False}, {"bf16": {"enabled": "auto"}}, False),
+        ({"fp16": True}, {"bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}, True),
+        ({"bf16": False}, {"bf16": {"enabled": True}}, True),
+    ],
+)
+def test_deepspeed_brings_weights_to_half_precision_where_it_is_told(
+    train: dict[str, Any], kinds: dict[str, Any], half: bool
+) -> None:
+    settings = train | {"deepspeed": ZERO | kinds}
+    assert sharing_of(settings, {}, width=64).half == half
+    model = build("qwen2_5_vl", torch.float32)
+    numbers = sum(weight.numel() for weight in model.parameters())
+    memory = estimate(model, row_of(True), settings)
+    assert memory.weights == (2 if half else 4) * numbers
+    assert memory.states == 12 * numbers
+
+
+def test_flash_attention_takes_no_mask() -> None:
+    model = build("qwen2_5_vl", torch.bfloat16, packed=False)
+    padded = estimate(model, row_of(False), {"activation_checkpointing": False})
+    model.config.text_config._attn_implementation = "flash_attention_2"
+    without = estimate(model, row_of(False), {"activation_checkpointing": False})
+    masks = 4 * 2 * row_of(False).tokens * max(LENGTHS)
+    assert kept_of(padded) - kept_of(without) == masks
 
 
 def test_shares_of_many_processes() -> None:
