@@ -6,8 +6,10 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, overload
+from zlib import crc32
 
 from rscovlm.data.records import Record
 from rscovlm.extras import optional
@@ -52,12 +54,17 @@ class RecordTable(Sequence[Record]):
                 f"split is {split!r}, but {path.name!r} is no folder of shards, which alone has splits; leave it out"
             )
         self.source = path
-        self._rows: Sequence[Any] = _Lines(path) if path.suffix == ".jsonl" else _Shards(path, split)
+        self._rows: _Lines | _Shards = _Lines(path) if path.suffix == ".jsonl" else _Shards(path, split)
         self._decode = Record.from_json if path.suffix == ".jsonl" else Record.from_dict
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self._rows)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What each file holds, in words that change with it: rows, bytes and a checksum of its lines or its footer."""
+        return self._rows.files
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -86,12 +93,14 @@ class _Lines(Sequence[str]):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._starts = array("Q")
-        start = 0
+        start = checksum = 0
         with path.open("rb") as file:
             for line in file:
                 if line.strip():
                     self._starts.append(start)
                 start += len(line)
+                checksum = crc32(line, checksum)
+        self.files = {path.name: _said(len(self), start, checksum)}
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -131,6 +140,9 @@ class _Shards(Sequence[dict[str, Any]]):
                 said = " ".join(str(error.__cause__ or error).split())
                 raise ValueError(f"{file.name} cannot be read as a shard ({said}); convert it anew") from error
         self._ends = list(accumulate(len(table) for table in self._tables))
+        below = source.parent if source.is_file() else source
+        counted = zip(files, self._tables, strict=True)
+        self.files = {file.relative_to(below).as_posix(): _footer(file, len(table)) for file, table in counted}
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -139,3 +151,17 @@ class _Shards(Sequence[dict[str, Any]]):
         place = bisect_right(self._ends, row)
         before = self._ends[place - 1] if place else 0
         return self._tables[place][row - before]
+
+
+def _footer(path: Path, rows: int) -> str:
+    """Tell a shard by its footer, which has the place, size and extremes of every column's pieces; images are not read."""
+    with path.open("rb") as file:
+        size = file.seek(0, SEEK_END)
+        file.seek(-8, SEEK_END)
+        length = min(size, 8 + int.from_bytes(file.read(4), "little"))
+        file.seek(-length, SEEK_END)
+        return _said(rows, size, crc32(file.read()))
+
+
+def _said(rows: int, size: int, checksum: int) -> str:
+    return f"{rows:,} rows in {size:,} bytes with checksum {checksum:08x}"

@@ -28,6 +28,15 @@ _LEAST = {
 
 _FIXED = ("max_steps", "num_train_epochs", "output_dir")
 
+_NO_EVALUATION = "the trainer itself evaluates nothing; give the recipe an evaluation, and save by steps or not at all"
+_REFUSED = {
+    "enable_jit_checkpoint": "it saves within a step, which no run can go on from; on SIGTERM a run saves after its step as it is",
+    "load_best_model_at_end": _NO_EVALUATION,
+    "eval_strategy": _NO_EVALUATION,
+    "do_eval": _NO_EVALUATION,
+}
+"""Arguments that undo what a recipe promises where they are other than off, and why."""
+
 
 def trainer_arguments(train: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe's arguments for the trainer; numbers that YAML took for texts, such as 2e-6, as numbers.
@@ -37,7 +46,8 @@ def trainer_arguments(train: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         ValueError: A key that it has not (the nearest right one is named), or that the recipe says elsewhere; a value of
-            another type, or out of its range; a place to log to that is not installed.
+            another type, out of its range, or with which a run that goes on would be another; a place to log to that is
+            not installed.
     """
     from trl import SFTConfig
 
@@ -60,11 +70,24 @@ def trainer_arguments(train: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(
                 f"train.{key} is {value!r}, which steps of the recipe and the output folder say; leave it out"
             )
+        _check_course(key, value)
         found[key] = checked_value(value, types[key], f"train.{key}")
         if key in _LEAST and found[key] < _LEAST[key]:
             raise ValueError(f"train.{key} is {value}; give {_LEAST[key]} or more")
     _check_loggers(found.get("report_to"))
     return found
+
+
+def _check_course(key: str, value: Any) -> None:
+    """Refuse what undoes the promise that a run which goes on is the one without the interruption."""
+    if (key in _REFUSED and value not in (None, False, "no")) or (key == "save_strategy" and value == "best"):
+        raise ValueError(f"train.{key} is {value!r}: {_REFUSED.get(key, _NO_EVALUATION)}; leave it out")
+    if key == "accelerator_config" and isinstance(value, Mapping):
+        for name in ("split_batches", "dispatch_batches"):
+            if value.get(name):
+                raise ValueError(
+                    f"train.{key}.{name} is {value[name]!r}: every process draws its own rows; leave it out"
+                )
 
 
 def check_trainer(settings: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints that a run may go on from: whole ones, of the same recipe."""
+"""Checkpoints that a run may go on from: written to their end, and as they were written."""
 
 from __future__ import annotations
 
@@ -7,34 +7,29 @@ import logging
 import re
 import shutil
 import zipfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Literal
+from zlib import crc32
 
 from safetensors import SafetensorError, safe_open
 
-from rscovlm.data.tally import Tally
-from rscovlm.training.plan import LaneState
+from rscovlm.training.provenance import read_plan
 
 logger = logging.getLogger(__name__)
 
-RUN_FILE = "rscovlm_run.json"
-"""File of a checkpoint that says which recipe it belongs to and how far in the mixture it is."""
-
-PLAN_FILE = "rscovlm_plan.json"
-"""File of a checkpoint of packed training that says where the plan of its rows stands (`LaneState`)."""
+FILES_FILE = "rscovlm_files.json"
+"""File of a checkpoint that lists all others but the state, by size and, of small ones, checksum."""
 
 STATE_FILE = "trainer_state.json"
 """What the trainer writes last into a checkpoint; without it nothing of the checkpoint counts."""
 
-_FREE = re.compile(
-    r"logging_.*|log_.*|save_.*|eval_.*|dataloader_.*|report_to|run_name|disable_tqdm|push_to_hub|hub_.*|ddp_.*"
-    r"|per_device_train_batch_size|gradient_accumulation_steps|evaluation.*|output_dir|overwrite_output_dir|deepspeed|fsdp.*"
-    r"|mixture\.tolerate"
-)
-"""Arguments of the trainer that change neither the samples nor the course of training."""
+Engine = Literal["DeepSpeed", "FSDP", "plain"]
+"""Who keeps the optimiser's state; none reads what another wrote."""
+
+_SMALL = 1 << 24
+"""Bytes up to which a file is held against its checksum; larger ones, read in a run's every save, would take minutes."""
 
 
 def last_complete(folder: str | Path) -> Path | None:
@@ -45,13 +40,38 @@ def last_complete(folder: str | Path) -> Path | None:
     Args:
         folder: The run's output folder; it need not exist.
     """
-    found = [path for path in Path(folder).glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-    for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
+    for path in checkpoints_of(folder):
         fault = fault_of(path)
         if fault is None:
             return path
         logger.warning("%s is passed over: %s", path, fault)
     return None
+
+
+def to_go_on_from(folder: str | Path) -> Path | None:
+    """Return the last whole checkpoint of a folder, or None where no checkpoint was written to its end.
+
+    Args:
+        folder: The run's output folder; it need not exist.
+
+    Raises:
+        ValueError: Checkpoints were written to their end, but none can be gone on from; to begin anew would destroy them.
+    """
+    found = last_complete(folder)
+    finished = [path for path in checkpoints_of(folder) if _fault_of_state(path) is None]
+    if found is None and finished:
+        said = "; ".join(f"{path.name}: {fault_of(path)}" for path in finished[:3])
+        raise ValueError(
+            f"no checkpoint in {folder} can be gone on from ({said}); to begin anew move them away or choose another output "
+            "folder, or set one as the recipe's model to start from its weights"
+        )
+    return found
+
+
+def checkpoints_of(folder: str | Path) -> list[Path]:
+    """Return the checkpoints of a folder, whole or not, of most steps first."""
+    steps = {path: path.name.removeprefix("checkpoint-") for path in Path(folder).glob("checkpoint-*")}
+    return sorted((path for path in steps if steps[path].isdigit()), key=lambda path: int(steps[path]), reverse=True)
 
 
 def fault_of(checkpoint: Path) -> str | None:
@@ -60,23 +80,17 @@ def fault_of(checkpoint: Path) -> str | None:
     Args:
         checkpoint: Folder of a checkpoint.
     """
-    try:
-        state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return f"{STATE_FILE}, which is written last, is absent or cut short"
-    if not isinstance(state, Mapping) or "global_step" not in state:
-        return f"{STATE_FILE} holds no step"
-    if (fault := _fault_of_weights(checkpoint) or _fault_of_optimizer(checkpoint)) is not None:
+    if (fault := _fault_of_state(checkpoint)) is not None:
         return fault
-    # The directory of a zip archive stands at its end, so one that can be read was written whole.
-    for pattern in ("*.pt", "*.pth", "*.bin", "global_step*/*.pt"):
-        for path in checkpoint.glob(pattern):
-            if not zipfile.is_zipfile(path):
-                return f"{path.relative_to(checkpoint)} is cut short"
-    states = len(list(checkpoint.glob("rng_state*.pth")))
-    expected = _said(checkpoint).get("processes", 1)
-    if states < expected:
-        return f"it holds the random state of {states} processes out of {expected}"
+    if engine_of(checkpoint) is None:
+        return "it holds no state of the optimiser (saved with save_only_model?)"
+    try:
+        listed = json.loads((checkpoint / FILES_FILE).read_text(encoding="utf-8"))
+        faults = (_fault_of_file(checkpoint / name, *entry) for name, entry in listed.items())
+        if (found := next((fault for fault in faults if fault is not None), None)) is not None:
+            return found
+    except (OSError, ValueError, AttributeError, TypeError):
+        return f"{FILES_FILE}, which lists what was written, is absent or damaged"
     try:
         read_plan(checkpoint)
     except ValueError as error:
@@ -84,78 +98,84 @@ def fault_of(checkpoint: Path) -> str | None:
     return None
 
 
-def _shards(checkpoint: Path, pattern: str) -> list[Path]:
-    """Return the folders of DeepSpeed's and FSDP's own files."""
-    return [path for path in checkpoint.glob(pattern) if path.is_dir()]
+def engine_of(checkpoint: Path) -> Engine | None:
+    """Return who wrote the optimiser's state of a checkpoint, or None where there is none."""
+    if any(checkpoint.glob("global_step*/")):
+        return "DeepSpeed"
+    if any(checkpoint.glob("optimizer_*/")) or (checkpoint / "optimizer.bin").is_file():
+        return "FSDP"
+    return "plain" if (checkpoint / "optimizer.pt").is_file() else None
 
 
-def _fault_of_weights(checkpoint: Path) -> str | None:
-    weights = sorted(checkpoint.glob("*.safetensors"))
-    if not weights and not _shards(checkpoint, "global_step*") and not _shards(checkpoint, "pytorch_model*"):
-        return "it holds no weights"
-    for path in weights:
-        if not _whole_weights(path):
-            return f"{path.name} is cut short"
-    for index in checkpoint.glob("*.safetensors.index.json"):
-        for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()):
-            if not (checkpoint / name).is_file():
-                return f"{name} is absent"
-    return None
-
-
-def _fault_of_optimizer(checkpoint: Path) -> str | None:
-    # Sharded by torch: the list of a folder's pieces is written after them.
-    pieces = [*_shards(checkpoint, "pytorch_model*"), *_shards(checkpoint, "optimizer_*")]
-    for folder in pieces:
-        if not (folder / ".metadata").is_file():
-            return f"{folder.name} is cut short"
-    whole = any((checkpoint / name).is_file() for name in ("optimizer.pt", "optimizer.bin"))
-    if not whole and not _shards(checkpoint, "global_step*") and not _shards(checkpoint, "optimizer_*"):
-        return "it holds no state of the optimiser (saved with save_only_model?)"
-    return None
-
-
-def read_plan(checkpoint: Path) -> list[LaneState]:
-    """Return where the plan of a checkpoint's rows stood; nothing where its rows were not packed.
+def check_same_engine(checkpoint: Path, engine: Engine) -> None:
+    """Refuse a checkpoint whose optimiser's state would be left where it is, without a word, by who trains now.
 
     Args:
-        checkpoint: Folder of a checkpoint.
+        checkpoint: Where to go on from.
+        engine: Who trains.
 
     Raises:
-        ValueError: Its rows were packed, but the file is absent, cut short, or not as far as the checkpoint.
+        ValueError: Another engine wrote the checkpoint.
     """
-    said = _said(checkpoint)
-    packed = (said.get("recipe") or {}).get("packing") is not None
-    path = checkpoint / PLAN_FILE
-    if not path.is_file():
-        if packed:
-            raise ValueError(f"{PLAN_FILE}, which says how far its rows are planned, is absent")
-        return []
-    try:
-        states = [LaneState.from_dict(state) for state in json.loads(path.read_text(encoding="utf-8"))["lanes"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{PLAN_FILE} is cut short or no plan ({error})") from error
-    planned = sum(state.packs for state in states)
-    if packed and planned != said.get("next_row"):
-        raise ValueError(f"{PLAN_FILE} has planned {planned} rows where {said.get('next_row')} were trained")
-    return states
+    names = {"DeepSpeed": "under DeepSpeed", "FSDP": "under FSDP", "plain": "with neither DeepSpeed nor FSDP"}
+    before = engine_of(checkpoint)
+    if before is not None and before != engine:
+        raise ValueError(
+            f"{checkpoint} was trained {names[before]} and this run is {names[engine]}, which cannot read its optimiser's "
+            "state; start it as it was started, or set it as the recipe's model and start a new run"
+        )
 
 
-def write_plan(checkpoint: Path, states: Iterable[LaneState]) -> None:
-    """Write where the plan of rows stands into a checkpoint.
+def list_files(checkpoint: Path) -> None:
+    """Write down what a checkpoint holds, once all processes have written their parts.
 
     Args:
-        checkpoint: Folder of a checkpoint.
-        states: Lanes as the processes last saw them; of one that several saw, the one furthest on counts.
+        checkpoint: Folder of a checkpoint; its state and pages of text may still change.
     """
-    latest: dict[int, LaneState] = {}
-    for state in states:
-        if state.lane not in latest or latest[state.lane].packs < state.packs:
-            latest[state.lane] = state
-    lanes = [latest[lane].to_dict() for lane in sorted(latest)]
-    dropped = sum((Counter(lane["dropped"]) for lane in lanes), Counter[str]())
-    content = json.dumps({"dropped": dict(dropped), "lanes": lanes})
-    (checkpoint / PLAN_FILE).write_text(content, encoding="utf-8")
+    free = (FILES_FILE, STATE_FILE)
+    paths = [
+        path for path in checkpoint.rglob("*") if path.is_file() and path.name not in free and path.suffix != ".md"
+    ]
+    listed = {path.relative_to(checkpoint).as_posix(): _measured(path) for path in sorted(paths)}
+    (checkpoint / FILES_FILE).write_text(json.dumps(listed, indent=1), encoding="utf-8")
+
+
+def _measured(path: Path) -> tuple[int, int | None]:
+    """Return a file's size and, where it is small, its checksum."""
+    # Opened even for its size: a network file system is sure to know what other machines wrote only then.
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        return size, crc32(file.read()) if size <= _SMALL else None
+
+
+def _fault_of_state(checkpoint: Path) -> str | None:
+    try:
+        state = json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"{STATE_FILE}, which is written last, is absent or cut short"
+    return None if isinstance(state, Mapping) and "global_step" in state else f"{STATE_FILE} holds no step"
+
+
+def _fault_of_file(path: Path, size: int, checksum: int | None) -> str | None:
+    """Return how a file differs from what was listed, or None."""
+    if not path.is_file():
+        return f"{path.name} is absent"
+    found, sum_ = _measured(path)
+    if found != size:
+        return f"{path.name} has {found:,} bytes where {size:,} were written"
+    return f"{path.name} is not as it was written" if sum_ != checksum or not _readable(path) else None
+
+
+def _readable(path: Path) -> bool:
+    """Tell from what frames them whether weights, or an archive of torch, can be read at all."""
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="np"):
+                return True
+        except (SafetensorError, OSError):
+            return False
+    return path.suffix not in (".pt", ".pth", ".bin") or zipfile.is_zipfile(path)
 
 
 @contextmanager
@@ -180,7 +200,7 @@ def writing(folder: Path, *, output: str | Path) -> Iterator[None]:
         raise OSError(
             f"{folder} could not be written ({error}); "
             + (f"{last} is whole" if last else "no checkpoint is whole")
-            + ", free some space or lower train.save_total_limit, then go on with --resume"
+            + ", free some space, lower train.save_total_limit or see that the folder can be written to, then go on with --resume"
         ) from error
 
 
@@ -189,134 +209,3 @@ def _is_of_disk(error: Exception) -> bool:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     words = r"No space|os error|File too large|file write failed|unexpected pos|PytorchStreamWriter|iostream|I/O"
     return "OSError" in kinds or bool(re.search(words, str(error)))
-
-
-def run_of(recipe: Mapping[str, Any], *, rows_per_step: int, step: int, processes: int) -> dict[str, Any]:
-    """Return what a checkpoint says about its run.
-
-    Args:
-        recipe: The recipe's plain values.
-        rows_per_step: Rows that all processes together train in a step.
-        step: Steps done.
-        processes: Number of processes.
-    """
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for name in ("rscovlm", "torch", "transformers", "trl", "accelerate", "peft", "deepspeed"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "recipe": recipe,
-        "rows_per_step": rows_per_step,
-        "next_row": step * rows_per_step,
-        "processes": processes,
-        "versions": versions,
-    }
-
-
-def counts_of(checkpoint: Path, limit: float) -> tuple[Tally, int]:
-    """Return how many samples a checkpoint's run had used and lost by then, and how many tokens trained.
-
-    Args:
-        checkpoint: Folder of a checkpoint; one that does not say has counted nothing.
-        limit: Largest share of unusable samples, as in `Tally`.
-
-    Raises:
-        ValueError: What it says are no counts.
-    """
-    said, tally = _said(checkpoint), Tally(limit)
-    if said.get("samples") is not None:
-        tally.load(said["samples"])
-    return tally, int(said.get("tokens") or 0)
-
-
-def changes_of(checkpoint: Path) -> list[Any]:
-    """Return the changes of weights that a checkpoint remembers, oldest first."""
-    changes = _said(checkpoint).get("changes", [])
-    return changes if isinstance(changes, list) else []
-
-
-def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: int) -> None:
-    """Refuse a checkpoint whose rows to come would not be those of this run.
-
-    Args:
-        checkpoint: Where to go on from.
-        recipe: The plain values of the recipe to run.
-        rows_per_step: Rows that all processes together train in a step.
-
-    Raises:
-        ValueError: The checkpoint says nothing of its recipe, or is of another; the message names the keys that differ.
-    """
-    said = _said(checkpoint)
-    if "recipe" not in said:
-        raise ValueError(
-            f"{checkpoint} does not say which recipe it belongs to ({RUN_FILE} is absent); "
-            "set it as the recipe's model to start from its weights"
-        )
-    # What is measured decides the weights to come where they follow it.
-    bound = ("evaluation",) if recipe.get("balance") else ()
-    differing = [
-        key
-        for key in differences(said["recipe"], recipe)
-        if key.startswith(bound) or not _FREE.fullmatch(key.removeprefix("train."))
-    ]
-    if differing:
-        shown = "; ".join(f"{key}: {_at(said['recipe'], key)} there, {_at(recipe, key)} here" for key in differing[:5])
-        raise ValueError(
-            f"{checkpoint} belongs to another recipe ({shown}); go on with its own, or set it as the recipe's model "
-            "and start a new run in another output folder"
-        )
-    if said["rows_per_step"] != rows_per_step:
-        raise ValueError(
-            f"{checkpoint} trained {said['rows_per_step']} rows a step, this run would train {rows_per_step}; "
-            "set processes x per_device_train_batch_size x gradient_accumulation_steps to the same product"
-        )
-
-
-def differences(one: Any, other: Any, path: str = "") -> list[str]:
-    """Return the keys, joined by dots, at which two trees of plain values differ.
-
-    >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}, "d": 4})
-    ['b.c', 'd']
-    >>> differences({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]})
-    ['a.1.b']
-    """
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        keys = sorted({*one, *other})
-        return [
-            found
-            for key in keys
-            for found in differences(one.get(key), other.get(key), f"{path}.{key}" if path else str(key))
-        ]
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = zip(one, other, strict=True)
-        return [found for place, pair in enumerate(pairs) for found in differences(*pair, f"{path}.{place}")]
-    return [] if one == other else [path]
-
-
-def _at(tree: Any, path: str) -> str:
-    """Return in a few words what a tree of plain values holds at keys and places joined by dots."""
-    for key in path.split("."):
-        tree = tree[int(key)] if isinstance(tree, list) else tree.get(key) if isinstance(tree, Mapping) else None
-    text = repr(tree)
-    return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-def _said(checkpoint: Path) -> dict[str, Any]:
-    try:
-        said = json.loads((checkpoint / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _whole_weights(path: Path) -> bool:
-    """Tell from the header of a safetensors file whether all its bytes are there."""
-    try:
-        with safe_open(path, framework="np"):
-            return True
-    except (SafetensorError, OSError):
-        return False

@@ -20,7 +20,7 @@ from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.embedded import embedded_model
 from rscovlm.training.arguments import adapter_config, check_trainer, quantization_config, trainer_arguments
 from rscovlm.training.attention import attention_of, choose_attention
-from rscovlm.training.checkpoints import changes_of, check_same_run, last_complete, run_of, writing
+from rscovlm.training.checkpoints import to_go_on_from
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
@@ -30,8 +30,10 @@ from rscovlm.training.memory import estimate
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part
 from rscovlm.training.precision import warn_of_rounding
-from rscovlm.training.preflight import Preflight, preflight
+from rscovlm.training.preflight import preflight
+from rscovlm.training.provenance import changes_of, check_same_records, check_same_run, records_of, run_of
 from rscovlm.training.rounds import Rebalanced, Rounds
+from rscovlm.training.run import Run, check_output
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer, check_fixed
 from rscovlm.training.weighting import Per, Weighting, Written
@@ -212,29 +214,6 @@ class TrainingRecipe:
         return plain
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run that is ready to start.
-
-    Attributes:
-        trainer: A `trl.SFTTrainer`.
-        report: What the check before the first step found.
-        checkpoint: Where it goes on from; None begins.
-    """
-
-    trainer: Any
-    report: Preflight
-    checkpoint: Path | None = None
-
-    def train(self) -> None:
-        """Train to the end, and save model, processor and state in the output folder."""
-        self.trainer.train(resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint))
-        output = Path(self.trainer.args.output_dir)
-        with writing(output, output=output):
-            self.trainer.save_model(str(output))
-            self.trainer.save_state()
-
-
 def prepare(
     recipe: TrainingRecipe, *, root: str | Path, output: str | Path, resume: bool = False, **arguments: Any
 ) -> Run:
@@ -248,8 +227,8 @@ def prepare(
         arguments: For `trl.SFTConfig`, over those of the recipe.
 
     Raises:
-        ValueError: The recipe does not fit the model, the check before the first step found something wrong, or the
-            checkpoint to go on from belongs to another recipe.
+        ValueError: The recipe does not fit the model, the check before the first step found something wrong, the output
+            folder cannot be written to, or the checkpoint to go on from is of another recipe or other records.
     """
     settings = {**trainer_arguments(recipe.train), **arguments, "output_dir": str(output), "max_steps": recipe.steps}
     check_fixed(settings, recipe.weighting())
@@ -257,7 +236,8 @@ def prepare(
     adapter, quantization = adapter_config(recipe.lora), quantization_config(recipe.quantization)
     rows = _rows(recipe, settings)
     rows_per_step, plain = rows // recipe.steps, recipe.to_dict()
-    checkpoint = last_complete(output) if resume else None
+    check_output(output)
+    checkpoint = to_go_on_from(output) if resume else None
     if checkpoint is not None:
         check_same_run(checkpoint, plain, rows_per_step)
         logger.info("going on from %s", checkpoint)
@@ -269,6 +249,9 @@ def prepare(
     # Positions cost nothing; no row can take more of them than it has tokens.
     length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
     mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
+    records = records_of(mixture)
+    if checkpoint is not None:
+        check_same_records(checkpoint, records)
     rounds = _rounds(recipe, mixture, rows_per_step, checkpoint)
     if rounds is not None:
         # Loaders look ahead to the end of a round, which may lie beyond the last step.
@@ -311,7 +294,7 @@ def prepare(
         weighting=recipe.weighting(),
         tolerate=recipe.mixture.tolerate,
         describe=lambda step, processes: {
-            **run_of(plain, rows_per_step=rows_per_step, step=step, processes=processes),
+            **run_of(plain, records=records, rows_per_step=rows_per_step, step=step, processes=processes),
             "changes": [] if rounds is None else rounds.to_dict(),
         },
         **settings,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,14 @@ from trl import SFTTrainer
 
 from rscovlm.data.mixture import BLOCK
 from rscovlm.data.tally import Tally
-from rscovlm.training.checkpoints import RUN_FILE, STATE_FILE, counts_of, read_plan, write_plan, writing
+from rscovlm.training.checkpoints import Engine, check_same_engine, list_files, writing
 from rscovlm.training.fitting import BY_RECIPE
 from rscovlm.training.notes import Notes
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part, check_parts, freeze, set_rates
 from rscovlm.training.plan import LaneState
+from rscovlm.training.provenance import RUN_FILE, counts_of, read_plan, write_plan
+from rscovlm.training.stopping import EndWhenTold
 from rscovlm.training.weighting import Weighting, digit_tokens
 
 Describe = Callable[[int, int], dict[str, Any]]
@@ -80,6 +84,9 @@ class TaskTrainer(SFTTrainer):
             raise ValueError(
                 "learning_rates would not reach the optimizer of DeepSpeed's configuration; leave one of them out"
             )
+        self._ending = EndWhenTold(self)
+        if self.args.save_strategy != "no":
+            self.add_callback(self._ending)
         self.add_callback(_LogWhatIsSaved())
         # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number,
         # but the trainer counts them only for models whose own loss does the same, which it does not believe of these;
@@ -107,15 +114,26 @@ class TaskTrainer(SFTTrainer):
         return optimizer
 
     def train(self, resume_from_checkpoint: Any = None, **options: Any) -> Any:
-        """Train as TRL does; counts, and the plan of packed rows, go on from where the checkpoint left them."""
+        """Train as TRL does; counts, and the plan of packed rows, go on from where the checkpoint left them.
+
+        Told to end by SIGTERM, it saves after the step it is in, and then ends the process as it would have been.
+
+        Raises:
+            ValueError: DeepSpeed or FSDP trained before, and does not now, or the other way round.
+        """
         if isinstance(resume_from_checkpoint, (str, Path)):
             checkpoint = Path(resume_from_checkpoint)
+            engine: Engine = "plain"
+            if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+                engine = "DeepSpeed" if self.is_deepspeed_enabled else "FSDP"
+            check_same_engine(checkpoint, engine)
             self.tally, self._total_train_tokens = counts_of(checkpoint, self.tally.limit)
             if self._packed is not None:
                 states = read_plan(checkpoint)
                 self._packed.resume(states)
                 self._plans = {state.lane: state for state in states}
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
+        with self._ending.listening() if self.args.save_strategy != "no" else nullcontext():
+            return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
 
     def next_position(self, row: int) -> int:
         """Return the first position of the mixture that no row before this one has looked at, in any process.
@@ -239,14 +257,15 @@ class TaskTrainer(SFTTrainer):
             self.model.load_state_dict(saved.state_dict())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save; what says that a checkpoint is whole goes first where one is overwritten, and is written last."""
+        """Save; the trainer writes last what says that a checkpoint is whole."""
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         plans = gather_object(list(self._plans.values()))
         self._count()
         with writing(folder, output=self.args.output_dir):
             if self.args.should_save:
-                (folder / STATE_FILE).unlink(missing_ok=True)
-                folder.mkdir(parents=True, exist_ok=True)
+                # What another run left half written there is no part of this one.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
                 said = self._describe and self._describe(self.state.global_step, self.accelerator.num_processes)
                 content = {**(said or {}), "samples": self.tally.to_dict(), "tokens": self._total_train_tokens}
                 (folder / RUN_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
@@ -259,6 +278,8 @@ class TaskTrainer(SFTTrainer):
         """Save, and wait for the others: the state file, which makes a checkpoint count, comes after all they write."""
         super()._save_rng_state(output_dir)
         self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            list_files(Path(output_dir))
 
 
 class _LogWhatIsSaved(TrainerCallback):

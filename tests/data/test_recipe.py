@@ -1,6 +1,7 @@
 """A recipe file gives a mixture, or says what is wrong with it."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,25 @@ def test_a_table_reads_any_row_of_either_form(root: Path) -> None:
         assert list(table) == _records(name, count)
         assert table[-1] == _records(name, count)[-1]
         assert list(table[3:5]) == _records(name, count)[3:5]
+
+
+def test_what_a_table_says_of_its_files_changes_with_them(root: Path, tmp_path: Path) -> None:
+    lines = (root / "talk.jsonl").read_text(encoding="utf-8")
+    said = set()
+    for place, text in enumerate((lines, lines.replace("7", "8", 1), lines + "\n", lines.partition("\n")[2])):
+        path = tmp_path / str(place) / "talk.jsonl"
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+        said.add(RecordTable(path).files["talk.jsonl"])
+    assert len(said) == 4
+    records, found = _records("wide", 50), []
+    # The same rows, and one whose question has another letter.
+    for name, rows in (("same", records), ("other", [*records[:-1], replace(records[-1], question="Why?")])):
+        write_parquet(rows, tmp_path / name, shard_rows=20)
+        found.append(RecordTable(tmp_path / name).files)
+    assert found[0] == RecordTable(root / "wide").files
+    assert list(found[0]) == list(found[1])
+    assert found[0] != found[1]
 
 
 def test_a_recipe_draws_by_weight_and_repeats_itself(root: Path) -> None:

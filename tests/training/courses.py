@@ -38,6 +38,7 @@ class Job:
             seconds of it, by another process.
         kill_after: Those seconds.
         kill_rank: Process that is killed.
+        term_at: Step in which ``kill_rank``, and what it started, get SIGTERM.
         largest: Size in bytes beyond which no file may grow once two steps are done; 0 sets none.
         environment: Set in the processes.
         fsdp: Have accelerate take its path for FSDP, which it takes for accelerators alone, on the CPU.
@@ -54,6 +55,7 @@ class Job:
     kill_in: str = "_save_optimizer_and_scheduler"
     kill_after: float = 0.0
     kill_rank: int = 0
+    term_at: int = -1
     largest: int = 0
     environment: dict[str, str] = field(default_factory=dict)
     fsdp: bool = False
@@ -100,13 +102,13 @@ class Launcher(Server):
                 time.sleep(0.01)
                 log = Path(f"{job.log}.0")
                 if 0 <= job.kill_at <= (len(log.read_text().splitlines()) if log.exists() else -1):
-                    for alive in [process.pid, *_descendants(process.pid)]:
+                    for alive in [process.pid, *descendants(process.pid)]:
                         os.kill(alive, signal.SIGKILL)
                     process.wait()
         return [process.returncode] * job.processes
 
 
-def _descendants(parent: int) -> list[int]:
+def descendants(parent: int) -> list[int]:
     """Return the processes that a process started, and those these started; launchers put them in groups of their own."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):

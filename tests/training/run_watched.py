@@ -23,7 +23,7 @@ import trl
 import rscovlm  # noqa: F401  registers the processor
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from rscovlm.training.rounds import Rounds
-from tests.training.courses import Job
+from tests.training.courses import Job, descendants
 
 _SAVING = ("_save", "_save_optimizer_and_scheduler", "_save_scaler", "_save_rng_state", "_save_checkpoint")
 
@@ -78,6 +78,9 @@ def run(job: Job) -> None:
         number = trainer.state.global_step
         if number == job.kill_at and rank == job.kill_rank:
             _die()
+        if number == job.term_at and rank == job.kill_rank:
+            for process in [os.getpid(), *descendants(os.getpid())]:
+                os.kill(process, signal.SIGTERM)
         entry = {"step": number, "digest": _digest(inputs), "processes": trainer.accelerator.num_processes}
         entry |= {"images": "pixel_values" in inputs, "weights": [dict(change.weights) for change in changes]}
         loss = step(model, inputs, *rest)

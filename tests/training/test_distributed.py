@@ -136,6 +136,35 @@ def test_launch_scripts_parse_and_start_what_there_is(name: str) -> None:
         assert parsed.training_script == "script.py"
 
 
+def test_launch_scripts_hand_on_paths_with_spaces_and_ask_for_what_is_missing(tmp_path: Path) -> None:
+    for name in ("srun", "torchrun", "accelerate", "scontrol"):
+        said = "printf 'first\\nsecond\\n'" if name == "scontrol" else "printf '%s\\n' \"$@\""
+        (tmp_path / name).write_text(f"#!/bin/sh\n{said}\n")
+        (tmp_path / name).chmod(0o755)
+    slurm = {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_ID": "71234", "SLURM_JOB_NUM_NODES": "2"}
+    plain = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    given = ["my recipe.yaml", "my data", "my run"]
+    for name, environment, head in (
+        ("slurm.sh", {**slurm, "SLURM_CPUS_PER_TASK": "8"}, "first:31234"),
+        ("torchrun.sh", {"NODES": "2", "RANK": "1", "HEAD": "first"}, "first"),
+        ("two_cpus.sh", {}, "no"),
+    ):
+        command = ["bash", str(LAUNCH / name)]
+        done = subprocess.run(
+            [*command, *given], capture_output=True, text=True, env={**plain, **environment}, check=True
+        )
+        words = done.stdout.splitlines()
+        script = words.index("examples/sft.py")
+        assert words[script + 1 : script + 7] == ["--recipe", given[0], "--root", given[1], "--output", given[2]]
+        assert head in words[:script]
+        for missing in ("recipe", "HEAD") if name == "torchrun.sh" else ("recipe",):
+            less = {**plain, **environment} | ({"HEAD": ""} if missing == "HEAD" else {})
+            less_given = [] if missing == "recipe" else given
+            failed = subprocess.run([*command, *less_given], capture_output=True, text=True, env=less, check=False)
+            assert failed.returncode
+            assert missing in failed.stderr
+
+
 def test_slurm_asks_for_one_task_a_node() -> None:
     lines = [
         line.split(" ", 1)[1] for line in (LAUNCH / "slurm.sh").read_text().splitlines() if line.startswith("#SBATCH")

@@ -17,9 +17,10 @@ from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
 from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.tally import TooManyRejected
 from rscovlm.processing import PixelBudget
-from rscovlm.training.checkpoints import RUN_FILE, last_complete
+from rscovlm.training.checkpoints import last_complete
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import IGNORED
+from rscovlm.training.provenance import RUN_FILE
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from rscovlm.training.trainer import TaskTrainer
 from tests.training.conftest import recipe_of

@@ -3,24 +3,29 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import yaml
 
 from rscovlm.training.checkpoints import (
-    PLAN_FILE,
-    RUN_FILE,
-    STATE_FILE,
-    differences,
+    FILES_FILE,
+    Engine,
+    check_same_engine,
+    engine_of,
     fault_of,
     last_complete,
-    read_plan,
 )
+from rscovlm.training.provenance import PLAN_FILE, RUN_FILE, differences, read_plan
 from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.run import claimed
 from tests.training.conftest import recipe_of
-from tests.training.courses import Course, Server
+from tests.training.courses import ROOT, Course, Server
 
 STEPS = 7
 
@@ -125,7 +130,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(course: Course) -> None:
     subset = {**course.recipe["mixture"]["subsets"][0], "weight": 2}
     for changes, key in (
         ({"steps": STEPS + 1}, "steps: 7 there, 8 here"),
-        ({"lora": {"r": 2}}, "lora"),
+        ({"lora": {"r": 2, "target_modules": "q_proj"}}, "lora"),
         (
             {"mixture": {**course.recipe["mixture"], "subsets": [subset]}},
             r"mixture.subsets.0.weight: 1.0 there, 2.0 here",
@@ -159,19 +164,105 @@ def test_adapters_go_on_too(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_file_cut_short_is_found(course: Course, tmp_path: Path) -> None:
+def test_every_damaged_file_is_found(course: Course, tmp_path: Path) -> None:
     whole = last_complete(course.folder / "whole")
     assert whole is not None
-    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", PLAN_FILE, STATE_FILE):
-        size = (whole / name).stat().st_size
-        for kept in (0, size // 2, size - 2):
-            copy = tmp_path / f"{name}{kept}" / whole.name
-            shutil.copytree(whole, copy)
-            with (copy / name).open("r+b") as file:
-                file.truncate(kept)
-            assert fault_of(copy), (name, kept)
-            assert last_complete(copy.parent) is None
-            shutil.rmtree(copy.parent)
+    copy = tmp_path / whole.name
+    shutil.copytree(whole, copy)
+    assert fault_of(copy) is None
+    files = [path for path in whole.iterdir() if path.suffix != ".md"]
+    assert {"config.json", "tokenizer.json", "scheduler.pt", PLAN_FILE, RUN_FILE, FILES_FILE} <= {f.name for f in files}
+    for path in files:
+        content = path.read_bytes()
+        for damaged in (b"", content[: len(content) // 2], content[:-2], bytes(len(content)), None):
+            if damaged is None:
+                (copy / path.name).unlink()
+            else:
+                (copy / path.name).write_bytes(damaged)
+            assert fault_of(copy), (path.name, damaged)
+        (copy / path.name).write_bytes(content)
+    assert fault_of(copy) is None
+
+
+@pytest.mark.slow
+def test_told_to_end_it_saves_the_step_it_is_in(course: Course) -> None:
+    # As schedulers do, the process that loads data is told as well.
+    recipe = {**course.recipe, "train": {**course.recipe["train"], "dataloader_num_workers": 1}}
+    path = course.folder / "workers.yaml"
+    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    assert course.server.run(replace(course.job("told", term_at=4), recipe=str(path))) == [-15], course.said("told")
+    assert "step 5 is saved, go on with --resume" in course.said("told")
+    last = last_complete(course.folder / "told")
+    assert last is not None
+    assert last.name == "checkpoint-5"
+    assert course.server.run(course.job("told", resume=True)) == [0]
+    course.same_as_whole("told")
+    assert course.losses("told") == course.losses("whole")
+
+
+@pytest.mark.slow
+def test_a_run_neither_begins_over_checkpoints_nor_anew_where_none_can_be_used(course: Course, tmp_path: Path) -> None:
+    shutil.copytree(course.folder / "whole", tmp_path / "out")
+    recipe = TrainingRecipe.from_dict(course.recipe)
+    with pytest.raises(ValueError, match=r"has checkpoints of a run before \(checkpoint-7 is the last\); .* --resume"):
+        prepare(recipe, root=course.root, output=tmp_path / "out").train()
+    for path in (tmp_path / "out").glob("checkpoint-*/optimizer.pt"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"checkpoint-7: it holds no state of the optimiser.*move them away"):
+        prepare(recipe, root=course.root, output=tmp_path / "out", resume=True)
+
+
+@pytest.mark.slow
+def test_changed_records_are_refused_by_name(course: Course, tmp_path: Path) -> None:
+    shutil.copytree(course.root, tmp_path / "data")
+    records = tmp_path / "data" / "scenes.jsonl"
+    text = records.read_text(encoding="utf-8")
+    recipe = TrainingRecipe.from_dict(course.recipe)
+    # A row less, and another word of the same length.
+    for changed in (text[: text.rindex("\n", 0, -1) + 1], text.replace("ship", "boat")):
+        records.write_text(changed, encoding="utf-8")
+        with pytest.raises(
+            ValueError, match=r"other records \(scenes.jsonl of subset 'scenes' has \d+ rows .* and had 24"
+        ):
+            prepare(recipe, root=tmp_path / "data", output=course.folder / "whole", resume=True)
+
+
+def test_the_optimisers_state_of_another_engine_is_refused(tmp_path: Path) -> None:
+    for engine, name in (
+        ("DeepSpeed", "global_step4/"),
+        ("FSDP", "optimizer_0/"),
+        ("FSDP", "optimizer.bin"),
+        ("plain", "optimizer.pt"),
+    ):
+        checkpoint = tmp_path / name.strip("/") / "checkpoint-4"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / name).mkdir() if name.endswith("/") else (checkpoint / name).touch()
+        assert engine_of(checkpoint) == engine
+        for other in get_args(Engine):
+            with nullcontext() if other == engine else pytest.raises(ValueError, match="start it as it was started"):
+                check_same_engine(checkpoint, other)
+
+
+def test_one_run_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from rscovlm.training.run import claimed\n"
+    code += "with claimed(Path(sys.argv[1]), resumed=False): print('in')"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with claimed(tmp_path, resumed=False):
+        second = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert f"another run is writing to {tmp_path}; end it first" in second.stderr
+    assert not list(tmp_path.iterdir())
+    assert subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout == "in\n"
+
+
+def test_an_output_that_is_no_folder_is_refused_before_anything_is_loaded(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    recipe = TrainingRecipe.from_dict(recipe_of(root, model="absent"))
+    for output in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match="output folder .* cannot be had: .*file is a file; choose another"):
+            prepare(recipe, root=root, output=output)
+    with pytest.raises(FileNotFoundError, match="absent"):
+        prepare(recipe, root=root, output=tmp_path / "new" / "one")
+    assert not (tmp_path / "new").exists()
 
 
 def test_nothing_to_go_on_from(tmp_path: Path) -> None:

@@ -142,6 +142,12 @@ def test_a_wrong_recipe_is_told_what_is_wrong(root: Path, changes: dict[str, Any
         ("train", {"learning_rat": 1e-5}, "train has the unknown key 'learning_rat'; did you mean 'learning_rate'"),
         ("train", {"learning_rate": "2e-6x"}, "train.learning_rate is '2e-6x'; give a number"),
         ("train", {"max_steps": 9}, "train.max_steps is 9, which steps of the recipe"),
+        ("train", {"save_strategy": "best"}, "'best': the trainer itself evaluates nothing"),
+        (
+            "train",
+            {"accelerator_config": {"split_batches": True}},
+            "split_batches is True: every process draws its own",
+        ),
         ("train", {"max_length": 100}, "max_length=100 would cut"),
         ("train", {"packing": True}, "packing=True would cut, join"),
         ("freeze", ["vision", "merger", "language"], "no weight is left to train .frozen: vision, merger, language"),

@@ -1,0 +1,110 @@
+"""A run that is ready to start, and its folder: one run at a time writes to it, and none begins over another's checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from errno import EACCES, EAGAIN
+from pathlib import Path
+from typing import Any
+
+from rscovlm.training.checkpoints import checkpoints_of, fault_of, writing
+from rscovlm.training.preflight import Preflight
+
+LOCK_FILE = ".rscovlm.lock"
+"""File of a run's folder that a running one holds; what a killed run leaves of it binds nobody."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to start.
+
+    Attributes:
+        trainer: A `trl.SFTTrainer`.
+        report: What the check before the first step found.
+        checkpoint: Where it goes on from; None begins.
+    """
+
+    trainer: Any
+    report: Preflight
+    checkpoint: Path | None = None
+
+    def train(self) -> None:
+        """Train to the end, and save model, processor and state in the output folder.
+
+        Raises:
+            ValueError: The run begins in a folder with checkpoints of another, or another is at it.
+        """
+        output = Path(self.trainer.args.output_dir)
+        main = self.trainer.is_world_process_zero()
+        with claimed(output, resumed=self.checkpoint is not None) if main else nullcontext():
+            self.trainer.train(resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint))
+            with writing(output, output=output):
+                self.trainer.save_model(str(output))
+                self.trainer.save_state()
+
+
+def check_output(folder: str | Path) -> None:
+    """Look whether a run's folder can be written to, or made; nothing is made yet.
+
+    Args:
+        folder: Where checkpoints go.
+
+    Raises:
+        ValueError: It is no folder, or cannot be written to.
+    """
+    path = Path(folder).absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(f"output folder {str(folder)!r} cannot be had: {there} is a file; choose another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"output folder {str(folder)!r} cannot be had: {there} cannot be written to; choose another")
+
+
+@contextmanager
+def claimed(folder: Path, *, resumed: bool) -> Iterator[None]:
+    """Keep other runs out of a folder while this one trains.
+
+    Args:
+        folder: Where checkpoints go.
+        resumed: The run goes on from a checkpoint there.
+
+    Raises:
+        ValueError: Another run is at it; or this one begins and there are checkpoints of one before, among which a later
+            ``--resume`` could not tell whose are whose.
+    """
+    with _locked(folder):
+        whole = None if resumed else next((path for path in checkpoints_of(folder) if fault_of(path) is None), None)
+        if whole is not None:
+            raise ValueError(
+                f"{folder} has checkpoints of a run before ({whole.name} is the last); go on from there with --resume, or "
+                "choose another output folder"
+            )
+        yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK_FILE
+    with path.open("a") as file:
+        try:
+            # Of this process alone: what loads data may outlive it for a while, and shall not keep its successor out.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (EACCES, EAGAIN):
+                message = f"another run is writing to {folder}; end it first, or choose another output folder"
+                raise ValueError(message) from error
+            # Else a network file system that knows no locks.
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink()
