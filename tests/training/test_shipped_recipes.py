@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from rscovlm.cli import app
 from rscovlm.testing import tiny_checkpoint
 from rscovlm.training.arguments import adapter_config, trainer_arguments
-from rscovlm.training.checkpoints import RUN_FILE, last_complete
+from rscovlm.training.checkpoints import last_complete
 from rscovlm.training.parts import Part, freeze, part_of
+from rscovlm.training.provenance import RUN_FILE
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from tests.data.sources.layouts import chat, encoded, picture, text
 from tests.training.courses import ENVIRONMENT, ROOT
