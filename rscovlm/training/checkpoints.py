@@ -204,6 +204,29 @@ def writing(folder: Path, *, output: str | Path) -> Iterator[None]:
         ) from error
 
 
+def name_magnitudes(folder: Path) -> None:
+    """Name the magnitudes of a saved DoRA adapter so that whoever loads it finds them.
+
+    peft leaves ``.weight`` out of their names. transformers, which loads a model from an adapter's folder by itself, does not
+    know that and begins them anew, with a warning; peft takes both names.
+
+    Args:
+        folder: Where an adapter was saved; of anything else nothing is changed.
+    """
+    from safetensors.torch import save_file
+
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():
+        return
+    with safe_open(path, framework="pt") as file:
+        renamed = {name: f"{name}.weight" for name in file.keys() if name.endswith("lora_magnitude_vector")}  # noqa: SIM118
+        if not renamed:
+            return
+        weights = {renamed.get(name, name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    save_file(weights, path, metadata=metadata)
+
+
 def _is_of_disk(error: Exception) -> bool:
     """Tell failed writing from other faults; torch and safetensors wrap the system's errors in their own."""
     kinds = {kind.__name__ for kind in type(error).__mro__}

@@ -92,7 +92,10 @@ class Encoder:
         for text, trained in segments:
             first, *pieces = text.split(placeholder)
             text = first + "".join(placeholder * next(counts) + piece for piece in pieces)
-            tokens = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+            try:
+                tokens = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+            except TypeError as error:  # half a surrogate pair, as broken JSON brings
+                raise ValueError(f"{name} holds text that is not Unicode: {text[:80]!r}") from error
             ids += tokens
             labels += tokens if trained else [IGNORED] * len(tokens)
         if all(label == IGNORED for label in labels):
@@ -141,6 +144,8 @@ def _check(messages: Sequence[Turn], images: int, name: str) -> None:
     """Refuse a conversation that says nothing, or shows what its images do not fill or nobody could learn to show."""
     spoken, shown = False, 0
     for turn in messages:
+        if "role" not in turn:
+            raise ValueError(f"{name} has a turn without a role, of {', '.join(turn)}; give role and content")
         content = turn.get("content", "")
         blocks = [{"text": content}] if isinstance(content, str) else content
         if any(block.get("type") == "video" or "video" in block for block in blocks):

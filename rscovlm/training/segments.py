@@ -118,8 +118,9 @@ _LENGTHS = _Lengths()
 def isolate_samples(model: Any) -> str:
     """Set a model's attention for packed rows and return what was chosen.
 
-    FlashAttention, where the model was loaded with it (a package, or a kernel of the Hub by its name), already tells packed samples apart by their positions and is
-    kept; otherwise the language model gets `segment_attention`. The vision tower keeps its own.
+    FlashAttention, where the model was loaded with it (a package, or a kernel of the Hub by its name), already tells packed
+    samples apart by their positions and is kept; otherwise the language model gets `segment_attention`. The vision tower
+    keeps its own.
 
     Args:
         model: A Qwen2.5-VL or Qwen3-VL model.

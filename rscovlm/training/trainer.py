@@ -18,7 +18,7 @@ from trl import SFTTrainer
 
 from rscovlm.data.mixture import BLOCK
 from rscovlm.data.tally import Tally
-from rscovlm.training.checkpoints import Engine, check_same_engine, list_files, writing
+from rscovlm.training.checkpoints import Engine, check_same_engine, list_files, name_magnitudes, writing
 from rscovlm.training.fitting import BY_RECIPE
 from rscovlm.training.notes import Notes
 from rscovlm.training.packing import PackedMixture
@@ -273,6 +273,11 @@ class TaskTrainer(SFTTrainer):
                     write_plan(folder, plans)
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save model and processor; an adapter so that it loads in plain transformers as in peft."""
+        super()._save(output_dir, state_dict)
+        name_magnitudes(Path(output_dir or self.args.output_dir))
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Save, and wait for the others: the state file, which makes a checkpoint count, comes after all they write."""

@@ -112,6 +112,8 @@ def test_what_a_table_fills_with_none_counts_as_absent(processor: Any) -> None:
         ([_text("user", "hello", image=True)], 1, "row 0 has nothing to train"),
         ([_text("user", "hello"), _text("assistant", " \n")], 0, "row 0 has nothing to train"),
         ([], 0, "row 0 has nothing to train"),
+        ([{"from": "gpt", "value": "b"}], 0, "row 0 has a turn without a role, of from, value"),
+        ([_text("user", "a"), _text("assistant", "b\ud800")], 0, "row 0 holds text that is not Unicode"),
         ([_text("user", "a", image=True), _text("assistant", "b")], 0, "row 0 has 1 image blocks and 0 images"),
         ([_text("user", "a"), _text("assistant", "b")], 1, "row 0 has 0 image blocks and 1 images"),
         ([_text("user", "a"), _text("assistant", "b", image=True)], 1, "row 0 shows an image in an assistant turn"),

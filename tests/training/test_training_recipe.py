@@ -85,7 +85,10 @@ def test_adapters_train_and_load_in_plain_transformers(root: Path, tmp_path: Pat
         after = adapted(**batch).logits
         run.trainer.model.eval().base_model.set_attn_implementation({"text_config": "sdpa"})
         trained = run.trainer.model(**batch).logits
+        # transformers takes the folder of an adapter for a model, too.
+        alone = AutoModelForImageTextToText.from_pretrained(tmp_path / "adapter")(**batch).logits
     assert torch.allclose(after, trained, atol=1e-5)
+    assert torch.allclose(alone, trained, atol=1e-5)
     assert float((after - before).abs().max()) > 1e-2
     assert any("magnitude" in name for name, _ in adapted.named_parameters()) == dora
 
