@@ -21,7 +21,11 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    run = prepare(TrainingRecipe.load(options.recipe), root=options.root, output=options.output, resume=options.resume)
+    try:
+        recipe = TrainingRecipe.load(options.recipe)
+        run = prepare(recipe, root=options.root, output=options.output, resume=options.resume)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"sft.py: {error}\n")  # what is wrong, its value, and what to do
     if not options.dry_run:
         run.train()
 

@@ -29,8 +29,8 @@ def load_processor(source: str) -> Any:
 
     from rscovlm.processing import RSCoVLMProcessor
 
-    # No name on the Hub looks like this; asking there takes minutes where it cannot be reached.
-    if (source.startswith(("/", ".", "~")) or source.count("/") > 1) and not Path(source).is_dir():
+    # Names on the Hub are an owner's and a model's; asking there takes minutes where it cannot be reached.
+    if (source.startswith(("/", ".", "~")) or source.count("/") != 1) and not Path(source).is_dir():
         raise FileNotFoundError(_words(source, "there is no such folder"))
     try:
         processor: Any = AutoProcessor.from_pretrained(source, trust_remote_code=False)

@@ -67,6 +67,7 @@ def _changed(recipe: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("steps", 1e30, "rows; give fewer than 1000000000000"),
         ("steps", True, "steps of the recipe is True; give a whole number"),
         ("model", ["a"] * 500, "...; give a text"),
+        ("model", "nowhere", "(there is no such folder); give the folder of a checkpoint, or its name on the Hub"),
         ("model", "no/such/folder", "(there is no such folder); give the folder of a checkpoint"),
         ("model", "{root}/nothing", "cannot be loaded (Unrecognized processing class"),
         ("model", "{root}/other", "comes with a BertTokenizer; give a checkpoint of Qwen2.5-VL or Qwen3-VL"),

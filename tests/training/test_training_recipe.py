@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -187,6 +188,28 @@ def test_a_model_that_is_not_there_is_named_by_the_command(root: Path, tmp_path:
     assert done.exit_code == 2
     assert "nowhere' cannot be loaded" in done.output
     assert "give the folder of a checkpoint" in done.output
+
+
+def test_the_example_does_what_the_command_does(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = ROOT / "examples" / "sft.py"
+    assert len(script.read_text(encoding="utf-8").splitlines()) < 120
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe_of(root)), encoding="utf-8")
+    done = CliRunner().invoke(app, ["train", str(path), "--root", str(root), "--output", str(tmp_path / "command")])
+    assert done.exit_code == 0, done.output
+    options = ["--recipe", str(path), "--root", str(root), "--output", str(tmp_path / "script")]
+    monkeypatch.setattr(sys, "argv", [str(script), *options])
+    runpy.run_path(str(script), run_name="__main__")
+    one, other = (tmp_path / name / "model.safetensors" for name in ("command", "script"))
+    assert one.read_bytes() == other.read_bytes()
+    path.write_text(yaml.safe_dump(recipe_of(root, stesp=4)), encoding="utf-8")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "sft.py: the recipe has the unknown key 'stesp'; did you mean 'steps'?\n"
 
 
 def test_what_is_no_yaml_is_told(tmp_path: Path) -> None:
