@@ -80,9 +80,10 @@ class TaskTrainer(SFTTrainer):
         freeze(self.model, frozen)
         check_parts(self.model, frozen, self._rates)
         zero = self.accelerator.state.deepspeed_plugin
-        if self._rates and zero is not None and "optimizer" in zero.deepspeed_config:
+        if self._rates and (self.optimizer or (zero is not None and "optimizer" in zero.deepspeed_config)):
             raise ValueError(
-                "learning_rates would not reach the optimizer of DeepSpeed's configuration; leave one of them out"
+                "learning_rates would not reach an optimizer that is given, or made by DeepSpeed's configuration; "
+                "leave one of them out"
             )
         self._ending = EndWhenTold(self)
         if self.args.save_strategy != "no":
@@ -157,6 +158,8 @@ class TaskTrainer(SFTTrainer):
         """Compute TRL's loss and note each task's share of it."""
         notes: Notes | None = inputs.pop("notes", None)
         training = self.model.training
+        if training and self.weighting and notes is None:
+            raise ValueError("weighting wants notes on the samples of a batch; make the collator with notes=True")
 
         def observed(**arguments: Any) -> Any:
             outputs = model(**arguments)

@@ -10,6 +10,7 @@ import torch
 from rscovlm.training.collator import Collator
 from rscovlm.training.notes import Notes
 from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.sft import build_trainer
 from rscovlm.training.weighting import Per, Weighting, digit_tokens, trained_by_sample
 from tests.training.conftest import recipe_of
 
@@ -128,3 +129,22 @@ def test_what_passes_the_weights_over_is_refused(
     recipe["train"] |= {name: value}
     with pytest.raises(ValueError, match=f"{name}={value!r} is not the loss that task_weights"):
         prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path)
+
+
+def test_what_would_have_no_effect_is_refused(root: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor: Any = AutoProcessor.from_pretrained(root / "model")
+    model: Any = AutoModelForImageTextToText.from_pretrained(root / "model")
+    sample = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    settings: dict[str, Any] = {"output_dir": str(tmp_path), "max_steps": 1, "use_cpu": True, "bf16": False}
+    silent = build_trainer(
+        model, processor, [sample] * 8, collator=Collator(processor), weighting=Weighting(per="root"), **settings
+    )
+    with pytest.raises(ValueError, match="make the collator with notes=True"):
+        silent.train()
+    with pytest.raises(ValueError, match="learning_rates would not reach an optimizer that is given"):
+        build_trainer(
+            model, processor, [sample], optimizer=torch.optim.SGD(model.parameters()),
+            learning_rates={"vision": 1e-5}, **settings,
+        )  # fmt: skip
