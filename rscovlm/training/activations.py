@@ -123,8 +123,8 @@ def kept(config: Any, row: Row, learning: Learning) -> Kept:
     if not learning.checkpointing:
         return Kept(layers * layer + adapted_text + ends_text, blocks * block + adapted_tower + ends_tower, 0)
     return Kept(
-        layers * tokens * text.hidden_size * stream + ends_text,
-        blocks * patches * tower.hidden_size * stream + ends_tower,
+        layers * tokens * text.hidden_size * stream * through_text + ends_text,
+        blocks * patches * tower.hidden_size * stream * through_tower + ends_tower,
         max(layer + adapted_text // max(layers, 1), block + adapted_tower // max(blocks, 1)),
     )
 

@@ -124,15 +124,27 @@ def check_model(source: str, *, attention: str | None = None, adapter: Any = Non
         with torch.device("meta"):
             model = AutoModelForImageTextToText.from_config(config, **options)
             if adapter is not None:
-                from peft import get_peft_model
-
-                tried, some = "lora of the recipe", copy.deepcopy(adapter)
-                some.init_lora_weights = True  # other ways look at the weights
-                get_peft_model(model, some)
+                tried = "lora of the recipe"
+                with_adapter(model, adapter)
     except _FAULTS as error:
         raise ValueError(
             f"{tried} does not fit model {source!r} here ({' '.join(str(error).split())}); correct it"
         ) from error
+
+
+def with_adapter(empty: Any, adapter: Any, **options: Any) -> Any:
+    """Put an adapter on a model without weights.
+
+    Args:
+        empty: The model, on the meta device; it is changed.
+        adapter: A `peft.LoraConfig`; it is left as it is.
+        options: For `peft.get_peft_model`.
+    """
+    from peft import get_peft_model
+
+    some = copy.deepcopy(adapter)
+    some.init_lora_weights = True  # other ways look at the weights
+    return get_peft_model(empty, some, **options)
 
 
 def _check_whole(source: str, found: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rscovlm.training.activations import SINGLE, Adapter, Kept, Learning, Row, kept
+from rscovlm.training.loading import with_adapter
 from rscovlm.training.parts import Part, part_of
 
 _TILE = 4096 * 32768
@@ -257,12 +258,13 @@ def adapted(
         Numbers and bytes a number of each weight that learns, by name; and the adapters on matrices of layers.
     """
     import torch
-    from peft import get_peft_model
+    from transformers import AutoModelForImageTextToText
 
     few_bits = getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False)
     with torch.device("meta"):
-        empty = type(model)(copy.deepcopy(model.config)).to(model.dtype)
-        wrapped = get_peft_model(empty, copy.deepcopy(adapter), autocast_adapter_dtype=not keep_type)
+        config = copy.deepcopy(model.config)
+        empty = AutoModelForImageTextToText.from_config(config, attn_implementation="eager").to(model.dtype)
+        wrapped = with_adapter(empty, adapter, autocast_adapter_dtype=not keep_type)
     trained: dict[str, tuple[int, int]] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     for name, weight in wrapped.named_parameters():
