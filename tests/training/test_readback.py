@@ -42,7 +42,7 @@ CODECS = [
     Codec("shares", space="0-1", decimals=3),
 ]
 # Width and height of images and, by the budget, what they are shown as.
-SIZES = [(512, 512), (331, 1200), (1999, 203), (57, 41), (4000, 3000)]
+SIZES = [(331, 1200), (1999, 203), (57, 41), (4000, 3000)]
 
 
 def processor_of(codec: Codec, family: Family = "qwen2_5_vl", **limits: Any) -> Any:
@@ -224,7 +224,7 @@ def _agree(truth: Boxes, found: Boxes, codec: Codec) -> bool:
     return True
 
 
-@pytest.mark.parametrize("size", [(1000, 1000), (112, 56), (640, 480)])
+@pytest.mark.parametrize("size", [(1000, 1000), (112, 56)])
 def test_another_space_or_size_is_refused_or_does_no_harm(size: tuple[int, int]) -> None:
     spaces: list[SpaceName] = ["pixels", "0-1000", "0-100", "0-1"]
     codecs = [
