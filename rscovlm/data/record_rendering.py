@@ -220,13 +220,29 @@ class RecordRenderer:
             raise Rejected(
                 "region outside the image", f"record {record.id!r}: region {record.regions[0]} shows nothing"
             )
+        window, call = self._called(window, frame, overview.size)
         size = plan_size(window[2] - window[0], window[3] - window[1], self.budget)
         crop = Picture(overview.image, self.root, size, window)
-        box = Boxes(np.array([window], dtype=np.float64), "hbb", frame)
         question = f"{record.question}\n{_options(record)}" if record.choices else record.question
-        call = self.codec.encode_box(box, frame.resized(*overview.size))
         messages, tools = zoom_conversation(None, question, call, None, record.answer, self.options.layout)
         return {"messages": messages, "images": [overview, crop], "tools": tools, "task": "zoom", "truth": None}
+
+    def _called(self, window: Window, frame: Frame, shown: tuple[int, int]) -> tuple[Window, list[int]]:
+        """Return the numbers of a call, and its window: grown where the coordinates of the overview round it to nothing."""
+        grown, margin = window, 0
+        while True:
+            box = Boxes(np.array([grown], dtype=np.float64), "hbb", frame)
+            call = self.codec.encode_box(box, frame.resized(*shown))
+            if call[2] > call[0] and call[3] > call[1]:
+                return grown, call
+            margin = max(1, 2 * margin)
+            x1, y1, x2, y2 = window
+            grown = (
+                max(0, x1 - margin),
+                max(0, y1 - margin),
+                min(frame.width, x2 + margin),
+                min(frame.height, y2 + margin),
+            )
 
     def _conversation(
         self, record: Record, frames: Sequence[Frame], shown: Sequence[tuple[int, int]]

@@ -155,7 +155,11 @@ class TaskTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Compute TRL's loss and note each task's share of it."""
+        """Compute TRL's loss and note each task's share of it.
+
+        Raises:
+            ValueError: The loss is to be weighed and the batch has no notes on its samples.
+        """
         notes: Notes | None = inputs.pop("notes", None)
         training = self.model.training
         if training and self.weighting and notes is None:

@@ -97,6 +97,27 @@ def test_a_zoom_record_shows_the_region_from_the_original(root: Path) -> None:
     assert np.abs(np.array(call["arguments"]["bbox"]) - np.array([100, 60, 212, 172]) * scale).max() <= 0.5
 
 
+@pytest.mark.parametrize("preset", ["rscovlm-v1", "qwen3-vl"])
+def test_a_region_too_small_for_the_overview_is_grown_until_a_call_can_name_it(tmp_path: Path, preset: str) -> None:
+    Image.new("RGB", (2400, 1800)).save(tmp_path / "a.png")
+    codec, rng = Codec.preset(preset), np.random.default_rng(0)
+    renderer = RecordRenderer(codec, PixelBudget(56 * 56, 112 * 112), tmp_path)
+    image = ImageRef("a.png", width=2400, height=1800)
+    for x, y in [*rng.integers(0, 1800, (20, 2)).tolist(), (0, 0), (2399, 1799)]:
+        region = (float(x), float(y), x + 1.0, y + 1.0)
+        sample = renderer(Record("1", "s", "train", "zoom", (image,), question="?", answer="a", regions=(region,)), rng)
+        call = json.loads(_texts(sample, "assistant")[0].removeprefix("<tool_call>\n").removesuffix("\n</tool_call>"))
+        x1, y1, x2, y2 = call["arguments"]["bbox"]
+        assert x2 > x1 and y2 > y1
+        shown = sample["images"][1].window
+        assert shown[0] <= x and shown[1] <= y and shown[2] > x and shown[3] > y
+        # No more than the step of the coordinates asks for.
+        assert max(shown[2] - shown[0], shown[3] - shown[1]) <= 4 * 2400 / 112
+        view = Frame(2400, 1800).resized(*sample["images"][0].size)
+        named = codec.decode_box([x1, y1, x2, y2], view).to(Frame(2400, 1800)).coords[0]
+        assert np.abs(named - np.array(shown)).max() <= 2400 / 112
+
+
 def test_other_tasks_ask_and_answer(root: Path) -> None:
     renderer = RecordRenderer(CODEC, BUDGET, root, RenderOptions(rephrase_rate=0.0))
     rng = np.random.default_rng(1)
