@@ -26,6 +26,8 @@ _LEAST = {
 }
 """What numbers for the trainer may not be below; it takes less of some of them, and fails at the first step or does nothing."""
 
+_MOST_WORKERS = 1024
+
 _FIXED = ("max_steps", "num_train_epochs", "output_dir")
 
 _NO_EVALUATION = "the trainer itself evaluates nothing; give the recipe an evaluation, and save by steps or not at all"
@@ -74,6 +76,8 @@ def trainer_arguments(train: Mapping[str, Any]) -> dict[str, Any]:
         found[key] = checked_value(value, types[key], f"train.{key}")
         if key in _LEAST and found[key] < _LEAST[key]:
             raise ValueError(f"train.{key} is {value}; give {_LEAST[key]} or more")
+        if key == "dataloader_num_workers" and found[key] > _MOST_WORKERS:
+            raise ValueError(f"train.{key} is {value}; give {_MOST_WORKERS} or fewer processes")
     _check_loggers(found.get("report_to"))
     return found
 

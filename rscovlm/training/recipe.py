@@ -176,6 +176,9 @@ class TrainingRecipe:
             raise ValueError(
                 "dtype of the recipe is 'float16', whose steps underflow; give bfloat16 or float32, or train lora"
             )
+        for part, rate in recipe.learning_rates.items():
+            if rate < 0:
+                raise ValueError(f"{part} in learning_rates of the recipe is {rate}; give 0 or more")
         recipe.weighting()
         recipe._check_balance()
         return recipe

@@ -100,6 +100,8 @@ def _changed(recipe: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("train.per_device_train_batch_size", 2.5, "is 2.5; give a whole number"),
         ("train.gradient_accumulation_steps", {}, "is {}; give a whole number"),
         ("train.dataloader_num_workers", "two", "is 'two'; give a whole number"),
+        ("train.dataloader_num_workers", 10**9, "give 1024 or fewer processes"),
+        ("learning_rates", {"vision": -1e-5}, "vision in learning_rates of the recipe is -1e-05; give 0 or more"),
         ("train.use_cpu", "no", "train.use_cpu is 'no'; give true or false"),
         ("train.seed", "lucky", "train.seed is 'lucky'; give a whole number"),
         ("train.logging_steps", [], "train.logging_steps is []; give a number"),

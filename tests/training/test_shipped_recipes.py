@@ -253,5 +253,5 @@ def test_the_paper_s_recipe_runs_on_two_processes(data: Path, tmp_path: Path, la
     last = last_complete(output)
     assert last is not None
     run = json.loads((last / RUN_FILE).read_text(encoding="utf-8"))
-    assert (run["step"], run["processes"], run["rows_per_step"]) == (2, 2, 8)
+    assert (run["next_row"], run["processes"], run["rows_per_step"]) == (16, 2, 8)
     assert list(last.glob("global_step*/*optim_states.pt"))  # ZeRO's own states, one a process
