@@ -7,35 +7,36 @@ given to it here as the compiler has them, and nothing else is changed.
 import os
 from typing import Any
 
-os.environ["TRITON_INTERPRET"] = "1"
-
-import liger_kernel.ops.rms_norm as norms
 import numpy as np
 import torch
-import triton.language as tl
-from triton.runtime import interpreter
 
 from rscovlm.training.kernels import fuse, liger_kernels
 from rscovlm.training.tiny import Family, build_model
 from tests.training.test_kernels import GATED, NORMS, Words
 
-_given = interpreter._implicit_cvt
 
+def _complete_interpreter() -> None:
+    import liger_kernel.ops.rms_norm as norms
+    import triton.language as tl
+    from triton.runtime import interpreter
 
-def _with_floats(argument: Any) -> Any:
-    if isinstance(argument, float):
-        handle = interpreter.TensorHandle(np.array([argument], dtype=np.float32), tl.float32)
-        return tl.tensor(handle, tl.float32)
-    return _given(argument)
+    given = interpreter._implicit_cvt
 
+    def with_floats(argument: Any) -> Any:
+        if isinstance(argument, float):
+            handle = interpreter.TensorHandle(np.array([argument], dtype=np.float32), tl.float32)
+            return tl.tensor(handle, tl.float32)
+        return given(argument)
 
-interpreter._implicit_cvt = _with_floats
-for kernel in vars(norms).values():
-    if hasattr(kernel, "fn") and hasattr(kernel.fn, "__globals__"):
-        kernel.fn.__globals__["rsqrt"] = lambda x: tl.rsqrt(x)
+    interpreter._implicit_cvt = with_floats
+    for kernel in vars(norms).values():
+        if hasattr(kernel, "fn") and hasattr(kernel.fn, "__globals__"):
+            kernel.fn.__globals__["rsqrt"] = lambda x: tl.rsqrt(x)
 
 
 def main() -> None:
+    os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
+    _complete_interpreter()
     families: list[Family] = ["qwen2_5_vl", "qwen3_vl"]
     for family in families:
         ids = torch.arange(1, 25)[None]
