@@ -187,7 +187,10 @@ def _detect(run: Run, engine: Transformers, raster: Raster, *, own: bool) -> tup
         engine, searched, classes, tile=tile, overlap=tile // 2 if not own else None, batch=48, max_new_tokens=160
     )
     found.to_geojson(run.folder / "objects.geojson")
-    run.say(f"    {len(found)} objects: " + ", ".join(f"{count} {label}" for label, count in found.counts().items()))
+    counts = found.counts()
+    named = [f"{counts.pop(name)} {name}" for name in classes if name in counts]
+    others = [f"{counts.total()} by names that were not asked for"] if counts else []
+    run.say(f"    {len(found)} objects: " + ", ".join(named + others))
     return found, searched
 
 
