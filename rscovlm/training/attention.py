@@ -69,6 +69,14 @@ def choose_attention(
 
 def _fault(model: Any, key: str, device: str | torch.device) -> str | None:
     """Return what is wrong with the attention that a part of a model has now, or None where it computes the same."""
+    try:
+        return "it gives other numbers" if differ(*_both_ways(model, key, device)) else None
+    except Exception as error:  # noqa: BLE001  a kernel that cannot be built or run here may raise anything
+        return f"{type(error).__name__}: {str(error)[:80]}"
+
+
+def _both_ways(model: Any, key: str, device: str | torch.device) -> list[list[torch.Tensor]]:
+    """Return result and gradients of sdpa for each of some samples alone, and of a part's attention for them packed."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     config = getattr(model.config, key)
@@ -92,14 +100,10 @@ def _fault(model: Any, key: str, device: str | torch.device) -> str | None:
         ends = torch.tensor([0, *_LENGTHS], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(device)
         told = {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "is_causal": False}
         told |= {"max_length_q": max(_LENGTHS), "max_length_k": max(_LENGTHS)}
-    try:
-        attention = ALL_ATTENTION_FUNCTIONS[config._attn_implementation]
-        made, _ = attention(module, query, keys, values, None, dropout=0.0, scaling=width**-0.5, **told)
-        alone = attend_each(query, keys, values, _LENGTHS, causal=causal)
-        found = [
-            [result.detach(), *torch.autograd.grad((result * wanted).sum(), [query, keys, values])]
-            for result in (alone, made)
-        ]
-    except Exception as error:  # noqa: BLE001  a kernel that cannot be built or run here may raise anything
-        return f"{type(error).__name__}: {str(error)[:80]}"
-    return "it gives other numbers" if differ(*found) else None
+    attention = ALL_ATTENTION_FUNCTIONS[config._attn_implementation]
+    made, _ = attention(module, query, keys, values, None, dropout=0.0, scaling=width**-0.5, **told)
+    alone = attend_each(query, keys, values, _LENGTHS, causal=causal)
+    return [
+        [result.detach(), *torch.autograd.grad((result * wanted).sum(), [query, keys, values])]
+        for result in (alone, made)
+    ]

@@ -61,6 +61,17 @@ def test_a_part_whose_heads_do_not_suit_keeps_its_own(monkeypatch: pytest.Monkey
     assert attention_of(model) == "flash_wide in the language model, sdpa in the vision tower"
 
 
+def test_a_model_built_otherwise_keeps_its_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(Words())
+    for module in model.model.visual.modules():
+        if hasattr(module, "scaling"):
+            del module.scaling
+    flash.install(monkeypatch, "flash_right")
+    said = choose_attention(model, ["flash_right"], "cpu")
+    assert list(said) == ["vision tower"] and said["vision tower"].startswith("flash_right: StopIteration")
+    assert attention_of(model) == "flash_right in the language model, sdpa in the vision tower"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="what is said where there is no GPU")
 def test_what_cannot_be_loaded_is_named() -> None:
     model = build_model(Words())
