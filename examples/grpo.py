@@ -55,11 +55,11 @@ def main(arguments: list[str] | None = None) -> GRPOTrainer:
     else:
         rows = [json.loads(line) for line in options.rows.read_text(encoding="utf-8").splitlines()]
 
-    processor = AutoProcessor.from_pretrained(options.model)
+    processor = AutoProcessor.from_pretrained(options.model, trust_remote_code=False)
     processor.tokenizer.padding_side = "left"
     processor.tokenizer.response_template = qwen3_template  # how TRL finds the calls; it knows only stock templates
     trainer = GRPOTrainer(
-        AutoModelForImageTextToText.from_pretrained(options.model),
+        AutoModelForImageTextToText.from_pretrained(options.model, trust_remote_code=False, use_safetensors=True),
         processing_class=processor,
         # The environment shows the overview and the question: what a row's prompt says is filled in there.
         train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": ""}], **row} for row in rows]),

@@ -199,8 +199,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=192, help="scenes per task")
     parser.add_argument("--seed", type=int, default=4242, help="of the scenes")
     options = parser.parse_args()
-    model = AutoModelForImageTextToText.from_pretrained(options.folder).eval()
-    engine = Transformers(model, AutoProcessor.from_pretrained(options.folder), batch_size=48)
+    model = AutoModelForImageTextToText.from_pretrained(
+        options.folder, trust_remote_code=False, use_safetensors=True
+    ).eval()
+    engine = Transformers(model, AutoProcessor.from_pretrained(options.folder, trust_remote_code=False), batch_size=48)
     scores = score_scenes(engine, scene_config(STAGES[-1]), count=options.count, seed=options.seed)
     kept = {
         "count": options.count,

@@ -140,11 +140,14 @@ def inspect(
 
     import rscovlm
     from rscovlm.data.recipe import load_recipe
+    from rscovlm.processing.checkpoint_checks import loading
     from rscovlm.training.inspection import inspect as look
 
     with refusals("rscovlm data"):
         wanted = load_recipe(recipe)
-        processor = AutoProcessor.from_pretrained(model or rscovlm.embedded_model())
+        name = model or rscovlm.embedded_model()
+        with loading(name):
+            processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
         processor.image_processor.budget = wanted.budget
         found = look(wanted.build(root, length=max(draws, 1000), codec=processor.codec), processor, draws=draws)
         found.write(out)

@@ -101,8 +101,10 @@ def run_demo(
     run = Run(folder, seed, say)
     raster, asked, truth = _large_image(run, image, question)
     run.step("load the embedded model")
-    processor = AutoProcessor.from_pretrained(embedded_model())
-    model = AutoModelForImageTextToText.from_pretrained(embedded_model()).eval()
+    processor = AutoProcessor.from_pretrained(embedded_model(), trust_remote_code=False)
+    model = AutoModelForImageTextToText.from_pretrained(
+        embedded_model(), trust_remote_code=False, use_safetensors=True
+    ).eval()
     engine = Transformers(model, processor, batch_size=48)
     run.step("measure it on scenes it never saw")
     before = _measure(engine, seed)

@@ -328,5 +328,5 @@ def _stock_class(path: Any, kwargs: Mapping[str, Any]) -> Any:
     options = {
         key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder") if key in kwargs
     }
-    family = AutoConfig.from_pretrained(path, **options).model_type
+    family = AutoConfig.from_pretrained(path, trust_remote_code=False, **options).model_type
     return {"qwen3_vl": transformers.Qwen3VLProcessor}.get(family, transformers.Qwen2_5_VLProcessor)

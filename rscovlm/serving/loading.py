@@ -25,7 +25,8 @@ def load_engine(
         batch_size: Conversations answered at a time in this process.
 
     Raises:
-        ValueError: Servers are given without the model's name, or an address is wrong.
+        ValueError: Servers are given without the model's name, an address is wrong, or the checkpoint cannot be loaded
+            safely and whole.
     """
     import rscovlm
 
@@ -36,7 +37,13 @@ def load_engine(
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    from rscovlm.processing.checkpoint_checks import loading
+
     name = model or rscovlm.embedded_model()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto").to(device).eval()
-    return rscovlm.engines.Transformers(loaded, AutoProcessor.from_pretrained(name), batch_size=batch_size)
+    with loading(name):
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            name, dtype="auto", trust_remote_code=False, use_safetensors=True
+        )
+        return rscovlm.engines.Transformers(loaded.to(device).eval(), processor, batch_size=batch_size)

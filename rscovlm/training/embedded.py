@@ -163,12 +163,14 @@ def train(
         places = np.random.default_rng(seed).integers(0, len(mixture), 600)
         processor = build_processor([mixture[int(place)] for place in places])
     else:
-        processor = AutoProcessor.from_pretrained(last)
+        processor = AutoProcessor.from_pretrained(last, trust_remote_code=False)
     # The trainer's own loading knows the names of the weights in memory, not those they are saved under.
     model = (
         build_model(processor.tokenizer, seed=seed)
         if last is None
-        else AutoModelForImageTextToText.from_pretrained(last, dtype="float32")
+        else AutoModelForImageTextToText.from_pretrained(
+            last, dtype="float32", trust_remote_code=False, use_safetensors=True
+        )
     )
     steps = sum(stage.steps for stage in stages)
     settings = {

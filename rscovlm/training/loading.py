@@ -92,7 +92,12 @@ def load_model(source: str, *, dtype: str, attention: str | None = None, quantiz
         options["quantization_config"] = quantization
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype, output_loading_info=True, trust_remote_code=False, **options
+            source,
+            dtype=dtype,
+            output_loading_info=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            **options,
         )
     except ModuleNotFoundError:
         raise

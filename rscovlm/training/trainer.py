@@ -260,7 +260,9 @@ class TaskTrainer(SFTTrainer):
                 if name in kinds and weight.dtype != kinds[name] and not self.is_fsdp_enabled:
                     weight.data = weight.data.to(kinds[name])
         elif self.model.name_or_path != str(resume_from_checkpoint):
-            saved = type(self.model).from_pretrained(resume_from_checkpoint, dtype=self.model.dtype)
+            saved = type(self.model).from_pretrained(
+                resume_from_checkpoint, dtype=self.model.dtype, trust_remote_code=False, use_safetensors=True
+            )
             self.model.load_state_dict(saved.state_dict())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

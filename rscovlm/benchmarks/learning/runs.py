@@ -139,8 +139,8 @@ def run_arm(claim: Claim, arm: Arm, seed: int, done: Sequence[Run], *, times: fl
     from rscovlm.embedded import embedded_model
     from rscovlm.engines import Transformers
 
-    model = AutoModelForImageTextToText.from_pretrained(embedded_model())
-    processor = AutoProcessor.from_pretrained(embedded_model())
+    model = AutoModelForImageTextToText.from_pretrained(embedded_model(), trust_remote_code=False, use_safetensors=True)
+    processor = AutoProcessor.from_pretrained(embedded_model(), trust_remote_code=False)
     processor.codec, processor.budget = arm.codec, EVERYTHING
     steps = arm.steps_at(times)
     seconds, loss, weights = 0.0, 0.0, {}
