@@ -238,12 +238,14 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     side = entry.get("side", "both")
     if side not in get_args(Side):
         raise ValueError(f"rule {entry.get('name')!r} has side {side!r}; use user, model or both")
+    lacking = [key for key in ("name", "find", "replace") if not isinstance(entry.get(key), str)]
+    if lacking:
+        raise ValueError(f"rule {entry.get('name')!r} cannot be used: it has no text as {', '.join(lacking)}")
     try:
-        return Rule(entry["name"], re.compile(entry["find"]), entry["replace"], side)
-    except (KeyError, re.error) as error:
-        raise ValueError(
-            f"rule {entry.get('name')!r} cannot be used: {error!r}; it needs name, find and replace"
-        ) from error
+        pattern = re.compile(entry["find"])
+    except re.error as error:
+        raise ValueError(f"rule {entry['name']!r} cannot be used: {error}") from error
+    return Rule(entry["name"], pattern, entry["replace"], side)
 
 
 _SIDES: dict[str, Side] = {"system": "both", "user": "user", "assistant": "model"}

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from rscovlm.data.tally import Rejected
+
 _CHUNK = 1 << 20
 
 
@@ -33,7 +35,7 @@ def read_items(path: Path) -> Iterator[tuple[str, Any]]:
         file.seek(0)
         for number, line in enumerate(file, start=1):
             if line.strip():
-                value = _parsed(line)
+                value = _line(line)
                 if number == 1 and first == "{" and not lines and isinstance(value, str):
                     raise ValueError(
                         f"{path.name} begins as one JSON object; an array of rows or one row a line is read"
@@ -53,10 +55,22 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path.name} is not JSON ({error}); download it again") from error
 
 
-def _parsed(line: str) -> Any:
+def parsed(text: str | bytes) -> Any:
+    """Parse one JSON value of a row.
+
+    Raises:
+        ValueError: The text is not JSON, or nested deeper than can be read.
+    """
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("malformed row", f"{text[:80]!r} is not JSON ({error})") from error
+
+
+def _line(line: str) -> Any:
+    try:
+        return parsed(line)
+    except Rejected:
         return line
 
 

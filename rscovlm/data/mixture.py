@@ -129,7 +129,7 @@ class Mixture(Sequence[Any]):
             ordinal = int(rng.integers(1 << 40))
         raise ValueError(
             f"subset {subset.name!r}: {_ATTEMPTS} rows one after another cannot be used\n{self.tally.table()}"
-        )
+        ) from self.tally.cause
 
     def _draw(self, subset: Subset, ordinal: int, rng: np.random.Generator) -> Any:
         """Return a subset's row by ordinal, rendered."""

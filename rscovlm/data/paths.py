@@ -46,7 +46,9 @@ def below(folder: str, path: str) -> str:
     return f"{folder}/{name}" if folder not in ("", ".") else name
 
 
-def _reason(path: str) -> str:
+def _reason(path: object) -> str:
+    if not isinstance(path, str):
+        return "is no text"
     if not path:
         return "is empty"
     if _CONTROL.search(path):

@@ -28,8 +28,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
+from rscovlm.data.jsonfiles import parsed
 from rscovlm.data.needs import missing
 from rscovlm.data.paths import check_relative
+from rscovlm.data.rows import Row, as_text
 from rscovlm.extras import optional
 from rscovlm.geometry.kinds import Kind
 
@@ -76,6 +78,8 @@ class ImageRef:
             check_relative(self.parent)
         if not self.path and self.data is None and not (self.parent and self.window):
             raise ValueError("image has no pixels: set path, data, or parent together with window")
+        if not isinstance(self.time, str):
+            raise ValueError(f"time {self.time!r} is no text; write it as the source does, or leave it out")
         if self.width < 0 or self.height < 0:
             raise ValueError(f"image size {self.width}x{self.height} is negative; give pixels")
         if self.window is not None and (self.window[2] <= self.window[0] or self.window[3] <= self.window[1]):
@@ -117,6 +121,8 @@ class Annotation:
         for ring in self.polygons:
             if len(ring) < 6 or len(ring) % 2:
                 raise ValueError(f"a ring has three or more corners x y, not {len(ring)} numbers: {ring}")
+            if not math.isfinite(math.fsum(map(abs, ring))):
+                raise ValueError(f"ring {ring} is not finite; drop the outline or mend it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +243,11 @@ class Record:
         if missing:
             raise ValueError(f"record needs text in {', '.join(map(repr, missing))}")
         try:
-            return cls(**cast(Any, _parsed(row)))
+            values = _parsed(row)
         except (TypeError, KeyError, AttributeError, OverflowError) as error:
+            # Millions of rows are read here, so `_parsed` takes the fields of a foreign row without checking each, and does nothing else.
             raise ValueError(f"record {row['id']!r} is malformed: {error!r}; compare with Record.to_dict()") from error
+        return cls(**cast(Any, values))
 
     def to_json(self) -> str:
         """Write one JSON line without the empty fields; embedded images become base64."""
@@ -257,14 +265,16 @@ class Record:
         Raises:
             ValueError: The line is not JSON, or not a record.
         """
-        row = json.loads(line)
+        row = parsed(line)
         kind = type(row).__name__
         if kind != "dict":
             raise ValueError(f"a record is a JSON object, not a {kind}")
         for name in ("images", "masks"):
-            for image in row.get(name, ()):
-                data = image["image"].get("bytes")
-                image["image"]["bytes"] = None if data is None else base64.b64decode(data, validate=True)
+            for image in Row(row).rows(name) if row.get(name) else ():
+                cell = image.row("image")
+                data = cell.get("bytes")
+                if data is not None:
+                    cell.value["bytes"] = base64.b64decode(as_text(data, "'bytes'"), validate=True)
         return cls.from_dict(row)
 
 

@@ -19,8 +19,13 @@ class Rejected(ValueError):
     """
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
+        # Both, so that a copy in another process is made from both.
+        super().__init__(reason, detail)
         self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the detail."""
+        return str(self.args[1])
 
 
 class TooManyRejected(ValueError):
@@ -30,12 +35,16 @@ class TooManyRejected(ValueError):
 class Tally:
     """Count what was kept and what was dropped, and why.
 
+    Only what data can cause is counted: `Rejected`, another `ValueError` (text that cannot be decoded, a number that is none, a value
+    that a record refuses) and `OSError`. Any other error is a mistake in the code and ends the run.
+
     Args:
         limit: Largest share of dropped units, between 0 and 1, that `finish` lets pass; units set aside do not count.
         examples: How many places to remember per reason.
 
     Attributes:
         at: The place of the row that is worked on, as `row` was told.
+        cause: The first error that was counted.
 
     >>> tally = Tally(limit=0.5)
     >>> for number in (1, 0):
@@ -57,6 +66,7 @@ class Tally:
         self.aside: Counter[str] = Counter()
         self.places: dict[str, list[str]] = {}
         self.at = ""
+        self.cause: Exception | None = None
         self._examples = examples
 
     @property
@@ -83,8 +93,9 @@ class Tally:
         yield from units
         self.finish()
 
-    def drop(self, reason: str, place: str, detail: str = "") -> None:
-        """Count one unusable unit found at `place`."""
+    def drop(self, reason: str, place: str, detail: str = "", *, cause: Exception | None = None) -> None:
+        """Count one unusable unit found at `place`, and the error that it caused."""
+        self.cause = self.cause or cause
         self.dropped[reason] += 1
         self._remember(reason, f"{place}: {detail}" if detail else place)
 
@@ -100,24 +111,28 @@ class Tally:
 
     @contextmanager
     def row(self, place: str) -> Iterator[None]:
-        """Drop the row worked on inside if it turns out malformed or its files cannot be read; other errors pass through."""
+        """Drop the row worked on inside if it turns out malformed or its files cannot be read.
+
+        Errors that data does not cause, such as an `AttributeError`, pass through: read the fields of foreign rows through `rows.Row`.
+        """
         before, self.at = self.at, place
         try:
             yield
         except Rejected as error:
-            self.drop(error.reason, place, str(error))
+            self.drop(error.reason, place, str(error), cause=error)
         except FileNotFoundError as error:
-            self.drop("missing file", place, str(error))
+            self.drop("missing file", place, str(error), cause=error)
         except OSError as error:
-            self.drop("unreadable file", place, str(error))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-            self.drop("malformed row", place, f"{type(error).__name__}: {error}")
+            self.drop("unreadable file", place, str(error), cause=error)
+        except ValueError as error:
+            self.drop("malformed row", place, f"{type(error).__name__}: {error}", cause=error)
         finally:
             self.at = before
 
     def add(self, other: Tally) -> None:
         """Count what another tally counted too."""
         self.kept += other.kept
+        self.cause = self.cause or other.cause
         self.dropped.update(other.dropped)
         self.aside.update(other.aside)
         for reason, texts in other.places.items():
@@ -140,6 +155,7 @@ class Tally:
             dropped = {str(reason): int(count) for reason, count in content["dropped"].items()}
             places = {str(reason): [str(place) for place in found] for reason, found in content["places"].items()}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
+            # What a checkpoint's file holds; nothing else happens in there.
             raise ValueError(
                 f"these are no counts of used and unused rows ({error!r}): {str(content)[:80]!r}"
             ) from error
@@ -176,7 +192,7 @@ class Tally:
             share = lost / self.seen
             raise TooManyRejected(
                 f"{share:.2%} of the rows cannot be used, more than {self.limit:.2%}; mend them or raise the limit\n{self.table()}"
-            )
+            ) from self.cause
 
 
 class Strict(Tally):
@@ -185,10 +201,10 @@ class Strict(Tally):
     def __init__(self) -> None:
         super().__init__(0.0)
 
-    def drop(self, reason: str, place: str, detail: str = "") -> None:
+    def drop(self, reason: str, place: str, detail: str = "", *, cause: Exception | None = None) -> None:
         """Raise what would be counted.
 
         Raises:
             ValueError: Always.
         """
-        raise Rejected(reason, f"{place}: {detail or reason}")
+        raise Rejected(reason, f"{place}: {detail or reason}") from cause

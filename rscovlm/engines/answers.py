@@ -148,4 +148,5 @@ def _piece(token: Mapping[str, Any]) -> bytes:
     try:
         return bytes(token["bytes"])
     except (KeyError, TypeError, ValueError):
+        # Servers of older versions give no bytes.
         return str(token.get("token", "")).encode(errors="replace")

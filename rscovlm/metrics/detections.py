@@ -198,12 +198,13 @@ def _rows(items: list[_Item], number: dict[str, int], side: str) -> Rows:
     label: list[int] = []
     for i, item in enumerate(items):
         try:
-            label.extend([number[name] for name in item.labels])
+            own = [number[name] for name in item.labels]
         except KeyError as error:
             raise ValueError(
                 f"{side}[{i}]['labels'] holds {error.args[0]!r}, which is not among classes {list(number)}; "
                 "rename or remove those boxes, or extend classes"
             ) from None
+        label.extend(own)
     counts = [len(item.boxes) for item in items]
     with_scores = [i for i, item in enumerate(items) if item.scores is not None and len(item.boxes)]
     scores: list[Floats] | None = None

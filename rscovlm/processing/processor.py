@@ -318,6 +318,7 @@ def _codec_name(codec: Any) -> str | None:
     try:
         preset = type(codec).preset(codec.name)
     except (ValueError, KeyError, AttributeError):
+        # A codec of one's own need not be a preset, nor have a name.
         return None
     return str(codec.name) if preset == codec else None
 

@@ -74,6 +74,7 @@ class Cache:
                 root = pixels.reader.levels[0]
                 return Base(Samples(stored["values"], weight), float(stored["factor"]), root.width, root.height)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            # A copy that is damaged or made by another version is made anew.
             return None
 
     def save(self, base: Base, pixels: Pixels) -> None:

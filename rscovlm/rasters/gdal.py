@@ -181,6 +181,7 @@ class GdalReader:
                 if (page.imagewidth, page.imagelength) == (file.width, file.height):
                     check_deflated(page, self._source, window, self._inflated)
         except (ValueError, KeyError, IndexError, TypeError, OSError, struct.error, zlib.error) as error:
+            # What tifffile raises on bytes of strangers.
             raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); write the file anew") from error
 
     @cached_property
@@ -204,6 +205,7 @@ class GdalReader:
                 page: Any = tiff.pages[0]
                 counts = np.asarray(page.databytecounts) > 0
         except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError, struct.error):
+            # What tifffile raises on bytes of strangers; GDAL then says what is wrong.
             return None
         root = self.levels[0]
         rows, columns = math.ceil(root.height / root.block_height), math.ceil(root.width / root.block_width)

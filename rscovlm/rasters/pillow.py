@@ -130,6 +130,7 @@ class PillowReader:
             try:
                 image.load()
             except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+                # What Pillow's decoders raise on bytes of strangers.
                 raise RasterError(f"{self.name}: cannot be decoded ({error}); {self._advice()}") from error
             if image.size != (grid.width, grid.height):
                 image = image.resize((grid.width, grid.height), Image.Resampling.BOX)
@@ -155,6 +156,7 @@ class PillowReader:
             with unwarned():  # what Pillow warns of becomes an error at decoding where it matters
                 return _plugin(self._kind)(handle)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+            # What Pillow's plug-ins raise on bytes of strangers.
             handle.close()
             raise RasterError(
                 f"{self.name}: cannot be read as {self._kind.upper()} ({error}); {self._advice()}"

@@ -171,6 +171,7 @@ class Raster:
         try:
             x1, y1, x2, y2 = (_integer(value) for value in window)
         except (TypeError, ValueError):
+            # What is no number, or not four of them.
             raise RasterError(f"{self.path}: window {window!r}; give four whole numbers x1, y1, x2, y2") from None
         if x2 <= x1 or y2 <= y1:
             raise RasterError(
@@ -303,6 +304,7 @@ def _checked_size(size: Sequence[Any]) -> tuple[int, int]:
     try:
         width, height = (_integer(value) for value in size)
     except (TypeError, ValueError):
+        # What is no number, or not two of them.
         raise ValueError(f"size={size!r}; give a width and a height in whole pixels") from None
     if width < 1 or height < 1:
         raise ValueError(f"size={size!r}; give a width and a height of at least one pixel")

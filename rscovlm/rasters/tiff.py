@@ -208,6 +208,7 @@ class TiffReader:
             struct.error,
             zlib.error,
         ) as error:
+            # What tifffile and the decoders raise on bytes of strangers.
             raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); is it whole?") from error
 
 

@@ -119,6 +119,7 @@ def check_trainer(settings: Mapping[str, Any]) -> None:
     try:
         _try_out(SFTConfig(**{"report_to": "none", **own}))
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, ImportError) as error:
+        # TRL, transformers and accelerate refuse values by all of these.
         raise ValueError(f"train does not go together for trl.SFTConfig: {' '.join(str(error).split())}") from error
 
 
@@ -202,6 +203,7 @@ def _built(kind: Any, arguments: dict[str, Any], where: str) -> Any:
     try:
         return kind(**arguments)
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        # transformers and peft refuse values by all of these.
         raise ValueError(f"{where} is {arguments!r}, which {kind.__name__} refuses: {error}") from error
 
 

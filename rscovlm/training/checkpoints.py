@@ -90,6 +90,7 @@ def fault_of(checkpoint: Path) -> str | None:
         if (found := next((fault for fault in faults if fault is not None), None)) is not None:
             return found
     except (OSError, ValueError, AttributeError, TypeError):
+        # The file may hold anything: a kill or a full disk cut it, or somebody wrote it.
         return f"{FILES_FILE}, which lists what was written, is absent or damaged"
     try:
         read_plan(checkpoint)
@@ -192,6 +193,7 @@ def writing(folder: Path, *, output: str | Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # Safetensors tells a full disk by errors of its own; what is not of the disk goes on as it is.
         if not _is_of_disk(error):
             raise
         if folder != Path(output):

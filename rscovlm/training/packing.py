@@ -178,6 +178,7 @@ class PackedMixture(Sequence[Any]):
             try:
                 lane.plan()
             except IndexError:
+                # The mixture ends, as a sequence does.
                 break
         if lane.packs == 0:
             said = ", ".join(f"{count} {reason}" for reason, count in lane.dropped.items())

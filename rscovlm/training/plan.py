@@ -72,6 +72,7 @@ class LaneState:
             dropped = {str(reason): int(count) for reason, count in content["dropped"].items()}
             return cls(int(content["lane"]), int(content["packs"]), int(content["next"]), waiting, dropped)
         except (KeyError, TypeError, AttributeError) as error:
+            # The file may hold anything.
             raise ValueError(f"this is no state of a lane ({error!r}): {str(content)[:80]!r}") from error
 
     def to_dict(self) -> dict[str, Any]:

@@ -121,6 +121,7 @@ def preflight(
     try:
         fill = None if packed is None else packed.fill(min(8, -(-len(packed) // packed.lanes)))
     except IndexError as error:
+        # The mixture ended before so many rows were full.
         said = ", ".join(f"{count} {reason}" for reason, count in drops_of(packed).items())
         raise ValueError(
             f"{error} ({said or 'none was left out'}); raise packing.tokens or steps, or set packing.too_long to shrink or split"

@@ -221,6 +221,7 @@ def read_plan(checkpoint: Path) -> list[LaneState]:
     try:
         states = [LaneState.from_dict(state) for state in json.loads(path.read_text(encoding="utf-8"))["lanes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        # The file may hold anything.
         raise ValueError(f"{PLAN_FILE} is cut short or no plan ({error})") from error
     planned = sum(state.packs for state in states)
     if packed and planned != said.get("next_row"):

@@ -44,6 +44,7 @@ class Rebalanced:
             )
             return cls(int(content["step"]), int(content["at"]), weights, results)
         except (KeyError, TypeError, AttributeError) as error:
+            # The file may hold anything.
             raise ValueError(f"this is no change of weights ({error!r}): {str(content)[:80]!r}") from error
 
 

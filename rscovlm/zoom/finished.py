@@ -37,6 +37,7 @@ class FinishedTiles:
         try:
             self._tiles = {stat.window: (objects, stat) for objects, stat in map(self._read, self._journal)}
         except (KeyError, TypeError, ValueError) as error:
+            # The journal may hold anything.
             self._journal.close()
             raise ValueError(f"{path} holds a row that is no finished tile ({error!r}); remove the file") from error
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from rscovlm.data.records import Annotation, ImageRef, Record, Turn, features
+from tests.data.sources.layouts import POISON, poisoned
 from tests.data.strategies import records as any_record
 
 IMAGE = ImageRef("a.png", width=10, height=8)
@@ -117,3 +118,34 @@ def test_malformed_lines_are_value_errors(line: str) -> None:
 )
 def test_what_a_task_lacks_is_named(record: Record, problems: list[str]) -> None:
     assert record.problems() == problems
+
+
+def test_every_field_can_hold_anything() -> None:
+    picture = {"image": {"path": "a.png", "bytes": "AAAA"}, "width": 8, "height": 8, "time": "2020", "parent": "b.png"}
+    full = {
+        "id": "1",
+        "source": "mine",
+        "split": "train",
+        "task": "detection",
+        "images": [picture | {"window": [0, 0, 8, 8], "bands": [1, 2, 3]}],
+        "masks": [picture],
+        "classes": ["a"],
+        "captions": ["a"],
+        "choices": ["a"],
+        "categories": ["a"],
+        "question": "?",
+        "answer": "a",
+        "expression": "a",
+        "turns": [{"role": "user", "text": "<box:0>"}],
+        "objects": [{"box": [1, 1, 5, 5], "label": "a", "kind": "hbb", "image": 0, "polygons": [[1, 1, 5, 1, 5, 5]]}],
+        "regions": [[1, 1, 5, 5]],
+        "extra": [{"key": "a", "value": "b"}],
+    }
+    assert Record.from_json(json.dumps(full)).objects
+    for spoilt in (*poisoned(full), *POISON):
+        try:
+            record = Record.from_json(json.dumps(spoilt))
+        except ValueError:
+            continue
+        record.problems()
+        assert Record.from_json(record.to_json()) == record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,6 +16,7 @@ from rscovlm.data.formats.rle import mask_rings, rings_to_coco
 from rscovlm.data.jsonfiles import read_json
 from rscovlm.data.paths import below
 from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.rows import Row, as_list, as_numbers, as_whole
 from rscovlm.data.tally import Rejected, Strict, Tally
 
 
@@ -64,20 +65,21 @@ def coco_records(
     by_image: dict[Any, list[Any]] = defaultdict(list)
     for number, item in enumerate(annotations, start=1):
         with tally.row(f"{name}, annotation {number}"):
-            by_image[item["image_id"]].append(item)
+            by_image[_id(Row(item), "image_id")].append(item)
     quads = kind == "quad" or (kind == "auto" and annotations and all(map(_is_quad, annotations)))
     seen = set()
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(map(Row, rows), start=1):
         with tally.row(f"{name}, image {number}"):
-            if row["id"] in seen:
-                raise Rejected("repeated id", f"image id {row['id']!r} stands on an earlier image too")
-            seen.add(row["id"])
-            given = by_image.pop(row["id"], ())
-            size = int(row.get("width") or 0), int(row.get("height") or 0)
-            objects = tuple(_object(item, names, size, quads=bool(quads)) for item in given)
+            key = _id(row, "id")
+            if key in seen:
+                raise Rejected("repeated id", f"image id {key!r} stands on an earlier image too")
+            seen.add(key)
+            given = by_image.pop(key, ())
+            size = as_whole(row.get("width") or 0, "'width'"), as_whole(row.get("height") or 0, "'height'")
+            objects = tuple(_object(item, names, size, quads=bool(quads)) for item in map(Row, given))
             file = below(images, row["file_name"])
             image = ImageRef(file, width=size[0], height=size[1])
-            name_of_row = str(row.get("record_id", row["id"]))
+            name_of_row = str(row.get("record_id", key))
             record = Record(
                 name_of_row, source, split, "detection", (image,), objects=objects, categories=tuple(names.values())
             )
@@ -86,14 +88,20 @@ def coco_records(
         tally.drop("object on no image", f"{name}, image id {image_id!r}", f"{len(orphans)} objects")
 
 
+def _id(row: Row, key: str) -> Any:
+    """Give a number or text that names something."""
+    value = row[key]
+    if isinstance(value, (list, dict)):
+        raise Rejected("malformed row", f"{key!r} is {value!r}, which names nothing")
+    return value
+
+
 def _names(categories: list[Any], name: str) -> dict[Any, str]:
     names: dict[Any, str] = {}
     for number, category in enumerate(categories, start=1):
         place = f"{name}, category {number}"
-        try:
-            key, text = category["id"], category["name"]
-        except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"{place} has no id and name: {category!r}") from error
+        row = Row(category, place)
+        key, text = _id(row, "id"), row["name"]
         if text is None or isinstance(text, (list, dict)) or not str(text).strip():
             raise ValueError(f"{place}: {text!r} is no name; name every class")
         if names.setdefault(key, str(text)) != str(text):
@@ -170,15 +178,16 @@ def corners(item: Annotation) -> tuple[float, ...]:
     return tuple(Boxes([item.box], "obb").as_kind("quad").coords[0].tolist())
 
 
-def _is_quad(item: dict[str, Any]) -> bool:
-    rings = item.get("segmentation") if isinstance(item, dict) else None
+def _is_quad(item: Any) -> bool:
+    rings = item.get("segmentation") if isinstance(item, Mapping) else None
     return isinstance(rings, list) and len(rings) == 1 and isinstance(rings[0], list) and len(rings[0]) == 8
 
 
-def _object(item: dict[str, Any], names: dict[Any, str], size: tuple[int, int], *, quads: bool) -> Annotation:
-    if item["category_id"] not in names:
-        raise Rejected("unknown class", f"category {item['category_id']!r} is not in the file's categories")
-    label = names[item["category_id"]]
+def _object(item: Row, names: dict[Any, str], size: tuple[int, int], *, quads: bool) -> Annotation:
+    category = _id(item, "category_id")
+    if category not in names:
+        raise Rejected("unknown class", f"category {category!r} is not in the file's categories")
+    label = names[category]
     hard = bool(item.get("iscrowd") or item.get("ignore") or item.get("difficult"))
     if quads:
         if not _is_quad(item):
@@ -186,12 +195,12 @@ def _object(item: dict[str, Any], names: dict[Any, str], size: tuple[int, int], 
                 "no quadrilateral",
                 f"object {item.get('id')!r} has no single four-point polygon; read it with kind='hbb'",
             )
-        return Annotation(tuple(map(float, item["segmentation"][0])), label, "quad", difficult=hard)
+        return Annotation(as_numbers(item.list("segmentation")[0], "a polygon"), label, "quad", difficult=hard)
     polygons = _rings(item.get("segmentation"), size)
     if not item.get("bbox") and polygons:
         xs, ys = ([number for ring in polygons for number in ring[axis::2]] for axis in (0, 1))
         return Annotation((min(xs), min(ys), max(xs), max(ys)), label, "hbb", difficult=hard, polygons=polygons)
-    x, y, w, h = map(float, item["bbox"])
+    x, y, w, h = item.numbers("bbox")
     return Annotation((x, y, x + w, y + h), label, "hbb", difficult=hard, polygons=polygons)
 
 
@@ -200,9 +209,9 @@ def _rings(segmentation: Any, size: tuple[int, int]) -> tuple[tuple[float, ...],
         return ()
     if isinstance(segmentation, list):
         # Rings of two corners or none, which annotation tools leave behind, enclose nothing.
-        return tuple(tuple(map(float, ring)) for ring in segmentation if len(ring) > 4 or len(ring) % 2)
-    if all(size) and list(segmentation["size"]) != [size[1], size[0]]:
-        raise Rejected(
-            "malformed mask", f"a mask of size {segmentation['size']} (h, w) on an image of {size[0]}x{size[1]}"
-        )
+        rings = (as_numbers(ring, "a polygon") for ring in segmentation)
+        return tuple(ring for ring in rings if len(ring) > 4 or len(ring) % 2)
+    sides = Row(segmentation, "'segmentation'")["size"]
+    if all(size) and as_list(sides, "a mask's size") != [size[1], size[0]]:
+        raise Rejected("malformed mask", f"a mask of size {sides} (h, w) on an image of {size[0]}x{size[1]}")
     return mask_rings(segmentation)

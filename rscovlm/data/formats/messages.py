@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from rscovlm.data.jsonfiles import read_items
 from rscovlm.data.records import BOX_MARK, ImageRef, Record, Role, Turn
+from rscovlm.data.rows import Row, as_list, as_text, as_whole
 from rscovlm.data.tally import Rejected, Strict, Tally
 from rscovlm.data.textboxes import Scale, lift
 
@@ -90,9 +91,9 @@ def write_messages(records: Iterable[Record], path: str | Path, *, tally: Tally 
 
 
 def _record(item: Any, place: str, source: str, split: str, scale: Scale | None) -> Record:
-    row = {"messages": item} if isinstance(item, list) else item
+    row = Row({"messages": item} if isinstance(item, list) else item)
     images: list[ImageRef] = []
-    turns = [Turn(_role(message["role"]), _text(message.get("content"), images)) for message in row["messages"]]
+    turns = [Turn(_role(message["role"]), _text(message.get("content"), images)) for message in row.rows("messages")]
     objects: list[Any] = []
     if scale is not None:
         size = (images[0].width, images[0].height) if images else (0, 0)
@@ -109,9 +110,9 @@ def _text(content: Any, images: list[ImageRef]) -> str:
     if isinstance(content, str):
         return content
     parts = []
-    for part in content or ():
+    for part in map(Row, as_list(content or [], "'content'")):
         if part["type"] == "text":
-            parts.append(part["text"])
+            parts.append(part.text("text"))
         elif part["type"] in ("image", "image_url"):
             images.append(_image(part))
             parts.append(_IMAGE)
@@ -122,10 +123,10 @@ def _text(content: Any, images: list[ImageRef]) -> str:
     return "".join(parts)
 
 
-def _image(part: dict[str, Any]) -> ImageRef:
+def _image(part: Row) -> ImageRef:
     given = part["image"] if "image" in part else part["image_url"]
-    where: str = given["url"] if isinstance(given, dict) else given
-    size = {"width": int(part.get("width", 0)), "height": int(part.get("height", 0))}
+    where = as_text(given["url"] if isinstance(given, dict) and "url" in given else given, "an image")
+    size = {side: as_whole(part.get(side, 0), repr(side)) for side in ("width", "height")}
     inline = _DATA.match(where)
     if inline:
         return ImageRef(data=base64.b64decode(where[inline.end() :], validate=True), **cast(Any, size))

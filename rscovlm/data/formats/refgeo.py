@@ -17,6 +17,7 @@ from typing import Any
 from rscovlm.data.jsonfiles import read_items
 from rscovlm.data.paths import check_relative
 from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.rows import Row, as_list, as_numbers
 from rscovlm.data.tally import Rejected, Strict, Tally
 
 
@@ -43,7 +44,7 @@ def refgeo_records(path: Path, tally: Tally, *, source: str, split: str, prefix:
     """Do what `read_refgeo` does, leaving it to the caller to count what is kept."""
     for place, row in read_items(path):
         with tally.row(place):
-            yield _record(row, source, split, prefix)
+            yield _record(Row(row), source, split, prefix)
 
 
 def write_refgeo(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
@@ -67,14 +68,15 @@ def write_refgeo(records: Iterable[Record], path: str | Path, *, tally: Tally | 
     return tally.kept - before
 
 
-def _record(row: dict[str, Any], source: str, split: str, prefix: str) -> Record:
-    width, height = int(row["image_width"]), int(row["image_height"])
-    dataset, picture, name = row["dataset"], row["image_id"], str(row["question_id"])
+def _record(row: Row, source: str, split: str, prefix: str) -> Record:
+    width, height = row.whole("image_width"), row.whole("image_height")
+    dataset, picture, name = row.text("dataset"), row.text("image_id"), str(row["question_id"])
     image = ImageRef(f"{prefix}images/{check_relative(dataset)}/{check_relative(picture)}", width=width, height=height)
-    ring = tuple(
-        float(value) for point in row.get("poly") or () for value in (point if isinstance(point, list) else [point])
+    points = as_list(row.get("poly") or [], "'poly'")
+    ring = as_numbers(
+        [value for point in points for value in (point if isinstance(point, list) else [point])], "'poly'"
     )
-    item = Annotation(tuple(map(float, row["bbox"])), row["question"], "hbb", polygons=(ring,) if ring else ())
+    item = Annotation(row.numbers("bbox"), row["question"], "hbb", polygons=(ring,) if ring else ())
     masks: tuple[ImageRef, ...] = ()
     if row.get("mask_exists"):
         # The published reader cuts the name at its first dot.

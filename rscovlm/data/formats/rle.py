@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rscovlm.data.rows import Row, as_whole
 from rscovlm.data.tally import Rejected
 
 _MOST_PIXELS = 1 << 28
@@ -97,10 +98,11 @@ def rings_to_coco(rings: Sequence[Ring], width: int, height: int) -> list[list[f
 
 def _runs(segmentation: Mapping[str, Any]) -> tuple[NDArray[np.int64], int, int]:
     try:
-        height, width = (int(side) for side in segmentation["size"])
-        counts = segmentation["counts"]
-        runs = _unpacked(counts) if isinstance(counts, (str, bytes)) else [int(run) for run in counts]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        mask = Row(segmentation)
+        height, width = map(as_whole, mask.list("size"))
+        counts = mask["counts"]
+        runs = _unpacked(counts) if isinstance(counts, (str, bytes)) else list(map(as_whole, mask.list("counts")))
+    except ValueError as error:
         raise Rejected(
             "malformed mask", f"a mask needs size [h, w] and counts, runs or packed text ({error!r})"
         ) from error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rscovlm.data.records import Annotation, ImageRef, Record, Role, Turn
+from rscovlm.data.rows import Row, as_list
 from rscovlm.data.tally import Rejected
 from rscovlm.data.textboxes import Scale, lift
 
@@ -21,7 +21,7 @@ _ROLES: dict[str, Role] = {
 _MARK = re.compile(r"[ \t]*<(?:image|video)>[ \t]*\n?")
 
 
-def read_turns(conversations: Sequence[Mapping[str, Any]], images: int) -> tuple[Turn, ...]:
+def read_turns(conversations: Sequence[object], images: int) -> tuple[Turn, ...]:
     r"""Read the turns, each `<image>` (with the line break after it) as one bare `<image>` mark.
 
     If no mark is there, all `images` are taken to stand before the first text. A single `<video>`, or a single `<image>` for several
@@ -31,10 +31,11 @@ def read_turns(conversations: Sequence[Mapping[str, Any]], images: int) -> tuple
     '<image>What is it?'
     """
     turns = []
-    for item in conversations:
-        if item["from"] not in _ROLES:
-            raise Rejected("unknown role", f"turn is from {item['from']!r}; known: {', '.join(_ROLES)}")
-        turns.append(Turn(_ROLES[item["from"]], _MARK.sub("<image>", item["value"]).strip()))
+    for item in map(Row, conversations):
+        speaker = item.text("from")
+        if speaker not in _ROLES:
+            raise Rejected("unknown role", f"turn is from {speaker!r}; known: {', '.join(_ROLES)}")
+        turns.append(Turn(_ROLES[speaker], _MARK.sub("<image>", item.text("value")).strip()))
     marks = sum(turn.text.count("<image>") for turn in turns)
     if marks == images:
         return tuple(turns)
@@ -52,7 +53,7 @@ def read_turns(conversations: Sequence[Mapping[str, Any]], images: int) -> tuple
 
 
 def chat_record(
-    row: Mapping[str, Any],
+    row: Row,
     name: str,
     source: str,
     split: str,
@@ -62,7 +63,7 @@ def chat_record(
     extra: Mapping[str, str] | None = None,
 ) -> Record:
     """Make a conversation record; with a scale, boxes in its texts become `<box:i>` and objects on the first image."""
-    turns = read_turns(row["conversations"], len(images))
+    turns = read_turns(row.list("conversations"), len(images))
     objects: list[Annotation] = []
     if scale is not None and images:
         width, height = images[0].width, images[0].height
@@ -72,29 +73,30 @@ def chat_record(
     )
 
 
-def spoken(row: Any) -> dict[str, Any]:
+def spoken(row: Row) -> Row:
     """Give a row in the LLaVA form: bare or wrapped OpenAI messages become `conversations` and a list of images.
 
-    >>> spoken([{"role": "user", "content": [{"type": "image", "image": "file://a.png"}, {"type": "text", "text": "?"}]}])
+    >>> spoken(Row([{"role": "user", "content": [{"type": "image", "image": "file://a.png"}, {"type": "text", "text": "?"}]}])).value
     {'conversations': [{'from': 'user', 'value': '<image>?'}], 'image': ['a.png']}
     """
-    wrapped = {"messages": row} if isinstance(row, list) else dict(row)
+    wrapped = Row({"messages": row.value}) if isinstance(row.value, list) else row
     if "messages" not in wrapped:
         images = wrapped.get("image") or []
-        return {**wrapped, "image": [images] if isinstance(images, str) else list(images)}
+        return Row({**wrapped, "image": [images] if isinstance(images, str) else as_list(images, "'image'")})
     turns, names = [], []
-    for message in wrapped.pop("messages"):
+    for message in wrapped.rows("messages"):
         content = message["content"]
-        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        parts = [Row({"type": "text", "text": content})] if isinstance(content, str) else message.rows("content")
         for part in parts:
             if part["type"] == "image":
-                names.append(part["image"].removeprefix("file://"))
-        value = "".join(part["text"] if part["type"] == "text" else "<image>" for part in parts)
+                names.append(part.text("image").removeprefix("file://"))
+        value = "".join(part.text("text") if part["type"] == "text" else "<image>" for part in parts)
         turns.append({"from": message["role"], "value": value})
-    return {**wrapped, "conversations": turns, "image": names}
+    rest = {key: value for key, value in wrapped.items() if key != "messages"}
+    return Row({**rest, "conversations": turns, "image": names})
 
 
-def named(row: Mapping[str, Any], place: str) -> str:
+def named(row: Row, place: str) -> str:
     """Give the row's own id with its number appended, since published ids repeat; without an id its number."""
     number = place.rpartition("row ")[2]
     own = row.get("id", row.get("question_id"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rscovlm.data.rows import as_list, as_text
 from rscovlm.data.tally import Rejected
 
 _LETTERED = re.compile(r"\(?([A-Z])(?:\)|\.|:)\s*(.*)", re.DOTALL)
@@ -19,10 +20,10 @@ def split_choices(options: Sequence[str] | str) -> tuple[str, ...]:
     >>> split_choices(["(A) red", "(B) blue"]), split_choices("A. red\\nB. blue")
     (('red', 'blue'), ('red', 'blue'))
     """
-    given = _cut(options.strip()) if isinstance(options, str) else list(options)
+    given = _cut(options.strip()) if isinstance(options, str) else as_list(options, "the choices")
     texts = []
     for place, option in enumerate(given):
-        match = _LETTERED.fullmatch(option.strip())
+        match = _LETTERED.fullmatch(as_text(option, "a choice").strip())
         if match is None or ord(match.group(1)) - ord("A") != place:
             raise Rejected("malformed choices", f"option {option!r} should begin with {chr(ord('A') + place)!r}")
         texts.append(match.group(2).strip())
@@ -53,7 +54,7 @@ def check_letter(answer: str, choices: Sequence[str]) -> str:
     Raises:
         ValueError: It is no letter of a choice.
     """
-    letters = "".join(re.findall(r"[A-Za-z]", answer)).upper()
+    letters = "".join(re.findall(r"[A-Za-z]", as_text(answer, "the answer"))).upper()
     if (
         not letters
         or any(ord(letter) - ord("A") >= len(choices) for letter in letters)

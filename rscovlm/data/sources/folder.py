@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from rscovlm.data.jsonfiles import read_items, read_json
 from rscovlm.data.paths import below, check_relative, resolve
 from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.rows import Row
 from rscovlm.data.tally import Rejected, Tally
 from rscovlm.rasters import Limits, RasterError, open_image
 
@@ -161,13 +162,13 @@ class Folder:
             if stem_of(name) not in known:
                 self.tally.set_aside("picture without labels", name)
 
-    def json(self, name: str) -> Any:
-        """Read one JSON document."""
-        return read_json(self.path(name))
+    def json(self, name: str) -> Row:
+        """Read one JSON document, whose fields are checked as they are read."""
+        return Row(read_json(self.path(name)), name)
 
-    def items(self, name: str) -> Iterator[tuple[str, Any]]:
+    def items(self, name: str) -> Iterator[tuple[str, Row]]:
         """Read a JSON array or JSON lines element by element, each with its place in words."""
-        return read_items(self.path(name))
+        return ((place, Row(value)) for place, value in read_items(self.path(name)))
 
     def xml(self, name: str) -> ElementTree.Element:
         """Read an XML document, its elements named without namespaces; one that declares a document type is refused."""

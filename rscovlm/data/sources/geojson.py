@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.data.records import Annotation, Record
+from rscovlm.data.rows import Row, as_list, as_numbers, as_text
 from rscovlm.data.sources.folder import PICTURES, Folder, written
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
@@ -41,11 +41,11 @@ def geojson(folder: Folder, split: str) -> Iterator[Record]:
     classes = tuple(sorted({name for file in labels.values() for name in _classes(folder, file)}))
     for stem, name in named.items():
         with folder.row(name):
-            content = _features(folder, labels.pop(stem)) if stem in labels else {"features": []}
+            content = _features(folder, labels.pop(stem)) if stem in labels else Row({"features": []})
             image = folder.image(name)
             with open_image(folder.path(name)) as raster:
                 frame = raster.frame
-            objects = tuple(item for feature in content["features"] for item in _objects(feature, content, frame))
+            objects = tuple(item for feature in content.rows("features") for item in _objects(feature, content, frame))
             yield Record(stem, "geojson", split, "detection", (image,), objects=objects, categories=classes)
     for file in labels.values():
         folder.tally.drop("labels without a picture", file)
@@ -58,44 +58,57 @@ def _labels(folder: Folder, place: str, pictures: Container[str], *, deep: bool)
     return known | folder.by_stem(place, ".geojson", deep=deep)
 
 
-def _features(folder: Folder, file: str) -> dict[str, Any]:
+def _features(folder: Folder, file: str) -> Row:
     content = folder.json(file)
-    if not isinstance(content, dict) or not isinstance(content.get("features"), list):
+    if not isinstance(content.value, dict) or not isinstance(content.get("features"), list):
         raise Rejected("malformed labels", f"{file} is no FeatureCollection: it has no list of features")
     return content
 
 
 def _classes(folder: Folder, file: str) -> Iterator[str]:
     try:
-        features = _features(folder, file)["features"]
+        features = _features(folder, file).rows("features")
     except ValueError:
         # Its picture's row says so.
         return
-    yield from filter(None, (_label(feature) for feature in features if isinstance(feature, dict)))
+    yield from filter(
+        None, (_label(feature) for feature in features if feature and isinstance(feature.get("properties"), dict))
+    )
 
 
-def _label(feature: dict[str, Any]) -> str:
-    properties = feature.get("properties") or {}
+def _label(feature: Row) -> str:
+    properties = Row(feature.get("properties") or {})
     given = (written(properties.get(key)).strip() for key in _NAMES)
     return next(filter(None, given), "")
 
 
-def _objects(feature: dict[str, Any], content: dict[str, Any], frame: Frame) -> Iterator[Annotation]:
-    label, geometry = _label(feature), feature["geometry"]
+def _objects(feature: Row, content: Row, frame: Frame) -> Iterator[Annotation]:
+    label, geometry = _label(feature), feature.row("geometry")
     if not label:
         raise Rejected("missing class", f"a feature has none of the properties {', '.join(_NAMES)}")
     if geometry["type"] not in ("Polygon", "MultiPolygon"):
         raise Rejected("unsupported geometry", f"geometry {geometry['type']!r}; only polygons are read")
-    parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-    crs = ((content.get("crs") or {}).get("properties") or {}).get("name", "")
+    parts = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry.list("coordinates")
+    named = Row(Row(content.get("crs") or {}).get("properties") or {}).get("name", "")
+    crs = as_text(named, "the name of the CRS")
     for rings in parts:
-        pixels = [_to_pixels(np.asarray(ring, float)[:, :2], crs, frame) for ring in rings]
+        pixels = [_to_pixels(_ring(ring), crs, frame) for ring in as_list(rings, "a polygon")]
+        if not pixels:
+            raise Rejected("malformed labels", "a polygon has no ring")
         outline = pixels[0][:-1] if np.array_equal(pixels[0][0], pixels[0][-1]) else pixels[0]
         if len(pixels) == 1 and len(outline) == 4:
             yield Annotation(tuple(outline.ravel().tolist()), label, "quad")
             continue
         bounds = (*outline.min(axis=0).tolist(), *outline.max(axis=0).tolist())
         yield Annotation(bounds, label, "hbb", polygons=tuple(tuple(ring.ravel().tolist()) for ring in pixels))
+
+
+def _ring(points: object) -> NDArray[np.float64]:
+    """Give the corners of a ring, (n, 2); heights are left out."""
+    corners = [as_numbers(point, "a corner")[:2] for point in as_list(points, "a ring")]
+    if len(corners) < 3 or any(len(corner) != 2 for corner in corners):
+        raise Rejected("malformed labels", f"a ring has three or more corners x y, not {len(corners)}: {corners[:4]}")
+    return np.asarray(corners, float)
 
 
 def _to_pixels(points: NDArray[np.float64], crs: str, frame: Frame) -> NDArray[np.float64]:

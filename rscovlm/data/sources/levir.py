@@ -64,17 +64,19 @@ def levir_cd(folder: Folder, split: str) -> Iterator[Record]:
 def levir_mci(folder: Folder, split: str) -> Iterator[Record]:
     """Read one pair of images with its sentences, and its mask where there is one."""
     top = "Levir-MCI-dataset" if (folder.root / "Levir-MCI-dataset").is_dir() else ""
-    for number, row in enumerate(folder.json(below(top, "LevirCCcaptions.json"))["images"], start=1):
+    for number, row in enumerate(folder.json(below(top, "LevirCCcaptions.json")).rows("images"), start=1):
         place = f"LevirCCcaptions.json, image {number}"
         with folder.row(place):
             if row.get("split", str(row.get("filename")).partition("_")[0]) != split:
                 folder.tally.set_aside("row of another split", place)
                 continue
-            name, base = row["filename"], below(top, below("images", row.get("filepath") or split))
+            name, base = row.text("filename"), below(top, below("images", row.get("filepath") or split))
             images = (folder.image(name, under=f"{base}/A"), folder.image(name, under=f"{base}/B"))
             masks = (folder.image(name, under=f"{base}/label"),) if (folder.root / base / "label").is_dir() else ()
             _one_size(*images, *masks)
-            captions = tuple(text for text in (sentence["raw"].strip() for sentence in row["sentences"]) if text)
+            captions = tuple(
+                text for text in (sentence.text("raw").strip() for sentence in row.rows("sentences")) if text
+            )
             extra = {"changeflag": str(row["changeflag"])} if "changeflag" in row else {}
             yield Record(
                 name.rpartition(".")[0],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.rows import Row, as_text
 from rscovlm.data.sources.chat import chat_record
 from rscovlm.data.sources.folder import Folder, image_size
 from rscovlm.data.sources.registry import source
@@ -30,7 +31,7 @@ def llava_onevision(folder: Folder, split: str) -> Iterator[Record]:
         for number, row in enumerate(rows(path), start=1):
             with folder.row(f"{name}, row {number}"):
                 cell = row.get("image")
-                if any("<image>" in turn["value"] for turn in row["conversations"]) and cell is None:
+                if any("<image>" in turn.text("value") for turn in row.rows("conversations")) and cell is None:
                     raise Rejected("missing image", "the text shows an image, but the row holds none")
                 images = [embedded_image(cell)] if cell is not None else []
                 yield chat_record(row, f"{row.get('id')}#{name}:{number}", "llava-onevision", split, images, scale=None)
@@ -41,7 +42,7 @@ def shards(root: Path) -> list[Path]:
     return sorted([*root.rglob("*.parquet"), *(p for p in root.rglob("*.arrow") if not p.name.startswith("cache-"))])
 
 
-def rows(path: Path) -> Iterator[dict[str, Any]]:
+def rows(path: Path) -> Iterator[Row]:
     """Stream the rows of a Parquet or Arrow file, a few at a time.
 
     Raises:
@@ -56,20 +57,24 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         else:
             batches = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
         for batch in batches:
-            yield from batch.to_pylist()
+            yield from map(Row, batch.to_pylist())
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"shard {path.name} cannot be read ({error}); download it again") from error
 
 
-def embedded_image(cell: dict[str, Any]) -> ImageRef:
+def embedded_image(cell: Any) -> ImageRef:
     """Refer to the image inside a cell of the Hub's Image column; its size is read from its header.
 
     Raises:
         ValueError: The bytes are no image, or claim too many pixels.
     """
-    data = cell["bytes"]
+    given = Row(cell)
+    data = given["bytes"]
     if not data:
-        raise Rejected("missing image", f"image {cell.get('path')!r} is not embedded in the shard")
+        raise Rejected("missing image", f"image {given.get('path')!r} is not embedded in the shard")
+    if not isinstance(data, bytes):
+        # A text would be taken for the path of a file.
+        raise Rejected("malformed row", f"the image's bytes are a {type(data).__name__}")
     width, height = image_size(data)
     return ImageRef(data=data, width=width, height=height)
 
@@ -81,7 +86,7 @@ def decoded_image(text: Any) -> ImageRef:
         ValueError: It is not base64, or not of an image.
     """
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, TypeError, ValueError) as error:
+        data = base64.b64decode(as_text(text, "the image"), validate=True)
+    except (binascii.Error, ValueError) as error:
         raise Rejected("missing image", f"the image is not base64 ({error})") from error
     return embedded_image({"bytes": data})

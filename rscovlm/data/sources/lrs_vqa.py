@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from rscovlm.data.records import Annotation, Record
+from rscovlm.data.rows import Row, as_list, as_numbers, as_whole
 from rscovlm.data.sources.chat import named
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder, stem_of, written
@@ -33,7 +34,7 @@ def lrs_vqa(folder: Folder, split: str) -> Iterator[Record]:
     for file in (name for name in places if name.rpartition("/")[2].lower().startswith("lrs")):
         for place, row in folder.items(file):
             with folder.row(place):
-                width, height = map(int, row["image_size"])
+                width, height = map(as_whole, row.list("image_size"))
                 image = folder.image(row["image"], width=width, height=height)
                 extra = {key: written(row[key]) for key in ("category", "size_bin") if key in row}
                 yield Record(
@@ -68,11 +69,12 @@ def lrs_vqa_zoom(folder: Folder, split: str) -> Iterator[Record]:
         stem = stem_of(file)
         for place, row in folder.items(file):
             with folder.row(place):
-                size = int(row["image_ori_width"]), int(row["image_ori_height"])
+                size = row.whole("image_ori_width"), row.whole("image_ori_height")
                 # Rows that were not cut to the release still name the place they were made in, up to its folder dataset/.
-                name = row["image"].rpartition("/dataset/")[2] if row["image"].startswith("/") else row["image"]
+                name = row.text("image")
+                name = name.rpartition("/dataset/")[2] if name.startswith("/") else name
                 image = folder.image(name, under=pictures, width=size[0], height=size[1])
-                boxes = row["bbox_info"]
+                boxes = row.row("bbox_info")
                 question, answer, choices = _pair(row)
                 yield Record(
                     f"{stem}/{named(row, place)}",
@@ -88,7 +90,7 @@ def lrs_vqa_zoom(folder: Folder, split: str) -> Iterator[Record]:
                 )
 
 
-def _pair(row: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+def _pair(row: Row) -> tuple[str, str, tuple[str, ...]]:
     if "question" in row:
         return row["question"], written(row["answer"]), ()
     choices = split_choices(row["Answer choices"])
@@ -96,23 +98,27 @@ def _pair(row: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _regions(boxes: Any) -> tuple[Box, ...]:
-    rows = boxes if boxes and isinstance(boxes[0], list) else [boxes] if boxes else []
+    rows = _lists(boxes)
     if any(len(row) != 4 for row in rows):
         raise Rejected("malformed box", f"regions {rows} are not x1 y1 x2 y2")
-    return tuple(cast(Box, tuple(map(float, row))) for row in rows)
+    return tuple(cast(Box, row) for row in rows)
 
 
 def _quads(boxes: Any) -> tuple[Annotation, ...]:
     """Keep quadrilaterals as boxes and longer outlines as polygons of their bounds."""
-    rows = boxes if boxes and isinstance(boxes[0], list) else [boxes] if boxes else []
     items = []
-    for row in rows:
-        numbers = tuple(map(float, row))
+    for numbers in _lists(boxes):
         if len(numbers) == 8:
             items.append(Annotation(numbers, "", "quad"))
         elif len(numbers) > 8 and len(numbers) % 2 == 0:
             xs, ys = numbers[0::2], numbers[1::2]
             items.append(Annotation((min(xs), min(ys), max(xs), max(ys)), "", "hbb", polygons=(numbers,)))
         else:
-            raise Rejected("malformed box", f"outline {row} is not four or more corners")
+            raise Rejected("malformed box", f"outline {numbers} is not four or more corners")
     return tuple(items)
+
+
+def _lists(boxes: Any) -> list[tuple[float, ...]]:
+    """Give the numbers of several boxes, of one, or of none."""
+    given = as_list(boxes or [], "boxes")
+    return [as_numbers(row, "a box") for row in (given if given and isinstance(given[0], list) else [given]) if row]

@@ -42,9 +42,10 @@ def meter_ml(folder: Folder, split: str) -> Iterator[Record]:
         yield from read_class_folders(folder, "meter-ml", split, split_folder(folder, ".", split))
         return
     names = tuple(map(class_name, METER_ML))
-    for number, feature in enumerate(folder.json(table)["features"], start=1):
+    for number, feature in enumerate(folder.json(table).rows("features"), start=1):
         with folder.row(f"{table}, feature {number}"):
-            place, given = feature["properties"]["Image_Folder"], feature["properties"]["Type"]
+            site = feature.row("properties")
+            place, given = site.text("Image_Folder"), site.text("Type")
             image = replace(folder.image(f"{check_relative(place)}/naip.png"), bands=_COLOURS)
             extra = {"type": given}
             yield Record(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from rscovlm.data.paths import below
 from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.rows import Row
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder, written
 from rscovlm.data.sources.llava_onevision import decoded_image, rows
@@ -51,7 +51,7 @@ def mme_realworld_rs(folder: Folder, split: str) -> Iterator[Record]:
             )
 
 
-def _rows(folder: Folder) -> Iterator[tuple[str, Any]]:
+def _rows(folder: Folder) -> Iterator[tuple[str, Row]]:
     """Give the rows of one form of the benchmark: a second file beside it is a part, a copy or a translation."""
     if (folder.root / "MME-RealWorld").is_dir():
         for file in folder.files("MME-RealWorld", ".json"):
@@ -67,27 +67,29 @@ def _rows(folder: Folder) -> Iterator[tuple[str, Any]]:
             yield f"{path.relative_to(folder.root).as_posix()}, row {number}", row
 
 
-def _ours(row: dict[str, Any]) -> bool:
+def _ours(row: Row) -> bool:
     if "Subtask" in row:
         return bool(row["Subtask"] == _SUBTASK)
-    return bool(row["category"].rpartition("/")[2].replace("_", " ").lower() == _SUBTASK.lower())
+    return bool(row.text("category").rpartition("/")[2].replace("_", " ").lower() == _SUBTASK.lower())
 
 
-def _image(folder: Folder, row: dict[str, Any]) -> ImageRef:
+def _image(folder: Folder, row: Row) -> ImageRef:
     if "Image" in row:
-        name = row["Image"]
+        name = row.text("Image")
         return folder.image(folder.first(name, *(below(place, name) for place in ("images", "remote_sensing"))))
     return decoded_image(row["bytes"] if "bytes" in row else row["image"])
 
 
-def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+def _renamed(row: Row) -> Row:
     """Give a row of the base64 form the names of the other."""
     if "Question_id" in row:
         return row
-    return {
-        "Question_id": row["index"],
-        "Text": row["question"],
-        "Answer choices": row["multi-choice options"],
-        "Ground truth": row["answer"],
-        "Category": row["l2-category"],
-    }
+    return Row(
+        {
+            "Question_id": row["index"],
+            "Text": row["question"],
+            "Answer choices": row["multi-choice options"],
+            "Ground truth": row["answer"],
+            "Category": row["l2-category"],
+        }
+    )

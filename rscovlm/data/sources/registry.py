@@ -11,7 +11,7 @@ from pathlib import Path
 from rscovlm.data.nearest import nearest
 from rscovlm.data.records import Record, Task
 from rscovlm.data.sources.folder import Folder
-from rscovlm.data.tally import Tally
+from rscovlm.data.tally import Rejected, Tally
 
 Reader = Callable[[Folder, str], Iterator[Record]]
 _SOURCES: dict[str, Source] = {}
@@ -106,9 +106,9 @@ def _understood(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
     """Say which source could not read its files as a whole; what is wrong with one row was counted before."""
     try:
         yield from chosen.read(folder, split)
-    except (TypeError, KeyError, AttributeError, IndexError) as error:
+    except Rejected as error:
         raise ValueError(
-            f"{chosen.name}: a file below {str(folder.root)!r} has another form than its layout says ({error!r}); layout: {chosen.layout}"
+            f"{chosen.name}: a file below {str(folder.root)!r} has another form than its layout says ({error}); layout: {chosen.layout}"
         ) from error
 
 

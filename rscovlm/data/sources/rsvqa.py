@@ -18,21 +18,18 @@ not part of the set); pictures {pictures}/<img_id>.tif."""
 def _read(folder: Folder, name: str, split: str, prefix: str, *pictures: str) -> Iterator[Record]:
     file = f"{prefix}_{split}_answers.json"
     answers = {}
-    for number, row in enumerate(folder.json(file)["answers"], start=1):
-        try:
-            if row.get("active", "answer" in row):
-                answers[row["id"]] = row["answer"]
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{file}, row {number} is no answer: {row!r}") from error
+    for row in folder.json(file).rows("answers"):
+        if row.get("active", "answer" in row):
+            answers[written(row["id"])] = row["answer"]
     base = folder.first(*pictures)
     file = f"{prefix}_{split}_questions.json"
-    for number, row in enumerate(folder.json(file)["questions"], start=1):
+    for number, row in enumerate(folder.json(file).rows("questions"), start=1):
         place = f"{file}, row {number}"
         with folder.row(place):
             if not row.get("active", "question" in row):
                 folder.tally.set_aside("row not active", place)
                 continue
-            found = [answers[key] for key in row["answers_ids"] if key in answers]
+            found = [answers[key] for key in map(written, row.list("answers_ids")) if key in answers]
             if not found:
                 raise Rejected("question without an answer", f"none of the answers {row['answers_ids']} is there")
             image = folder.picture(base, str(row["img_id"]))

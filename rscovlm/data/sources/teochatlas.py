@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from rscovlm.data.records import ImageRef, Record
+from rscovlm.data.rows import Row, as_list
 from rscovlm.data.sources.chat import chat_record, named
 from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
@@ -18,11 +18,11 @@ conversations, series put in order of time), videollava/eval/eval.py (names of t
 rscovlm/eval/data/teochatlas_bench.py (their files, paths that begin with TEOChatlas/, turns without a speaker). A real file was not seen."""
 
 
-def _images(folder: Folder, row: dict[str, Any], inside: str, top: str) -> list[ImageRef]:
+def _images(folder: Folder, row: Row, inside: str, top: str) -> list[ImageRef]:
     paths = row.get("video") or row.get("image") or []
-    paths = [paths] if isinstance(paths, str) else list(paths)
+    paths = [paths] if isinstance(paths, str) else as_list(paths, "the images")
     given = row.get("timestamp") or row.get("timestamps") or []
-    times = [given] if isinstance(given, str) else list(map(written, given))
+    times = [given] if isinstance(given, str) else list(map(written, as_list(given, "the times")))
     if times and len(times) != len(paths):
         raise Rejected("times do not match", f"{len(times)} times for {len(paths)} images")
     if times:
@@ -35,12 +35,13 @@ def _images(folder: Folder, row: dict[str, Any], inside: str, top: str) -> list[
     return [folder.image(path, under=inside, time=time) for path, time in zip(paths, times, strict=True)]
 
 
-def _spoken(row: dict[str, Any]) -> dict[str, Any]:
+def _spoken(row: Row) -> Row:
     """Say who speaks in the pairs of the evaluation files that do not."""
-    turns = row["conversations"]
-    if len(turns) == 2 and any("from" not in turn for turn in turns):
-        turns = [{"from": speaker} | turn for speaker, turn in zip(("human", "gpt"), turns, strict=True)]
-    return {**row, "conversations": turns}
+    turns = row.rows("conversations")
+    if len(turns) != 2 or all("from" in turn for turn in turns):
+        return row
+    said = [{"from": speaker, **turn} for speaker, turn in zip(("human", "gpt"), turns, strict=True)]
+    return Row({**row, "conversations": said})
 
 
 def _register(name: str, train: str, evals: tuple[str, ...], pictures: str = "") -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
 from rscovlm.data.records import Annotation
+from rscovlm.data.rows import as_whole
 from rscovlm.data.sources.folder import value
 from rscovlm.data.tally import Rejected
 
@@ -24,7 +25,7 @@ def parse_voc(root: Element) -> tuple[tuple[Annotation, ...], tuple[int, int]]:
     if root.tag != "annotation":
         raise Rejected("missing element", f"the file begins with <{root.tag}>, not <annotation>")
     given = [(root.findtext(f"size/{side}") or "").strip() for side in ("width", "height")]
-    size = (int(float(given[0])), int(float(given[1]))) if all(given) else (0, 0)
+    size = (as_whole(float(given[0])), as_whole(float(given[1]))) if all(given) else (0, 0)
     return tuple(map(_object, root.iter("object"))), size
 
 

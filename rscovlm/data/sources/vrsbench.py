@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
+from rscovlm.data.jsonfiles import parsed
 from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.rows import Row, as_numbers
 from rscovlm.data.sources.chat import chat_record, named
 from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
@@ -48,23 +48,23 @@ def vrsbench(folder: Folder, split: str) -> Iterator[Record]:
                 yield read(row, f"{file}/{named(row, place)}", image)
 
 
-def _question(row: dict[str, Any], name: str, image: ImageRef) -> Record:
+def _question(row: Row, name: str, image: ImageRef) -> Record:
     extra = {"type": str(row["type"])} if row.get("type") else {}
     answer = written(row["ground_truth"])
     return Record(name, "vrsbench", "val", "vqa", (image,), question=row["question"], answer=answer, extra=extra)
 
 
-def _caption(row: dict[str, Any], name: str, image: ImageRef) -> Record:
+def _caption(row: Row, name: str, image: ImageRef) -> Record:
     return Record(name, "vrsbench", "val", "caption", (image,), captions=(written(row["ground_truth"]),))
 
 
-def _expression(row: dict[str, Any], name: str, image: ImageRef) -> Record:
-    boxes = find_boxes(row["ground_truth"])
+def _expression(row: Row, name: str, image: ImageRef) -> Record:
+    boxes = find_boxes(row.text("ground_truth"))
     if len(boxes) != 1:
         raise Rejected("malformed box", f"expression has {len(boxes)} boxes in {row['ground_truth']!r}, not one")
     upright = to_annotation(boxes[0], 100, image.width, image.height)
     corners = row.get("obj_corner")
-    corners = json.loads(corners) if isinstance(corners, str) else corners
+    corners = parsed(corners) if isinstance(corners, str) else corners
     rings = (_pixels(corners, image),) if corners else ()
     item = Annotation(upright.box, row.get("obj_cls") or "", "hbb", polygons=rings)
     extra = {"unique": str(row["unique"])} if "unique" in row else {}
@@ -91,7 +91,7 @@ def vrsbench_objects(folder: Folder, split: str) -> Iterator[Record]:
             image = folder.image(row["image"], under=f"Images_{split}")
             stem = stem_of(file)
             common = ("vrsbench-objects", split)
-            objects, pairs = list(row.get("objects") or ()), list(row.get("qa_pairs") or ())
+            objects, pairs = (row.rows(key) if row.get(key) else [] for key in ("objects", "qa_pairs"))
             if not (objects or pairs or row.get("caption")):
                 raise Rejected("nothing annotated", f"{file} has neither objects, caption nor qa_pairs")
             for number, given in enumerate(objects):
@@ -114,12 +114,14 @@ def vrsbench_objects(folder: Folder, split: str) -> Iterator[Record]:
                     yield Record(identity, *common, "vqa", (image,), question=question, answer=answer, extra=extra)
 
 
-def _object(item: dict[str, Any], image: ImageRef) -> Annotation:
+def _object(item: Row, image: ImageRef) -> Annotation:
     ring = _pixels(item["obj_corner"], image) if item.get("obj_corner") else ()
     bounds = (min(ring[0::2]), min(ring[1::2]), max(ring[0::2]), max(ring[1::2])) if ring else ()
     upright = _pixels(item["obj_coord"], image) if item.get("obj_coord") else bounds
     return Annotation(upright, item["obj_cls"], "hbb", polygons=(ring,) if ring else ())
 
 
-def _pixels(shares: list[float], image: ImageRef) -> tuple[float, ...]:
-    return tuple(float(value) * (image.height if i % 2 else image.width) for i, value in enumerate(shares))
+def _pixels(shares: object, image: ImageRef) -> tuple[float, ...]:
+    return tuple(
+        value * (image.height if i % 2 else image.width) for i, value in enumerate(as_numbers(shares, "corners"))
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.rows import Row, as_text
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.llava_onevision import decoded_image, embedded_image, rows, shards
@@ -51,7 +51,7 @@ def _options(given: list[str] | str) -> list[str] | str:
     return "\n".join(line for line in given.splitlines() if _LETTERED.match(line))
 
 
-def _record(row: dict[str, Any], name: str, split: str, images: tuple[ImageRef, ...]) -> Record:
+def _record(row: Row, name: str, split: str, images: tuple[ImageRef, ...]) -> Record:
     extra = {key: str(row[key]) for key in ("category", "l2-category") if row.get(key) is not None}
     if row.get("multi-choice options"):
         choices = split_choices(_options(row["multi-choice options"]))
@@ -61,14 +61,14 @@ def _record(row: dict[str, Any], name: str, split: str, images: tuple[ImageRef, 
             name, "xlrs-bench", split, "vqa", images, question=question, answer=answer, choices=choices, extra=extra
         )
     if row.get("bbox"):
-        item = Annotation(tuple(map(float, row["bbox"])), "", "hbb")
+        item = Annotation(row.numbers("bbox"), "", "hbb")
         return Record(
             name, "xlrs-bench", split, "grounding", images, expression=row["question"], objects=(item,), extra=extra
         )
     if row["answer"] is None:
         raise Rejected("no caption", "the row has neither choices, a box nor an answer")
-    answers = [row["answer"]] if isinstance(row["answer"], str) else row["answer"]
-    captions = tuple(text for text in answers if text.strip())
+    answers = [row["answer"]] if isinstance(row["answer"], str) else row.list("answer")
+    captions = tuple(text for text in answers if as_text(text, "a caption").strip())
     return Record(
         name, "xlrs-bench", split, "caption", images, question=row["question"], captions=captions, extra=extra
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import yaml
 
 from rscovlm.data.records import Annotation, ImageRef, Record
+from rscovlm.data.rows import as_whole
 from rscovlm.data.sources.folder import PICTURES, Folder
 from rscovlm.data.sources.registry import source
 from rscovlm.data.tally import Rejected
@@ -51,10 +52,16 @@ def _names(folder: Folder) -> dict[int, str]:
         return dict(enumerate(line.strip() for line in lines if line.strip()))
     try:
         # Names are taken as they are written: `no` and `1` are names here.
-        table = yaml.BaseLoader("\n".join(lines)).get_single_data()["names"]
-        pairs = dict(enumerate(table)) if isinstance(table, list) else {int(key): name for key, name in table.items()}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{file} has no list or table of names that can be read: {error}") from error
+        content = yaml.BaseLoader("\n".join(lines)).get_single_data()
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{file} is not YAML: {error}") from error
+    table = content.get("names") if isinstance(content, dict) else None
+    if isinstance(table, list):
+        pairs = dict(enumerate(table))
+    elif isinstance(table, dict):
+        pairs = {as_whole(key, f"a class number in {file}"): name for key, name in table.items()}
+    else:
+        raise ValueError(f"{file} has no list or table of names")
     if not pairs or not all(isinstance(name, str) and name.strip() for name in pairs.values()):
         raise ValueError(f"{file}: names {table!r} are not one name a class")
     return pairs

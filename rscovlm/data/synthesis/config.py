@@ -97,7 +97,4 @@ def _section(kind: Any, values: Any, name: str) -> Any:
     given = known_fields(values, kind, name)
     if "categories" in given:
         given["categories"] = tuple(given["categories"])
-    try:
-        return kind(**given)
-    except TypeError as error:
-        raise ValueError(f"section {name!r} is incomplete: {error}") from error
+    return kind(**given)

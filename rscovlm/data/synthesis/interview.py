@@ -12,6 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from rscovlm.data.jsonfiles import parsed
+from rscovlm.data.rows import Row
+from rscovlm.data.tally import Rejected
+
 
 class Writer(Protocol):
     """Whoever answers: any engine of `rscovlm.engines`, for instance a client of an OpenAI-compatible server."""
@@ -145,8 +149,8 @@ class Interview:
         replies = {}
         for line in text.decode("utf-8", errors="replace").splitlines():
             try:
-                row = json.loads(line)
-                replies[str(row["key"])] = (str(row["reply"]), int(row["tokens"]))
-            except (ValueError, KeyError, TypeError):
+                row = Row(parsed(line))
+                replies[row.text("key")] = (row.text("reply"), row.whole("tokens"))
+            except Rejected:
                 continue
         return replies

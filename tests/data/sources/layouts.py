@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,24 @@ from PIL import Image
 from rscovlm.data.records import Record
 from rscovlm.data.sources import convert
 from rscovlm.data.tally import Tally
+
+POISON: tuple[Any, ...] = (
+    None,
+    5,
+    -1.5,
+    float("inf"),
+    10**400,
+    "",
+    "x",
+    "\ud800",
+    [],
+    [[]],
+    [None],
+    {},
+    {"x": None},
+    True,
+)
+"""JSON values that a field does not expect, each put in the place of each value."""
 
 
 def encoded(width: int, height: int, kind: str = "png") -> bytes:
@@ -60,3 +80,28 @@ def read(name: str, root: Path, split: str = "train", limit: float = 0.0) -> tup
         assert row.split == split
     assert len({row.id for row in rows}) == len(rows)
     return rows, tally
+
+
+def poisoned(value: Any) -> Iterator[Any]:
+    """Give copies of a JSON value with each part of it in turn replaced by each poison, or taken out."""
+    for place in _places(value):
+        for poison in POISON:
+            spoilt = copy.deepcopy(value)
+            inner = spoilt
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = poison
+            yield spoilt
+        spoilt = copy.deepcopy(value)
+        inner = spoilt
+        for key in place[:-1]:
+            inner = inner[key]
+        del inner[place[-1]]
+        yield spoilt
+
+
+def _places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in entries:
+        yield (*place, key)
+        yield from _places(inner, (*place, key))
