@@ -48,6 +48,7 @@ def try_template(template: str) -> str:
             ArithmeticError,
             RecursionError,
         ) as error:
+            # A template for other conversations may raise any of these.
             fault = fault or f"fails on a short question ({error})"
             continue
         if len(texts[0]) > CHARACTERS:
