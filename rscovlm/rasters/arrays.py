@@ -18,8 +18,9 @@ class ArrayReader:
     """An (h, w) or (h, w, bands) array.
 
     Two bands are grey and alpha and four are colour and alpha when the array holds bytes; more, or other
-    numbers, are bands without a stated colour (the first three are shown unless a choice is made). A masked array's
-    mask says where nothing was measured: in any of a pixel's bands.
+    numbers, are bands without a stated colour (the first three are shown unless a choice is made); so are they where
+    `bands` chooses, since nothing but their number says that one is alpha. A masked array's mask says where nothing was
+    measured: in any of a pixel's bands.
     """
 
     front_to_back = False
@@ -43,7 +44,8 @@ class ArrayReader:
         if array.dtype.kind == "b":
             self._array = self._array.astype(np.uint8) * np.uint8(255)
         height, width, count = self._array.shape
-        colours = COLOURS.get(count) if self._array.dtype == np.uint8 or count in (1, 3) else None
+        told = self._array.dtype == np.uint8 and bands is None
+        colours = COLOURS.get(count) if told or count in (1, 3) else None
         self.name = "array"
         self.layout = Layout(
             colours=colours or ("undefined",) * count, dtype=self._array.dtype, masked=self._valid is not None

@@ -15,7 +15,7 @@ import numpy as np
 from rscovlm.rasters import sampling
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Window
-from rscovlm.rasters.sampling import Samples
+from rscovlm.rasters.samples import Samples
 
 KEPT = 48 * 2**20
 """Bytes a reduced copy may have."""
@@ -70,9 +70,9 @@ class Cache:
             with np.load(file, allow_pickle=False) as stored:
                 if json.loads(str(stored["key"])) != self._key(pixels):
                     return None
-                weight = stored["weight"] if stored["weight"].size else None
+                weight, valid = (stored[part] if stored[part].size else None for part in ("weight", "valid"))
                 root = pixels.reader.levels[0]
-                return Base(Samples(stored["values"], weight), float(stored["factor"]), root.width, root.height)
+                return Base(Samples(stored["values"], weight, valid), float(stored["factor"]), root.width, root.height)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             # A copy that is damaged or made by another version is made anew.
             return None
@@ -82,10 +82,16 @@ class Cache:
         file = self._file(pixels)
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"{file.name}.{os.getpid()}.part")
-        weight = base.samples.weight if base.samples.weight is not None else np.empty(0, dtype=np.float32)
+        none = np.empty(0, dtype=np.float32)
         with part.open("wb") as out:
             np.savez(
-                out, values=base.samples.values, weight=weight, factor=base.factor, key=json.dumps(self._key(pixels))
+                out,
+                allow_pickle=False,
+                values=base.samples.values,
+                weight=none if base.samples.weight is None else base.samples.weight,
+                valid=none if base.samples.valid is None else base.samples.valid,
+                factor=base.factor,
+                key=json.dumps(self._key(pixels)),
             )
         part.replace(file)
 
@@ -99,4 +105,11 @@ class Cache:
     def _key(self, pixels: Pixels) -> dict[str, Any]:
         stat = self._path.stat()
         root = pixels.reader.levels[0]
-        return {"bytes": stat.st_size, "changed": stat.st_mtime_ns, "width": root.width, "height": root.height, "v": 1}
+        return {
+            "bytes": stat.st_size,
+            "changed": stat.st_mtime_ns,
+            "width": root.width,
+            "height": root.height,
+            "validity": pixels.validity,
+            "v": 2,
+        }

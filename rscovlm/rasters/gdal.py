@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import NO_RATIONAL, fit_affine, fit_note, world_file
 from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Layout, Level, Place, Window
-from rscovlm.rasters.tiff import PAGES, check_deflated
+from rscovlm.rasters.tiff import check_deflated
+from rscovlm.rasters.tiff_tags import PAGES, hidden_facts
 
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
 
@@ -78,6 +80,10 @@ class GdalReader:
         with self._environment():
             self._check(limits)
             self.layout = _layout(self._file)
+            self._mask_sizes: set[tuple[int, int]] = set()
+            if kind == "tiff" and ("alpha" in self.layout.colours or self.layout.masked):
+                premultiplied, self._mask_sizes = hidden_facts(source)
+                self.layout = replace(self.layout, premultiplied=premultiplied)
             self.place = _place(self._file, source if isinstance(source, Path) else None)
             self.notes: tuple[str, ...] = (*self.place.notes, *self._more())
 
@@ -165,12 +171,17 @@ class GdalReader:
     def _opened(self) -> list[Any]:
         files = [self._file]
         files += [self._open(self._path, level=k) for k in range(len(self._file.overviews(1)))]
+        masks = self._mask_sizes
         beside = Path(f"{self._source}.ovr") if isinstance(self._source, Path) else None
         if len(files) == 1 and beside is not None and beside.is_file():
             first = self._open(beside, kind="tiff")
             files += [first, *(self._open(beside, level=k, kind="tiff") for k in range(len(first.overviews(1))))]
-        # A level that is not a smaller picture of the same bands is of no use.
-        return [self._file] + [f for f in files[1:] if f.width < self._file.width and f.count >= self._file.count]
+            masks = hidden_facts(beside)[1] if self.layout.masked else set()
+        # A level that is not a smaller picture of the same bands, or has no mask where the file has one, is of no use.
+        fitting = [f for f in files[1:] if f.width < self._file.width and f.count >= self._file.count]
+        if self.layout.masked and self._kind == "tiff":  # GDAL says of every level that it has one
+            fitting = [f for f in fitting if (f.width, f.height) in masks]
+        return [self._file, *fitting]
 
     def _check_deflated(self, file: Any, window: Window) -> None:
         """Refuse blocks of bytes that came from elsewhere (an upload) whose pixels GDAL would not fill to the end."""
@@ -272,8 +283,6 @@ def _level(file: Any) -> Level:
 
 
 def _layout(file: Any) -> Layout:
-    from rasterio.enums import MaskFlags
-
     colours = tuple(interpretation.name for interpretation in file.colorinterp)
     if file.count == 3 and colours[1:] == ("undefined", "undefined"):
         colours = ("undefined",) * 3
@@ -283,17 +292,26 @@ def _layout(file: Any) -> Layout:
         palette = np.zeros((max(table) + 1, 4), dtype=np.uint8)
         for index, entry in table.items():
             palette[index] = entry
-    flags = file.mask_flag_enums[0]
     bits = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
     return Layout(
         colours=colours,
         dtype=_dtype(file),
         nodata=tuple(file.nodatavals),
         palette=palette,
-        masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        masked=_masked(file),
         bits=int(bits) if bits is not None and palette is None else None,
         white_is_zero=file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES",
+        descriptions=tuple(told or "" for told in file.descriptions),
+        alpha_top=float(np.iinfo(file.dtypes[0]).max) if file.driver == "PNG" else None,
     )
+
+
+def _masked(file: Any) -> bool:
+    """Tell whether a file has a mask of its own, apart from alpha and no-data values."""
+    from rasterio.enums import MaskFlags
+
+    flags = file.mask_flag_enums[0]
+    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
 def _dtype(file: Any) -> np.dtype[Any]:
@@ -303,14 +321,14 @@ def _dtype(file: Any) -> np.dtype[Any]:
 
 def _place(file: Any, path: Path | None) -> Place:
     transform: Affine6 = tuple(float(v) for v in file.transform[:6])  # type: ignore[assignment]
-    crs = _crs(file.crs)
+    crs = crs_name(file.crs)
     if transform != IDENTITY:
         return Place(transform, crs)
     points, points_crs = file.gcps
     if len(points) >= 3:
         affine, residual = fit_affine([(p.col, p.row) for p in points], [(p.x, p.y) for p in points])
         if affine is not None:
-            return Place(affine, _crs(points_crs), (fit_note(len(points), residual),))
+            return Place(affine, crs_name(points_crs), (fit_note(len(points), residual),))
     if path is not None:
         beside = world_file(path)
         if beside is not None:
@@ -320,7 +338,7 @@ def _place(file: Any, path: Path | None) -> Place:
     return Place(None, crs)
 
 
-def _crs(crs: Any) -> str | None:
+def crs_name(crs: Any) -> str | None:
     """Write a rasterio CRS as an EPSG code where it is one, else as WKT."""
     if not crs:
         return None

@@ -25,6 +25,7 @@ from rscovlm.rasters.places import unread
 from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.tiff import TiffReader, Unsupported
+from rscovlm.rasters.world import in_system
 
 Backend = Literal["auto", "rasterio", "plain"]
 
@@ -36,6 +37,8 @@ def open_image(
     stretch: StretchChoice = "auto",
     percentiles: tuple[float, float] = (2.0, 98.0),
     nodata: float | None = None,
+    opaque: bool = False,
+    crs: str | None = None,
     allow_vrt: bool = False,
     cache: str | os.PathLike[str] | None = None,
     limits: Limits | None = None,
@@ -51,13 +54,17 @@ def open_image(
 
     Args:
         source: Path, bytes of a file, PIL image, or array (h, w[, bands]). URLs and GDAL's virtual paths are refused.
-        bands: One or three band numbers counted from 1; by default the file's red, green and blue, else its first
-            three, else its first.
+        bands: One or three band numbers counted from 1; by default those that the file describes or marks as red, green
+            and blue, else its first three, else its first (`Raster.notes` says so). Mask, no-data value and alpha stay
+            in force, alpha unless it is among the bands chosen.
         stretch: How stored numbers become 0-255. ``"auto"`` shows bytes as they are and spreads anything else between
             percentiles (complex numbers: logarithm of their magnitude); ``"none"`` clips to 0-255; ``"percentiles"``
             and ``"log"`` (for SAR intensity) ask for it; a `Stretch` fixes it.
         percentiles: Lower and upper percentile, taken from an overview.
         nodata: The number that means nothing was measured, in place of what the file says of it.
+        opaque: Take every pixel as valid, whatever the file says: its alpha band is a band like the others (files of
+            red, green, blue and near infrared are often marked so), its mask and no-data value are not used.
+        crs: Coordinate reference system of a file that does not state its own, such as ``"EPSG:32633"``.
         allow_vrt: Open GDAL virtual files, whose sources must be local files.
         cache: ``"beside"`` or a folder: store the overview made of a file that has none.
         limits: Sizes to refuse.
@@ -81,6 +88,8 @@ def open_image(
         "stretch": stretch,
         "percentiles": percentiles,
         "nodata": nodata,
+        "opaque": opaque or None,
+        "crs": crs,
         "allow_vrt": allow_vrt,
         "cache": cache,
         "limits": limits,
@@ -109,12 +118,17 @@ def open_image(
         reader = _reader(path, kind, name, bounds, backend, allow_vrt)
         if reader.place.to_world is None:
             notes = (*notes, *unread(path))
-        elif reader.place.crs is None and path.with_suffix(".prj").is_file():
+        elif reader.place.crs is None and crs is None and path.with_suffix(".prj").is_file():
             notes = (*notes, f"{path.stem}.prj beside it is not read, so its coordinate system is not known")
         if cache is not None:
             stored = Cache(path, None if cache == "beside" else Path(cache))
     else:
         raise RasterError(f"a {type(source).__name__} cannot be opened; give a path, bytes, PIL image or numpy array")
+    if opaque:
+        reader.layout = reader.layout.opaque()
+    if crs is not None:
+        reader.place, told = in_system(reader.place, crs)
+        notes = (*notes, *told)
     if nodata is not None:
         if isinstance(nodata, bool) or not isinstance(nodata, Real):
             raise ValueError(f"nodata={nodata!r} is no number; give the one that means nothing was measured")

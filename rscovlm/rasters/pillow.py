@@ -87,7 +87,12 @@ class PillowReader:
             self._mode = {"RGBA": "RGB", "LA": "L"}.get(self._mode, self._mode)
         colours = ("gray",) if self._mode in NUMBERS else COLOURS[PLAIN[self._mode]]
         dtype = np.dtype(NUMBERS.get(self._mode, np.uint8))
-        self.layout = Layout(colours=colours, dtype=dtype, nodata=(nodata,) * len(colours))
+        self.layout = Layout(
+            colours=colours,
+            dtype=dtype,
+            nodata=(nodata,) * len(colours),
+            alpha_top=None if kind == "tiff" else 255,  # other formats define what is opaque
+        )
         self.place = place or Place()
         if self.place.to_world is None and isinstance(source, Path):
             self.place = Place(world_file(source), self.place.crs)

@@ -22,8 +22,8 @@ from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Reader, Window
-from rscovlm.rasters.sampling import Samples
-from rscovlm.rasters.stretch import Stretch, check_percentiles, from_values
+from rscovlm.rasters.samples import Samples
+from rscovlm.rasters.stretch import DECIBELS, Stretch, check_percentiles, from_samples
 from rscovlm.rasters.view import View
 
 DEFAULT_PIXELS = 1008 * 1008
@@ -32,6 +32,9 @@ STATISTICS = 2**18
 
 KEPT = 4 * DEFAULT_PIXELS
 """Largest overview that is kept: every question about an image begins with the same one."""
+
+EMPTY = 0.01
+"""Share of valid pixels below which a warning is due."""
 
 StretchChoice = Literal["auto", "none", "percentiles", "log"] | Stretch
 
@@ -47,7 +50,6 @@ class Raster:
         frame: Its pixel grid with map coordinates, the root of every view's frame.
         path: Path of the file, or a word for what is not a file.
         bands: Bands shown, counted from 1.
-        notes: What a reader of the result should know: conversions, things not supported.
     """
 
     def __init__(
@@ -68,7 +70,8 @@ class Raster:
         root = reader.levels[0]
         self.width, self.height, self.path = root.width, root.height, path
         self.frame = Frame(root.width, root.height, root_to_world=reader.place.to_world, crs=reader.place.crs)
-        self.notes = (*notes, *reader.notes)
+        self._notes = (*notes, *reader.notes)
+        self._empty: str | None = None
         self._reader, self._pixels = reader, Pixels(reader, bands)
         self.bands = tuple(band + 1 for band in self._pixels.bands)
         self._limits, self._cache = limits or Limits(), cache
@@ -80,6 +83,18 @@ class Raster:
         self._closed = False
         self._lock = threading.RLock()
         self._again: tuple[Any, dict[str, Any]] | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the result should know: conversions, things not supported, warnings.
+
+        What only the pixels tell (almost none are valid, an alpha band that looks like a picture) is added when the
+        first view of the whole image is read.
+        """
+        stretch = self._stretch
+        decibels = stretch is not None and self._wanted == "log" and stretch.scale != "log"
+        found = (self._empty, f'stretch="log": {DECIBELS}' if decibels else None)
+        return (*self._notes, *self._pixels.notes, *(note for note in found if note is not None))
 
     def overview(self, max_pixels: int = DEFAULT_PIXELS, *, size: tuple[int, int] | None = None) -> View:
         """Return the whole image in at most `max_pixels` pixels, of its own aspect ratio.
@@ -124,6 +139,8 @@ class Raster:
             samples = self._sample((x1, y1, x2, y2), wanted)
             image, valid = self._render(samples, stretch)
             view = View(image, self.frame.cropped(x1, y1, x2, y2).resized(*wanted), stretch, valid)
+            if whole:
+                self._empty = _nearly_empty(view, self._pixels)
             if whole and wanted[0] * wanted[1] <= KEPT:
                 self._shown = replace(view, image=image.copy())
         return view
@@ -235,34 +252,44 @@ class Raster:
         log = self._wanted == "log" or (self._wanted == "auto" and layout.dtype.kind == "c")
         first, last = self._percentiles
         source = f"percentiles {first:g}-{last:g} of an overview of {size[0]}x{size[1]} pixels"
-        return from_values(
-            samples.values,
-            samples.weight,
+        return from_samples(
+            samples,
             percentiles=self._percentiles,
             scale="log" if log else "linear",
             source=source,
         )
 
     def _render(self, samples: Samples, stretch: Stretch | None) -> tuple[Image.Image, NDArray[np.bool_] | None]:
-        values, weight = samples.values, samples.weight
+        values, coverage = samples.values, samples.coverage
         if stretch is not None:
             shown = stretch.apply(values)
         elif values.dtype == np.uint8:
             shown = values
         else:
             shown = np.clip(values + np.float32(0.5), 0, 255).astype(np.uint8)
-        valid = None
-        if weight is not None:
-            valid = weight > 0.5
+        if coverage is not None:
             background = self._pixels.background if stretch is None else (0,) * len(shown)
-            empty = weight <= 0
             shown = shown.copy() if shown is values else shown
-            for plane, value in zip(shown, background):
+            for channel, (plane, value) in enumerate(zip(shown, background)):
+                weight = samples.weight_of(channel)
+                if weight is None:
+                    continue
                 if self._pixels.blends:
                     plane[...] = plane * weight + value * (1 - weight) + np.float32(0.5)
-                plane[empty] = value
+                plane[weight <= 0] = value
+        valid = None if coverage is None else coverage > 0.5
         planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in shown]
         return Image.merge("RGB", planes * (3 // len(planes))), valid
+
+
+def _nearly_empty(view: View, pixels: Pixels) -> str | None:
+    """Warn of a picture of which almost nothing is valid."""
+    if view.coverage >= EMPTY:
+        return None
+    return (
+        f"only {100 * view.coverage:.2g} % of its pixels are valid, by its {pixels.validity}: the picture is almost all "
+        "black; if that is wrong, open it with opaque=True, or give its no-data value as nodata=..."
+    )
 
 
 def _opened_again(source: Any, options: dict[str, Any]) -> Raster:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,9 @@ class Layout:
         masked: Whether the file holds a separate validity mask.
         bits: Significant bits where fewer than the type has (a 1-bit mask stored as bytes), or None.
         white_is_zero: Whether 0 is the brightest grey (TIFF's MinIsWhite, as scanners write it).
+        descriptions: What the file calls its bands, in its own words.
+        alpha_top: Number that alpha has where a pixel is opaque; None where the format does not define it.
+        premultiplied: Whether colours are stored multiplied by alpha (TIFF's associated alpha).
     """
 
     colours: tuple[str, ...]
@@ -45,6 +48,18 @@ class Layout:
     masked: bool = False
     bits: int | None = None
     white_is_zero: bool = False
+    descriptions: tuple[str, ...] = ()
+    alpha_top: float | None = None
+    premultiplied: bool = False
+
+    def opaque(self) -> Layout:
+        """Return the same without anything that makes pixels invalid."""
+        palette = self.palette
+        if palette is not None:
+            palette = palette.copy()
+            palette[:, 3] = 255
+        colours = tuple("undefined" if colour == "alpha" else colour for colour in self.colours)
+        return replace(self, colours=colours, nodata=(), palette=palette, masked=False, premultiplied=False)
 
 
 @dataclass(frozen=True)

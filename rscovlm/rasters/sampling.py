@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,24 +17,12 @@ from PIL import Image
 
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Level, Window
+from rscovlm.rasters.samples import Mosaic, Samples
 
 PIECE = 6_000_000
 """Pixels read at a time."""
 
 Rectangle = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Averaged channels (c, h, w), uint8 or float32, with the valid share of each pixel (h, w) or None for all."""
-
-    values: NDArray[Any]
-    weight: NDArray[np.float32] | None
-
-    @property
-    def nbytes(self) -> int:
-        """Return the memory held."""
-        return int(self.values.nbytes) + (0 if self.weight is None else int(self.weight.nbytes))
 
 
 def choose_level(levels: Sequence[Level], ratio: float) -> int:
@@ -72,29 +59,18 @@ def read_reduced(pixels: Pixels, level: int, window: Window, factors: tuple[int,
     x1, y1, x2, y2 = window
     kx, ky = factors
     if (kx, ky) == (1, 1) and (x2 - x1) * (y2 - y1) <= 4 * PIECE:
-        return Samples(*pixels.read(level, window))
+        return pixels.read(level, window)
     shape = (math.ceil((y2 - y1) / ky), math.ceil((x2 - x1) / kx))
     floating = pixels.weighted or pixels.dtype != np.uint8
-    values = np.zeros((pixels.channels, *shape), dtype=np.float32 if floating else np.uint8)
-    weight = np.ones(shape, dtype=np.float32) if pixels.weighted else None
+    whole = Mosaic(pixels.channels, shape, floating=floating, weighted=pixels.weighted)
     for piece in _pieces(pixels.reader.levels[level], window, factors):
-        left, top = (piece[0] - x1) // kx, (piece[1] - y1) // ky
         size = (math.ceil((piece[2] - piece[0]) / kx), math.ceil((piece[3] - piece[1]) / ky))
-        here = np.s_[top : top + size[1], left : left + size[0]]
         if pixels.reader.blank(level, piece):
-            part, share = pixels.blank(size)
-            if share is not None:
-                part = part * share
+            part = pixels.blank(size).weighted()
         else:
-            part, share = pixels.read(level, piece)
-            if share is not None:
-                part = part * share
-                share = _reduce(share, factors)
-            part = np.stack([_reduce(plane, factors) for plane in part])
-        values[:, *here] = part
-        if weight is not None and share is not None:
-            weight[here] = share
-    return _divided(values, weight)
+            part = _reduced(pixels.read(level, piece).weighted(), factors)
+        whole.put(part, (piece[1] - y1) // ky, (piece[0] - x1) // kx)
+    return whole.samples().divided()
 
 
 def resize(samples: Samples, box: Rectangle, size: tuple[int, int]) -> Samples:
@@ -110,12 +86,11 @@ def resize(samples: Samples, box: Rectangle, size: tuple[int, int]) -> Samples:
     if box == (0, 0, width, height) and size == (width, height):
         return samples
     if samples.weight is None:
-        planes = [_resize(plane, size, Image.Resampling.BICUBIC, box) for plane in samples.values]
-        return Samples(np.stack(planes), None)
+        return Samples(_planes(samples.values, size, Image.Resampling.BICUBIC, box))
     method = Image.Resampling.BILINEAR  # has no negative lobes, so that shares stay within 0 and 1
-    share = np.clip(_resize(samples.weight, size, method, box), 0, 1)
-    planes = [_resize(plane * samples.weight, size, method, box) for plane in samples.values.astype(np.float32)]
-    return _divided(np.stack(planes), share)
+    weight = np.clip(_planes(samples.weight, size, method, box), 0, 1)
+    valid = None if samples.valid is None else np.clip(_planes(samples.valid[None], size, method, box)[0], 0, 1)
+    return Samples(_planes(samples.weighted().values, size, method, box), weight, valid).divided()
 
 
 def _shrunk(samples: Samples, box: Rectangle, size: tuple[int, int]) -> tuple[Samples, Rectangle]:
@@ -125,12 +100,12 @@ def _shrunk(samples: Samples, box: Rectangle, size: tuple[int, int]) -> tuple[Sa
     if factors == (1, 1):
         return samples, box
     left, top = math.floor(x1), math.floor(y1)
-    part = np.s_[top : top + _up(y2 - top, ky), left : left + _up(x2 - left, kx)]
-    values, weight = samples.values[:, *part], samples.weight
-    if weight is not None:
-        weight = weight[part]
-        values, weight = values * weight, _reduce(weight, factors)
-    shrunk = _divided(np.stack([_reduce(plane, factors) for plane in values]), weight)
+    part = np.s_[..., top : top + _up(y2 - top, ky), left : left + _up(x2 - left, kx)]
+    weight, valid = samples.weight, samples.valid
+    kept = Samples(
+        samples.values[part], weight if weight is None else weight[part], valid if valid is None else valid[part]
+    )
+    shrunk = _reduced(kept.weighted(), factors).divided()
     return shrunk, ((x1 - left) / kx, (y1 - top) / ky, (x2 - left) / kx, (y2 - top) / ky)
 
 
@@ -187,18 +162,23 @@ def _unit(block: int, factor: int) -> int:
     return math.lcm(block, factor) if block & (block - 1) == 0 else factor * max(block // factor, 1)
 
 
-def _reduce(plane: NDArray[Any], factors: tuple[int, int]) -> NDArray[Any]:
+def _reduced(samples: Samples, factors: tuple[int, int]) -> Samples:
+    """Return means over squares, of numbers, weights and shares alike."""
     if factors == (1, 1):
-        return plane
+        return samples
+    values, weight, valid = samples.values, samples.weight, samples.valid
+    return Samples(
+        np.stack([_reduce(plane, factors) for plane in values]),
+        None if weight is None else np.stack([_reduce(plane, factors) for plane in weight]),
+        None if valid is None else _reduce(valid, factors),
+    )
+
+
+def _reduce(plane: NDArray[Any], factors: tuple[int, int]) -> NDArray[Any]:
     return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).reduce(factors))
 
 
-def _resize(plane: NDArray[Any], size: tuple[int, int], method: Image.Resampling, box: Rectangle) -> NDArray[Any]:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, method, box))
-
-
-def _divided(values: NDArray[Any], weight: NDArray[np.float32] | None) -> Samples:
-    """Turn sums of valid numbers into their means."""
-    if weight is None or bool((weight > 1 - 1e-6).all()):
-        return Samples(values, None)
-    return Samples(values / np.maximum(weight, 1e-6), np.where(weight < 1e-6, np.float32(0), weight))
+def _planes(planes: NDArray[Any], size: tuple[int, int], method: Image.Resampling, box: Rectangle) -> NDArray[Any]:
+    return np.stack(
+        [np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, method, box)) for plane in planes]
+    )

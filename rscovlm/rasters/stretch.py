@@ -10,7 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.rasters.samples import Samples
+
 Scale = Literal["linear", "log"]
+
+DECIBELS = "most numbers are below 0, so they are decibels already: no logarithm is taken"
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,8 @@ def check_percentiles(percentiles: Sequence[float]) -> tuple[float, float]:
     return first, last
 
 
-def from_values(
-    values: NDArray[Any],
-    weight: NDArray[np.float32] | None,
+def from_samples(
+    samples: Samples,
     *,
     percentiles: tuple[float, float] = (2.0, 98.0),
     scale: Scale = "linear",
@@ -95,20 +98,21 @@ def from_values(
     """Choose a stretch by percentiles of the valid numbers of an overview.
 
     Args:
-        values: (channels, h, w) stored numbers.
-        weight: (h, w) share of valid pixels under each, or None when all are.
+        samples: The overview's numbers.
         percentiles: Lower and upper percentile, 0 to 100.
-        scale: As in `Stretch`; for ``"log"`` numbers at or below 0 are left out.
+        scale: As in `Stretch`; for ``"log"`` numbers at or below 0 are left out, and where most numbers of a channel
+            are below 0, as only those are that are decibels already, the scale is linear.
         source: Words for the result's ``source``.
 
     Raises:
         ValueError: The percentiles do not rise within 0 to 100.
     """
     first, last = check_percentiles(percentiles)
+    planes = [_kept(samples, channel) for channel in range(len(samples.values))]
+    if scale == "log" and any(np.median(kept) < 0 for kept in planes if len(kept)):
+        scale, source = "linear", f"{source}; {DECIBELS}"
     lows, highs = [], []
-    for plane in values:
-        kept = plane[weight > 0.5] if weight is not None else plane.ravel()
-        kept = kept[np.isfinite(kept)]
+    for kept in planes:
         if scale == "log":
             kept = kept[kept > 0]
         low, high = np.percentile(kept, (first, last)) if len(kept) else (1.0, 1.0)
@@ -119,3 +123,11 @@ def from_values(
         lows.append(float(low))
         highs.append(float(high))
     return Stretch(tuple(lows), tuple(highs), scale, source)
+
+
+def _kept(samples: Samples, channel: int) -> NDArray[Any]:
+    """Return the valid numbers of a channel."""
+    plane, coverage, weight = samples.values[channel], samples.coverage, samples.weight_of(channel)
+    kept = plane.ravel() if coverage is None or weight is None else plane[(coverage > 0.5) & (weight > 0)]
+    finite: NDArray[Any] = kept[np.isfinite(kept)]
+    return finite

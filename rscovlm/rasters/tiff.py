@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,30 +22,14 @@ from rscovlm.rasters.geokeys import tiff_place
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.places import world_file
 from rscovlm.rasters.quiet import hushed
-from rscovlm.rasters.reader import Layout, Level, Place, Window
-from rscovlm.rasters.tiff_blocks import COMPRESSIONS, DEFLATE, JPEG, decode
-
-PAGES = 64
-"""Directories looked at: a main image, its overviews and their masks."""
+from rscovlm.rasters.reader import Level, Place, Window
+from rscovlm.rasters.tiff_blocks import COMPRESSIONS, DEFLATE, JPEG, decode, packed
+from rscovlm.rasters.tiff_tags import ORIENTATION, PAGES, PHOTOMETRIC, layout_of, nodata_of
 
 LARGE_BLOCK = 2**21
 """Pixels above which a block is kept once decoded."""
 
-NODATA, EXTRA, PALETTE, ORIENTATION, METADATA = 42113, 338, 320, 274, 42112
-PHOTOMETRIC = {
-    0: ("gray",),
-    1: ("gray",),
-    2: ("red", "green", "blue"),
-    3: ("palette",),
-    5: ("cyan", "magenta", "yellow", "black"),
-    6: ("red", "green", "blue"),
-}
-
-
 MASKED = "its mask is not used; install rscovlm[geo] for that"
-
-COLOURS = ("gray", "red", "green", "blue", "alpha", "cyan", "magenta", "yellow", "black", "undefined")
-"""Names that GDAL writes of bands, in lower case."""
 
 
 class Unsupported(Exception):
@@ -99,16 +82,18 @@ class TiffReader:
                 raise Unsupported(
                     str(why),
                     tiff_place(main.tags),
-                    _nodata(main),
-                    opaque=known and "alpha" not in _layout(main, False).colours,
+                    nodata_of(main),
+                    opaque=known and "alpha" not in layout_of(main, False).colours,
                     notes=tuple(_more(main, pages)) + (MASKED,) * any(page.is_mask for page in pages),
                 ) from why
             reduced = [page for page in pages[1:] if page.is_reduced and not page.is_mask and _like(page, main)]
-            self._pages = [main, *sorted(reduced, key=lambda page: -int(page.imagewidth))]
             masks = [page for page in pages[1:] if page.is_mask]
+            if _mask_of(main, masks) is not None:  # a level without a mask would show what the mask hides
+                reduced = [page for page in reduced if _mask_of(page, masks) is not None]
+            self._pages = [main, *sorted(reduced, key=lambda page: -int(page.imagewidth))]
             self._masks = [_mask_of(page, masks) for page in self._pages]
             self.levels: Sequence[Level] = tuple(_level(page) for page in self._pages)
-            self.layout = _layout(main, self._masks[0] is not None)
+            self.layout = layout_of(main, self._masks[0] is not None)
             self.place = tiff_place(main.tags)
         if self.place.to_world is None and path is not None:
             self.place = Place(world_file(path), self.place.crs, self.place.notes)
@@ -140,7 +125,7 @@ class TiffReader:
         x1, y1, x2, y2 = window
         grid = _level(page)
         out = np.zeros((len(bands), y2 - y1, x2 - x1), dtype=page.dtype)
-        fill = _nodata(page)
+        fill = nodata_of(page)
         if fill is not None and _can_hold(out.dtype, fill):
             out[:] = fill
         separate = page.planarconfig == 2
@@ -167,15 +152,16 @@ class TiffReader:
         return block
 
     def _block(self, page: Any, grid: Level, index: int, top: int) -> NDArray[Any]:
-        rows = grid.block_height if page.is_tiled else min(grid.block_height, grid.height - top)
+        # A tile may be larger than the image and is stored whole; the last strip is not.
+        rows = int(page.tilelength) if page.is_tiled else min(grid.block_height, grid.height - top)
+        width = int(page.tilewidth) if page.is_tiled else grid.width
         samples = 1 if page.planarconfig == 2 else page.samplesperpixel
         stored = int(page.databytecounts[index])
-        if stored > 2 * rows * grid.block_width * samples * page.dtype.itemsize + 65536:
+        if stored > 2 * rows * width * samples * page.dtype.itemsize + 65536:
             raise ValueError(f"block {index} claims {stored:,} bytes, more than its pixels")
         data = self._bytes(int(page.dataoffsets[index]), stored)
         if len(data) < stored:
             raise ValueError(f"it ends inside block {index}")
-        width = int(page.tilewidth) if page.is_tiled else grid.width
         return decode(data, page, (rows, width, samples), index)
 
     def _bytes(self, offset: int, count: int) -> bytes:
@@ -248,9 +234,10 @@ def _check(page: Any, name: str, limits: Limits) -> None:
         raise Unsupported(f"compression {_named(page.compression)}")
     if page.photometric not in PHOTOMETRIC:
         raise Unsupported(f"colours of kind {_named(page.photometric)}")
-    if page.bitspersample not in (8, 16, 32, 64, 128) or page.fillorder != 1 or page.imagedepth != 1:
+    whole = page.bitspersample in (8, 16, 32, 64, 128)
+    if not whole and not packed(page) or page.fillorder != 1 or page.imagedepth != 1:
         raise Unsupported(f"{page.bitspersample} bits a sample")
-    if page.dtype is None or page.dtype.itemsize * 8 != page.bitspersample:
+    if page.dtype is None or (whole and page.dtype.itemsize * 8 != page.bitspersample):
         raise Unsupported(f"numbers of kind {_named(page.sampleformat)}")
     if page.photometric == 6 and page.compression != JPEG:
         raise Unsupported("YCbCr that is not JPEG")
@@ -321,50 +308,3 @@ def _blocks(page: Any, grid: Level, window: Window) -> Iterator[tuple[int, int, 
         for row in range(y1 // high, math.ceil(y2 / high)):
             for column in range(x1 // wide, math.ceil(x2 / wide)):
                 yield (plane * rows + row) * columns + column, plane, column * wide, row * high
-
-
-def _nodata(page: Any) -> float | None:
-    try:
-        return float(str(page.tags.valueof(NODATA)).strip("\0 "))
-    except ValueError:
-        return None
-
-
-def _layout(page: Any, masked: bool) -> Layout:
-    colours = list(PHOTOMETRIC[int(page.photometric)])
-    extra = page.tags.valueof(EXTRA, ())
-    kinds = [int(kind) for kind in (extra if isinstance(extra, Sequence) else (extra,))]
-    missing = int(page.samplesperpixel) - len(colours)
-    colours = [*colours, *("alpha" if kind in (1, 2) else "undefined" for kind in kinds[-missing:] if missing > 0)]
-    colours += ["undefined"] * (int(page.samplesperpixel) - len(colours))
-    if colours[0] == "gray" and len(colours) > 2:
-        colours[0] = "undefined"
-    colours = _told(page.tags.valueof(METADATA), colours)
-    palette = None
-    if colours[0] == "palette":
-        table = np.asarray(page.tags.valueof(PALETTE), dtype=np.uint16).reshape(3, -1) >> 8
-        palette = np.full((table.shape[1], 4), 255, dtype=np.uint8)
-        palette[:, :3] = table.T
-    return Layout(
-        colours=tuple(colours[: int(page.samplesperpixel)]),
-        dtype=page.dtype,
-        nodata=(_nodata(page),) * int(page.samplesperpixel),
-        palette=palette,
-        masked=masked,
-        white_is_zero=page.photometric == 0,
-    )
-
-
-def _told(metadata: Any, colours: list[str]) -> list[str]:
-    """Return the colours with those that GDAL wrote beside the standard's own tags."""
-    if not isinstance(metadata, str) or len(metadata) > 2**20 or "<!" in metadata:
-        return colours
-    try:
-        items = list(ElementTree.fromstring(metadata.strip("\0 ")).iter("Item"))
-    except ElementTree.ParseError:
-        return colours
-    for item in items:
-        band, colour = item.get("sample", ""), (item.text or "").lower()
-        if item.get("role") == "colorinterp" and band.isdecimal() and int(band) < len(colours) and colour in COLOURS:
-            colours[int(band)] = colour
-    return colours

@@ -18,6 +18,12 @@ COMPRESSIONS = (NONE, *DEFLATE, JPEG, *THROUGH_PILLOW)
 JPEG_TABLES = 347
 
 
+def packed(page: Any) -> bool:
+    """Tell whether samples are whole numbers of 9 to 15 bits, stored without gaps (cameras and satellites have 12)."""
+    plain = page.predictor == 1 and page.compression != JPEG and page.sampleformat == 1
+    return bool(plain and 8 < page.bitspersample < 16)
+
+
 def decode(data: bytes, page: Any, shape: tuple[int, int, int], index: int) -> NDArray[Any]:
     """Return (rows, width, samples) numbers of a block.
 
@@ -32,10 +38,16 @@ def decode(data: bytes, page: Any, shape: tuple[int, int, int], index: int) -> N
     """
     if page.compression == JPEG:
         return _jpeg(data, page.tags.valueof(JPEG_TABLES), shape, index)
-    if page.bitspersample == 1:
-        row = (shape[1] * shape[2] + 7) // 8
-        packed = np.frombuffer(_inflated(data, page, shape[0], row, index), dtype=np.uint8).reshape(shape[0], row)
-        return np.unpackbits(packed, axis=1)[:, : shape[1] * shape[2]].reshape(shape)
+    each = int(page.bitspersample)
+    if each == 1 or packed(page):
+        row = (shape[1] * shape[2] * each + 7) // 8
+        stored = np.frombuffer(_inflated(data, page, shape[0], row, index), dtype=np.uint8).reshape(shape[0], row)
+        ones = np.unpackbits(stored, axis=1)[:, : shape[1] * shape[2] * each]
+        if each == 1:
+            return ones.reshape(shape)
+        places = (1 << np.arange(each)[::-1]).astype(np.uint16)
+        numbers: NDArray[Any] = (ones.reshape(*shape, each) * places).sum(axis=-1, dtype=np.uint16)
+        return numbers
     dtype = np.dtype(page.dtype)
     raw = _inflated(data, page, shape[0], shape[1] * shape[2] * dtype.itemsize, index)
     if page.predictor == 3:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats, apply
+from rscovlm.rasters.gdal import crs_name
+from rscovlm.rasters.reader import Place
+
+SYSTEM = re.compile(
+    r"(EPSG:\d+|OGC:CRS84|(PROJCRS|GEOGCRS|GEODCRS|PROJCS|GEOGCS|BOUNDCRS|COMPD_?CRS|COMPD_CS)\[.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What names a coordinate reference system, as far as that is known without PROJ."""
 
 WGS84 = "EPSG:4326"
 LONGITUDE_LATITUDE = (WGS84, "OGC:CRS84")
@@ -38,6 +49,38 @@ def to_map(points: Floats, frame: Frame, crs: str | None = WGS84) -> Floats:
             f"the image does not say its coordinate system, so {crs} cannot be had; use crs=None for its own"
         )
     return transformed(ground, frame.crs, crs)
+
+
+def in_system(place: Place, crs: str) -> tuple[Place, tuple[str, ...]]:
+    """Return a place in a coordinate reference system that its caller knows, and what is to be said of that.
+
+    Raises:
+        ValueError: The system is not known.
+    """
+    named = _known(crs)
+    note = None
+    if place.to_world is None:
+        note = f"crs={named[:40]} is of no use: it has no map coordinates"
+    elif place.crs is not None and place.crs != named:
+        note = f"its coordinate system, {place.crs[:40]}, is taken for {named[:40]}, as the caller says"
+    return replace(place, crs=named), () if note is None else (note,)
+
+
+def _known(crs: str) -> str:
+    advice = "give an EPSG code such as 'EPSG:32633', or WKT"
+    if not isinstance(crs, str) or not crs.strip():
+        raise ValueError(f"crs={crs!r} is no coordinate reference system; {advice}")
+    try:
+        from rasterio.crs import CRS
+        from rasterio.errors import CRSError
+    except ImportError:
+        if not SYSTEM.fullmatch(crs.strip()):
+            raise ValueError(f"crs={crs[:40]!r} is not known without rasterio; {advice}") from None
+        return crs.strip().upper() if "[" not in crs else crs.strip()
+    try:
+        return crs_name(CRS.from_user_input(crs)) or crs
+    except (CRSError, ValueError) as error:
+        raise ValueError(f"crs={crs[:40]!r} is not known ({error}); {advice}") from error
 
 
 def transformed(points: Floats, source: str, target: str) -> Floats:
