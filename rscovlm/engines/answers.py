@@ -41,12 +41,13 @@ def read_reply(body: bytes, seconds: float, *, logprobs: bool) -> Reply:
         text = f"{text}\n<tool_call>\n{_written(_at(call, 'function', dict) or {})}\n</tool_call>".lstrip("\n")
     text = text.encode(errors="replace").decode()  # half a character would end whatever writes it later
     finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
-    tokens = _count(answer.get("usage"))
+    tokens = _count(answer.get("usage"), "completion_tokens")
+    read = _count(answer.get("usage"), "prompt_tokens")
     listed = _listed(choice.get("logprobs")) if logprobs else []
     if not listed:
-        return Reply(text, tokens, seconds, finish)
+        return Reply(text, tokens, seconds, finish, prompt_tokens=read)
     pieces, values = zip(*listed, strict=True)
-    return Reply(text, tokens or len(listed), seconds, finish, list(values), token_texts(text, pieces))
+    return Reply(text, tokens or len(listed), seconds, finish, list(values), token_texts(text, pieces), read)
 
 
 def token_texts(text: str, pieces: Sequence[bytes]) -> list[str]:
@@ -127,8 +128,8 @@ def _written(function: Mapping[str, Any]) -> str:
     return f'{{"name": {json.dumps(function.get("name"))}, "arguments": {body}}}'
 
 
-def _count(usage: Any) -> int:
-    tokens = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
+def _count(usage: Any, name: str) -> int:
+    tokens = usage.get(name) if isinstance(usage, Mapping) else None
     return max(0, tokens) if isinstance(tokens, int) and not isinstance(tokens, bool) else 0
 
 

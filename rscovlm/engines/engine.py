@@ -75,6 +75,7 @@ class Reply:
             repeat guard because the model said the same thing over and over).
         token_logprobs: Natural log-probability of each generated token, when asked for.
         token_texts: The text of each generated token, when log-probabilities were asked for; joined they are ``text``.
+        prompt_tokens: Tokens of the conversation that it answers, those of its images included; 0 where unknown.
     """
 
     text: str
@@ -83,6 +84,7 @@ class Reply:
     finish: Finish = "stop"
     token_logprobs: list[float] | None = None
     token_texts: list[str] | None = None
+    prompt_tokens: int = 0
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,11 @@ class Transformers:
         self._vocabulary: Vocabulary | None = None
         self._masks: OrderedDict[Grammar, Masks] = OrderedDict()
         self._masks_of(grammar)
+        # A copy: the one that prepares batches refuses ("Already borrowed") whoever comes while its padding is set.
+        self._counter = copy.deepcopy(getattr(processor.tokenizer, "backend_tokenizer", None))
+        if self._counter is not None:
+            self._counter.no_padding()
+            self._counter.no_truncation()
 
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
@@ -115,6 +121,12 @@ class Transformers:
             )
             replies.update(zip(rows, answered, strict=True))
         return [replies[row] for row in range(len(texts))]
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has; may be called from any thread."""
+        if self._counter is None:  # a slow tokenizer, which has no state that threads could spoil
+            return len(self.processor.tokenizer.encode(text, add_special_tokens=False))
+        return len(self._counter.encode(text, add_special_tokens=False))
 
     def _render(self, conversation: Conversation) -> str:
         text: str = self.processor.apply_chat_template(
@@ -151,6 +163,7 @@ class Transformers:
         masks = [self._masks_of(one.grammar or self.grammar) for one in conversations]
         inputs = self.prefixes.inputs(texts, conversations, starts)
         prompt = inputs["input_ids"].shape[1]
+        read = inputs["attention_mask"].sum(dim=1).tolist()
         guard = _Guard(self.repeat_guard, prompt, [one is None for one in masks]) if self.repeat_guard else None
         record = _Record() if logprobs else None
         # The record comes last: it holds the probabilities of what was chosen from.
@@ -174,7 +187,7 @@ class Transformers:
         seconds = (time.perf_counter() - start) / len(texts)
         replies = []
         for number, (tokens, finish) in enumerate(rows):
-            reply = Reply(self._text(tokens), len(tokens), seconds, finish)
+            reply = Reply(self._text(tokens), len(tokens), seconds, finish, prompt_tokens=read[number])
             if scores is not None:
                 reply = replace(
                     reply, token_logprobs=scores[number][: len(tokens)], token_texts=self._token_texts(tokens)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rscovlm.codec import Codec
@@ -108,7 +109,8 @@ class VLLM:
             )
             seconds = (time.perf_counter() - start) / len(rows)
             for row, output in zip(rows, outputs, strict=True):
-                replies[row] = _reply(output.outputs[0], seconds, logprobs)
+                reply = _reply(output.outputs[0], seconds, logprobs)
+                replies[row] = replace(reply, prompt_tokens=len(output.prompt_token_ids or ()))
         return [replies[row] for row in range(len(conversations))]
 
     def _bound(self, conversation: Conversation, max_new_tokens: int) -> dict[str, Any]:

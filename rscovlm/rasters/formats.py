@@ -13,6 +13,7 @@ ENDINGS = {
     "jp2": (".jp2", ".j2k", ".jpx", ".j2c", ".jpf"),
     "webp": (".webp",),
     "bmp": (".bmp", ".dib"),
+    "gif": (".gif",),
     "vrt": (".vrt",),
 }
 """Formats read, each with the endings of names it usually has."""
@@ -27,6 +28,8 @@ MARKS = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
     (b"\xff\x4f\xff\x51", "jp2"),
     (b"BM", "bmp"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
 )
 
 

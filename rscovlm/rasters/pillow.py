@@ -175,7 +175,15 @@ class PillowReader:
 
 def _plugin(kind: str) -> Callable[[Any], Image.Image]:
     """Return Pillow's own class for a format: opened so, sizes are checked against our limits alone."""
-    from PIL import BmpImagePlugin, Jpeg2KImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+    from PIL import (
+        BmpImagePlugin,
+        GifImagePlugin,
+        Jpeg2KImagePlugin,
+        JpegImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
 
     plugins: dict[str, Callable[[Any], Image.Image]] = {
         "png": PngImagePlugin.PngImageFile,
@@ -184,6 +192,7 @@ def _plugin(kind: str) -> Callable[[Any], Image.Image]:
         "tiff": TiffImagePlugin.TiffImageFile,
         "webp": WebPImagePlugin.WebPImageFile,
         "bmp": BmpImagePlugin.BmpImageFile,
+        "gif": GifImagePlugin.GifImageFile,
     }
     return plugins[kind]
 
@@ -208,7 +217,7 @@ def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
     notes = []
     if "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1:  # asked without, a PNG decodes itself
         notes.append(NOT_TURNED)
-    if kind in ("png", "webp") and int(getattr(image, "n_frames", 1)) > 1:
+    if kind in ("png", "webp", "gif") and int(getattr(image, "n_frames", 1)) > 1:
         notes.append(first_of(int(image.n_frames)))  # type: ignore[attr-defined]
     tiles = getattr(image, "tile", None)
     if kind == "png" and tiles and ";16" in str(tiles[0][3]) and image.mode not in NUMBERS:

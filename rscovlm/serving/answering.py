@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec import Codec
-from rscovlm.engines.engine import replies
+from rscovlm.codec.problems import DROPPED
+from rscovlm.engines.engine import Conversation, replies
 from rscovlm.geometry import Objects
 from rscovlm.rasters import Raster
+from rscovlm.serving.metering import Metered
 from rscovlm.serving.moving import SENT, moved
 from rscovlm.serving.prediction import object_rows
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.requests import Request
 from rscovlm.serving.turns import Turn
 from rscovlm.zoom import ZoomChain, ZoomView, caption, classify, detect, ground
+from rscovlm.zoom.layouts import system_part
 from rscovlm.zoom.tiling import count_tiles
 
 if TYPE_CHECKING:
@@ -34,8 +37,9 @@ class Answer:
     Attributes:
         text: The content of the assistant's turn.
         finish: ``"stop"`` or ``"length"``.
-        tokens: Generated tokens.
-        visual_tokens: Visual tokens shown, where known.
+        tokens: Generated tokens, of all replies that the answer took.
+        prompt_tokens: Tokens that the model read for them.
+        visual_tokens: Visual tokens shown by the zoom chain.
         zooms: Windows looked into.
         extra: What else is known, for the field ``rscovlm``.
     """
@@ -43,6 +47,7 @@ class Answer:
     text: str
     finish: str = "stop"
     tokens: int = 0
+    prompt_tokens: int = 0
     visual_tokens: int = 0
     zooms: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -56,56 +61,95 @@ def reply_to(
     A task other than asking has a prompt of its own: it looks at the image sent last and takes its words from the last
     turn; earlier turns and system turns change nothing in it.
 
+    An answer that was cut ends with ``"length"`` and never says that there is nothing.
+
     Raises:
         BadRequest: The request asks for more than a limit allows.
         ValueError: An image cannot be read.
     """
+    metered = Metered(engine, request.max_tokens)
     if request.task == "ask":
-        return _asked(request, engine, layout, progress)
+        answer = _asked(request, metered, limits, layout, progress)
+    elif request.task == "detect":
+        answer = _detected(request, metered, limits, progress)
+    elif request.task == "ground":
+        answer = _grounded(request, metered, limits)
+    else:
+        answer = _said(request, metered, limits)
+    answer = _stopped(answer, request.stop)
+    return replace(answer, tokens=metered.completion_tokens, prompt_tokens=metered.prompt_tokens)
+
+
+def _stopped(answer: Answer, stops: Sequence[str]) -> Answer:
+    """End an answer before the first of some texts."""
+    places = [place for stop in stops if (place := answer.text.find(stop)) >= 0]
+    return replace(answer, text=answer.text[: min(places)], finish="stop") if places else answer
+
+
+def _said(request: Request, engine: Engine, limits: RequestLimits) -> Answer:
+    if request.task == "caption":
+        (described,) = caption(engine, request.images[-1:], max_new_tokens=limits.tokens)
+        return Answer(described.text, _finish(described.finish))
+    (named,) = classify(
+        engine,
+        request.images[-1:],
+        request.classes or None,
+        constrained=request.constrained and bool(request.classes),
+        max_new_tokens=limits.tokens,
+    )
+    extra = {"label": named.label} if request.classes else {}
+    return Answer(named.label or named.text, _finish(named.finish), extra=extra)
+
+
+def _grounded(request: Request, engine: Engine, limits: RequestLimits) -> Answer:
     raster = request.images[-1]
-    if request.task == "detect":
-        return _detected(request, engine, raster, limits, progress)
-    if request.task == "ground":
-        found = ground(
-            engine,
-            raster,
-            [request.text],
-            kind=request.kind or "hbb",
-            style=request.style or "plain",
-            constrained=request.constrained,
-            max_new_tokens=request.max_tokens,
-        )[0]
-        return _boxed(request, found.objects, raster.frame, {"problems": found.problems})
-    if request.task == "classify":
-        (said_class,) = classify(
-            engine,
-            [raster],
-            request.classes or None,
-            constrained=request.constrained and bool(request.classes),
-            max_new_tokens=request.max_tokens,
-        )
-        extra = {"label": said_class.label} if request.classes else {}
-        return Answer(said_class.label or said_class.text, _finish(said_class.finish), said_class.tokens, extra=extra)
-    (described,) = caption(engine, [raster], max_new_tokens=request.max_tokens)
-    return Answer(described.text, _finish(described.finish), described.tokens)
+    (found,) = ground(
+        engine,
+        raster,
+        [request.text],
+        kind=request.kind or "hbb",
+        style=request.style or "plain",
+        constrained=request.constrained,
+        max_new_tokens=limits.tokens,
+    )
+    cut = bool({"cut_off", "repeat"} & set(found.problems))
+    text = _written(found.objects, raster.frame, request) if len(found.objects) or found.none else found.text
+    # Half a box is in the model's own coordinates, so nothing is better.
+    text = "" if cut and not len(found.objects) else text
+    extra = {"problems": found.problems, "objects": object_rows(found.objects)}
+    return Answer(text, "length" if cut else "stop", extra=extra)
 
 
-def _asked(request: Request, engine: Engine, layout: Layout, progress: Progress) -> Answer:
+def _asked(request: Request, engine: Engine, limits: RequestLimits, layout: Layout, progress: Progress) -> Answer:
     chain = ZoomChain(
         engine,
         max_steps=request.max_steps,
         max_visual_tokens=request.max_visual_tokens,
-        max_new_tokens=request.max_tokens,
+        max_new_tokens=limits.tokens,
         layout=layout,
     )
     rasters = request.images
     overviews = chain.overviews(rasters)
+    if not request.text:
+        return _continued(request, engine, limits, overviews)
     before = _before(request.turns[:-1], overviews, rasters, engine.codec)
     episode = chain.go_on(rasters, overviews, request.text, zoom=request.zoom, before=before, system=request.system)
     while not episode.done:
-        (reply,) = replies(engine, [episode.pending], max_new_tokens=request.max_tokens)
+        (reply,) = replies(engine, [episode.pending], max_new_tokens=limits.tokens)
         progress(_about(episode.receive(reply), episode.views))
     return _in_sent_pixels(episode.result(), engine.codec, rasters, request)
+
+
+def _continued(request: Request, engine: Engine, limits: RequestLimits, overviews: Sequence[ZoomView]) -> Answer:
+    """Answer a conversation that asks nothing in words: an image alone, instructions alone, or what a tool said."""
+    rasters = request.images
+    turns = [*system_part(request.system), *_before(request.turns, overviews, rasters, engine.codec)]
+    (reply,) = replies(engine, [Conversation(turns)], max_new_tokens=limits.tokens)
+    text, extra = reply.text, dict[str, Any]()
+    if overviews:
+        text, extra = _moved(text, overviews[-1], engine.codec, rasters, request)
+    visual = sum(view.tokens for view in overviews)
+    return Answer(text, _finish(reply.finish), visual_tokens=visual, extra=extra)
 
 
 def _before(
@@ -125,7 +169,12 @@ def _before(
             last = overviews[shown - 1]
             text, _ = moved(text, SENT, rasters[shown - 1].frame, codec, last.frame)
         blocks: list[dict[str, Any]] = [{"type": "image", "image": view.image} for view in views]
-        messages.append({"role": turn.role, "content": [*blocks, {"type": "text", "text": text}]})
+        words = [{"type": "text", "text": text}] if text or not (blocks or turn.calls) else []
+        message: dict[str, Any] = {"role": turn.role, "content": [*blocks, *words]}
+        if turn.calls:
+            calls = ({"name": name, "arguments": arguments} for name, arguments in turn.calls)
+            message["tool_calls"] = [{"type": "function", "function": call} for call in calls]
+        messages.append(message)
     return messages
 
 
@@ -146,18 +195,32 @@ def _in_sent_pixels(result: ZoomResult, codec: Codec, rasters: Sequence[Raster],
     extra: dict[str, Any] = {"windows": windows, "stopped": result.stopped, "problems": dict(result.problems)}
     text = result.answer
     if result.views:
-        last = result.views[-1]
-        root = rasters[last.source].frame
-        text, objects = moved(text, codec, last.frame, SENT, root)
-        if objects is not None:
-            extra |= {"objects": object_rows(objects), "image": last.source}
-            if request.style is not None:
-                text = _written(objects, root, request)
-    finish = "length" if result.stopped == "length" else "stop"
-    return Answer(text, finish, result.tokens, result.visual_tokens, len(windows), extra)
+        text, found = _moved(text, result.views[-1], codec, rasters, request)
+        extra |= found
+    return Answer(
+        text,
+        _finish(result.stopped),
+        visual_tokens=result.visual_tokens,
+        zooms=len(windows),
+        extra=extra,
+    )
 
 
-def _detected(request: Request, engine: Engine, raster: Raster, limits: RequestLimits, progress: Progress) -> Answer:
+def _moved(
+    text: str, seen: ZoomView, codec: Codec, rasters: Sequence[Raster], request: Request
+) -> tuple[str, dict[str, Any]]:
+    """Return words with their boxes in pixels of the image sent, and the objects they name."""
+    root = rasters[seen.source].frame
+    text, objects = moved(text, codec, seen.frame, SENT, root)
+    if objects is None:
+        return text, {}
+    if request.style is not None:
+        text = _written(objects, root, request)
+    return text, {"objects": object_rows(objects), "image": seen.source}
+
+
+def _detected(request: Request, engine: Engine, limits: RequestLimits, progress: Progress) -> Answer:
+    raster = request.images[-1]
     side = int(engine.budget.max_pixels**0.5)
     tiles = count_tiles(raster.width, raster.height, side, side // 5)
     if tiles > limits.tiles:
@@ -171,16 +234,15 @@ def _detected(request: Request, engine: Engine, raster: Raster, limits: RequestL
         kind=request.kind or "quad",
         style=request.style or "plain",
         constrained=request.constrained,
-        max_new_tokens=request.max_tokens,
+        max_new_tokens=limits.tokens,
         progress=lambda done, total: progress({"tiles": [done, total]}),
     )
-    extra = {"problems": dict(found.problems), "tiles": len(found.tiles)}
-    answer = _boxed(request, found.objects, raster.frame, extra)
-    return Answer(answer.text, answer.finish, found.tokens, extra=answer.extra)
-
-
-def _boxed(request: Request, objects: Objects, frame: Frame, extra: Mapping[str, Any]) -> Answer:
-    return Answer(_written(objects, frame, request), extra={**extra, "objects": object_rows(objects)})
+    extra = {"problems": dict(found.problems), "tiles": len(found.tiles), "objects": object_rows(found.objects)}
+    cut = found.problems["cut_off"] + found.problems["repeat"] > 0
+    lost = cut or any(found.problems[reason] for reason in DROPPED)
+    # Where something was lost, no object is not the answer that there is none.
+    text = _written(found.objects, raster.frame, request) if len(found.objects) or not lost else ""
+    return Answer(text, "length" if cut else "stop", extra=extra)
 
 
 def _written(objects: Objects, frame: Frame, request: Request) -> str:
@@ -191,4 +253,5 @@ def _written(objects: Objects, frame: Frame, request: Request) -> str:
 
 
 def _finish(finish: str) -> str:
-    return "length" if finish == "length" else "stop"
+    """Return how an answer ended: by itself, or cut, at the limit or by the guard against endless repetition."""
+    return "length" if finish in ("length", "repeat") else "stop"

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from rscovlm.engines.engine import Conversation, Reply, replies
+from rscovlm.serving.metering import estimated_tokens
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
@@ -56,6 +57,11 @@ class Batched:
             self._waiting.append(((max_new_tokens, logprobs), list(conversations), answered))
             self._news.notify()
         return answered.result()
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has: as the engine counts them, else about so many."""
+        count = getattr(self._engine, "count_tokens", estimated_tokens)
+        return int(count(text))
 
     def close(self) -> None:
         """Answer what waits, then end the thread."""

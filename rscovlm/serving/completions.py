@@ -25,7 +25,15 @@ class Completion:
     """
 
     def __init__(self, model: str) -> None:
-        self._head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
+        self._head: dict[str, Any] = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def name(self, model: str) -> None:
+        """Answer under the name that the client asked for."""
+        self._head["model"] = model
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Return the answer, with what only we know under ``rscovlm``."""
@@ -84,7 +92,7 @@ def _pieces(text: str) -> list[str]:
 
 def _usage(answer: Answer) -> dict[str, int]:
     return {
-        "prompt_tokens": answer.visual_tokens,
+        "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.tokens,
-        "total_tokens": answer.visual_tokens + answer.tokens,
+        "total_tokens": answer.prompt_tokens + answer.tokens,
     }

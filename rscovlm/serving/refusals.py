@@ -39,11 +39,11 @@ class RequestLimits:
         body: Bytes of the request.
         images: Number of images.
         pixels: Pixels of all images of a request, by what their headers claim.
-        tokens: Generated tokens of one reply of the model.
+        tokens: Generated tokens of one reply of the model; a client's ``max_tokens`` bounds the whole completion.
         steps: Windows shown for one question.
         visual_tokens: Visual tokens of all images shown for one question.
         turns: Messages of a conversation.
-        text: Characters of all its texts.
+        text: Tokens of all its texts.
         tiles: Tiles of one detection.
         seconds: Time for one request; looked at between replies of the model.
         waiting: Requests in the house at a time; more are told to come back.
@@ -58,7 +58,7 @@ class RequestLimits:
     steps: int = 4
     visual_tokens: int = 6000
     turns: int = 64
-    text: int = 32_768
+    text: int = 16_384
     tiles: int = 400
     seconds: int = 600
     waiting: int = 64
@@ -74,4 +74,5 @@ class RequestLimits:
 def error_body(status: int, message: str, param: str | None = None) -> dict[str, Any]:
     """Return an error in the form of the OpenAI API."""
     kind = "server_error" if status >= 500 and status != 501 else _KINDS.get(status, "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": _CODES.get(status)}}
+    code = "model_not_found" if status == 404 and param == "model" else _CODES.get(status)
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}

@@ -57,6 +57,7 @@ class Replying:
     def begin(self, request: Request) -> None:
         """Take note of how the client wants to be answered."""
         self._request = request
+        self._completion.name(request.model)
 
     def progress(self, about: Mapping[str, Any]) -> None:
         """Tell a client that streams what was done.

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from rscovlm.codec.writing import Style
 from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster
+from rscovlm.serving.metering import estimated_tokens
+from rscovlm.serving.parameters import check_parameters, read_max_tokens, read_stop
 from rscovlm.serving.prediction import Task
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.turns import Turn, clean_text, read_turns
 
 TASKS: tuple[Task, ...] = get_args(Task)
+_OWN = ("task", "classes", "kind", "style", "zoom", "constrained", "max_steps", "max_visual_tokens")
+_STREAM = ("include_usage", "include_obfuscation")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Request:
     """A chat request.
 
     Attributes:
+        model: The name asked for.
         task: What is asked for.
         turns: The conversation, the user's question last; system turns left out.
         system: What the system turns say.
@@ -31,13 +36,15 @@ class Request:
         style: Form of the answer; ``None`` for what suits the task.
         zoom: Whether the chain may look closer.
         constrained: Whether an answer with boxes is held to its grammar.
-        max_tokens: Generated tokens of one reply.
+        max_tokens: Generated tokens of the whole completion at most; ``None`` bounds each reply alone.
+        stop: Texts at which the answer ends.
         max_steps: Windows shown.
         max_visual_tokens: Visual tokens shown.
         stream: The client wants server-sent events.
         usage: And the token counts at their end.
     """
 
+    model: str
     task: Task
     turns: tuple[Turn, ...]
     system: str | None
@@ -46,7 +53,8 @@ class Request:
     style: Style | None
     zoom: bool
     constrained: bool
-    max_tokens: int
+    max_tokens: int | None
+    stop: tuple[str, ...]
     max_steps: int
     max_visual_tokens: int
     stream: bool
@@ -54,8 +62,8 @@ class Request:
 
     @property
     def text(self) -> str:
-        """The last turn's text: question, expression, or class names."""
-        return self.turns[-1].text.strip()
+        """The last turn's text where it is the user's: question, expression, or class names."""
+        return self.turns[-1].text.strip() if self.turns and self.turns[-1].role == "user" else ""
 
     @property
     def images(self) -> list[Raster]:
@@ -63,55 +71,89 @@ class Request:
         return [image for turn in self.turns for image in turn.images]
 
 
-def read_request(body: bytes, limits: RequestLimits, model: str = "") -> Request:
+def read_request(
+    values: Any, limits: RequestLimits, model: str, *, count: Callable[[str], int] = estimated_tokens
+) -> Request:
     """Read a request of the chat completions API.
 
     Images come as data URIs only; nothing is fetched. What is ours stands in an object ``rscovlm`` beside the API's own
     fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``. A
     model name that ends in ``:detect``, ``:ground``, ``:classify`` or ``:caption`` chooses the task too, for clients that
-    can only set that; any other ending of the name ``model``, under which we serve, is refused.
+    can only set that.
+
+    Args:
+        values: The parsed body.
+        limits: What a request may ask for.
+        model: Name under which we serve; it and those of :func:`model_names` are the only ones known.
+        count: Counts the tokens of a text.
 
     Raises:
-        BadRequest: Anything is not of this form or above a limit.
+        BadRequest: Anything is not of this form, above a limit, or not honoured.
     """
-    try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("the body is not JSON") from error
     if not isinstance(values, dict):
         raise BadRequest("the body is no JSON object; send model and messages")
-    own = _object(values, "rscovlm")
+    own = _object(values, "rscovlm", _OWN)
     task = _task(values.get("model"), own.get("task"), model)
-    _refuse_what_changes_nothing(values)
-    read = read_turns(values.get("messages"), limits)
+    check_parameters(values)
+    read = read_turns(values.get("messages"), limits, count)
     turns = tuple(turn for turn in read if turn.role != "system")
     system = "\n\n".join(turn.text for turn in read if turn.role == "system" and turn.text.strip())
     request = Request(
+        model if values.get("model") is None else values["model"],
         task,
         turns,
         system or None,
-        _classes(own.get("classes"), turns[-1].text if task in ("detect", "classify") else ""),
+        _classes(own.get("classes"), turns[-1].text if turns and task in ("detect", "classify") else ""),
         cast(Kind | None, _chosen(own, "kind", ("hbb", "obb", "quad"))),
         cast(Style | None, _chosen(own, "style", ("plain", "json"))),
         _flag(own, "zoom", default=True),
         _flag(own, "constrained", default=False),
-        _number(values, ("max_completion_tokens", "max_tokens"), limits.tokens, 1),
-        _number(own, ("max_steps",), limits.steps, 0),
-        _number(own, ("max_visual_tokens",), limits.visual_tokens, 1),
+        read_max_tokens(values),
+        read_stop(values),
+        _number(own, "max_steps", limits.steps, 0),
+        _number(own, "max_visual_tokens", limits.visual_tokens, 1),
         _flag(values, "stream", default=False),
-        _flag(_object(values, "stream_options"), "include_usage", default=False),
+        _flag(_object(values, "stream_options", _STREAM), "include_usage", default=False),
     )
     _check(request)
     return request
 
 
+def read_body(body: bytes | bytearray) -> Any:
+    """Return the JSON of a body.
+
+    Raises:
+        BadRequest: It is not JSON.
+    """
+    try:
+        return json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the body is not JSON") from error
+
+
+def model_names(model: str) -> list[str]:
+    """Return the names under which a model is listed and asked for: its own, and one for each task.
+
+    >>> model_names("rscovlm")
+    ['rscovlm', 'rscovlm:detect', 'rscovlm:ground', 'rscovlm:classify', 'rscovlm:caption']
+    """
+    return [model, *(f"{model}:{task}" for task in TASKS if task != "ask")]
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _check(request: Request) -> None:
     """Refuse a request that lacks what its task needs."""
-    task, images = request.task, request.turns[-1].images
+    task = request.task
+    if request.stream is False and request.usage:
+        raise BadRequest("stream_options is for streams; send stream = true too", param="stream_options")
     if task == "ask":
-        if not request.text:
-            raise BadRequest("the user turn has no text; ask something")
         return
+    if not request.turns or request.turns[-1].role != "user":
+        raise BadRequest(f"task {task!r} takes its words from the last turn, which is not the user's", param="messages")
+    images = request.turns[-1].images
     if not request.images:
         raise BadRequest(f"task {task!r} has no image; send one as a data URI in an image_url block")
     if len(images) > 1:
@@ -122,36 +164,27 @@ def _check(request: Request) -> None:
         raise BadRequest("task 'detect' needs class names, as rscovlm.classes or as the user's text, with commas")
 
 
-def _refuse_what_changes_nothing(values: Mapping[str, Any]) -> None:
-    """Refuse fields whose silent neglect would give a client something else than it asked for."""
-    if values.get("n") not in (None, 1):
-        raise BadRequest("n must be 1; send the request again for another answer", param="n")
-    form = values.get("response_format")
-    if form is not None and not (isinstance(form, dict) and form.get("type") == "text"):
-        raise BadRequest(
-            "response_format is not known here; for boxes in JSON send rscovlm.style = 'json'", param="response_format"
-        )
-    if values.get("logprobs"):
-        raise BadRequest("logprobs are not known here", param="logprobs")
-
-
 def _task(model: Any, named: Any, served: str) -> Task:
-    name, _, suffix = model.rpartition(":") if isinstance(model, str) else ("", "", "")
-    if served and name == served and suffix not in TASKS:
-        raise BadRequest(f"there is no model {model[:80]!r}; see /v1/models", 404, param="model")
-    wanted = named if named is not None else suffix if suffix in TASKS else "ask"
+    if model is not None and model not in model_names(served):
+        raise BadRequest(f"there is no model {str(model)[:80]!r}; see /v1/models", 404, param="model")
+    suffix = model[len(served) + 1 :] if isinstance(model, str) else ""
+    wanted = named if named is not None else suffix or "ask"
     for task in TASKS:
         if wanted == task:
             return task
     raise BadRequest(f"task is {str(wanted)[:80]!r}; choose one of {', '.join(TASKS)}", param="rscovlm.task")
 
 
-def _object(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _object(values: Mapping[str, Any], name: str, known: tuple[str, ...]) -> Mapping[str, Any]:
     value = values.get(name)
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise BadRequest(f"{name} is no JSON object", param=name)
+    unknown = next((one for one in value if one not in known), None)
+    if unknown is not None:
+        words = f"{name} has no field {unknown[:80]!r}; the fields are {', '.join(known)}"
+        raise BadRequest(words, param=f"{name}.{unknown[:80]}")
     return value
 
 
@@ -179,10 +212,9 @@ def _flag(values: Mapping[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _number(values: Mapping[str, Any], names: tuple[str, ...], most: int, least: int) -> int:
-    """Return the first of some numbers that is given, at most the limit; the limit where none is."""
-    name = next((name for name in names if values.get(name) is not None), names[0])
-    value = most if values.get(name) is None else values[name]
+def _number(own: Mapping[str, Any], name: str, most: int, least: int) -> int:
+    """Return a bound, at most the server's own, which holds where none is given."""
+    value = most if own.get(name) is None else own[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadRequest(f"{name} must be a whole number from {least} up", param=name)
+        raise BadRequest(f"{name} must be a whole number from {least} up", param=f"rscovlm.{name}")
     return min(value, most)

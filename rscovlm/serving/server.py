@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response
@@ -26,7 +28,7 @@ from rscovlm.serving.connections import BoundedConnection
 from rscovlm.serving.metrics import Metrics
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.replying import Replying, refused
-from rscovlm.serving.requests import TASKS, read_request
+from rscovlm.serving.requests import model_names, read_body, read_request
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
@@ -91,6 +93,10 @@ class ZoomServer:
                 Route("/health", self._health),
                 Route("/metrics", self._metrics),
             ],
+            middleware=[
+                # As OpenAI's API: pages of any origin may ask, and show their key as a header, never as a cookie.
+                Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"])
+            ],
             exception_handlers={HTTPException: _not_here, BadRequest: _refused},
         )
         connection: Any = functools.partial(
@@ -140,7 +146,7 @@ class ZoomServer:
 
     async def _models(self, client: HTTPRequest) -> Response:
         self._let_in(client)
-        names = [self.model, *(f"{self.model}:{task}" for task in TASKS if task != "ask")]
+        names = model_names(self.model)
         about = {"object": "model", "created": self._started, "owned_by": "rscovlm"}
         name = client.path_params.get("name")
         if not name:
@@ -197,7 +203,7 @@ class ZoomServer:
 
         try:
             with self.metrics.in_flight.track_inprogress(), self.metrics.seconds.time():
-                request = read_request(body, self.limits, self.model)
+                request = read_request(read_body(body), self.limits, self.model, count=self.engine.count_tokens)
                 task = request.task
                 replying.begin(request)
                 answer = reply_to(request, self.engine, self.limits, self.layout, progress)

@@ -42,7 +42,8 @@ class Grounded:
         objects: What the model pointed at, in pixels of the original image; the label is the expression.
         text: The answer as the model wrote it.
         none: The model says that there is nothing of the kind.
-        problems: Counts by reason of what could not be read; ``cut_off`` when the answer met the token limit.
+        problems: Counts by reason of what could not be read; ``cut_off`` when the answer met the token limit,
+            ``repeat`` when the repeat guard ended it.
     """
 
     expression: str
@@ -304,7 +305,8 @@ def _grounded(engine: Engine, expression: str, reply: Reply, raster: Raster, vie
     found = Objects(decoded.objects.boxes.to(raster.frame).clipped(), (expression,) * len(decoded.objects))
     solid = found.boxes.area() > 0
     problems = dict(decoded.problems)
-    for reason, number in (("no_area", int((~solid).sum())), ("cut_off", int(reply.finish == "length"))):
+    ended = {"length": "cut_off", "repeat": "repeat"}.get(reply.finish, "")
+    for reason, number in (("no_area", int((~solid).sum())), (ended, int(bool(ended)))):
         if number:
             problems[reason] = number
     return Grounded(expression, found[solid], reply.text, decoded.none, problems)

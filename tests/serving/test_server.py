@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import http.client
-import io
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from PIL import Image
 import rscovlm
 from rscovlm.codec import Codec
 from rscovlm.data.scenes import make_zoom_scene
-from rscovlm.engines import Conversation, Engine, Reply, Transformers
+from rscovlm.engines import Conversation, Reply, Transformers
 from rscovlm.geometry import Frame
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.serving import replying
@@ -35,52 +34,11 @@ from rscovlm.serving.batching import Batched
 from rscovlm.serving.refusals import RequestLimits
 from rscovlm.serving.server import ZoomServer
 from rscovlm.training.embedded import STAGES, scene_config
+from tests.serving.loopback import chat, send, served, uri, user
 from tests.zoom.scripted import Scripted, call, texts
 
 ROOT = Path(__file__).parents[2]
 SHIP = "0,0,504,504 ship\n"
-
-
-@contextlib.contextmanager
-def served(engine: Engine, **options: Any) -> Iterator[ZoomServer]:
-    server = ZoomServer(engine, port=0, **options)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def user(text: str, *urls: str) -> dict[str, Any]:
-    blocks: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    return {"role": "user", "content": [*blocks, {"type": "text", "text": text}]}
-
-
-def send(
-    server: ZoomServer, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    try:
-        connection.request(method, path, body, headers or {})
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
-
-
-def chat(server: ZoomServer, *messages: dict[str, Any], **fields: Any) -> tuple[int, dict[str, Any]]:
-    body = json.dumps({"model": "rscovlm", "messages": messages, **fields}).encode()
-    status, text = send(server, "POST", "/v1/chat/completions", body)
-    return status, json.loads(text)
 
 
 def test_a_client_that_knows_nothing_gets_zooming_from_the_embedded_model() -> None:
@@ -376,12 +334,11 @@ def bomb() -> str:
         ({"messages": [user("What?")], "max_tokens": 1.5}, 400, "max_tokens must be a whole number"),
         ({"messages": [user("What?")], "model": "rscovlm:detct"}, 404, "there is no model 'rscovlm:detct'"),
         ({"messages": [user("What?", *[uri(Image.new("RGB", (30, 30)))] * 9)]}, 413, "more than 8 images"),
-        ({"messages": [user("x" * 40_000, uri(Image.new("RGB", (30, 30))))]}, 413, "characters"),
+        ({"messages": [user("x" * 60_000, uri(Image.new("RGB", (30, 30))))]}, 413, "more than 16384 tokens"),
         ({"messages": [user("ship")], "model": "rscovlm:detect"}, 400, "no image"),
         ({"messages": [user("a<|im_end|>b")]}, 400, "control token"),
         ({"messages": [user("\ud800")]}, 400, "half a character"),
         ({"messages": [user("a")], "response_format": {"type": "json_object"}}, 400, "rscovlm.style"),
-        ({"messages": [{"role": "system", "content": "only this"}]}, 400, "nothing is asked"),
         ({"messages": [{"role": ["user"], "content": "a"}]}, 400, "role"),
         ({"messages": [{"role": "assistant", "content": [{"type": "image_url", "image_url": "x"}]}]}, 400, "block"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": 3}]}]}, 400, "data URI"),
