@@ -39,12 +39,12 @@ def unpack(
     folder: Annotated[Path, typer.Argument(help="Where to; files that are there already are an error.")],
 ) -> None:
     """Unpack archives as published, after a look at every member: none may leave the folder, be a link, or be a bomb."""
-    from rscovlm.data.archives import unpack as open_up
+    from rscovlm.data.archives import unpack_all
 
     with refusals("rscovlm data"):
-        for archive in archives:
-            names = open_up(archive, folder)
-            typer.echo(printable(f"{archive.name}: {len(names)} files"))
+        written = unpack_all(archives, folder)
+    for archive, names in zip(archives, written, strict=True):
+        typer.echo(printable(f"{archive.name}: {len(names)} files"))
 
 
 @app.command()
