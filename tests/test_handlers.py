@@ -27,6 +27,7 @@ calls nothing of ours: the conversion of a value, or a look-up."""
 LISTED = {
     "rscovlm.data.records.Record.from_dict": "reads the fields of a foreign row, a million times; nothing else is in it",
     "rscovlm.data.tally.Tally.load": "reads counts from a file of a checkpoint",
+    "rscovlm.data.yamlfiles._Loader.construct_object": "PyYAML's constructors on a user's text, which raise anything",
     "rscovlm.engines.answers._piece": "reads one field of what a foreign server sent",
     "rscovlm.metrics.grounding._box": "converts a user's box",
     "rscovlm.processing.checkpoint_checks.loading": "transformers on a damaged checkpoint raises anything; it is the cause",

@@ -11,6 +11,7 @@ from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
 from rscovlm.cli.predict import predict
 from rscovlm.cli.serve import serve
+from rscovlm.cli.terminal import say
 from rscovlm.cli.train import train
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"rscovlm {__version__}")
+        say(f"rscovlm {__version__}")
         raise typer.Exit
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from rscovlm.cli.refusals import printable, refusals
+from rscovlm.cli.refusals import refusals
+from rscovlm.cli.terminal import say
 
 app = typer.Typer(help="Convert data sets to records, clean them, look for faults.", no_args_is_help=True)
 
@@ -23,14 +24,14 @@ def sources(name: Annotated[str | None, typer.Argument(help="Show one source in 
 
     if name is None:
         for entry in table().values():
-            typer.echo(f"{entry.name:<22}{', '.join(entry.tasks):<34}{', '.join(entry.splits)}")
+            say(f"{entry.name:<22}{', '.join(entry.tasks):<34}{', '.join(entry.splits)}")
         return
     with refusals("rscovlm data"):
         entry = find_source(name)
-    typer.echo(f"{entry.name}\ntasks    {', '.join(entry.tasks)}\nsplits   {', '.join(entry.splits)}")
-    typer.echo(f"licence  {entry.licence}\nlayout   {entry.layout}")
+    say(f"{entry.name}\ntasks    {', '.join(entry.tasks)}\nsplits   {', '.join(entry.splits)}")
+    say(f"licence  {entry.licence}\nlayout   {entry.layout}")
     if entry.held:
-        typer.echo(f"held against  {entry.held}")
+        say(f"held against  {entry.held}")
 
 
 @app.command()
@@ -44,7 +45,7 @@ def unpack(
     with refusals("rscovlm data"):
         written = unpack_all(archives, folder)
     for archive, names in zip(archives, written, strict=True):
-        typer.echo(printable(f"{archive.name}: {len(names)} files"))
+        say(f"{archive.name}: {len(names)} files")
 
 
 @app.command()
@@ -65,7 +66,7 @@ def convert(
     with refusals("rscovlm data"):
         records = read(name, root, split, tally=tally)
         write_records((embedded(record, root) for record in records) if embed else records, target)
-    typer.echo(printable(tally.table()))
+    say(tally.table())
 
 
 @app.command()
@@ -86,12 +87,12 @@ def clean(
         guesses = survey(read_records(records, tally=Tally(1.0)))
         for source, guess in guesses.items():
             sure = "" if guess.certain else " (uncertain: left as text)"
-            typer.echo(f"{source}: boxes in texts are {f'shares of {guess.scale}' if guess.scale else 'pixels'}{sure}")
+            say(f"{source}: boxes in texts are {f'shares of {guess.scale}' if guess.scale else 'pixels'}{sure}")
         scales = {source: guess.scale for source, guess in guesses.items() if guess.certain}
         cleaner = Cleaner(rules, scales=scales)
         write_records(cleaner.clean_all(tally.checked(read_records(records, tally=tally))), target)
-    typer.echo(printable(cleaner.table()))
-    typer.echo(printable(tally.table()))
+    say(cleaner.table())
+    say(tally.table())
     if report is not None:
         report.write_text(json.dumps(cleaner.report(), ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -117,7 +118,9 @@ def lint(
         tally = Tally(1.0, examples=50)
         rows = (record for path in records for record in read_records(path, tally=tally))
         report = check(rows, root, pixels=pixels, crops=crops, scales=scales, rows=tally)
-    typer.echo(printable(report.table()))
+        if not tally.seen:
+            raise ValueError(f"there is no record in {', '.join(map(str, records))}; give files that hold some")
+    say(report.table())
     if out is not None:
         report.write(out / "lint.json")
         if pixels:
@@ -151,8 +154,8 @@ def inspect(
         processor.image_processor.budget = wanted.budget
         found = look(wanted.build(root, length=max(draws, 1000), codec=processor.codec), processor, draws=draws)
         found.write(out)
-    typer.echo(printable(found.table()))
-    typer.echo(f"Open {out}")
+    say(found.table())
+    say(f"Open {out}")
 
 
 @app.command()
@@ -183,10 +186,8 @@ def balance(
             plot.write_text(plot_weights([*load_recipe(out).history, proposal.weights]), encoding="utf-8")
     for name, weight in proposal.weights.items():
         lag = proposal.lags.get(name)
-        typer.echo(
-            printable(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
-        )
-    typer.echo("every target is reached: fine-tune with these weights" if proposal.satisfied else f"next: {out}")
+        say(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
+    say("every target is reached: fine-tune with these weights" if proposal.satisfied else f"next: {out}")
 
 
 @app.command()
@@ -208,7 +209,7 @@ def tile(
     with refusals("rscovlm data"):
         read = rows.checked(read_records(records, tally=rows))
         write_records(cut(read, size=size, overlap=overlap, root=root, folder=save, tally=objects), target)
-    typer.echo(printable(f"records: {rows.table()}\nobjects: {objects.table()}"))
+    say(f"records: {rows.table()}\nobjects: {objects.table()}")
 
 
 @app.command()
@@ -232,4 +233,4 @@ def synthesise(
         settings = SynthesisConfig.load(config)
         server = None if settings.writer is None else settings.writer.server()
         write_records(make(settings, records, root, server, journal, tally=tally), target)
-    typer.echo(printable(tally.table()))
+    say(tally.table())

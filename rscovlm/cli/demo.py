@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rscovlm.cli.refusals import refusals
+from rscovlm.cli.terminal import say
 
 
 def demo(
@@ -25,5 +26,5 @@ def demo(
     with refusals("rscovlm demo", extra="demo"):
         from rscovlm.demo.job import run_demo
 
-        report = run_demo(out, image=image, question=question, seconds=seconds, seed=seed, say=typer.echo)
-    typer.echo(f"Open {report}")
+        report = run_demo(out, image=image, question=question, seconds=seconds, seed=seed, say=say)
+    say(f"Open {report}")

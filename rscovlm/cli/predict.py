@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rscovlm.cli.refusals import refusals
+from rscovlm.cli.terminal import say
 
 
 def predict(
@@ -52,9 +53,9 @@ def predict(
             asked.of(item)
         engine = load_engine(model, endpoints=server, batch_size=batch)
         counts = run(engine, items, asked, out, batch=batch)
-        typer.echo(f"{counts['done']} done, {counts['before']} before, {counts['errors']} errors: {out}")
+        say(f"{counts['done']} done, {counts['before']} before, {counts['errors']} errors: {out}")
         if geojson is not None:
             written, left_out = write_geojson(latest_rows(out), geojson)
-            typer.echo(f"{written} objects, {left_out} images without a place left out: {geojson}")
+            say(f"{written} objects, {left_out} images without a place left out: {geojson}")
     if counts["errors"]:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import typer
 
+from rscovlm.cli.terminal import say
 from rscovlm.extras import EXTRAS, optional
 
 
@@ -24,19 +25,8 @@ def refusals(command: str, extra: str | None = None) -> Iterator[None]:
     except (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError, RuntimeError) as error:
         if not _expected(error):
             raise
-        typer.echo(f"{command}: {printable(str(error))}", err=True)
+        say(f"{command}: {error}", err=True)
         raise typer.Exit(2) from error
-
-
-def printable(text: str) -> str:
-    r"""Show control characters, which files of others may hold, as escapes: a terminal would obey them.
-
-    >>> print(printable("a\x1b[2Jb"))
-    a\x1b[2Jb
-    """
-    return "".join(
-        character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text
-    )
 
 
 def _expected(error: Exception) -> bool:

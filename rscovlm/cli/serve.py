@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rscovlm.cli.refusals import refusals
+from rscovlm.cli.terminal import log_to_terminal, say
 
 
 def serve(
@@ -34,7 +34,7 @@ def serve(
     max_seconds: Annotated[int, typer.Option(min=1, help="Time for one request at most.")] = 600,
 ) -> None:
     """Serve a model that zooms by itself: /v1/chat/completions, /v1/models, /health, /metrics."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    log_to_terminal("%(asctime)s %(message)s")
     with refusals("rscovlm serve", extra="serve"):
         from rscovlm.serving.loading import load_engine
         from rscovlm.serving.refusals import RequestLimits
@@ -57,7 +57,7 @@ def serve(
         shown = check_layout(layout)
         engine = load_engine(model, endpoints=server, batch_size=batch)
         service = ZoomServer(engine, host=host, port=port, model=name, api_key=key, limits=limits, layout=shown)
-    typer.echo(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
+    say(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container or a service manager stops it
     try:
         service.serve_forever()

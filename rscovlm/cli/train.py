@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rscovlm.cli.refusals import refusals
+from rscovlm.cli.terminal import log_to_terminal
 
 
 def train(
@@ -19,7 +19,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")] = False,
 ) -> None:
     """Fine-tune a Qwen-VL model by a recipe, after checking that its labels decode back to what they say."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_terminal("%(message)s")
     with refusals("rscovlm train", extra="train"):
         from rscovlm.training.recipe import TrainingRecipe, prepare
 

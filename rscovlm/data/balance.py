@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,9 @@ from typing import Any
 import yaml
 
 from rscovlm.data.chart import draw
+from rscovlm.data.jsonfiles import parsed
 from rscovlm.data.recipe import MixtureRecipe, checked_number, known_fields
+from rscovlm.data.rows import Row
 from rscovlm.data.yamlfiles import read_yaml
 
 
@@ -168,7 +169,7 @@ def read_figures(figures: Path, recipe: Path) -> tuple[dict[str, float], dict[st
         wanted = content.get("balance") if isinstance(content, dict) else None
         rule = BalanceRule(**known_fields(wanted, BalanceRule, f"balance of {recipe.name}"))
         lines = figures.read_text(encoding="utf-8").splitlines()
-        results = rule.reached(json.loads(lines[-1])["results"] if lines else {})
+        results = rule.reached(Row(parsed(lines[-1]), figures.name).row("results") if lines else {})
         return results, dict.fromkeys(results, 1.0), {"rate": rule.rate, "most": rule.most}
     table = read_yaml(figures)
     if not isinstance(table, dict) or not {"results", "targets"} <= set(table):

@@ -66,6 +66,21 @@ def _reason(path: object) -> str:
     return ""
 
 
+def within(root: str | Path, path: str) -> Path:
+    """Join `path`, as a file of others writes it, to `root`; the file need not be there.
+
+    Raises:
+        ValueError: `path` is not a plain relative path (see `check_relative`), or a symbolic link in it leads out of `root`.
+    """
+    base, place = Path(root).resolve(), Path(root) / check_relative(path)
+    if not place.resolve().is_relative_to(base):
+        raise Rejected(
+            "unsafe path",
+            f"path {path!r} leads out of {str(root)!r} through a link; copy the file into the data folder",
+        )
+    return place
+
+
 def resolve(root: str | Path, path: str) -> Path:
     """Find the file `path` under `root`, following no link that leaves `root`.
 
@@ -73,13 +88,7 @@ def resolve(root: str | Path, path: str) -> Path:
         ValueError: `path` is not a plain relative path (see `check_relative`), or a symbolic link in it leads out of `root`.
         FileNotFoundError: there is no such file.
     """
-    base = Path(root).resolve()
-    found = (base / check_relative(path)).resolve()
-    if not found.is_relative_to(base):
-        raise Rejected(
-            "unsafe path",
-            f"path {path!r} leads out of {str(root)!r} through a link; copy the file into the data folder",
-        )
+    found = within(root, path).resolve()
     if not found.is_file():
         raise FileNotFoundError(
             f"no file {path!r} under {str(root)!r}; check the data folder and the path in the annotation"

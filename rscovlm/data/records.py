@@ -24,7 +24,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
@@ -234,14 +234,7 @@ class Record:
         Raises:
             ValueError: A field is unknown or has the wrong type, or the content is not a valid record.
         """
-        unknown = sorted(set(row) - _FIELDS)
-        if unknown:
-            raise ValueError(
-                f"record has unknown fields {', '.join(map(repr, unknown))}; known: {', '.join(sorted(_FIELDS))}"
-            )
-        missing = [name for name in _NAMED if name not in row]
-        if missing:
-            raise ValueError(f"record needs text in {', '.join(map(repr, missing))}")
+        check_fields(row, "record")
         try:
             values = _parsed(row)
         except (TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -276,6 +269,26 @@ class Record:
                 if data is not None:
                     cell.value["bytes"] = base64.b64decode(as_text(data, "'bytes'"), validate=True)
         return cls.from_dict(row)
+
+
+def check_fields(names: Collection[str], what: str) -> None:
+    """Check that names of fields or columns are those of records.
+
+    Args:
+        names: The names.
+        what: What has them, for the message.
+
+    Raises:
+        ValueError: One is unknown, or one that every record has is absent.
+    """
+    unknown = sorted(map(str, set(names) - _FIELDS))
+    if unknown:
+        raise ValueError(
+            f"{what} has unknown fields {', '.join(map(repr, unknown))}; known: {', '.join(sorted(_FIELDS))}"
+        )
+    absent = [name for name in _NAMED if name not in names]
+    if absent:
+        raise ValueError(f"{what} needs text in {', '.join(map(repr, absent))}")
 
 
 def features() -> Any:

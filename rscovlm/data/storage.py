@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rscovlm.data.paths import resolve
-from rscovlm.data.records import ImageRef, Record, features
+from rscovlm.data.records import ImageRef, Record, check_fields, features
 from rscovlm.data.tally import Rejected, Strict, Tally
 from rscovlm.extras import optional
 
@@ -125,7 +125,7 @@ def read_parquet(
 
     Raises:
         FileNotFoundError: No shard is there.
-        ValueError: A shard cannot be read, or a row is no record; the message names file and row (from 1).
+        ValueError: A shard cannot be read or has columns of something else than records, or a row is no record; the message names file and row (from 1).
     """
     with optional():
         from pyarrow import ArrowException, parquet
@@ -134,6 +134,7 @@ def read_parquet(
     for shard in _shards(Path(source), split):
         try:
             file = parquet.ParquetFile(shard)
+            check_fields(file.schema_arrow.names, f"shard {shard.name}")
             rows = (row for batch in file.iter_batches(_BATCH_ROWS, columns=wanted) for row in batch.to_pylist())
             yield from _decoded(rows, shard.name, Record.from_dict, tally)
         except (ArrowException, OSError) as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 from zlib import crc32
 
-from rscovlm.data.records import Record
+from rscovlm.data.records import Record, check_fields
 from rscovlm.extras import optional
 
 
@@ -139,6 +139,7 @@ class _Shards(Sequence[dict[str, Any]]):
             except (ValueError, OSError, DatasetsError) as error:
                 said = " ".join(str(error.__cause__ or error).split())
                 raise ValueError(f"{file.name} cannot be read as a shard ({said}); convert it anew") from error
+            check_fields(self._tables[-1].column_names, f"shard {file.name}")
         self._ends = list(accumulate(len(table) for table in self._tables))
         below = source.parent if source.is_file() else source
         counted = zip(files, self._tables, strict=True)

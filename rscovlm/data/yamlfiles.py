@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 _MOST = 100_000
 """Values of a file, those that aliases repeat counted each time: a few lines of aliases can stand for billions."""
@@ -15,12 +16,12 @@ def read_yaml(path: str | Path) -> Any:
     """Read one YAML document.
 
     Raises:
-        ValueError: The file is not YAML, says a key twice, or holds itself or too much by aliases; the message names it, with
+        ValueError: The file is not YAML, has a value that cannot be read (`2024-02-31`), says a key twice, or holds itself or too much by aliases; the message names it, with
             line and column.
     """
     name = Path(path).name
     try:
-        loader = yaml.SafeLoader(Path(path).read_text(encoding="utf-8-sig"))
+        loader = _Loader(Path(path).read_text(encoding="utf-8-sig"))
         node = loader.get_single_node()
         if node is None:
             return None
@@ -31,6 +32,19 @@ def read_yaml(path: str | Path) -> Any:
         place = "" if where is None else _place(where)
         words = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ValueError(f"{name}{place} is not YAML: {words}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Says where a value stands that cannot be made: a date that no calendar has, a number of thousands of digits."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+            # PyYAML's constructors raise these over the text of a value, without its place; nothing of ours runs in them.
+            words = str(error).partition(";")[0]
+            text = node.value if isinstance(node.value, str) else "the value"
+            raise ConstructorError(None, None, f"{text[:40]!r} cannot be read ({words})", node.start_mark) from error
 
 
 def _count(node: yaml.Node, counted: dict[int, int], name: str) -> int:

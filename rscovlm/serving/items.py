@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rscovlm.data.paths import within
 from rscovlm.rasters import formats
 
 # Not overviews beside a file, and not virtual files, which are opened only where one says so.
@@ -37,11 +38,11 @@ class Item:
 def find_items(sources: Iterable[Path]) -> list[Item]:
     """Return the items of image files, folders (searched in depth, in order of names) and ``.jsonl`` manifests.
 
-    A manifest has one JSON object a line: ``image`` (relative to the manifest's folder) and optionally ``id``,
+    A manifest has one JSON object a line: ``image`` (in or below the manifest's folder) and optionally ``id``,
     ``question``, ``expressions`` and ``classes``.
 
     Raises:
-        ValueError: Nothing was found, a path is missing, a manifest's line is not of this form, or an id is used twice.
+        ValueError: Nothing was found, a path is missing, a manifest's line is not of this form or leaves its folder, or an id is used twice.
     """
     items: dict[str, Item] = {}
     for source in sources:
@@ -76,7 +77,7 @@ def _items(source: Path) -> Iterator[Item]:
 def _row(line: str, where: str, folder: Path) -> Item:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: is not JSON: {error}") from error
     if not isinstance(row, Mapping) or not isinstance(row.get("image"), str):
         raise ValueError(f"{where}: has no 'image'; give one JSON object a line with the path of an image")
@@ -86,9 +87,13 @@ def _row(line: str, where: str, folder: Path) -> Item:
     for name in ("id", "question"):
         if not isinstance(row.get(name, ""), str):
             raise ValueError(f"{where}: {name} is {row[name]!r}; give a string")
+    try:
+        image = within(folder, row["image"])
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; a manifest names images in or below its own folder") from error
     return Item(
         row.get("id", row["image"]),
-        folder / row["image"],
+        image,
         row.get("question"),
         _names(row, "expressions", where),
         _names(row, "classes", where),

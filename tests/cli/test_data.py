@@ -141,3 +141,10 @@ def test_archives_are_unpacked_or_refused_whole(tmp_path: Path) -> None:
     assert run.exit_code == 2
     assert "bad.zip, member '../d.txt'" in run.output
     assert [path.name for path in (tmp_path / "out").rglob("*.txt")] == ["b.txt"]
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_lint_of_nothing_is_no_success(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.jsonl").write_text(content)
+    done = RUN.invoke(app, ["lint", str(tmp_path / "a.jsonl")])
+    assert done.exit_code == 2 and "there is no record in" in done.output

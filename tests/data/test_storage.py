@@ -22,6 +22,7 @@ from rscovlm.data.storage import (
     write_parquet,
     write_records,
 )
+from rscovlm.data.table import RecordTable
 from rscovlm.data.tally import Tally, TooManyRejected
 from tests.data.strategies import records as any_record
 
@@ -139,3 +140,24 @@ def test_a_conversion_that_stops_leaves_nothing_behind(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="second row"):
             write_records(rows(), tmp_path / target)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_parquet_of_another_schema_is_refused(tmp_path: Path, rows: int) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    shard = tmp_path / "data" / "train-00000-of-00001.parquet"
+    shard.parent.mkdir()
+    parquet.write_table(pyarrow.table({"image": ["a.png"] * rows, "text": ["a"] * rows}), shard)
+    for source in (shard, tmp_path):
+        with pytest.raises(ValueError, match="train-00000-of-00001.parquet has unknown fields 'image', 'text'"):
+            list(read_records(source, tally=Tally(1.0)))
+        # `datasets` itself refuses a shard without rows.
+        with pytest.raises(
+            ValueError, match="train-00000-of-00001.parquet (has unknown fields 'image', 'text'|cannot)"
+        ):
+            RecordTable(source)
+    parquet.write_table(pyarrow.table({"id": ["1"] * rows, "question": ["?"] * rows}), shard)
+    with pytest.raises(ValueError, match="needs text in 'source', 'split', 'task'"):
+        list(read_parquet(shard, columns=["question"], tally=Tally(1.0)))

@@ -154,3 +154,17 @@ def test_questions_that_no_prompt_may_hold_are_named_before_the_first_is_asked(t
         done = CliRunner().invoke(app, ["predict", str(manifest), "--out", str(tmp_path / "out.jsonl")])
         assert done.exit_code == 2 and "what is asked about 'a.png'" in done.output and named in done.output
     assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "/etc/secret.png", "in/../../secret.png", "file:///a.png", "link.png", "out/a.png"]
+)
+def test_manifests_name_images_below_their_folder(tmp_path: Path, name: str) -> None:
+    _pictures(tmp_path / "private", 1)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "private" / "000.png")
+    (folder / "out").symlink_to(tmp_path / "private")
+    (folder / "rows.jsonl").write_text(json.dumps({"image": "in/000.png"}) + "\n" + json.dumps({"image": name}))
+    with pytest.raises(ValueError, match=r"rows.jsonl, line 2: .*in or below its own folder"):
+        find_items([folder / "rows.jsonl"])

@@ -1,0 +1,146 @@
+"""Whatever files of others hold, no command sends a terminal what it would obey."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+import rscovlm
+from rscovlm.cli import app
+from rscovlm.cli.terminal import log_to_terminal, printable
+from tests.data.sources.layouts import chat, picture, text
+
+pytest.importorskip("pyarrow")
+FOLDER = Path(rscovlm.__file__).parent / "cli"
+RUN = CliRunner()
+EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
+"""A window's title, a cleared screen, text turned round, and the one-byte form of an escape."""
+
+
+def _commands(group: typer.Typer, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield from ((*before, command.name or command.callback.__name__) for command in group.registered_commands)  # type: ignore[union-attr]
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None and inner.name is not None
+        yield from _commands(inner.typer_instance, (*before, inner.name))
+
+
+def test_commands_write_through_one_function() -> None:
+    found = []
+    for path in sorted(FOLDER.glob("*.py")):
+        if path.name == "terminal.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Attribute, ast.Name)):
+                name = ast.unparse(node)
+                if name.rpartition(".")[2] in {
+                    "echo",
+                    "secho",
+                    "print",
+                    "stdout",
+                    "stderr",
+                    "basicConfig",
+                    "StreamHandler",
+                }:
+                    found.append(f"{path.name}:{node.lineno} uses {name}; write through rscovlm.cli.terminal")
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files in which every text is hostile."""
+    folder = tmp_path_factory.mktemp("hostile")
+    picture(folder, "images/a.png", 200, 100)
+    row = {"id": EVIL, "image": "a.png", "conversations": chat("<image>\n[vqa] How many?", "Two {<10><20><30><40>} .")}
+    text(folder, "GeoChat_Instruct.json", [row, row | {"image": f"{EVIL}.png"}])
+    record = {
+        "id": EVIL,
+        "source": EVIL,
+        "split": EVIL,
+        "task": "vqa",
+        "question": "{<10><20><30><40>}?",
+        "answer": EVIL,
+    }
+    record["images"] = [{"image": {"path": "images/a.png"}, "width": 200, "height": 100}]  # type: ignore[assignment]
+    text(folder, "vqa.jsonl", [record, record, {"id": EVIL}])
+    turns = [{"role": "user", "text": "<image>Where?"}, {"role": "assistant", "text": "{<10><20><30><40>}"}]
+    text(folder, "talk.jsonl", [record | {"task": "conversation", "turns": turns}])
+    box = {"box": [150, 10, 250, 90], "label": EVIL, "kind": "hbb"}
+    seen = record | {"task": "detection", "objects": [box], "question": "", "answer": ""}
+    text(folder, "boxes.jsonl", [seen, {EVIL: EVIL}])
+    text(folder, "recipe.yaml", json.dumps({"subsets": [{"name": EVIL, "records": "vqa.jsonl", "weight": 1}]}))
+    text(
+        folder,
+        "train.yaml",
+        json.dumps(
+            {
+                "model": EVIL,
+                "steps": 1,
+                "train": {"use_cpu": True, "bf16": False},
+                "mixture": {"subsets": [{"name": EVIL, "records": f"{EVIL}.jsonl"}]},
+            }
+        ),
+    )
+    text(folder, "figures.yaml", json.dumps({"results": {EVIL: 0.5}, "targets": {EVIL: 0.9}}))
+    text(folder, "templates.yaml", json.dumps({"templates": {EVIL: 1}}))
+    with zipfile.ZipFile(folder / "evil.zip", "w") as pack:
+        pack.writestr(EVIL, b"")
+    Image.new("RGB", (8, 8)).save(folder / f"{EVIL}.png")
+    return folder  # fmt: skip
+
+
+CASES: dict[tuple[str, ...], list[str]] = {
+    ("demo",): ["--out", "o/demo", "--image", f"{EVIL}.tif", "--question", EVIL],
+    ("train",): ["train.yaml", "--root", ".", "--output", "o/run"],
+    ("predict",): [f"{EVIL}.tif", "--question", EVIL, "--out", "o/p.jsonl"],
+    ("serve",): ["--model", EVIL, "--port", "0"],
+    ("data", "sources"): [EVIL],
+    ("data", "unpack"): ["evil.zip", "o/unpacked"],
+    ("data", "convert"): ["geochat", ".", "o/c.jsonl", "--limit", "0.9"],
+    ("data", "clean"): ["talk.jsonl", "o/clean.jsonl", "--limit", "0.9"],
+    ("data", "lint"): ["vqa.jsonl", "boxes.jsonl", "--root", "."],
+    ("data", "inspect"): ["recipe.yaml", "--root", ".", "--out", "o/m.html", "--draws", "1"],
+    ("data", "balance"): ["recipe.yaml", "figures.yaml", "o/next.yaml"],
+    ("data", "tile"): ["boxes.jsonl", "o/tiles.jsonl", "--size", "100", "--overlap", "20", "--limit", "0.9"],
+    ("data", "synthesise"): ["templates.yaml", "boxes.jsonl", "o/z.jsonl"],
+}
+"""Every command, with arguments that make it say what hostile files hold."""
+
+
+def test_every_command_has_a_case() -> None:
+    assert set(CASES) == set(_commands(app))
+
+
+@pytest.mark.parametrize("command", CASES, ids=" ".join)
+def test_no_command_prints_what_a_terminal_obeys(
+    command: tuple[str, ...], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    (root / "o").mkdir(exist_ok=True)
+    done = RUN.invoke(app, [*command, *CASES[command]])
+    assert done.output and (done.exception is None or isinstance(done.exception, SystemExit))
+    assert [character for character in done.output if not character.isprintable() and character != "\n"] == []
+    # Quoted once more in some errors.
+    assert printable(EVIL)[:8] in done.output.replace("\\\\", "\\"), done.output
+
+
+def test_the_log_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger()
+    handlers = logger.handlers[:]
+    logger.handlers[:] = []
+    level = logger.level
+    try:
+        log_to_terminal("%(message)s")
+        logging.getLogger("rscovlm").warning("subset %s", EVIL)
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    assert capsys.readouterr().err == f"subset {printable(EVIL)}\n"
