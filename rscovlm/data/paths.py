@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 from rscovlm.data.tally import Rejected
@@ -10,6 +11,7 @@ from rscovlm.data.tally import Rejected
 # A scheme (`file://`, `s3://`, `data:`), a drive letter (`C:`), or one of GDAL's virtual file systems (`/vsizip/`, `/vsicurl/`).
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*:")
 _VIRTUAL = re.compile(r"(^|[/\\])vsi[a-z0-9]+([_/\\]|$)", re.IGNORECASE)
+_LONGEST = 200  # bytes: file systems take 255 with the ending
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -31,6 +33,28 @@ def check_relative(path: str) -> str:
     if reason:
         raise Rejected("unsafe path", f"path {path!r} {reason}; write paths relative to the data folder")
     return path
+
+
+def file_name(text: str) -> str:
+    """Give a text, such as a record's id, as the name of one file on any system; two texts never share one.
+
+    Characters that cannot stand in a name are written as `%` and their bytes; a name that would be too long ends in a digest.
+
+    >>> file_name("P0001__512__0___0"), file_name("../a:b")
+    ('P0001__512__0___0', '%2E.%2Fa%3Ab')
+    """
+    name = "".join(
+        sign if sign.isprintable() and sign not in '/\\:*?"<>|%' else "".join(map("%{:02X}".format, _bytes(sign)))
+        for sign in text
+    )
+    name = f"%2E{name[1:]}" if name.startswith(".") else name
+    if len(_bytes(name)) > _LONGEST:
+        name = f"{_bytes(name)[:_LONGEST].decode(errors='ignore')}%~{sha256(_bytes(text)).hexdigest()[:20]}"
+    return name
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def below(folder: str, path: str) -> str:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.data.formats.coco import corners
+from rscovlm.data.paths import file_name
 from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.tally import Rejected, Strict, Tally
 from rscovlm.data.views import load_image, open_ref, read_window
@@ -271,7 +272,7 @@ def _kept(shown: Image.Image, name: str, root: str | Path | None, folder: str | 
         file = BytesIO()
         shown.save(file, "PNG")
         return {"data": file.getvalue()}
-    path = f"{folder}/{name.replace('/', '_')}.png"
+    path = f"{folder}/{file_name(name)}.png"
     target = Path(root) / path
     target.parent.mkdir(parents=True, exist_ok=True)
     shown.save(target)

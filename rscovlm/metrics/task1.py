@@ -15,6 +15,9 @@ _STAMP = (1980, 1, 1, 0, 0, 0)
 _LIMIT = 1 << 30
 """Bytes of text that a zip may unpack to: no real submission comes near."""
 
+_NO_NAME = frozenset('/\\:*?"<>|')  # what a file's name cannot hold on one system or another
+_LONGEST = 200  # bytes of a name: file systems take 255, with Task1_ and the ending
+
 
 def write_task1(
     path: str | Path,
@@ -38,7 +41,7 @@ def write_task1(
         The path.
 
     Raises:
-        ValueError: If a label is not among `classes`, an image or class name has blanks or slashes, or boxes are
+        ValueError: If a label is not among `classes`, an image or class name has blanks, slashes or control characters, or boxes are
             malformed.
     """
     lines: dict[str, list[str]] = {_checked(name, "class"): [] for name in classes}
@@ -135,6 +138,12 @@ def _class(name: str) -> str:
 
 
 def _checked(name: str, what: str) -> str:
-    if not name or any(sign.isspace() or sign in "/\\" for sign in name):
-        raise ValueError(f"{what} name {name!r} cannot stand in a Task 1 file; use one without blanks and slashes")
+    # A class is part of a file's name; an image stands in a line, and its name is a file's elsewhere.
+    if not name or any(sign.isspace() or not sign.isprintable() or sign in _NO_NAME for sign in name):
+        raise ValueError(
+            f"{what} name {name!r} cannot stand in a Task 1 file; use one of letters, digits, '-', '_', '.' and the like, "
+            "without blanks, slashes, colons and control characters"
+        )
+    if len(name.encode()) > _LONGEST:
+        raise ValueError(f"{what} name {name[:40]!r}... has more than {_LONGEST} bytes; use a shorter one")
     return name

@@ -6,6 +6,8 @@ import json
 import os
 import sqlite3
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,15 +40,13 @@ def to_geopackage(objects: Objects, path: str | os.PathLike[str], *, crs: str | 
     """
     quads, wanted = _ground(objects, crs)
     target = Path(path)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    connection = sqlite3.connect(part)
-    try:
-        with connection:
-            _write_package(connection, objects, quads, wanted)
-    finally:
-        connection.close()
-    part.replace(target)
+    with _whole(target) as part:
+        connection = sqlite3.connect(part)
+        try:
+            with connection:
+                _write_package(connection, objects, quads, wanted)
+        finally:
+            connection.close()
     return target
 
 
@@ -80,15 +80,31 @@ def to_geoparquet(objects: Objects, path: str | os.PathLike[str], *, crs: str | 
     table = pa.table(
         {
             "geometry": pa.array(_wkb(quads), type=pa.binary()),
-            "label": pa.array(objects.labels, type=pa.string()),
+            "label": pa.array(_labels(objects), type=pa.string()),
             "score": pa.array([None] * len(objects) if scores is None else scores, type=pa.float64()),
         }
     )
     target = Path(path)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(about)}), part)
-    part.replace(target)
+    with _whole(target) as part:
+        pq.write_table(table.replace_schema_metadata({"geo": json.dumps(about)}), part)
     return target
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Give the place to write a file at, which takes its name once it is whole and leaves nothing otherwise."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _labels(objects: Objects) -> list[str]:
+    """Give the labels as Unicode: half a character, which a model may be made to write, becomes an escape."""
+    return [label.encode("utf-8", "backslashreplace").decode("utf-8") for label in objects.labels]
 
 
 def _ground(objects: Objects, crs: str | None) -> tuple[Floats, str]:
@@ -135,7 +151,7 @@ def _write_package(connection: sqlite3.Connection, objects: Objects, quads: Floa
     scores = [None] * len(objects) if objects.scores is None else objects.scores.tolist()
     rows = [
         (_header(quad, number) + wkb, label, score)
-        for quad, wkb, label, score in zip(quads, _wkb(quads), objects.labels, scores, strict=True)
+        for quad, wkb, label, score in zip(quads, _wkb(quads), _labels(objects), scores, strict=True)
     ]
     connection.executemany(f"INSERT INTO {TABLE} (geom, label, score) VALUES (?, ?, ?)", rows)
 

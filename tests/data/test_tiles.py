@@ -242,3 +242,14 @@ def test_a_real_image_is_tiled_whole(tmp_path: Path) -> None:
     assert tally.seen == len(objects)
     assert tally.kept / len(objects) > 0.98
     assert all(item.label in ("ship", "harbor") for row in rows for item in row.objects)
+
+
+def test_tiles_of_any_ids_are_files_of_their_own(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
+    ids = ["a/b", "a_b", "a%2Fb", "../../x", ".hidden", "a\x1b[2J", "a\x00b", "C:\\x", "n" * 300, "n" * 301, "a\ud800"]
+    rows = [replace(_record(200, 100), id=name) for name in ids]
+    saved = list(tile(rows, size=100, overlap=0, root=tmp_path, folder="tiles"))
+    paths = [record.images[0].path for record in saved]
+    assert len(set(paths)) == len(paths) == 2 * len(ids)
+    assert {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "tiles").rglob("*")} == set(paths)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "tiles"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import shapely
 
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.metrics.task1 import read_task1
 from rscovlm.rasters import to_coco, to_dota, to_geojson, to_geopackage, to_geoparquet, to_supervision, to_yolo_obb
 from tests.rasters.test_geojson import DEGREES, UTM, some
 
@@ -153,3 +155,57 @@ def test_without_supervision_the_error_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setitem(__import__("sys").modules, "supervision", None)
     with pytest.raises(ValueError, match="pip install supervision"):
         to_supervision(some(PLAIN))
+
+
+HOSTILE = [
+    "a\ud800b",
+    "a\x1b[2Jb",
+    "a\x00b",
+    "a\nb",
+    "../../x",
+    "..",
+    "C:\\x",
+    "a:b",
+    "a\u202eb",
+    "n" * 300,
+    "a b",
+    "caf\u00e9/\u0301",
+    "%2F",
+]
+
+
+def _below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("where", ["label", "image"])
+@pytest.mark.parametrize("ending", ["", ".zip"])
+def test_dota_files_take_names_that_are_names_or_nothing(tmp_path: Path, text: str, where: str, ending: str) -> None:
+    objects = Objects(Boxes([[1, 2, 3, 4]], "hbb", PLAIN), (text if where == "label" else "ship",))
+    target = tmp_path / f"out{ending}"
+    try:
+        to_dota({text if where == "image" else "P0001": objects}, target)
+    except ValueError as error:
+        assert not isinstance(error, UnicodeError) and ascii(text)[1:9] in ascii(str(error)).replace("\\\\", "\\")
+        assert _below(tmp_path) == []
+    else:
+        assert text in {"..", "%2F"}
+        assert [entry["labels"] for entry in read_task1(target).values()] == [list(objects.labels)]
+        assert all(path.split("/")[0] == target.name for path in _below(tmp_path))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_vectors_and_coco_keep_any_label(tmp_path: Path, text: str) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    objects = Objects(Boxes([[1, 2, 3, 4]], "hbb", UTM), (text,))
+    written = text.encode("utf-8", "backslashreplace").decode()
+    to_coco({"a.tif": objects}, tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text())["categories"][0]["name"] == text
+    to_geojson(objects, tmp_path / "a.geojson")
+    to_geopackage(objects, tmp_path / "a.gpkg")
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as package:
+        assert package.execute("SELECT label FROM objects").fetchall() == [(written,)]
+    to_geoparquet(objects, tmp_path / "a.parquet")
+    assert parquet.read_table(tmp_path / "a.parquet")["label"].to_pylist() == [written]
+    assert _below(tmp_path) == ["a.geojson", "a.gpkg", "a.json", "a.parquet"]
