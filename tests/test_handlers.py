@@ -42,6 +42,7 @@ LISTED = {
     "rscovlm.rasters.raster.Raster._checked": "converts a user's window",
     "rscovlm.rasters.raster._checked_size": "converts a user's size",
     "rscovlm.rasters.tiff.TiffReader._errors": "tifffile on bytes that strangers sent",
+    "rscovlm.rasters.tiff_tags.hidden_facts": "tifffile on bytes that strangers sent",
     "rscovlm.serving.batching.Batched._answer": "hands the error to whoever asked",
     "rscovlm.serving.replying.Replying.run": "logs the traceback and answers 500",
     "rscovlm.training.arguments.check_trainer": "builds TRL's configuration from a user's values",

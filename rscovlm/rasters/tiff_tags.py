@@ -119,4 +119,5 @@ def hidden_facts(source: Path | bytes) -> tuple[bool, set[tuple[int, int]]]:
             sizes = {(int(page.imagewidth), int(page.imagelength)) for page in pages if page.is_mask}
             return ASSOCIATED in _extra(pages[0]), sizes
     except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, struct.error):
+        # What tifffile raises on bytes of strangers.
         return False, set()
