@@ -19,7 +19,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.chat_template_utils import qwen3_template
 
 import rscovlm
-from rscovlm.data.scenes import make_zoom_scene
+from rscovlm.scenes import make_zoom_scene
 from rscovlm.zoom.environment import answer_reward, environments, evidence_reward, format_reward, length_reward
 from rscovlm.zoom.windows import Limits
 

@@ -74,9 +74,9 @@ def tiny_scenes(folder: str | Path) -> Path:
     Returns:
         The folder.
     """
-    from rscovlm.data.records import Annotation, ImageRef, Record
-    from rscovlm.data.scenes import SceneConfig, make_scene
     from rscovlm.data.storage import write_jsonl
+    from rscovlm.records.record import Annotation, ImageRef, Record
+    from rscovlm.scenes import SceneConfig, make_scene
 
     folder = Path(folder)
     tiny_checkpoint(folder / "model")

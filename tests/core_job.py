@@ -29,7 +29,7 @@ OPTIONAL = (
     "prometheus_client",
 )
 NEED_AN_EXTRA = (
-    "rscovlm.benchmarks.learning",
+    "rscovlm.experiments.learning",
     "rscovlm.demo",
     "rscovlm.training",
     "rscovlm.engines.constrained",
@@ -76,11 +76,11 @@ def modules() -> list[str]:
 def job(folder: Path) -> None:
     """Make a scene, keep it as a GeoTIFF and as records, read both, write and read boxes as text, and measure."""
     import rscovlm
-    from rscovlm.data.mixture import Mixture, Subset
-    from rscovlm.data.records import ImageRef, Record
-    from rscovlm.data.scenes import SceneConfig, make_scene, write_geotiff
     from rscovlm.data.sources import sources
     from rscovlm.data.storage import read_records, write_records
+    from rscovlm.mixtures.mixture import Mixture, Subset
+    from rscovlm.records.record import ImageRef, Record
+    from rscovlm.scenes import SceneConfig, make_scene, write_geotiff
 
     scene = make_scene(3, SceneConfig(min_objects=2, max_objects=3, covers=("airfield",)))
     file = folder / "scene.tif"

@@ -13,15 +13,15 @@ import typer
 import yaml
 
 from rscovlm.cli import app
-from rscovlm.data.recipe import MixtureRecipe
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.scenes import make_zoom_scene, write_geotiff
 from rscovlm.data.storage import write_jsonl
-from rscovlm.data.synthesis import SynthesisConfig
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Frame
+from rscovlm.mixtures.recipe import MixtureRecipe
 from rscovlm.processing.resolution import PixelBudget
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.scenes import make_zoom_scene, write_geotiff
 from rscovlm.serving.server import ZoomServer
+from rscovlm.synthesis import SynthesisConfig
 from rscovlm.training.recipe import TrainingRecipe
 from tests.zoom.scripted import Scripted, call, texts
 

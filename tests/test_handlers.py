@@ -25,9 +25,9 @@ MISTAKES = {
 calls nothing of ours: the conversion of a value, or a look-up."""
 
 LISTED = {
-    "rscovlm.data.records.Record.from_dict": "reads the fields of a foreign row, a million times; nothing else is in it",
-    "rscovlm.data.tally.Tally.load": "reads counts from a file of a checkpoint",
-    "rscovlm.data.yamlfiles._Loader.construct_object": "PyYAML's constructors on a user's text, which raise anything",
+    "rscovlm.records.record.Record.from_dict": "reads the fields of a foreign row, a million times; nothing else is in it",
+    "rscovlm.records.tally.Tally.load": "reads counts from a file of a checkpoint",
+    "rscovlm.settings.yamlfiles._Loader.construct_object": "PyYAML's constructors on a user's text, which raise anything",
     "rscovlm.engines.answers._piece": "reads one field of what a foreign server sent",
     "rscovlm.metrics.grounding._box": "converts a user's box",
     "rscovlm.processing.checkpoint_checks.loading": "transformers on a damaged checkpoint raises anything; it is the cause",
@@ -57,7 +57,7 @@ LISTED = {
     "rscovlm.training.preflight.preflight": "the end of a walk is an IndexError by Python's protocol",
     "rscovlm.training.provenance.read_plan": "reads a state from a file of a checkpoint",
     "rscovlm.training.rounds.Rebalanced.from_dict": "reads a state from a file of a checkpoint",
-    "rscovlm.zoom.finished.FinishedTiles.__init__": "reads rows from a journal that may be damaged",
+    "rscovlm.tasks.tile_journal.FinishedTiles.__init__": "reads rows from a journal that may be damaged",
 }
 """Functions whose handlers catch such errors, each with the reason; a comment stands at the handler."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rscovlm.data.scenes import Layout, LayoutConfig
+from rscovlm.scenes import Layout, LayoutConfig
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")

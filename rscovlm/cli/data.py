@@ -60,7 +60,7 @@ def convert(
     """Convert one split of a published data set to records."""
     from rscovlm.data.sources import convert as read
     from rscovlm.data.storage import embedded, write_records
-    from rscovlm.data.tally import Tally
+    from rscovlm.records.tally import Tally
 
     tally = Tally(limit)
     with refusals("rscovlm data"):
@@ -78,9 +78,9 @@ def clean(
     limit: Limit = 0.005,
 ) -> None:
     """Turn task tags into words and boxes in texts into structure; mend punctuation and typos."""
-    from rscovlm.data.cleaning import Cleaner, survey
     from rscovlm.data.storage import read_records, write_records
-    from rscovlm.data.tally import Tally
+    from rscovlm.quality.cleaning import Cleaner, survey
+    from rscovlm.records.tally import Tally
 
     tally = Tally(limit)
     with refusals("rscovlm data"):
@@ -109,10 +109,10 @@ def lint(
     scales: Annotated[bool, typer.Option(help="Look for crops at up to twice or half the scale too.")] = True,
 ) -> None:
     """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
-    from rscovlm.data.lint import lint as check
-    from rscovlm.data.lint_pictures import draw_worst
     from rscovlm.data.storage import read_records
-    from rscovlm.data.tally import Tally
+    from rscovlm.quality.lint import lint as check
+    from rscovlm.quality.lint_pictures import draw_worst
+    from rscovlm.records.tally import Tally
 
     with refusals("rscovlm data"):
         tally = Tally(1.0, examples=50)
@@ -142,7 +142,7 @@ def inspect(
     from transformers import AutoProcessor
 
     import rscovlm
-    from rscovlm.data.recipe import load_recipe
+    from rscovlm.mixtures.recipe import load_recipe
     from rscovlm.processing.checkpoint_checks import loading
     from rscovlm.training.inspection import inspect as look
 
@@ -176,8 +176,8 @@ def balance(
 
     Of a run's evaluation.jsonl the last line counts, and targets are those of the recipe's balance.
     """
-    from rscovlm.data.balance import next_recipe, plot_weights, read_figures
-    from rscovlm.data.recipe import load_recipe
+    from rscovlm.mixtures.balance import next_recipe, plot_weights, read_figures
+    from rscovlm.mixtures.recipe import load_recipe
 
     with refusals("rscovlm data"):
         results, targets, rule = read_figures(figures, recipe)
@@ -202,8 +202,8 @@ def tile(
 ) -> None:
     """Cut detections into tiles; without --save they stay windows of their image and no pixel is copied."""
     from rscovlm.data.storage import read_records, write_records
-    from rscovlm.data.tally import Tally
     from rscovlm.data.tiles import tile as cut
+    from rscovlm.records.tally import Tally
 
     rows, objects = Tally(limit), Tally(1.0)
     with refusals("rscovlm data"):
@@ -224,9 +224,9 @@ def synthesise(
 ) -> None:
     """Make zoom questions from detections: templates, questions by a vision model, multiple choice."""
     from rscovlm.data.storage import write_records
-    from rscovlm.data.synthesis import SynthesisConfig
-    from rscovlm.data.synthesis import synthesise as make
-    from rscovlm.data.tally import Tally
+    from rscovlm.records.tally import Tally
+    from rscovlm.synthesis import SynthesisConfig
+    from rscovlm.synthesis import synthesise as make
 
     tally = Tally(1.0)
     with refusals("rscovlm data"):

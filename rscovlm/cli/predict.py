@@ -14,7 +14,7 @@ from rscovlm.cli.terminal import say
 def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .jsonl manifests.")],
     out: Annotated[Path, typer.Option(help="JSONL file; a second run goes on from it.")] = Path("predictions.jsonl"),
-    task: Annotated[str, typer.Option(help="ask, detect, ground, classify or caption.")] = "ask",
+    task: Annotated[str, typer.Option(help="ask, detect, ground, classify, caption or count.")] = "ask",
     question: Annotated[str | None, typer.Option(help="What to ask about every image.")] = None,
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
@@ -30,15 +30,15 @@ def predict(
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
 ) -> None:
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
-    from rscovlm.serving.items import find_items
+    from rscovlm.predicting.items import find_items
+    from rscovlm.predicting.prediction import Asked, latest_rows, write_geojson
+    from rscovlm.predicting.prediction import predict as run
     from rscovlm.serving.loading import load_engine
-    from rscovlm.serving.prediction import Asked, latest_rows, write_geojson
-    from rscovlm.serving.prediction import predict as run
 
     names = tuple(name.strip() for name in classes.split(",") if name.strip()) if classes else None
     with refusals("rscovlm predict"):
         asked = Asked(
-            task,  # type: ignore[arg-type]  # checked there
+            task,
             question,
             tuple(find) if find else None,
             names,

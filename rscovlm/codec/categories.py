@@ -15,6 +15,34 @@ def spoken(name: str) -> str:
     return " ".join(name.replace("-", " ").replace("_", " ").lower().split())
 
 
+def plural(name: str) -> str:
+    """Return the English plural of a class name, by its last word.
+
+    >>> plural("small vehicle"), plural("bus"), plural("ferry"), plural("aircraft")
+    ('small vehicles', 'buses', 'ferries', 'aircraft')
+    """
+    if name.endswith("craft"):
+        return name
+    if name.endswith("y") and name[-2:-1] not in set("aeiou"):
+        return name[:-1] + "ies"
+    return name + ("es" if name.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+
+def referent(expression: str) -> str:
+    """Return an expression without its article, as prompts name it and answers label it.
+
+    Raises:
+        ValueError: Nothing is left.
+
+    >>> referent("The red-roofed hangar")
+    'red-roofed hangar'
+    """
+    what = expression.strip().removeprefix("the ").removeprefix("The ")
+    if not what:
+        raise ValueError("the referring expression is empty; say what to find")
+    return what
+
+
 def ranks(labels: Sequence[str], categories: Sequence[str] | None) -> list[int]:
     """Return each label's place in the alphabetical list of spoken names.
 

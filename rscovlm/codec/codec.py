@@ -12,9 +12,9 @@ import numpy as np
 from rscovlm.codec import patterns
 from rscovlm.codec.categories import Matcher, ranks
 from rscovlm.codec.decoded import Decoded
+from rscovlm.codec.found_objects import KINDS as KIND_OF_COUNT
+from rscovlm.codec.found_objects import LARGEST, Found
 from rscovlm.codec.grammar import Grammar, box_numbers, json_grammar, plain_grammar
-from rscovlm.codec.haul import KINDS as KIND_OF_COUNT
-from rscovlm.codec.haul import LARGEST, Found
 from rscovlm.codec.reading import read
 from rscovlm.codec.spaces import SCALES, SpaceName, limits, pixels_per_unit, quantise, restore, written
 from rscovlm.codec.writing import STYLES, Style, json_list, plain_lines

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from rscovlm.codec import patterns
-from rscovlm.codec.haul import KINDS, Haul
+from rscovlm.codec.found_objects import KINDS, Haul
 
 
 class _Line(NamedTuple):

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from rscovlm.codec import patterns
-from rscovlm.codec.drafts import Drafts
-from rscovlm.codec.haul import Haul, Names
+from rscovlm.codec.found_objects import Haul, Names
+from rscovlm.codec.json_repair import Drafts
 from rscovlm.codec.lines import Lines
 
 _BARE_NAMES = ("bbox_2d", "bbox", "oriented bbox", "rotated bbox", "quadrant bbox", "label")

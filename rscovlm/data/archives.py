@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rscovlm.data.members import Budget, Member, Pack, opened
 from rscovlm.data.names import Names
-from rscovlm.data.tally import Rejected
+from rscovlm.records.tally import Rejected
 
 _CHUNK = 1 << 20
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from rscovlm.data.tally import Rejected
+from rscovlm.records.tally import Rejected
 
 _MOST_AT_ONCE = 2 << 20
 """Bytes that a reader of tar may ask for at once: an extended header that claims a gigabyte is read into memory whole."""

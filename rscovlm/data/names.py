@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from rscovlm.data.paths import check_relative
-from rscovlm.data.tally import Rejected
+from rscovlm.records.paths import check_relative
+from rscovlm.records.tally import Rejected
 
 _PART = 255  # bytes of one name on every file system in use
 _PATH = 4000  # bytes of a path, below Linux's 4096

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from rscovlm.data.paths import resolve
-from rscovlm.data.records import ImageRef, Record, check_fields, features
-from rscovlm.data.tally import Rejected, Strict, Tally
 from rscovlm.extras import optional
+from rscovlm.records.paths import resolve
+from rscovlm.records.record import ImageRef, Record, check_fields, features
+from rscovlm.records.tally import Rejected, Strict, Tally
 
 _SPLIT = re.compile(r"\w+(\.\w+)*")
 _BATCH_ROWS = 512

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, overload
 from zlib import crc32
 
-from rscovlm.data.records import Record, check_fields
 from rscovlm.extras import optional
+from rscovlm.records.record import Record, check_fields
 
 
 class RecordTable(Sequence[Record]):
@@ -32,7 +32,7 @@ class RecordTable(Sequence[Record]):
 
     Examples:
         >>> from tempfile import TemporaryDirectory
-        >>> from rscovlm.data.records import ImageRef
+        >>> from rscovlm.records.record import ImageRef
         >>> from rscovlm.data.storage import write_jsonl
         >>> with TemporaryDirectory() as folder:
         ...     made = Record("1", "mine", "train", "caption", (ImageRef("a.png"),), captions=("a pier",))

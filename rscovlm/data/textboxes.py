@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from rscovlm.data.records import BOX_MARK, Annotation
-from rscovlm.data.tally import Rejected
 from rscovlm.geometry.kinds import Kind
+from rscovlm.records.record import BOX_MARK, Annotation
+from rscovlm.records.tally import Rejected
 
 Scale = Literal[0, 1, 100, 1000]
 

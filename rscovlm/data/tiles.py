@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.data.formats.coco import corners
-from rscovlm.data.paths import file_name
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.tally import Rejected, Strict, Tally
-from rscovlm.data.views import load_image, open_ref, read_window
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.tiling import window_starts
+from rscovlm.geometry.window import Window
 from rscovlm.rasters import Raster
-from rscovlm.rasters.reader import Window
-from rscovlm.zoom.tiling import window_starts
+from rscovlm.records.paths import file_name
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.tally import Rejected, Strict, Tally
+from rscovlm.records.views import load_image, open_ref, read_window
 
 LEAST = 0.7
 """Smallest share of an object's area in a tile that holds it."""

@@ -12,22 +12,27 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from rscovlm.benchmarks.scenes import Score, score_detection, score_grounding, score_words, score_zoom
-from rscovlm.codec.prompts import detection_prompt, grounding_prompt
-from rscovlm.data.scene_tasks import scene_questions
-from rscovlm.data.scenes import Layout, LayoutConfig, Scene, SceneConfig, make_scene, write_geotiff, write_large_scene
+from rscovlm.codec.dialect import Dialect
 from rscovlm.demo.report import Figure, Story, Talk, write_report
 from rscovlm.demo.tuning import NEW_CLASSES, Tuned, known_scenes, new_scenes, tune
 from rscovlm.embedded import embedded_model
-from rscovlm.engines import Conversation, Transformers
+from rscovlm.engines import Transformers
+from rscovlm.engines.engine import dialect_of
+from rscovlm.experiments.scenes import Score, score_detection, score_grounding, score_words, score_zoom
 from rscovlm.geometry import Frame
+from rscovlm.mixtures.scene_records import scene_questions
 from rscovlm.rasters import Raster, open_image
-from rscovlm.zoom import Detections, ZoomChain, ZoomResult, ZoomView, detect
+from rscovlm.scenes import Layout, LayoutConfig, Scene, SceneConfig, make_scene, write_geotiff, write_large_scene
+from rscovlm.tasks import Detections, detect
+from rscovlm.tasks.classify import question as classification_question
+from rscovlm.tasks.detect import question as detection_question
+from rscovlm.tasks.ground import question as grounding_question
+from rscovlm.tasks.task import Question
+from rscovlm.zoom import ZoomChain, ZoomResult, ZoomView
 from rscovlm.zoom.drawing import draw_windows
 
 Say = Callable[[str], None]
@@ -308,23 +313,21 @@ def _talks(engine: Transformers, seed: int) -> list[Talk]:
     for place in range(6):
         config = _fresh(known_scenes() if place % 2 == 0 else new_scenes())
         scene = make_scene(rng, config)
-        system, asked, truth = _ask(scene, config.classes, place)
-        messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
-        blocks = [{"type": "image", "image": scene.image}, {"type": "text", "text": asked}]
-        reply = engine.generate([Conversation([*messages, {"role": "user", "content": blocks}])], max_new_tokens=120)[0]
-        turns = [("user", asked), ("assistant", reply.text.strip()), ("truth", truth)]
+        asked, truth = _ask(scene, config.classes, place, dialect_of(engine))
+        reply = engine.generate([asked.conversation([scene.image])], max_new_tokens=120)[0]
+        turns = [("user", asked.user), ("assistant", reply.text.strip()), ("truth", truth)]
         talks.append(Talk(scene.image.resize((336, 336), Image.Resampling.NEAREST), turns))
     return talks
 
 
-def _ask(scene: Scene, classes: tuple[str, ...], place: int) -> tuple[str, str, str]:
-    """Return system text, question and truth of a conversation, turning through the kinds of question."""
+def _ask(scene: Scene, classes: tuple[str, ...], place: int, dialect: Dialect) -> tuple[Question, str]:
+    """Return the question and the truth of a conversation, turning through the kinds of question."""
     if place % 3 == 0:
-        system, asked = detection_prompt(classes)
-        return system, asked, ", ".join(thing.label for thing in scene.objects) or "none"
+        truth = ", ".join(thing.label for thing in scene.objects) or "none"
+        return detection_question(dialect, classes, kind="quad"), truth
     grounding = scene_questions(scene, classes, ("grounding",))
     if place % 3 == 1 and grounding:
-        system, asked = grounding_prompt(grounding[0].phrase)
         box = scene.objects[grounding[0].objects[0]].hbb
-        return system, asked, ", ".join(f"{value:.0f}" for value in box)
-    return "", "What kind of scene is this?", scene.scene_class
+        asked = grounding_question(dialect, grounding[0].phrase, kind="hbb")
+        return asked, ", ".join(f"{value:.0f}" for value in box)
+    return classification_question(dialect), scene.scene_class

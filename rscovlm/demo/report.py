@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from rscovlm.rasters.data_url import data_url
+from rscovlm.exports.data_url import data_url
 
 
 @dataclass(frozen=True)

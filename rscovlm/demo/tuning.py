@@ -11,10 +11,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from rscovlm.codec import Codec
-from rscovlm.data.mixture import Mixture, Subset
-from rscovlm.data.scene_tasks import SceneTurns, ZoomTurns
-from rscovlm.data.scenes import SceneConfig
-from rscovlm.training.embedded import STAGES, budget, scene_config
+from rscovlm.experiments.embedded import STAGES, budget, scene_config
+from rscovlm.mixtures.mixture import Mixture, Subset
+from rscovlm.mixtures.scene_records import SceneTurns, ZoomTurns
+from rscovlm.scenes import SceneConfig
 from rscovlm.training.optimizer import MuonAdamW
 from rscovlm.training.sft import build_trainer
 

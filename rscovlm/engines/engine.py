@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
+from rscovlm.codec.dialect import Dialect
+
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
     from rscovlm.codec.grammar import Grammar
@@ -125,6 +127,12 @@ def check_engine(engine: Any) -> None:
             f"engine is {engine!r}, without {', '.join(lacking)}; give an object with the attributes codec and budget "
             "and the method generate, such as rscovlm.engines.Transformers(model, processor)"
         )
+
+
+def dialect_of(engine: Any) -> Dialect:
+    """Return how a model is asked: the engine's ``dialect``, or the one that goes with its codec."""
+    dialect: Dialect | None = getattr(engine, "dialect", None)
+    return Dialect.of(engine.codec) if dialect is None else dialect
 
 
 def replies(engine: Engine, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from rscovlm.data.records import Record
 from rscovlm.data.storage import read_parquet
+from rscovlm.records.record import Record
 
 _ROWS = (
     (1_000, "n<1K"),
@@ -143,7 +143,7 @@ def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:
             "|---|---|",
             *(f"| {name} | {count} |" for name, count in counts.most_common()),
         ]
-    lines += ["", "```python", "from datasets import load_dataset", "from rscovlm.data.records import Record", ""]
+    lines += ["", "```python", "from datasets import load_dataset", "from rscovlm.records.record import Record", ""]
     lines += [f'for row in load_dataset("{repo}", split="{next(iter(splits), "train")}", streaming=True):']
     lines += ["    record = Record.from_dict(row)", "```", ""]
     return "\n".join(lines)

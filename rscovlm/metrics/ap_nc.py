@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rscovlm.geometry.affine import Floats
-from rscovlm.metrics.board import DEFAULT_THRESHOLDS, Board, Run, settle
 from rscovlm.metrics.detections import Ints
+from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, Run, settle
 from rscovlm.metrics.matching import Shape, odd_shapes
 from rscovlm.metrics.precision import Interpolation
 

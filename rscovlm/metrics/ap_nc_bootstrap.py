@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rscovlm.metrics.ap_nc import headlines
-from rscovlm.metrics.board import DEFAULT_THRESHOLDS, Board, settle
 from rscovlm.metrics.bootstrap import check_settings, clustered, interval, redraws
+from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, settle
 from rscovlm.metrics.matching import Shape
 from rscovlm.metrics.precision import Interpolation
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from rscovlm.metrics.ap_nc import ap_nc, summarise
-from rscovlm.metrics.board import DEFAULT_THRESHOLDS, Board, settle
 from rscovlm.metrics.detections import Bools, above
+from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, settle
 
 SWEEP = tuple(round(0.05 * k, 2) for k in range(20))
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rscovlm.geometry.affine import Floats
-from rscovlm.metrics.board import Board, settle
 from rscovlm.metrics.detections import quads
+from rscovlm.metrics.matched_detections import Board, settle
 
 _COLOURS = {"matched": "#1a9641", "false": "#d7191c", "missed": "#2b6cb0", "ignored": "#888888"}
 _SIDE = 720

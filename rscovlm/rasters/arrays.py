@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.geometry.window import Window
 from rscovlm.rasters.errors import RasterError
-from rscovlm.rasters.reader import Layout, Level, Place, Window
+from rscovlm.rasters.reader import Layout, Level, Place
 
 COLOURS = {1: ("gray",), 2: ("gray", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from rscovlm.geometry.window import Window
 from rscovlm.rasters import sampling
 from rscovlm.rasters.pixels import Pixels
-from rscovlm.rasters.reader import Window
 from rscovlm.rasters.samples import Samples
 
 KEPT = 48 * 2**20

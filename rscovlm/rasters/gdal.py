@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import IDENTITY, Affine6
+from rscovlm.geometry.window import Window
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
+from rscovlm.rasters.georeference import NO_RATIONAL, fit_affine, fit_note, world_file
 from rscovlm.rasters.limits import Limits, block_too_large
-from rscovlm.rasters.places import NO_RATIONAL, fit_affine, fit_note, world_file
 from rscovlm.rasters.quiet import hushed, unwarned
-from rscovlm.rasters.reader import Layout, Level, Place, Window
+from rscovlm.rasters.reader import Layout, Level, Place
 from rscovlm.rasters.tiff import check_deflated
 from rscovlm.rasters.tiff_tags import PAGES, hidden_facts
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rscovlm.geometry.affine import Affine6
-from rscovlm.rasters.places import NO_RATIONAL, fit_affine, fit_note
+from rscovlm.rasters.georeference import NO_RATIONAL, fit_affine, fit_note
 from rscovlm.rasters.reader import Place
 
 SCALE, TIEPOINTS, MATRIX, DIRECTORY, RATIONAL = 33550, 33922, 34264, 34735, 50844

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.rasters.reader import Reader, Window
+from rscovlm.geometry.window import Window
+from rscovlm.rasters.reader import Reader
 
 SAMPLED = 2**18
 """Pixels of the coarsest level up to which all of it is looked at."""

@@ -19,9 +19,9 @@ from rscovlm.rasters.arrays import ArrayReader
 from rscovlm.rasters.cache import Cache
 from rscovlm.rasters.errors import MissingRasterError, RasterError
 from rscovlm.rasters.formats import ENDINGS, png_header, sniff
+from rscovlm.rasters.georeference import unread
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pillow import PillowReader
-from rscovlm.rasters.places import unread
 from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.tiff import TiffReader, Unsupported

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from rscovlm.geometry.window import Window
 from rscovlm.rasters.arrays import COLOURS
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of, jp2_header
+from rscovlm.rasters.georeference import world_file
 from rscovlm.rasters.limits import Limits
-from rscovlm.rasters.places import world_file
 from rscovlm.rasters.quiet import unwarned
-from rscovlm.rasters.reader import Layout, Level, Place, Window
+from rscovlm.rasters.reader import Layout, Level, Place
 
 ORIENTATION = 274
 """EXIF tag: how a camera was held."""

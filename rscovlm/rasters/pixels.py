@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.geometry.window import Window
 from rscovlm.rasters.bands import CMYK, choose
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.opacity import Opacity
-from rscovlm.rasters.reader import Reader, Window
+from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.samples import Samples, Shares
 
 

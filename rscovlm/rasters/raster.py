@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.geometry import Frame
+from rscovlm.geometry.window import Window
 from rscovlm.rasters import sampling
 from rscovlm.rasters.cache import Base, Cache
 from rscovlm.rasters.digests import fingerprint, print_of
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pixels import Pixels
-from rscovlm.rasters.reader import Reader, Window
+from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.samples import Samples
 from rscovlm.rasters.stretch import DECIBELS, Stretch, check_percentiles, from_samples
 from rscovlm.rasters.view import View

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Affine6
-
-Window = tuple[int, int, int, int]
+from rscovlm.geometry.window import Window
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rscovlm.geometry.window import Window
 from rscovlm.rasters.pixels import Pixels
-from rscovlm.rasters.reader import Level, Window
+from rscovlm.rasters.reader import Level
 from rscovlm.rasters.samples import Mosaic, Samples
 
 PIECE = 6_000_000

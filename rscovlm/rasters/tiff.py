@@ -16,13 +16,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from rscovlm.geometry.window import Window
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.geokeys import tiff_place
+from rscovlm.rasters.georeference import world_file
 from rscovlm.rasters.limits import Limits, block_too_large
-from rscovlm.rasters.places import world_file
 from rscovlm.rasters.quiet import hushed
-from rscovlm.rasters.reader import Level, Place, Window
+from rscovlm.rasters.reader import Level, Place
 from rscovlm.rasters.tiff_blocks import COMPRESSIONS, DEFLATE, JPEG, decode, packed
 from rscovlm.rasters.tiff_tags import ORIENTATION, PAGES, PHOTOMETRIC, layout_of, nodata_of
 

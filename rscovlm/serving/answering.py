@@ -10,16 +10,17 @@ from rscovlm.codec import Codec
 from rscovlm.codec.problems import DROPPED
 from rscovlm.engines.engine import Conversation, replies
 from rscovlm.geometry import Objects
+from rscovlm.geometry.tiling import count_tiles
 from rscovlm.rasters import Raster
 from rscovlm.serving.metering import Metered
-from rscovlm.serving.moving import SENT, moved
-from rscovlm.serving.prediction import object_rows
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.requests import Request
+from rscovlm.serving.rewrite_boxes import SENT, moved
 from rscovlm.serving.turns import Turn
-from rscovlm.zoom import ZoomChain, ZoomView, caption, classify, detect, ground
+from rscovlm.tasks import caption, classify, detect, ground
+from rscovlm.tasks.boxes import object_rows
+from rscovlm.zoom import ZoomChain, ZoomView
 from rscovlm.zoom.layouts import system_part
-from rscovlm.zoom.tiling import count_tiles
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
@@ -107,8 +108,8 @@ def _grounded(request: Request, engine: Engine, limits: RequestLimits) -> Answer
         engine,
         raster,
         [request.text],
-        kind=request.kind or "hbb",
-        style=request.style or "plain",
+        kind=request.kind,
+        style=request.style,
         constrained=request.constrained,
         max_new_tokens=limits.tokens,
     )
@@ -231,8 +232,8 @@ def _detected(request: Request, engine: Engine, limits: RequestLimits, progress:
         engine,
         raster,
         request.classes,
-        kind=request.kind or "quad",
-        style=request.style or "plain",
+        kind=request.kind,
+        style=request.style,
         constrained=request.constrained,
         max_new_tokens=limits.tokens,
         progress=lambda done, total: progress({"tiles": [done, total]}),

@@ -6,18 +6,17 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from rscovlm.codec.writing import Style
 from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster
 from rscovlm.serving.metering import estimated_tokens
 from rscovlm.serving.parameters import check_parameters, read_max_tokens, read_stop
-from rscovlm.serving.prediction import Task
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.turns import Turn, clean_text, read_turns
 
-TASKS: tuple[Task, ...] = get_args(Task)
+TASKS = ("ask", "detect", "ground", "classify", "caption")
 _OWN = ("task", "classes", "kind", "style", "zoom", "constrained", "max_steps", "max_visual_tokens")
 _STREAM = ("include_usage", "include_obfuscation")
 
@@ -45,7 +44,7 @@ class Request:
     """
 
     model: str
-    task: Task
+    task: str
     turns: tuple[Turn, ...]
     system: str | None
     classes: tuple[str, ...]
@@ -164,7 +163,7 @@ def _check(request: Request) -> None:
         raise BadRequest("task 'detect' needs class names, as rscovlm.classes or as the user's text, with commas")
 
 
-def _task(model: Any, named: Any, served: str) -> Task:
+def _task(model: Any, named: Any, served: str) -> str:
     if model is not None and model not in model_names(served):
         raise BadRequest(f"there is no model {str(model)[:80]!r}; see /v1/models", 404, param="model")
     suffix = model[len(served) + 1 :] if isinstance(model, str) else ""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rscovlm.codec.control_tokens import check_words
 from rscovlm.rasters import Raster
 from rscovlm.serving.pictures import open_pictures
 from rscovlm.serving.refusals import BadRequest, RequestLimits
-from rscovlm.zoom.words import check_words
 
 Role = Literal["system", "user", "assistant", "tool"]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from rscovlm.data.nearest import nearest
-from rscovlm.data.recipe import checked_value
+from rscovlm.settings.checked import checked_value
+from rscovlm.settings.nearest import nearest
 
 _LEAST = {
     "learning_rate": 0,

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from rscovlm.data.tally import Rejected
+from rscovlm.records.tally import Rejected
+from rscovlm.training.batch_info import notes_on
 from rscovlm.training.encoding import IGNORED, Encoder, Sample, pixels_of
-from rscovlm.training.notes import notes_on
 from rscovlm.training.positions import multimodal_positions
 
 

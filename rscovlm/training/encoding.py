@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from rscovlm.data.pictures import loaded
-from rscovlm.data.tally import Rejected
-from rscovlm.data.views import PADDING
 from rscovlm.processing import plan_size
+from rscovlm.records.pictures import loaded
+from rscovlm.records.tally import Rejected
+from rscovlm.records.views import PADDING
 
 IGNORED = -100
 """Label of a token that carries no loss."""

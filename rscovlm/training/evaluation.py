@@ -14,13 +14,14 @@ import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
-from rscovlm.data.nearest import nearest
-from rscovlm.data.pictures import loaded
 from rscovlm.engines import Conversation, Engine
-from rscovlm.engines.engine import replies
+from rscovlm.engines.engine import dialect_of, replies
 from rscovlm.engines.transformers import Transformers
 from rscovlm.geometry import Objects
-from rscovlm.metrics import answer_accuracy, ap_nc, grounding_accuracy
+from rscovlm.records.pictures import loaded
+from rscovlm.settings.nearest import nearest
+from rscovlm.tasks.table import task_of
+from rscovlm.tasks.task import Answered, Task
 from rscovlm.training.segments import NAME
 
 Sample = dict[str, Any]
@@ -71,35 +72,32 @@ def score(asked: Sequence[tuple[Asked, Sample]], engine: Engine) -> dict[str, fl
     Returns:
         ``TASK/ap_nc50``, ``TASK/acc50`` or ``TASK/accuracy``, as fractions.
     """
-    groups: dict[str, list[tuple[Asked, Sample]]] = defaultdict(list)
+    groups: dict[str, list[Answered]] = defaultdict(list)
     for one, sample in asked:
-        groups[one.task].append((one, sample))
+        groups[one.task].append(_answered(one, sample))
     found: dict[str, float] = {}
     for task, members in sorted(groups.items()):
-        if metric_of(task, (sample for _, sample in members)) == "accuracy":
-            right = answer_accuracy([one.reply for one, _ in members], [one.expected for one, _ in members])
-            found[f"{task}/accuracy"] = float(right["accuracy"])
-            continue
-        pairs = [_boxes(one, sample, engine) for one, sample in members if one.truth is not None]
-        if task == "grounding":
-            answers = [list(said.boxes.coords[0]) if len(said) else None for said, _ in pairs]
-            result = grounding_accuracy(answers, [list(true.boxes.coords[0]) for _, true in pairs])
-            found[f"{task}/acc50"] = float(result["acc50"])
-        else:
-            result = ap_nc([said for said, _ in pairs], [true for _, true in pairs], iou_thresholds=(0.5,))
-            found[f"{task}/ap_nc50"] = float(result["ap_nc50"]["mean"])
+        words = all(one.truth is None for one in members)
+        measure = Task.measure if words else type(_task(task)).measure
+        figures = measure(_task(task), members, dialect_of(engine))
+        found |= {f"{task}/{name}": value for name, value in figures.items()}
     return found
 
 
 def metric_of(task: str, samples: Iterable[Sample]) -> str:
-    """Return what is measured of the samples of a task, as `score` names it.
+    """Return what is measured first of the samples of a task, as `score` names it.
 
     >>> metric_of("detection", [{"truth": object()}]), metric_of("caption", [{}])
     ('ap_nc50', 'accuracy')
     """
     if all(sample.get("truth") is None for sample in samples):
-        return "accuracy"
-    return "acc50" if task == "grounding" else "ap_nc50"
+        return Task.metric
+    return _task(task).metric
+
+
+def _task(name: str) -> Task:
+    """Return the task of samples; several in one conversation are measured as the last, whose answer is generated."""
+    return task_of(name.rpartition("+")[2])
 
 
 def check_targets(targets: Mapping[str, Mapping[str, float]], samples: Sequence[Sample]) -> None:
@@ -233,12 +231,10 @@ def _text(turn: Any) -> str:
     return content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
 
 
-def _boxes(one: Asked, sample: Sample, engine: Engine) -> tuple[Objects, Objects]:
-    """Return found and true boxes, in pixels of the original image; detection's as quadrilaterals."""
-    truth = one.truth
-    if truth is None or truth.boxes.frame is None:
+def _answered(one: Asked, sample: Sample) -> Answered:
+    """Return what a task measures; boxes are those of the first image."""
+    frame = None if one.truth is None else one.truth.boxes.frame
+    if one.truth is not None and frame is None:
         raise ValueError(f"a {one.task} sample has no boxes with a frame; measure it as words")
-    kind = truth.boxes.kind
-    shown = truth.boxes.frame.resized(*sample["images"][0].size)
-    said = engine.codec.decode(one.reply, shown, kind=kind).objects.to(truth.boxes.frame)
-    return (said, truth) if one.task == "grounding" else (said.as_kind("quad"), truth.as_kind("quad"))
+    seen = None if frame is None else frame.resized(*sample["images"][0].size)
+    return Answered(one.reply, one.expected, one.truth, seen)

@@ -13,13 +13,13 @@ import jinja2
 import numpy as np
 
 from rscovlm.codec import Codec
-from rscovlm.data.mixture import Stages
-from rscovlm.data.pictures import loaded
-from rscovlm.data.tally import Rejected
 from rscovlm.data.textboxes import find_boxes
+from rscovlm.exports.data_url import data_url
+from rscovlm.exports.drawing import draw_objects
 from rscovlm.geometry import Boxes, Frame, Objects
-from rscovlm.rasters.data_url import data_url
-from rscovlm.rasters.drawing import draw_objects
+from rscovlm.mixtures.mixture import Stages
+from rscovlm.records.pictures import loaded
+from rscovlm.records.tally import Rejected
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder
 
 _LOOKED = 10_000

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rscovlm.codec import Codec
-from rscovlm.data.nearest import nearest
-from rscovlm.data.recipe import MixtureRecipe
+from rscovlm.mixtures.recipe import MixtureRecipe
+from rscovlm.settings.nearest import nearest
 
 _FAULTS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
 """What loading the files of others may raise, besides safetensors' own error."""

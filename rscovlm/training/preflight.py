@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rscovlm.data.mixture import Stages
-from rscovlm.data.tally import Rejected
+from rscovlm.mixtures.mixture import Stages
+from rscovlm.records.tally import Rejected
 from rscovlm.training.activations import Row
 from rscovlm.training.encoding import Encoded, Encoder, pixels_of
 from rscovlm.training.memory import Memory

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rscovlm.data.mixture import Stages
 from rscovlm.data.table import RecordTable
-from rscovlm.data.tally import Tally
+from rscovlm.mixtures.mixture import Stages
+from rscovlm.records.tally import Tally
 from rscovlm.training.plan import LaneState
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from rscovlm.codec import Codec
 from rscovlm.codec.spaces import limits, pixels_per_unit
-from rscovlm.data.pictures import Picture, picture_size
-from rscovlm.data.records import BOX_MARK, Annotation, Record
 from rscovlm.data.textboxes import find_boxes
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.geometry.affine import Floats
+from rscovlm.records.pictures import Picture, picture_size
+from rscovlm.records.record import BOX_MARK, Annotation, Record
 from rscovlm.training.encoding import IGNORED, Encoded
 from rscovlm.zoom.calls import read_calls
 

@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rscovlm.data.balance import BalanceRule
-from rscovlm.data.mixture import Stages
-from rscovlm.data.nearest import nearest
-from rscovlm.data.pictures import loaded
-from rscovlm.data.recipe import MixtureRecipe, SubsetRecipe, known_fields
-from rscovlm.data.records import Task
-from rscovlm.data.tally import Tally
-from rscovlm.data.yamlfiles import read_yaml
 from rscovlm.embedded import embedded_model
+from rscovlm.mixtures.balance import BalanceRule
+from rscovlm.mixtures.mixture import Stages
+from rscovlm.mixtures.recipe import MixtureRecipe, SubsetRecipe
+from rscovlm.records.names import TASKS
+from rscovlm.records.pictures import loaded
+from rscovlm.records.tally import Tally
+from rscovlm.settings.checked import known_fields
+from rscovlm.settings.nearest import nearest
+from rscovlm.settings.yamlfiles import read_yaml
 from rscovlm.training.arguments import adapter_config, check_trainer, quantization_config, trainer_arguments
 from rscovlm.training.attention import attention_of, choose_attention
 from rscovlm.training.checkpoints import to_go_on_from
@@ -129,7 +130,7 @@ class TrainingRecipe:
     quantization: Mapping[str, Any] | None = None
     attention: str | None = None
     dtype: str = "bfloat16"
-    task_weights: Mapping[Task, float] = field(default_factory=dict)
+    task_weights: Mapping[str, float] = field(default_factory=dict)
     token_weights: Mapping[Written, float] = field(default_factory=dict)
     loss_per: Per = "token"
     evaluation: Evaluation | None = None
@@ -160,6 +161,9 @@ class TrainingRecipe:
         if values.get("balance") is not None:
             values["balance"] = BalanceRule(**known_fields(values["balance"], BalanceRule, "balance"))
         values["freeze"] = tuple(values.get("freeze", ()))
+        for name in values.get("task_weights", ()):
+            if name not in TASKS:
+                raise ValueError(f"task_weights of the recipe has {name!r}, which is no task{nearest(name, TASKS)}")
         recipe = cls(**values)
         if recipe.quantization is not None and recipe.lora is None:
             raise ValueError(

@@ -9,8 +9,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from rscovlm.data.balance import BalanceRule
-from rscovlm.data.mixture import Stages
+from rscovlm.mixtures.balance import BalanceRule
+from rscovlm.mixtures.mixture import Stages
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from rscovlm.training.blank import show_blank
+from rscovlm.training.blank_image import show_blank
 from rscovlm.training.collator import Collator
 from rscovlm.training.packing import PackedMixture, drops_of
 from rscovlm.training.parts import Part

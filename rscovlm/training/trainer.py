@@ -16,11 +16,11 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
-from rscovlm.data.mixture import BLOCK
-from rscovlm.data.tally import Tally
+from rscovlm.mixtures.mixture import BLOCK
+from rscovlm.records.tally import Tally
+from rscovlm.training.batch_info import Notes
 from rscovlm.training.checkpoints import Engine, check_same_engine, list_files, name_magnitudes, writing
 from rscovlm.training.fitting import BY_RECIPE
-from rscovlm.training.notes import Notes
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part, check_parts, freeze, set_rates
 from rscovlm.training.plan import LaneState

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from rscovlm.training.batch_info import Notes
 from rscovlm.training.encoding import IGNORED
-from rscovlm.training.notes import Notes
 
 Per = Literal["token", "root", "sample"]
 Written = Literal["digits", "words"]

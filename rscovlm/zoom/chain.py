@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+from rscovlm.codec.control_tokens import check_words
 from rscovlm.engines.engine import check_engine, replies
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, Message, check_layout
 from rscovlm.zoom.result import Step, ZoomResult
 from rscovlm.zoom.windows import Limits, ZoomView, show
-from rscovlm.zoom.words import check_words
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from rscovlm.rasters.drawing import COLOURS
+from rscovlm.exports.drawing import COLOURS
 from rscovlm.zoom.windows import ZoomView
 
 

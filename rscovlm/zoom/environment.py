@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 from rscovlm.rasters import open_image
 from rscovlm.zoom.calls import check_arguments
 from rscovlm.zoom.refusals import TRY_AGAIN, ending_text
-from rscovlm.zoom.shown import Shown
 from rscovlm.zoom.summary import covered, same_answer
+from rscovlm.zoom.view_history import Shown
 from rscovlm.zoom.windows import Limits, show
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rscovlm.codec.control_tokens import harmless
 from rscovlm.engines.engine import Conversation, Memory, Reply
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.zoom.calls import Call, Refusal, Said, read_calls
@@ -23,9 +24,8 @@ from rscovlm.zoom.layouts import (
 )
 from rscovlm.zoom.refusals import TRY_AGAIN, Ending, ending_text
 from rscovlm.zoom.result import Step, Stopped, ZoomResult
-from rscovlm.zoom.shown import Shown
+from rscovlm.zoom.view_history import Shown
 from rscovlm.zoom.windows import Limits, ZoomView, enclose
-from rscovlm.zoom.words import harmless
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec

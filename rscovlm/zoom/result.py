@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rscovlm.engines.engine import Finish
-from rscovlm.rasters.reader import Window
+from rscovlm.geometry.window import Window
 from rscovlm.zoom.calls import Call, Refusal
 from rscovlm.zoom.windows import ZoomView
 
@@ -117,7 +117,7 @@ class ZoomResult:
 
     def to_map(self, path: str | PathLike[str], source: int = 0) -> Path:
         """Write a page that shows question, answer and windows on one image, on a map where it has a place."""
-        from rscovlm.rasters.map_page import map_page
+        from rscovlm.exports.map_page import map_page
 
         self._check_source(source)
         steps = [view.view for view in self.crops if view.source == source]

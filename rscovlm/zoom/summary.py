@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.geometry import Boxes
-from rscovlm.rasters.reader import Window
+from rscovlm.geometry.window import Window
 from rscovlm.zoom.result import ZoomResult
 
 if TYPE_CHECKING:

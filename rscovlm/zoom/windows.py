@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from rscovlm.geometry.window import Window
 from rscovlm.processing.resolution import MAX_ASPECT_RATIO, PixelBudget, Size, plan_size
-from rscovlm.rasters.reader import Window
 from rscovlm.zoom.calls import Call
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def locate(call: Call, view: ZoomView, raster: Raster, codec: Codec, limits: Lim
     return enclose([float(side) for side in inside.to(raster.frame).coords[0]], raster, limits), cut
 
 
-def enclose(box: list[float], raster: Raster, limits: Limits) -> Window:
+def enclose(box: list[float], raster: Raster | Frame, limits: Limits) -> Window:
     """Return the whole pixels that hold ``box`` (original pixels), with context where it is small or slim."""
     x1, x2 = _whole(box[0], box[2], raster.width)
     y1, y2 = _whole(box[1], box[3], raster.height)

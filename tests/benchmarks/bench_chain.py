@@ -24,12 +24,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rscovlm.data.scenes import make_zoom_scene
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
 from rscovlm.processing import PixelBudget
 from rscovlm.rasters import open_image
-from rscovlm.zoom import ZoomChain, ZoomResult, detect
+from rscovlm.scenes import make_zoom_scene
+from rscovlm.tasks import detect
+from rscovlm.zoom import ZoomChain, ZoomResult
 from rscovlm.zoom.layouts import CALL_END, CALL_START
 from tests.benchmarks.bench_rasters import memory
 
@@ -83,7 +84,7 @@ def detection() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scene.tif"
         writer = f"write_large_scene({str(path)!r}, 0, LayoutConfig(8192, 8192), compression='jpeg')"
-        scenes = "from rscovlm.data.scenes import LayoutConfig, write_large_scene"
+        scenes = "from rscovlm.scenes import LayoutConfig, write_large_scene"
         subprocess.run([sys.executable, "-c", f"{scenes}\n{writer}"], check=True)
         detect(engine, np.zeros((600, 600, 3), dtype=np.uint8), ["plane"], **options)
         before = memory("VmRSS")

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rscovlm.data.crops import Crops
-from rscovlm.data.overlays import turned
-from rscovlm.data.scenes import COVERS, SceneConfig, make_scene
+from rscovlm.quality.near_duplicates.alignment import turned
+from rscovlm.quality.near_duplicates.crops import Crops
+from rscovlm.scenes import COVERS, SceneConfig, make_scene
 
 SIDE = 400
 SCALES = (1.0, 0.5, 0.6, 0.71, 0.84, 0.95, 1.05, 1.2, 1.41, 1.7, 2.0)

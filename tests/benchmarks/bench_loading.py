@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 
 import rscovlm  # noqa: F401  registers the processor
-from rscovlm.data.recipe import MixtureRecipe
-from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.storage import write_jsonl
+from rscovlm.mixtures.recipe import MixtureRecipe
+from rscovlm.records.record import Annotation, ImageRef, Record
 from tests.benchmarks.bench_collator import BUDGET, hardware
 
 
@@ -46,7 +46,7 @@ def write_records(folder: Path) -> None:
                 content = {"objects": tuple(Annotation(tuple(map(float, box)), "ship") for box in boxes)}
                 content["categories"] = ("ship", "plane", "harbor")
             reference = ImageRef(name, width=side, height=side)
-            records.append(Record(name, "bench", "train", task, (reference,), **content))  # type: ignore[arg-type]
+            records.append(Record(name, "bench", "train", task, (reference,), **content))
         write_jsonl(records, folder / f"{task}.jsonl")
 
 

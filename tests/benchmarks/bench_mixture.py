@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rscovlm.data.mixture import Mixture, Subset
+from rscovlm.mixtures.mixture import Mixture, Subset
 
 
 def main() -> None:

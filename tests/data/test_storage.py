@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.storage import (
     embedded,
     read_jsonl,
@@ -23,8 +22,9 @@ from rscovlm.data.storage import (
     write_records,
 )
 from rscovlm.data.table import RecordTable
-from rscovlm.data.tally import Tally, TooManyRejected
-from tests.data.strategies import records as any_record
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.tally import Tally, TooManyRejected
+from tests.records.strategies import records as any_record
 
 pytest.importorskip("datasets")
 FRESH = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rscovlm.data.records import Annotation
 from rscovlm.data.textboxes import TextBox, find_boxes, lift, recognise, to_annotation
+from rscovlm.records.record import Annotation
 
 
 @pytest.mark.parametrize(

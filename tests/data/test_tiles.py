@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.sources.labeltxt import DOTA, parse_label_txt
-from rscovlm.data.tally import Tally
 from rscovlm.data.tiles import Foreground, parse_tile_name, plan_windows, tile, to_parent
-from rscovlm.data.views import PADDING, load_image, objects_of
 from rscovlm.geometry import Frame, Objects, iou
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.tally import Tally
+from rscovlm.records.views import PADDING, load_image, objects_of
 from tests.shared_data import shared
 
 

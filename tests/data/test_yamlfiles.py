@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.data.yamlfiles import read_yaml
+from rscovlm.settings.yamlfiles import read_yaml
 
 
 @pytest.mark.parametrize(

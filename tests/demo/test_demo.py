@@ -12,12 +12,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.data.scenes import make_zoom_scene, write_geotiff
 from rscovlm.demo.job import _places
 from rscovlm.demo.report import Figure, Story, Talk, loss_curve, write_report
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.rasters import open_image
-from rscovlm.zoom import Detections
+from rscovlm.scenes import make_zoom_scene, write_geotiff
+from rscovlm.tasks import Detections
 
 
 class _Page(HTMLParser):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rscovlm.benchmarks.scenes import Score, score_scenes
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
-from rscovlm.training.embedded import LAST, STAGES, build_mixture, scene_config
+from rscovlm.experiments.embedded import LAST, STAGES, build_mixture, scene_config
+from rscovlm.experiments.scenes import Score, score_scenes
 
 FOLDER = Path(embedded_model())
 

@@ -20,8 +20,9 @@ from rscovlm.codec.writing import Style
 from rscovlm.engines import Conversation, Engine
 from rscovlm.geometry.kinds import Kind
 from rscovlm.processing.resolution import PixelBudget
+from rscovlm.tasks import detect
 from rscovlm.testing import tiny_checkpoint
-from rscovlm.zoom import ZoomChain, detect
+from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.layouts import LAYOUTS, overview_turn, zoom_conversation
 
 BUDGET = PixelBudget(56 * 56, 168 * 168)

@@ -16,8 +16,8 @@ from rscovlm.engines.automaton import Automaton
 from rscovlm.geometry import Frame
 from rscovlm.geometry.kinds import Kind
 from rscovlm.processing.resolution import PixelBudget
+from rscovlm.tasks import classify, detect, ground
 from rscovlm.testing import tiny_checkpoint
-from rscovlm.zoom import classify, detect, ground
 
 SAMPLING = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
 CLASSES = ["ship", "storage tank", "A/C (old)"]

@@ -260,7 +260,7 @@ def test_a_chain_answers_the_same_with_and_without_reuse(parts: Parts, layout: A
 def test_the_embedded_model_answers_the_same_and_reads_each_image_once() -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from rscovlm.data.scenes import make_zoom_scene
+    from rscovlm.scenes import make_zoom_scene
 
     model = AutoModelForImageTextToText.from_pretrained(embedded_model()).eval()
     processor = AutoProcessor.from_pretrained(embedded_model())

@@ -10,10 +10,11 @@ from rscovlm.engines import Conversation, Engine, Transformers
 from rscovlm.geometry import Boxes
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.tokenizer import build_tokenizer
+from rscovlm.tasks import detect
 from rscovlm.testing import tiny_checkpoint
 from rscovlm.training.collator import Collator
 from rscovlm.training.tiny import build_model
-from rscovlm.zoom import ZoomChain, detect
+from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.layouts import CALL_END, CALL_START, CROP_TEXT, ZOOM_SYSTEM, Layout, overview_turn, zoom_conversation
 from tests.zoom.scripted import call
 

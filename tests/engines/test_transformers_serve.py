@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.data.scenes import make_zoom_scene
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Conversation, Server, ServerError, Transformers
 from rscovlm.engines.server import to_openai
 from rscovlm.processing import RESPONSE_AS_WRITTEN, PixelBudget
+from rscovlm.scenes import make_zoom_scene
 from rscovlm.testing import tiny_checkpoint
 from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.layouts import LAYOUTS, overview_turn, zoom_conversation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rscovlm.data.scenes import make_zoom_scene
+from rscovlm.scenes import make_zoom_scene
 
 ROOT = Path(__file__).parents[2]
 

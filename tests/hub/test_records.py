@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.storage import read_parquet, write_parquet
 from rscovlm.hub import pull_records, push_records
+from rscovlm.records.record import Annotation, ImageRef, Record
 from tests.data.sources.layouts import encoded
 from tests.hub.loopback import serving
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import rscovlm
-from rscovlm.data.scenes import make_zoom_scene
 from rscovlm.engines import Conversation, Reply, Transformers
 from rscovlm.engines.answers import read_reply
+from rscovlm.scenes import make_zoom_scene
 from rscovlm.serving.refusals import RequestLimits
 from rscovlm.serving.server import ZoomServer
 from tests.serving.loopback import chat, send, served, uri, user

@@ -25,15 +25,15 @@ from PIL import Image
 
 import rscovlm
 from rscovlm.codec import Codec
-from rscovlm.data.scenes import make_zoom_scene
 from rscovlm.engines import Conversation, Reply, Transformers
+from rscovlm.experiments.embedded import STAGES, scene_config
 from rscovlm.geometry import Frame
 from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.scenes import make_zoom_scene
 from rscovlm.serving import replying
 from rscovlm.serving.batching import Batched
 from rscovlm.serving.refusals import RequestLimits
 from rscovlm.serving.server import ZoomServer
-from rscovlm.training.embedded import STAGES, scene_config
 from tests.serving.loopback import chat, send, served, uri, user
 from tests.zoom.scripted import Scripted, call, texts
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.data.scene_tasks import ZoomTurns
-from rscovlm.data.scenes import SceneConfig
+from rscovlm.experiments.embedded import STAGES, budget, build_mixture, build_processor
+from rscovlm.mixtures.scene_records import ZoomTurns
+from rscovlm.scenes import SceneConfig
 from rscovlm.training.collator import Collator
-from rscovlm.training.embedded import STAGES, budget, build_mixture, build_processor
 from rscovlm.training.encoding import IGNORED
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rscovlm.data.records import Record, Turn
 from rscovlm.data.storage import write_jsonl
+from rscovlm.records.record import Record, Turn
 from tests.training.conftest import recipe_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from rscovlm.codec import Codec
-from rscovlm.data.pictures import Picture
-from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
-from rscovlm.data.records import ImageRef, Record
-from rscovlm.data.tally import TooManyRejected
+from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget
+from rscovlm.records.pictures import Picture
+from rscovlm.records.record import ImageRef, Record
+from rscovlm.records.tally import TooManyRejected
+from rscovlm.tasks.options import RenderOptions
 from rscovlm.training.checkpoints import last_complete
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import IGNORED

@@ -10,10 +10,11 @@ import shapely
 from PIL import Image
 
 from rscovlm.codec import Codec
-from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
-from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.tiles import halves
+from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.tasks.options import RenderOptions
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import LOST, SHRUNK, SPLIT, TILE_TOO_LONG, TILES, Fitting, Way, ways_of
 from rscovlm.training.packing import TOO_LONG

@@ -12,10 +12,10 @@ from transformers import AutoProcessor
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.data.recipe import MixtureRecipe
-from rscovlm.data.records import Annotation, ImageRef, Record, Turn
-from rscovlm.data.scenes import SceneConfig, make_scene
 from rscovlm.data.storage import write_jsonl
+from rscovlm.mixtures.recipe import MixtureRecipe
+from rscovlm.records.record import Annotation, ImageRef, Record, Turn
+from rscovlm.scenes import SceneConfig, make_scene
 from rscovlm.testing import tiny_checkpoint
 from rscovlm.training.inspection import inspect
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rscovlm.data.records import Record, Turn
 from rscovlm.data.storage import write_jsonl
+from rscovlm.records.record import Record, Turn
 from tests.training.conftest import recipe_of
 from tests.training.courses import ROOT, Course, Server
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from rscovlm.experiments.embedded import STAGES, build_mixture, build_processor
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.training.collator import Collator, PackedCollator
-from rscovlm.training.embedded import STAGES, build_mixture, build_processor
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.positions import multimodal_positions

@@ -15,13 +15,14 @@ import shapely
 
 from rscovlm.codec import Codec
 from rscovlm.codec.spaces import SpaceName
-from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
-from rscovlm.data.records import Annotation, ImageRef, Record, Turn
 from rscovlm.data.sources.labeltxt import parse_label_txt
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.kinds import Kind
+from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.tokenizer import build_tokenizer
+from rscovlm.records.record import Annotation, ImageRef, Record, Turn
+from rscovlm.tasks.options import RenderOptions
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.preflight import preflight

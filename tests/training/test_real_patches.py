@@ -6,14 +6,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rscovlm.codec.prompts import detection_prompt
-from rscovlm.data.mixture import Mixture, Subset
-from rscovlm.data.rendering import detection_turn, render_turns
+from rscovlm.codec.dialect import Dialect
 from rscovlm.data.sources.labeltxt import parse_label_txt
 from rscovlm.embedded import embedded_model
-from rscovlm.engines import Conversation, Transformers
+from rscovlm.engines import Transformers
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.metrics import ap_nc
+from rscovlm.mixtures.mixture import Mixture, Subset
+from rscovlm.mixtures.renderer import RecordRenderer
+from rscovlm.mixtures.scene_records import image_of
+from rscovlm.records import Annotation, Record
+from rscovlm.tasks import RenderOptions
+from rscovlm.tasks.detect import question
 from rscovlm.training.optimizer import MuonAdamW
 from rscovlm.training.sft import build_trainer
 from tests.shared_data import shared
@@ -44,6 +48,12 @@ def _patches(image: Path, labels: Path, count: int) -> list[Patch]:
     return cut
 
 
+def _record(image: Image.Image, objects: Objects, classes: list[str]) -> Record:
+    boxes = zip(objects.boxes.coords.tolist(), objects.labels, strict=True)
+    found = tuple(Annotation(tuple(box), label, "quad") for box, label in boxes)
+    return Record("1", "dota", "train", "detection", (image_of(image),), objects=found, categories=tuple(classes))
+
+
 def test_eight_real_patches_are_reproduced(tmp_path: Path) -> None:
     pairs = [(shared(f"dota/{name}.png"), shared(f"dota/{name}.txt")) for name in ("P1888", "P0706")]
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -54,10 +64,9 @@ def test_eight_real_patches_are_reproduced(tmp_path: Path) -> None:
     processor: Any = AutoProcessor.from_pretrained(embedded_model())
     model: Any = AutoModelForImageTextToText.from_pretrained(embedded_model())
     classes = sorted({label for _, objects, _ in patches for label in objects.labels})
-    samples = [
-        render_turns(image, [detection_turn(objects, classes, frame, processor.codec)])
-        for image, objects, frame in patches
-    ]
+    renderer = RecordRenderer(processor.codec, processor.budget, ".", RenderOptions(rephrase_rate=0))
+    records = [_record(image, objects, classes) for image, objects, _ in patches]
+    samples = [renderer(record, np.random.default_rng(0)) for record in records]
     steps = 120
     trainer = build_trainer(
         model,
@@ -76,16 +85,8 @@ def test_eight_real_patches_are_reproduced(tmp_path: Path) -> None:
     )
     trainer.train()
     engine = Transformers(model.eval(), processor)
-    system, asked = detection_prompt(classes)
-    conversations = [
-        Conversation(
-            [
-                {"role": "system", "content": system},
-                {"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": asked}]},
-            ]
-        )
-        for image, _, _ in patches
-    ]
+    asked = question(Dialect.of(processor.codec), classes)
+    conversations = [asked.conversation([image]) for image, _, _ in patches]
     replies = engine.generate(conversations, max_new_tokens=200)
     found = [
         processor.codec.decode(reply.text, frame, kind="quad", categories=classes).objects

@@ -12,8 +12,8 @@ import yaml
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.data.balance import BalanceRule
-from rscovlm.data.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.balance import BalanceRule
+from rscovlm.mixtures.mixture import Mixture, Stages, Subset
 from rscovlm.training.evaluation import RESULTS_FILE, write_results
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from rscovlm.training.trainer import TaskTrainer

@@ -8,7 +8,7 @@ import pytest
 from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
-from rscovlm.training.embedded import STAGES, build_mixture
+from rscovlm.experiments.embedded import STAGES, build_mixture
 from rscovlm.training.sft import as_dataset
 
 COUNT = 32

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rscovlm.data.record_rendering import RecordRenderer, RenderOptions
-from rscovlm.data.records import Annotation, ImageRef, Record, Task, Turn
+from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.tokenizer import build_tokenizer
+from rscovlm.records.record import Annotation, ImageRef, Record, Turn
+from rscovlm.tasks.options import RenderOptions
 from rscovlm.training.encoding import IGNORED, Encoder
 from rscovlm.training.tiny import Family
 
@@ -26,7 +27,7 @@ SHIP = Annotation((20.0, 30.0, 60.0, 30.0, 60.0, 50.0, 20.0, 50.0), "ship")
 TANK = Annotation((100.0, 100.0, 150.0, 160.0), "storage-tank", "hbb")
 
 
-def _record(task: Task, **content: Any) -> Record:
+def _record(task: str, **content: Any) -> Record:
     return Record(task, "golden", "train", task, content.pop("images", (IMAGE,)), **content)
 
 

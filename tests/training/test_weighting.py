@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from rscovlm.training.batch_info import Notes
 from rscovlm.training.collator import Collator
-from rscovlm.training.notes import Notes
 from rscovlm.training.recipe import TrainingRecipe, prepare
 from rscovlm.training.sft import build_trainer
 from rscovlm.training.weighting import Per, Weighting, digit_tokens, trained_by_sample

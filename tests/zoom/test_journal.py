@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from rscovlm.engines import Conversation, Reply
-from rscovlm.zoom import detect
+from rscovlm.tasks import detect
 from rscovlm.zoom.journal import Journal
+from tests.tasks.test_detection import CLASSES, Painted, painted_scene
 from tests.zoom.scripted import Scripted
-from tests.zoom.test_detection import CLASSES, Painted, painted_scene
 
 ROWS: list[dict[str, Any]] = [{"id": "a", "text": "é\u2028"}, {"id": "b"}, {"id": "c", "numbers": [0.1, 1e-300]}]
 

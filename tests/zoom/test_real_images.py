@@ -11,7 +11,8 @@ from PIL import Image
 
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Boxes, Frame
-from rscovlm.zoom import ZoomChain, detect
+from rscovlm.tasks import detect
+from rscovlm.zoom import ZoomChain
 from tests.shared_data import shared
 from tests.zoom.scripted import Scripted, call
 

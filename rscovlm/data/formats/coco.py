@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from rscovlm.data.formats.rle import mask_rings, rings_to_coco
-from rscovlm.data.jsonfiles import read_json
-from rscovlm.data.paths import below
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.rows import Row, as_list, as_numbers, as_whole
-from rscovlm.data.tally import Rejected, Strict, Tally
+from rscovlm.records.jsonfiles import read_json
+from rscovlm.records.paths import below
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.rows import Row, as_list, as_numbers, as_whole
+from rscovlm.records.tally import Rejected, Strict, Tally
 
 
 def read_coco(

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from rscovlm.data.jsonfiles import read_items
-from rscovlm.data.records import BOX_MARK, ImageRef, Record, Role, Turn
-from rscovlm.data.rows import Row, as_list, as_text, as_whole
-from rscovlm.data.tally import Rejected, Strict, Tally
 from rscovlm.data.textboxes import Scale, lift
+from rscovlm.records.jsonfiles import read_items
+from rscovlm.records.record import BOX_MARK, ImageRef, Record, Role, Turn
+from rscovlm.records.rows import Row, as_list, as_text, as_whole
+from rscovlm.records.tally import Rejected, Strict, Tally
 
 _IMAGE = "<image>"
 _DATA = re.compile(r"data:image/[\w.+-]+;base64,")

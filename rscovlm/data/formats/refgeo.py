@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rscovlm.data.jsonfiles import read_items
-from rscovlm.data.paths import check_relative
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.rows import Row, as_list, as_numbers
-from rscovlm.data.tally import Rejected, Strict, Tally
+from rscovlm.records.jsonfiles import read_items
+from rscovlm.records.paths import check_relative
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.rows import Row, as_list, as_numbers
+from rscovlm.records.tally import Rejected, Strict, Tally
 
 
 def read_refgeo(

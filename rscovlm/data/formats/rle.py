@@ -15,8 +15,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from rscovlm.data.rows import Row, as_whole
-from rscovlm.data.tally import Rejected
+from rscovlm.records.rows import Row, as_whole
+from rscovlm.records.tally import Rejected
 
 _MOST_PIXELS = 1 << 28
 _ZERO = ord("0")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from rscovlm.data.records import Annotation, ImageRef, Record, Role, Turn
-from rscovlm.data.rows import Row, as_list
-from rscovlm.data.tally import Rejected
 from rscovlm.data.textboxes import Scale, lift
+from rscovlm.records.record import Annotation, ImageRef, Record, Role, Turn
+from rscovlm.records.rows import Row, as_list
+from rscovlm.records.tally import Rejected
 
 _ROLES: dict[str, Role] = {
     "human": "user",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rscovlm.data.rows import as_list, as_text
-from rscovlm.data.tally import Rejected
+from rscovlm.records.rows import as_list, as_text
+from rscovlm.records.tally import Rejected
 
 _LETTERED = re.compile(r"\(?([A-Z])(?:\)|\.|:)\s*(.*)", re.DOTALL)
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rscovlm.data.formats.coco import coco_records
-from rscovlm.data.paths import below
-from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
+from rscovlm.records.paths import below
+from rscovlm.records.record import Record
 
 
 @source(

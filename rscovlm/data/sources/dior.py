@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rscovlm.data.records import Record, Task
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.labeltxt import canonical, canonical_names
 from rscovlm.data.sources.registry import source
 from rscovlm.data.sources.voc import parse_voc
+from rscovlm.records.record import Record
 
 DIOR = [
     "airplane",
@@ -34,7 +34,7 @@ DIOR = [
     "windmill",
 ]
 _SPLITS = ["train", "val", "trainval", "test"]
-_TASKS: list[Task] = ["detection"]
+_TASKS: list[str] = ["detection"]
 _LICENCE = "academic use only; the images are Google Earth's"
 _HELD = """zhasion/RSAR tests/data/dior/Annotations (a published file, all elements), mmrotate/datasets/dior.py (corners, names in lower
 case, size that may be missing) and tools/data/dior/README.md (folders); a published image and its file."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from rscovlm.data.records import Annotation, Record
 from rscovlm.data.sources.folder import Folder, child, stem_of, value
 from rscovlm.data.sources.labeltxt import canonical, canonical_names
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import Annotation, Record
+from rscovlm.records.tally import Rejected
 
 FAIR1M = [
     "Boeing737",

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from rscovlm.data.jsonfiles import read_items, read_json
-from rscovlm.data.paths import below, check_relative, resolve
-from rscovlm.data.records import ImageRef, Record
-from rscovlm.data.rows import Row
-from rscovlm.data.tally import Rejected, Tally
 from rscovlm.rasters import Limits, RasterError, open_image
+from rscovlm.records.jsonfiles import read_items, read_json
+from rscovlm.records.paths import below, check_relative, resolve
+from rscovlm.records.record import ImageRef, Record
+from rscovlm.records.rows import Row
+from rscovlm.records.tally import Rejected, Tally
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2")
 # Only headers are read here, so an image too large to decode whole may pass.

@@ -7,15 +7,15 @@ from collections.abc import Container, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.data.records import Annotation, Record
-from rscovlm.data.rows import Row, as_list, as_numbers, as_text
 from rscovlm.data.sources.folder import PICTURES, Folder, written
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import apply, inverse
 from rscovlm.rasters import open_image
 from rscovlm.rasters.world import WGS84, transformed
+from rscovlm.records.record import Annotation, Record
+from rscovlm.records.rows import Row, as_list, as_numbers, as_text
+from rscovlm.records.tally import Rejected
 
 _NAMES = ("label", "class", "category", "name", "type")
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from rscovlm.data.records import Annotation, Record
 from rscovlm.data.sources.folder import Folder, child, stem_of, value
 from rscovlm.data.sources.registry import source
+from rscovlm.records.record import Annotation, Record
 
 
 @source(

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from rscovlm.data.records import Annotation, Record
 from rscovlm.data.sources.folder import Folder, stem_of
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import Annotation, Record
+from rscovlm.records.tally import Rejected
 
 DOTA = [
     "plane",

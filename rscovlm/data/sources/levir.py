@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rscovlm.data.paths import below
-from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.sources.folder import PICTURES, Folder
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.paths import below
+from rscovlm.records.record import ImageRef, Record
+from rscovlm.records.tally import Rejected
 
 _LICENCE = "academic use only; the images are Google Earth's"
 

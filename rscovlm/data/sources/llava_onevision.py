@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rscovlm.data.records import ImageRef, Record
-from rscovlm.data.rows import Row, as_text
 from rscovlm.data.sources.chat import chat_record
 from rscovlm.data.sources.folder import Folder, image_size
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import ImageRef, Record
+from rscovlm.records.rows import Row, as_text
+from rscovlm.records.tally import Rejected
 
 
 @source(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from rscovlm.data.records import Annotation, Record
-from rscovlm.data.rows import Row, as_list, as_numbers, as_whole
 from rscovlm.data.sources.chat import named
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import Annotation, Record
+from rscovlm.records.rows import Row, as_list, as_numbers, as_whole
+from rscovlm.records.tally import Rejected
 
 _LICENCE = "no licence is stated; images of DOTA/FAIR1M, GLH-Bridge and STAR under their own terms, academic use"
 Box = tuple[float, float, float, float]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rscovlm.data.paths import check_relative
-from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
 from rscovlm.data.sources.scene_folders import class_name, read_class_folders, split_folder
-from rscovlm.data.tally import Rejected
+from rscovlm.records.paths import check_relative
+from rscovlm.records.record import Record
+from rscovlm.records.tally import Rejected
 
 METER_ML = ["CAFOs", "Landfills", "Mines", "Negative", "ProcessingPlants", "RefineriesAndTerminals", "WWTreatment"]
 # Sites without any of the six: the release says which it took round roads for.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rscovlm.data.paths import below
-from rscovlm.data.records import ImageRef, Record
-from rscovlm.data.rows import Row
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder, written
 from rscovlm.data.sources.llava_onevision import decoded_image, rows
 from rscovlm.data.sources.registry import source
+from rscovlm.records.paths import below
+from rscovlm.records.record import ImageRef, Record
+from rscovlm.records.rows import Row
 
 _NAMES = ("MME_RealWorld.json", "MME_RealWorld_RS.json", "MME_RealWorld_remote_sensing.json")
 _SUBTASK = "Remote Sensing"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rscovlm.data.formats.refgeo import refgeo_records
-from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
+from rscovlm.records.record import Record
 
 
 @source(

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rscovlm.data.nearest import nearest
-from rscovlm.data.records import Record, Task
 from rscovlm.data.sources.folder import Folder
-from rscovlm.data.tally import Rejected, Tally
+from rscovlm.records.record import Record
+from rscovlm.records.tally import Rejected, Tally
+from rscovlm.settings.nearest import nearest
+from rscovlm.tasks.table import problems as problems_of
 
 Reader = Callable[[Folder, str], Iterator[Record]]
 _SOURCES: dict[str, Source] = {}
@@ -34,14 +35,14 @@ class Source:
     name: str
     read: Reader
     splits: tuple[str, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[str, ...]
     licence: str
     layout: str
     held: str = ""
 
 
 def source(
-    name: str, *, splits: Sequence[str], tasks: Sequence[Task], licence: str, layout: str, held: str = ""
+    name: str, *, splits: Sequence[str], tasks: Sequence[str], licence: str, layout: str, held: str = ""
 ) -> Callable[[Reader], Reader]:
     """Register the decorated function as the reader of a source.
 
@@ -115,7 +116,7 @@ def _understood(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
 def _counted(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
     tally, before = folder.tally, folder.tally.seen
     for record in _understood(chosen, folder, split):
-        problems = record.problems()
+        problems = problems_of(record)
         if problems:
             tally.drop(problems[0], tally.at or f"{chosen.name}/{record.id}")
             continue

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import Folder, written
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import Record
+from rscovlm.records.tally import Rejected
 
 _HELD = """syvlo/RSVQA AutomaticDB/DataSpecification.md (fields, active) and VQA_model/VQALoader.py, train.py (names of the split files,
 pictures by id); folders Images_LR and Data as in training scripts of others. A real file was not seen."""

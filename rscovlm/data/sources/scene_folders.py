@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import PICTURES, Folder
 from rscovlm.data.sources.registry import source
+from rscovlm.records.record import Record
 
 _SETS = {
     "aid": ("academic use only; the images are Google Earth's", ["AID"]),

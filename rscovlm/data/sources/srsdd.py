@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from rscovlm.data.records import Record
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.labeltxt import SRSDD, read_pairs
 from rscovlm.data.sources.registry import source
+from rscovlm.records.record import Record
 
 
 @source(

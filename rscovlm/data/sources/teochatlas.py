@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rscovlm.data.records import ImageRef, Record
-from rscovlm.data.rows import Row, as_list
 from rscovlm.data.sources.chat import chat_record, named
 from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import ImageRef, Record
+from rscovlm.records.rows import Row, as_list
+from rscovlm.records.tally import Rejected
 
 _LICENCE = """instructions Apache-2.0; images of fMoW, QFabric, S2Looking, xBD (CC BY-NC-SA 4.0), ABCD, CDVQA, AID, UC Merced, LRBEN and HRBEN
 under their own terms"""

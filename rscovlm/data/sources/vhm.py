@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from rscovlm.data.paths import below
-from rscovlm.data.records import Record
 from rscovlm.data.sources.chat import chat_record, named, spoken
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
+from rscovlm.records.paths import below
+from rscovlm.records.record import Record
 
 
 @source(

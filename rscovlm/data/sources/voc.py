@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
-from rscovlm.data.records import Annotation
-from rscovlm.data.rows import as_whole
 from rscovlm.data.sources.folder import value
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import Annotation
+from rscovlm.records.rows import as_whole
+from rscovlm.records.tally import Rejected
 
 _CORNERS = [f"{axis}_{corner}" for corner in ("left_top", "right_top", "right_bottom", "left_bottom") for axis in "xy"]
 _SIDES = ["xmin", "ymin", "xmax", "ymax"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rscovlm.data.jsonfiles import parsed
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.rows import Row, as_numbers
 from rscovlm.data.sources.chat import chat_record, named
 from rscovlm.data.sources.folder import Folder, stem_of, written
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
 from rscovlm.data.textboxes import find_boxes, to_annotation
+from rscovlm.records.jsonfiles import parsed
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.rows import Row, as_numbers
+from rscovlm.records.tally import Rejected
 
 _LICENCE = "annotations CC BY 4.0; images of DOTA-v2 and DIOR, academic use only"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.rows import Row, as_text
 from rscovlm.data.sources.choices import check_letter, split_choices
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.llava_onevision import decoded_image, embedded_image, rows, shards
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.rows import Row, as_text
+from rscovlm.records.tally import Rejected
 
 _LETTERED = re.compile(r"\s*\(?[A-Z][).:]")
 

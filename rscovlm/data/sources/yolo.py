@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import yaml
 
-from rscovlm.data.records import Annotation, ImageRef, Record
-from rscovlm.data.rows import as_whole
 from rscovlm.data.sources.folder import PICTURES, Folder
 from rscovlm.data.sources.registry import source
-from rscovlm.data.tally import Rejected
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.rows import as_whole
+from rscovlm.records.tally import Rejected
 
 
 @source(

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rscovlm.data.formats import read_coco, read_messages, read_refgeo, write_coco, write_messages, write_refgeo
-from rscovlm.data.jsonfiles import read_items
-from rscovlm.data.records import Annotation, ImageRef, Record, Turn
-from rscovlm.data.tally import Tally
 from rscovlm.geometry.kinds import Kind
+from rscovlm.records.jsonfiles import read_items
+from rscovlm.records.record import Annotation, ImageRef, Record, Turn
+from rscovlm.records.tally import Tally
 
 IMAGE = ImageRef("images/a.png", width=64, height=48)
 QUAD = (1.0, 2.0, 11.5, 2.0, 11.5, 9.0, 1.0, 9.0)
@@ -268,7 +268,7 @@ def test_arrays_are_read_element_by_element(tmp_path_factory: pytest.TempPathFac
 
 
 def test_arrays_longer_than_a_chunk_and_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rscovlm.data.jsonfiles._CHUNK", 7)
+    monkeypatch.setattr("rscovlm.records.jsonfiles._CHUNK", 7)
     path = tmp_path / "a.json"
     values = [{"number": 10**i, "text": "]," * i} for i in range(20)] + list(range(5, 120, 13))
     path.write_text(json.dumps(values))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rscovlm.data.formats.coco import read_coco, write_coco
 from rscovlm.data.formats.rle import decode_rle, encode_rle, mask_rings, rings_to_coco
-from rscovlm.data.tally import Tally
+from rscovlm.records.tally import Tally
 from tests.data.sources.layouts import text
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rscovlm.data.records import Record
 from rscovlm.data.sources import convert
-from rscovlm.data.tally import Tally
+from rscovlm.records.record import Record
+from rscovlm.records.tally import Tally
 
 POISON: tuple[Any, ...] = (
     None,

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
-from rscovlm.data.records import Annotation
 from rscovlm.data.sources.dior import DIOR
 from rscovlm.data.sources.fair1m import FAIR1M
 from rscovlm.data.sources.labeltxt import DOTA, parse_label_txt
 from rscovlm.data.sources.voc import parse_voc
 from rscovlm.geometry import Boxes
+from rscovlm.records.record import Annotation
 from tests.data.sources.layouts import picture, read, text
 from tests.shared_data import shared
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rscovlm.data.records import Annotation, Turn
 from rscovlm.data.sources.choices import check_letter, split_choices
+from rscovlm.records.record import Annotation, Turn
 from tests.data.sources.layouts import chat, encoded, picture, read, text
 from tests.shared_data import shared
 

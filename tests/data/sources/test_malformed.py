@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rscovlm.data.records import Record
 from rscovlm.data.sources import Folder, convert, registry, source
-from rscovlm.data.tally import Rejected, Strict, Tally, TooManyRejected
+from rscovlm.records.record import Record
+from rscovlm.records.tally import Rejected, Strict, Tally, TooManyRejected
 from tests.data.sources.layouts import POISON, chat, encoded, picture, poisoned, text
 
 _PNG = base64.b64encode(encoded(40, 30)).decode("ascii")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.data.records import Annotation, ImageRef, Record
 from rscovlm.data.sources import sources
-from rscovlm.data.views import load_image
+from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.views import load_image
 from tests.data.sources.layouts import chat, encoded, picture, read, text
 
 CHOICES = ["(A) 1", "(B) 2", "(C) 3", "(D) 4", "(E) The image does not feature the ship."]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.data.records import TASKS, Record
 from rscovlm.data.sources import Folder, convert, registry, source, sources
-from rscovlm.data.tally import Tally
+from rscovlm.records import Record
+from rscovlm.records.names import TASKS
+from rscovlm.records.tally import Tally
 from tests.data.sources.layouts import picture, read, text
 from tests.shared_data import shared
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rscovlm.data.records import Record
 from rscovlm.data.sources import convert
-from rscovlm.data.tally import Tally
+from rscovlm.records.record import Record
+from rscovlm.records.tally import Tally
 from tests.data.sources.layouts import chat, picture, read, text
 
 LINE = "1 2 11 2 11 9 1 9"

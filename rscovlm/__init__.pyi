@@ -1,0 +1,37 @@
+from . import codec as codec
+from . import data as data
+from . import engines as engines
+from . import exports as exports
+from . import geometry as geometry
+from . import hub as hub
+from . import metrics as metrics
+from . import mixtures as mixtures
+from . import predicting as predicting
+from . import processing as processing
+from . import quality as quality
+from . import rasters as rasters
+from . import scenes as scenes
+from . import tasks as tasks
+from . import training as training
+from . import zoom as zoom
+from .codec import Codec as Codec
+from .embedded import embedded_model as embedded_model
+from .geometry import Boxes as Boxes
+from .geometry import Frame as Frame
+from .geometry import Objects as Objects
+from .geometry import PointSets as PointSets
+from .geometry import iou as iou
+from .processing import PixelBudget as PixelBudget
+from .processing import RSCoVLMImageProcessor as RSCoVLMImageProcessor
+from .processing import RSCoVLMProcessor as RSCoVLMProcessor
+from .processing import plan_size as plan_size
+from .rasters import open_image as open_image
+from .tasks import answer as answer
+from .tasks import caption as caption
+from .tasks import classify as classify
+from .tasks import count as count
+from .tasks import detect as detect
+from .tasks import ground as ground
+from .zoom import ZoomChain as ZoomChain
+
+__version__: str

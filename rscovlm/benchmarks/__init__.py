@@ -1,1 +1,0 @@
-"""Benchmarks: what a model scores, each figure beside a trivial baseline."""

@@ -1,0 +1,137 @@
+"""A dialect: how a family of checkpoints writes objects, and how it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from rscovlm.codec.codec import Codec
+from rscovlm.codec.wording import Prompt, Wording
+from rscovlm.codec.writing import Style
+from rscovlm.geometry.kinds import Kind
+from rscovlm.settings.nearest import nearest
+from rscovlm.settings.yamlfiles import read_yaml
+
+_KEYS = ("name", "source", "codec", "wording", "inherits")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The codec and the wording of a family of checkpoints; one YAML file, saved with the processor.
+
+    Attributes:
+        name: What the dialect is called.
+        codec: How objects are written, and read back.
+        wording: What is asked for each task.
+        source: Where the form is published.
+
+    >>> Dialect.preset("rscovlm-v1").ask("detect", classes="plane, ship").user
+    'find the plane, ship'
+    """
+
+    name: str
+    codec: Codec
+    wording: Wording
+    source: str = ""
+
+    @classmethod
+    def preset(cls, name: str) -> Dialect:
+        """Return a dialect that ships with the package.
+
+        Raises:
+            ValueError: For an unknown name.
+        """
+        if name not in presets():
+            raise ValueError(f"dialect is {name!r}{nearest(str(name), presets())}")
+        return _preset(name)
+
+    @classmethod
+    def load(cls, name: str | Path) -> Dialect:
+        """Return a dialect by the name of a preset, or from a YAML file.
+
+        Raises:
+            ValueError: It is neither, or the file does not state a dialect; the message names it.
+        """
+        path = Path(name)
+        if str(name) in presets():
+            return _preset(str(name))
+        if not path.is_file():
+            raise ValueError(f"dialect {str(name)!r} is no file and no preset{nearest(str(name), presets())}")
+        try:
+            return cls.from_dict(read_yaml(path))
+        except ValueError as error:
+            raise ValueError(f"{path.name}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Dialect:
+        """Return the dialect that `to_dict` gave, or that a YAML file states.
+
+        Tasks that the wording leaves out are asked in the words of the dialect named by ``inherits``, or in those of
+        ``rscovlm-v1``.
+
+        Raises:
+            ValueError: A key is unknown or missing, or codec or wording is not valid.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"a dialect is {values!r}; give name, codec and wording")
+        for key in values:
+            if key not in _KEYS:
+                raise ValueError(f"a dialect has the unknown key {key!r}{nearest(str(key), _KEYS)}")
+        name = values.get("name")
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"a dialect has the name {name!r}; give it one")
+        codec = Codec.from_dict({"name": name, **(values.get("codec") or {})})
+        wording = Wording.from_dict(values.get("wording") or {})
+        base = values.get("inherits", None if name == _BASE else _BASE)
+        if base is not None:
+            wording = wording.over(cls.preset(base).wording)
+        return cls(name, codec, wording, str(values.get("source") or ""))
+
+    @classmethod
+    def of(cls, codec: Codec) -> Dialect:
+        """Return the dialect of a codec: the words of the preset of its name, or of ``rscovlm-v1`` where there is none."""
+        preset = _preset(codec.name if codec.name in presets() else _BASE)
+        return replace(preset, name=codec.name, codec=codec)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the dialect as plain JSON values, complete in themselves."""
+        head = {"name": self.name, "source": self.source, "inherits": None}
+        return {**head, "codec": self.codec.to_dict(), "wording": self.wording.to_dict()}
+
+    def form(self, task: str, kind: Kind | None = None, style: Style | None = None) -> tuple[Kind, Style]:
+        """Return the box kind and style of a task's answers: those given, else the task's own, else the codec's."""
+        own_kind, own_style = self.wording.form(task)
+        return kind or own_kind or self.codec.kind, style or own_style or self.codec.style
+
+    def ask(self, task: str, *, kind: Kind | None = None, style: Style | None = None, **options: Any) -> Prompt:
+        """Return what is asked for a task; see `Wording.ask`."""
+        kind, style = self.form(task, kind, style)
+        return self.wording.ask(task, kind=kind, style=style, **options)
+
+    def with_wording(self, wording: Wording) -> Dialect:
+        """Return the dialect with other words for the tasks that a wording has."""
+        return replace(self, wording=wording.over(self.wording))
+
+
+_BASE = "rscovlm-v1"
+
+
+@cache
+def presets() -> tuple[str, ...]:
+    """Return the names of the dialects that ship with the package.
+
+    >>> "rscovlm-v1" in presets()
+    True
+    """
+    folder = files("rscovlm.codec") / "dialects"
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+@cache
+def _preset(name: str) -> Dialect:
+    with as_file(files("rscovlm.codec") / "dialects" / f"{name}.yaml") as path:
+        return Dialect.from_dict(read_yaml(path))

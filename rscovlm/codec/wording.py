@@ -1,0 +1,185 @@
+"""What a model is asked for each task: texts with places to fill in, as a dialect's file states them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from rscovlm.codec.writing import STYLES, Style
+from rscovlm.geometry.kinds import Kind
+from rscovlm.settings.nearest import nearest
+
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "detect": ("classes",),
+    "ground": ("expression",),
+    "classify": ("classes",),
+    "classify_open": (),
+    "caption": (),
+    "caption_change": (),
+    "answer": ("question",),
+    "answer_choices": ("question", "options"),
+    "count": ("classes",),
+}
+"""For each task that a dialect words, what its user text must have a place for."""
+
+_KEYS = ("kind", "style", "system", "user")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is asked.
+
+    Attributes:
+        system: System text; None where there is none.
+        user: Text of the user's turn, which stands after the images.
+    """
+
+    system: str | None
+    user: str
+
+
+def plainest(count: int) -> int:
+    """Choose the first of some texts, the one that inference asks with."""
+    return 0
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The texts of a dialect, by task.
+
+    Args:
+        tasks: Task -> ``user`` and, where there is one, ``system``: a text, a list of texts of which the first is the
+            plainest, or these by style and by box kind (``any`` for all kinds); ``kind`` and ``style`` where a task's
+            differ from the codec's.
+        gsd: Text about the ground sample distance with a place ``{gsd}`` (metres per pixel shown), added to the user text
+            where the distance is known; empty where the dialect says nothing of it.
+
+    Raises:
+        ValueError: A task, key, style or kind is unknown, a text lacks a place or has one of another name.
+    """
+
+    tasks: Mapping[str, Any]
+    gsd: str = ""
+
+    def __post_init__(self) -> None:
+        for task, parts in self.tasks.items():
+            _check_task(task, parts)
+        if self.gsd and "{gsd}" not in self.gsd:
+            raise ValueError(f"the wording of gsd is {self.gsd!r}; give it a place {{gsd}} for metres per pixel")
+
+    def form(self, task: str) -> tuple[Kind | None, Style | None]:
+        """Return the box kind and the style that a task is asked in, None where the codec's are."""
+        parts = self.tasks.get(task) or {}
+        return parts.get("kind"), parts.get("style")
+
+    def ask(
+        self,
+        task: str,
+        *,
+        kind: Kind | None = None,
+        style: Style | None = None,
+        pick: Callable[[int], int] = plainest,
+        gsd: float | None = None,
+        **values: str,
+    ) -> Prompt:
+        """Return what is asked.
+
+        Args:
+            task: One of `PLACES`.
+            kind: Box kind of the answer, for tasks answered with boxes.
+            style: Its style.
+            pick: Chooses one of so many user texts; by default the plainest.
+            gsd: Metres per pixel shown, where known.
+            values: What to fill in.
+
+        Raises:
+            ValueError: The dialect has no words for the task, kind or style.
+
+        >>> Wording({"detect": {"user": "find the {classes}"}}).ask("detect", classes="plane, ship")
+        Prompt(system=None, user='find the plane, ship')
+        """
+        parts = self.tasks.get(task)
+        if parts is None:
+            raise ValueError(f"the dialect has no words for {task!r}{nearest(task, self.tasks)}")
+        texts = _texts(parts["user"], kind, style)
+        systems = _texts(parts.get("system"), kind, style)
+        if not texts or (parts.get("system") and not systems):
+            raise ValueError(f"the dialect has no words for {task!r} with kind {kind!r} and style {style!r}")
+        chosen = _PLACE.sub(lambda place: values[place[1]], texts[pick(len(texts)) if len(texts) > 1 else 0])
+        if self.gsd and gsd is not None:
+            chosen = f"{chosen}\n{self.gsd.replace('{gsd}', f'{gsd:.4g}')}"
+        return Prompt(systems[0] if systems else None, chosen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the wording as plain JSON values."""
+        return {**self.tasks, **({"gsd": self.gsd} if self.gsd else {})}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Wording:
+        """Return the wording that `to_dict` gave.
+
+        Raises:
+            ValueError: It is no mapping of tasks to texts, or one of them is not valid.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"the wording is {values!r}; give the texts of each task")
+        return cls({task: parts for task, parts in values.items() if task != "gsd"}, values.get("gsd") or "")
+
+    def over(self, other: Wording) -> Wording:
+        """Return the wording of another dialect with this one's tasks in place of its own."""
+        return Wording({**other.tasks, **self.tasks}, self.gsd or other.gsd)
+
+
+def _texts(tree: Any, kind: Kind | None, style: Style | None) -> Sequence[str]:
+    """Return the texts for a box kind and a style."""
+    if isinstance(tree, Mapping) and set(tree) <= set(STYLES):
+        tree = tree.get(style)
+    if isinstance(tree, Mapping):
+        tree = [text for key in ("any", kind) if key in tree for text in _listed(tree[key])]
+    return _listed(tree)
+
+
+def _listed(texts: Any) -> Sequence[str]:
+    return () if texts is None else (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+def _check_task(task: str, parts: Any) -> None:
+    if task not in PLACES:
+        raise ValueError(f"the wording has the unknown task {task!r}{nearest(str(task), PLACES)}")
+    if not isinstance(parts, Mapping) or "user" not in parts:
+        raise ValueError(f"the wording of {task!r} has no user text; give 'user', and 'system' where there is one")
+    for key in parts:
+        if key not in _KEYS:
+            raise ValueError(f"the wording of {task!r} has the unknown key {key!r}{nearest(str(key), _KEYS)}")
+    for name, known in (("kind", _KINDS), ("style", STYLES)):
+        if parts.get(name) is not None and parts[name] not in known:
+            raise ValueError(f"the wording of {task!r} has {name} {parts[name]!r}; choose one of {', '.join(known)}")
+    for text in _all_texts(parts.get("system"), task):
+        if not isinstance(text, str) or not text:
+            raise ValueError(f"a system text of {task!r} is {text!r}; give a text that is not empty")
+    users = list(_all_texts(parts["user"], task))
+    if not users:
+        raise ValueError(f"the wording of {task!r} has no user text; give at least one")
+    for text in users:
+        places = set(_PLACE.findall(text)) if isinstance(text, str) else set()
+        if not isinstance(text, str) or not text or places != set(PLACES[task]):
+            wanted = ", ".join(f"{{{name}}}" for name in PLACES[task]) or "no place"
+            raise ValueError(f"a user text of {task!r} is {text!r}; it needs {wanted} and nothing else in braces")
+
+
+def _all_texts(tree: Any, task: str) -> Sequence[Any]:
+    """Return every text of a tree, having checked its keys."""
+    if not isinstance(tree, Mapping):
+        return _listed(tree)
+    by_style = set(tree) <= set(STYLES)
+    if not by_style and not set(tree) <= {"any", *_KINDS}:
+        raise ValueError(
+            f"the wording of {task!r} has texts by {', '.join(map(repr, tree))}; give them by style "
+            f"({', '.join(STYLES)}) or by box kind (any, {', '.join(_KINDS)})"
+        )
+    return [text for branch in tree.values() for text in _all_texts(branch, task)]

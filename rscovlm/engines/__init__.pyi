@@ -1,0 +1,9 @@
+from .engine import Conversation as Conversation
+from .engine import Engine as Engine
+from .engine import Memory as Memory
+from .engine import Reply as Reply
+from .repeats import RepeatGuard as RepeatGuard
+from .server import Server as Server
+from .server import ServerError as ServerError
+from .transformers import Transformers as Transformers
+from .vllm import VLLM as VLLM

@@ -1,0 +1,10 @@
+from .annotations import to_coco as to_coco
+from .annotations import to_dota as to_dota
+from .annotations import to_supervision as to_supervision
+from .annotations import to_yolo_obb as to_yolo_obb
+from .drawing import draw_objects as draw_objects
+from .drawing import draw_steps as draw_steps
+from .geojson import to_geojson as to_geojson
+from .map_page import map_page as map_page
+from .vectors import to_geopackage as to_geopackage
+from .vectors import to_geoparquet as to_geoparquet

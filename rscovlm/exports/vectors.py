@@ -1,0 +1,209 @@
+"""Objects as GeoPackage and GeoParquet, which GIS programs and data frames open."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from rscovlm.exports.geojson import counter_clockwise, placed
+from rscovlm.geometry import Objects
+from rscovlm.geometry.affine import Floats
+from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
+
+TABLE = "objects"
+OWN = 100_000
+"""Number under which a system without an EPSG code is listed in a GeoPackage."""
+
+
+def to_geopackage(objects: Objects, path: str | os.PathLike[str], *, crs: str | None = None) -> Path:
+    """Write objects as polygons of the layer ``objects`` of a GeoPackage 1.3, replacing the file.
+
+    Columns: label (text), score (real, empty where there is none).
+
+    Args:
+        objects: Labelled boxes with a frame on an image that has map coordinates.
+        path: File to write, usually ``.gpkg``.
+        crs: System to write; None for the image's own.
+
+    Raises:
+        ValueError: The image has no map coordinates, or these cannot be changed.
+    """
+    quads, wanted = _ground(objects, crs)
+    target = Path(path)
+    with _whole(target) as part:
+        connection = sqlite3.connect(part)
+        try:
+            with connection:
+                _write_package(connection, objects, quads, wanted)
+        finally:
+            connection.close()
+    return target
+
+
+def to_geoparquet(objects: Objects, path: str | os.PathLike[str], *, crs: str | None = WGS84) -> Path:
+    """Write objects as GeoParquet 1.1 with columns geometry (WKB polygons), label and score; needs pyarrow.
+
+    Args:
+        objects: Labelled boxes with a frame on an image that has map coordinates.
+        path: File to write.
+        crs: System to write, longitude and latitude by default; None for the image's own.
+
+    Raises:
+        ValueError: pyarrow is not installed, the image has no map coordinates, or these cannot be changed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ValueError("GeoParquet needs pyarrow: pip install rscovlm[geo]") from None
+    quads, wanted = _ground(objects, crs)
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["Polygon"],
+        "orientation": "counterclockwise",
+        "bbox": [*quads.reshape(-1, 2).min(axis=0), *quads.reshape(-1, 2).max(axis=0)] if len(quads) else [0, 0, 0, 0],
+    }
+    if wanted not in LONGITUDE_LATITUDE:  # absent means longitude and latitude
+        column["crs"] = _projjson(wanted)
+    about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    scores = None if objects.scores is None else objects.scores.tolist()
+    table = pa.table(
+        {
+            "geometry": pa.array(_wkb(quads), type=pa.binary()),
+            "label": pa.array(_labels(objects), type=pa.string()),
+            "score": pa.array([None] * len(objects) if scores is None else scores, type=pa.float64()),
+        }
+    )
+    target = Path(path)
+    with _whole(target) as part:
+        pq.write_table(table.replace_schema_metadata({"geo": json.dumps(about)}), part)
+    return target
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Give the place to write a file at, which takes its name once it is whole and leaves nothing otherwise."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _labels(objects: Objects) -> list[str]:
+    """Give the labels as Unicode: half a character, which a model may be made to write, becomes an escape."""
+    return [label.encode("utf-8", "backslashreplace").decode("utf-8") for label in objects.labels]
+
+
+def _ground(objects: Objects, crs: str | None) -> tuple[Floats, str]:
+    """Return (n, 4, 2) counter-clockwise corners and the name of their system."""
+    quads, _, named = placed(objects, crs)
+    if not named:  # degrees: a ring over the 180th meridian goes on beyond 180, and not back around the world
+        wide = np.ptp(quads[..., 0], axis=1) > 180
+        quads[wide, :, 0] += 360 * (quads[wide, :, 0] < 0)
+    if "coordinates" in named:
+        raise ValueError(f"the objects' coordinates are {named['coordinates']}; use to_geojson or to_coco for these")
+    frame = objects.boxes.frame
+    wanted = crs if crs is not None or frame is None else frame.crs
+    turned = [counter_clockwise(ring) for ring in quads]
+    return (np.stack(turned) if turned else np.empty((0, 4, 2))), str(wanted)
+
+
+def _wkb(quads: Floats) -> list[bytes]:
+    return [bytes(value) for value in shapely.to_wkb(shapely.polygons(quads), byte_order=1, output_dimension=2)]
+
+
+def _write_package(connection: sqlite3.Connection, objects: Objects, quads: Floats, crs: str) -> None:
+    connection.execute(f"PRAGMA application_id = {0x47504B47}")
+    connection.execute("PRAGMA user_version = 10300")
+    connection.executescript(SCHEMA)
+    number, organisation, code, definition = _reference(crs)
+    systems = {
+        -1: ("Undefined Cartesian", "NONE", -1, "undefined"),
+        0: ("Undefined geographic", "NONE", 0, "undefined"),
+        4326: ("WGS 84", "EPSG", 4326, _reference(WGS84)[3]),
+        number: (crs[:60], organisation, code, definition),
+    }
+    connection.executemany(
+        "INSERT INTO gpkg_spatial_ref_sys (srs_name, srs_id, organization, organization_coordsys_id, definition) "
+        "VALUES (?, ?, ?, ?, ?)",
+        [(name, key, *rest) for key, (name, *rest) in systems.items()],
+    )
+    flat = quads.reshape(-1, 2)
+    bounds = [*flat.min(axis=0).tolist(), *flat.max(axis=0).tolist()] if len(flat) else [None] * 4
+    connection.execute(
+        "INSERT INTO gpkg_contents VALUES (?, 'features', ?, '', ?, ?, ?, ?, ?, ?)",
+        (TABLE, TABLE, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}", *bounds, number),
+    )
+    connection.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'POLYGON', ?, 0, 0)", (TABLE, number))
+    scores = [None] * len(objects) if objects.scores is None else objects.scores.tolist()
+    rows = [
+        (_header(quad, number) + wkb, label, score)
+        for quad, wkb, label, score in zip(quads, _wkb(quads), _labels(objects), scores, strict=True)
+    ]
+    connection.executemany(f"INSERT INTO {TABLE} (geom, label, score) VALUES (?, ?, ?)", rows)
+
+
+def _header(quad: Floats, number: int) -> bytes:
+    """Return a GeoPackage geometry's header: magic, little-endian with an envelope, system, envelope."""
+    (x1, y1), (x2, y2) = quad.min(axis=0), quad.max(axis=0)
+    return b"GP" + struct.pack("<BBi4d", 0, 0b00000011, number, x1, x2, y1, y2)
+
+
+def _reference(crs: str) -> tuple[int, str, int, str]:
+    """Return number, organisation, its code and WKT of a system."""
+    code = crs.upper().removeprefix("EPSG:")
+    try:
+        from rasterio.crs import CRS
+
+        text = str(CRS.from_user_input(crs).to_wkt())
+    except ImportError:
+        text = WGS84_WKT if crs in LONGITUDE_LATITUDE else "undefined"
+    if crs in LONGITUDE_LATITUDE:
+        return 4326, "EPSG", 4326, text
+    if code.isdigit():
+        return int(code), "EPSG", int(code), text
+    return OWN, "NONE", OWN, text
+
+
+def _projjson(crs: str) -> dict[str, Any]:
+    try:
+        from rasterio.crs import CRS
+    except ImportError:
+        raise ValueError(f"{crs[:40]} cannot be described without rasterio; install rscovlm[geo]") from None
+    described: dict[str, Any] = CRS.from_user_input(crs).to_dict(projjson=True)
+    return described
+
+
+WGS84_WKT = (
+    'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563,AUTHORITY["EPSG","7030"]],'
+    'AUTHORITY["EPSG","6326"]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
+)
+
+SCHEMA = f"""
+CREATE TABLE gpkg_spatial_ref_sys (
+  srs_name TEXT NOT NULL, srs_id INTEGER PRIMARY KEY, organization TEXT NOT NULL,
+  organization_coordsys_id INTEGER NOT NULL, definition TEXT NOT NULL, description TEXT);
+CREATE TABLE gpkg_contents (
+  table_name TEXT NOT NULL PRIMARY KEY, data_type TEXT NOT NULL, identifier TEXT UNIQUE, description TEXT DEFAULT '',
+  last_change DATETIME NOT NULL, min_x DOUBLE, min_y DOUBLE, max_x DOUBLE, max_y DOUBLE, srs_id INTEGER,
+  CONSTRAINT fk_gc_r_srs_id FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys (srs_id));
+CREATE TABLE gpkg_geometry_columns (
+  table_name TEXT NOT NULL, column_name TEXT NOT NULL, geometry_type_name TEXT NOT NULL, srs_id INTEGER NOT NULL,
+  z TINYINT NOT NULL, m TINYINT NOT NULL, CONSTRAINT pk_geom_cols PRIMARY KEY (table_name, column_name),
+  CONSTRAINT fk_gc_tn FOREIGN KEY (table_name) REFERENCES gpkg_contents (table_name),
+  CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys (srs_id));
+CREATE TABLE {TABLE} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom POLYGON, label TEXT, score DOUBLE);
+"""

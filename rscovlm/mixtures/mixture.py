@@ -1,0 +1,327 @@
+"""A weighted mixture of subsets as a pure function of (seed, position)."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rscovlm.mixtures.permutation import mixed, permuted
+from rscovlm.records.tally import Strict, Tally
+
+Draw = Callable[[np.random.Generator], Any]
+
+BLOCK = 1000
+"""Positions within which every subset appears exactly in its share, so a share is kept to 0.1 %."""
+# Many subsets of tiny weight, each with its one position, would take the shares of the others: then blocks are longer.
+_BLOCKS = (BLOCK, 10 * BLOCK, 100 * BLOCK)
+_OFF = 0.002
+
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One source of the mixture.
+
+    Attributes:
+        name: Unique in its mixture; part of the random state, so renaming a subset reshuffles it alone.
+        source: A sequence, walked in a new order each epoch, or a function of a random generator that makes an item.
+        weight: Relative share of the mixture; 0 leaves the subset out.
+        render: Turns an item into a training sample, given the item and a generator; None hands the item on.
+        cap: Only the first rows of a sequence, this many; None takes all.
+    """
+
+    name: str
+    source: Sequence[Any] | Draw
+    weight: float = 1.0
+    render: Callable[[Any, np.random.Generator], Any] | None = field(default=None, compare=False)
+    cap: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse weights and sources that no draw could use."""
+        if not np.isfinite(self.weight) or self.weight < 0:
+            raise ValueError(f"weight of subset {self.name!r} is {self.weight}; give a finite number of 0 or more")
+        if not callable(self.source) and self.weight > 0 and len(self.source) == 0:
+            raise ValueError(f"subset {self.name!r} has no rows; give it some, or weight 0")
+        if self.cap is not None and self.cap < 1:
+            raise ValueError(f"cap of subset {self.name!r} is {self.cap}; give 1 or more, or weight 0")
+
+
+class Mixture(Sequence[Any]):
+    """Draws from subsets in proportion to their weights (design page, idea 5).
+
+    Position i always gives the same sample, on any rank and after any restart: ranks take different positions, and
+    resuming is starting at another one. Within every block of 1,000 positions each subset appears exactly in its share
+    (largest remainder; a positive weight gets at least one position, and blocks are longer where these would move a share
+    by more than 0.2 %), in an order drawn for that block, and its k-th appearance is its k-th row of a permutation drawn for
+    each epoch, so no row repeats before all were seen.
+
+    Args:
+        subsets: What to draw from; at least one with a positive weight.
+        seed: Any integer.
+        length: Number of positions.
+        tolerate: Largest share of draws whose item may turn out unusable. Such a position takes another row of the same
+            subset, drawn from its own generator, and the loss is counted in `tally` by reason; 0 refuses the first.
+
+    Raises:
+        ValueError: No subset, doubled names, or no positive weight.
+
+    Examples:
+        >>> mixture = Mixture([Subset("land", ["field"], 3), Subset("sea", ["port", "reef"], 1)], seed=0, length=4000)
+        >>> sum(mixture.subset_at(i)[0].name == "sea" for i in range(1000))
+        250
+    """
+
+    def __init__(
+        self, subsets: Sequence[Subset], *, seed: int = 0, length: int = 1_000_000, tolerate: float = 0.0
+    ) -> None:
+        names = [subset.name for subset in subsets]
+        if len(set(names)) != len(names):
+            raise ValueError(f"subset names must differ, got {names}")
+        self.subsets = tuple(subset for subset in subsets if subset.weight > 0)
+        if not self.subsets:
+            raise ValueError(f"no subset has a positive weight among {names}; give one a weight above 0")
+        if len(self.subsets) > BLOCK:
+            raise ValueError(f"{len(self.subsets)} subsets; a block holds {BLOCK} positions, merge some subsets")
+        self.seed = seed
+        self.length = length
+        self.tally = Tally(tolerate) if tolerate else Strict()
+        self._quotas = _quotas([subset.weight for subset in self.subsets])
+        self._block = int(self._quotas.sum())
+        self._starts = np.concatenate([[0], np.cumsum(self._quotas)])
+        self._begun: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Return the number of positions a sampler should walk."""
+        return self.length
+
+    def __getitem__(self, position: Any) -> Any:
+        """Return the sample at a position.
+
+        Args:
+            position: 0 or more.
+
+        Raises:
+            ValueError: The item is unusable and none may be, or more than tolerated were; the message names subset and
+                position, or holds the table of reasons.
+        """
+        index = int(position)
+        if index < 0:
+            raise IndexError(f"position {index} is negative; a mixture has no end to count from")
+        if index >= self.length:
+            raise IndexError(f"position {index} is past the stated length {self.length}")
+        subset, ordinal = self.subset_at(index)
+        rng = self.generator_at(index)
+        for _ in range(_ATTEMPTS):
+            with self.tally.row(f"subset {subset.name!r} at position {index}"):
+                sample = self._draw(subset, ordinal, rng)
+                self.tally.keep()
+                return sample
+            self.tally.check(BLOCK)
+            ordinal = int(rng.integers(1 << 40))
+        raise ValueError(
+            f"subset {subset.name!r}: {_ATTEMPTS} rows one after another cannot be used\n{self.tally.table()}"
+        ) from self.tally.cause
+
+    def _draw(self, subset: Subset, ordinal: int, rng: np.random.Generator) -> Any:
+        """Return a subset's row by ordinal, rendered."""
+        if callable(subset.source):
+            item = subset.source(rng)
+        else:
+            rows = len(subset.source) if subset.cap is None else min(subset.cap, len(subset.source))
+            epoch, place = divmod(ordinal, rows)
+            key = mixed(self.seed ^ mixed(zlib.crc32(subset.name.encode()) ^ mixed(epoch)))
+            item = subset.source[permuted(place, rows, key)]
+        return item if subset.render is None else subset.render(item, rng)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Rows that turned out unusable so far, by reason."""
+        return self.tally.dropped
+
+    def __iter__(self) -> Iterator[Any]:
+        """Walk the positions in order."""
+        return (self[index] for index in range(self.length))
+
+    def generator_at(self, position: int) -> np.random.Generator:
+        """Return the random generator of a position; it depends on the seed and the position alone."""
+        return np.random.Generator(np.random.Philox(key=(mixed(self.seed), position)))
+
+    def subset_at(self, position: int) -> tuple[Subset, int]:
+        """Return the subset that a position draws from, and which of the subset's own draws it is, counted from 0."""
+        block, place = divmod(position, self._block)
+        slot = int(_block_order(self.seed, self._block, block)[place])
+        chosen = int(np.searchsorted(self._starts, slot, side="right")) - 1
+        return self.subsets[chosen], self._count(chosen, block, place)
+
+    def drawn_before(self, position: int, name: str) -> int:
+        """Return how many positions before this one draw from a subset; in a later stage, those of the earlier ones too."""
+        names = [subset.name for subset in self.subsets]
+        if name not in names:
+            return self._begun.get(name, 0)
+        return self._count(names.index(name), *divmod(position, self._block))
+
+    def _count(self, chosen: int, block: int, place: int) -> int:
+        slots = _block_order(self.seed, self._block, block)[:place]
+        inside = np.count_nonzero((slots >= self._starts[chosen]) & (slots < self._starts[chosen + 1]))
+        return self._begun.get(self.subsets[chosen].name, 0) + block * int(self._quotas[chosen]) + int(inside)
+
+    def following(self, earlier: Mixture, position: int) -> Mixture:
+        """Return the mixture with every subset going on, at a position, from the row where an earlier mixture left it.
+
+        Examples:
+            >>> before, after = (Mixture([Subset("a", range(8000)), Subset("b", ["-"], w)], length=9000) for w in (1, 3))
+            >>> after.following(before, 4000).drawn_before(8000, "a")
+            3000
+        """
+        names = {*earlier._begun, *(subset.name for subset in (*earlier.subsets, *self.subsets))}
+        own = copy.copy(self)
+        own._begun = {}
+        own._begun = {name: earlier.drawn_before(position, name) - own.drawn_before(position, name) for name in names}
+        return own
+
+    def shares(self) -> Mapping[str, float]:
+        """Return the share of positions each subset takes, exact over every block."""
+        return {
+            subset.name: float(quota) / self._block for subset, quota in zip(self.subsets, self._quotas, strict=True)
+        }
+
+    def reweighted(self, weights: Mapping[str, float]) -> Mixture:
+        """Return the mixture with other weights; subsets not named keep theirs.
+
+        Raises:
+            ValueError: A name that no subset with a positive weight has.
+        """
+        for name in weights:
+            if name not in (known := [subset.name for subset in self.subsets]):
+                raise ValueError(f"no subset {name!r} has a positive weight; those that have are {', '.join(known)}")
+        subsets = [replace(subset, weight=weights.get(subset.name, subset.weight)) for subset in self.subsets]
+        return Mixture(subsets, seed=self.seed, length=self.length, tolerate=self.tally.limit)
+
+
+class Stages(Sequence[Any]):
+    """Mixtures one after another: weights, subsets or scenes that change at a stated position.
+
+    A subset that several stages have goes on with its rows where the stage before left it.
+
+    Args:
+        stages: (number of positions, mixture) in order.
+
+    Raises:
+        ValueError: No stage, or a stage without positions.
+
+    Examples:
+        >>> easy, hard = (Mixture([Subset(name, [name])]) for name in ("easy", "hard"))
+        >>> list(Stages([(2, easy), (1, hard)]))
+        ['easy', 'easy', 'hard']
+    """
+
+    def __init__(self, stages: Sequence[tuple[int, Mixture]]) -> None:
+        if not stages or any(count < 1 for count, _ in stages):
+            raise ValueError(f"stages of {[count for count, _ in stages]} positions; give each at least one")
+        self.stages = _chained(stages)
+
+    def __len__(self) -> int:
+        """Return the number of positions of all stages."""
+        return sum(count for count, _ in self.stages)
+
+    def __getitem__(self, position: Any) -> Any:
+        """Return the sample at a position, drawn at that same position of its stage's mixture."""
+        return self._stage_at(position)[int(position)]
+
+    def subset_at(self, position: int) -> str:
+        """Return the name of the subset that a position draws from."""
+        return self._stage_at(position).subset_at(position)[0].name
+
+    def change(self, at: int, weights: Mapping[str, float]) -> None:
+        """Change weights from a position on; positions before it stay as they are.
+
+        Args:
+            at: First position the weights hold for.
+            weights: By name of subset; those not named keep theirs.
+
+        Raises:
+            ValueError: A position below 0, or the name of no subset.
+
+        Examples:
+            >>> stages = Stages([(4000, Mixture([Subset("land", ["field"]), Subset("sea", ["port"])], length=4000))])
+            >>> stages.change(2000, {"sea": 3.0})
+            >>> [sum(stages[i] == "port" for i in range(start, start + 1000)) for start in (1000, 2000)]
+            [500, 750]
+        """
+        if at < 0:
+            raise ValueError(f"weights change at position {at}; give 0 or more")
+        stages: list[tuple[int, Mixture]] = []
+        start = 0
+        for count, mixture in self.stages:
+            before = min(max(at - start, 0), count)
+            if before:
+                stages.append((before, mixture))
+            if before < count:
+                stages.append((count - before, mixture.reweighted(weights)))
+            start += count
+        self.stages = _chained(stages)
+
+    def _stage_at(self, position: Any) -> Mixture:
+        index = int(position)
+        if not 0 <= index < len(self):
+            raise IndexError(f"position {index} is not one of {len(self)}")
+        end = 0
+        for count, mixture in self.stages:
+            end += count
+            if index < end:
+                break
+        return mixture
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Rows of all stages that turned out unusable so far, by reason."""
+        return sum((mixture.dropped for _, mixture in self.stages), Counter())
+
+
+def _chained(stages: Sequence[tuple[int, Mixture]]) -> tuple[tuple[int, Mixture], ...]:
+    """Let every stage go on where the one before ends."""
+    start, mixture = stages[0]
+    chained = [(start, mixture)]
+    for count, following in stages[1:]:
+        mixture = following.following(mixture, start)
+        chained.append((count, mixture))
+        start += count
+    return tuple(chained)
+
+
+@functools.lru_cache(maxsize=32)
+def _block_order(seed: int, size: int, block: int) -> NDArray[np.int64]:
+    order: NDArray[np.int64] = np.random.Generator(np.random.Philox(key=(mixed(seed ^ 1), block))).permutation(size)
+    return order
+
+
+def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:
+    """Share out the positions of the shortest block that keeps the shares."""
+    largest = max(weights)
+    shares = np.asarray([weight / largest for weight in weights], dtype=np.float64)
+    shares /= shares.sum()
+    for block in _BLOCKS:
+        quotas = _shared_out(shares * block, block)
+        if float(np.abs(quotas / block - shares).max()) <= _OFF:
+            break
+    return quotas
+
+
+def _shared_out(exact: NDArray[np.float64], block: int) -> NDArray[np.int64]:
+    """Give each subset at least one position, the rest by largest remainder."""
+    quotas: NDArray[np.int64] = np.maximum(np.floor(exact).astype(np.int64), 1)
+    while quotas.sum() > block:
+        quotas[np.argmax(np.where(quotas > 1, quotas - exact, -np.inf))] -= 1
+    remainder = exact - quotas
+    for chosen in np.argsort(-remainder, kind="stable")[: block - quotas.sum()]:
+        quotas[chosen] += 1
+    return quotas

@@ -1,0 +1,1 @@
+"""Files in, rows out: answers about many images that survive being killed."""

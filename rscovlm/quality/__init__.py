@@ -1,0 +1,1 @@
+"""Faults, duplicates and leaks in records, and cleaning of their texts."""

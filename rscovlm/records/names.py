@@ -1,0 +1,19 @@
+"""Which tasks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TASKS: Mapping[str, str] = {
+    "classification": "classify",
+    "caption": "caption",
+    "vqa": "answer",
+    "conversation": "conversation",
+    "grounding": "ground",
+    "detection": "detect",
+    "counting": "count",
+    "zoom": "zoom",
+    "segmentation": "segment",
+    "change": "change",
+}
+"""The task of a record -> the file of `rscovlm.tasks` that knows what it needs, how it is asked, answered and measured."""

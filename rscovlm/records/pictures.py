@@ -1,0 +1,83 @@
+"""Pictures of records: their size at once, their pixels when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from PIL import Image
+
+from rscovlm.geometry.window import Window
+from rscovlm.processing.pixels import to_rgb
+from rscovlm.rasters import Raster, open_image
+from rscovlm.records.record import ImageRef
+from rscovlm.records.tally import Rejected
+from rscovlm.records.views import load_image, open_ref
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of a record, or a window of it, at the size it is to be shown.
+
+    Attributes:
+        image: Which image.
+        root: Folder that its path is relative to.
+        size: Width and height in pixels to show it at.
+        window: Part of the image to show, in its own pixels; None shows all of it.
+    """
+
+    image: ImageRef
+    root: Path
+    size: tuple[int, int]
+    window: Window | None = None
+
+    def load(self) -> Image.Image:
+        """Read the pixels, from the original's own resolution.
+
+        Raises:
+            ValueError: The file is missing, cannot be read, or is larger than the budget of `open_image`.
+        """
+        if self.image.window is not None and not self.image.path and self.image.data is None:
+            # A tile: its pixels are a window of its parent, and what lies outside is padded.
+            tile = open_image(load_image(self.image, self.root))
+            return tile.read(self.window or (0, 0, tile.width, tile.height), size=self.size).image
+        with _opened(self.image, self.root) as raster:
+            return raster.read(self.window or (0, 0, raster.width, raster.height), size=self.size).image
+
+
+def picture_size(image: ImageRef, root: Path) -> tuple[int, int]:
+    """Return an image's width and height: the record's where it says them, else the file's header's."""
+    if image.width and image.height:
+        return image.width, image.height
+    if image.window is not None and not image.path and image.data is None:
+        return image.window[2] - image.window[0], image.window[3] - image.window[1]
+    with _opened(image, root) as raster:
+        return raster.width, raster.height
+
+
+def loaded(image: Picture | Image.Image) -> Image.Image:
+    """Return the pixels of a picture, or of the image itself, in 8-bit RGB.
+
+    Raises:
+        ValueError: They cannot be had, or `to_rgb` refuses them; the error carries a reason that a `Tally` counts by.
+    """
+    try:
+        if isinstance(image, Picture):
+            return image.load()
+        image.load()
+        return cast(Image.Image, to_rgb(image))
+    except Rejected:
+        raise
+    except FileNotFoundError as error:
+        raise Rejected("image missing", str(error)) from error
+    except (ValueError, OSError, SyntaxError) as error:
+        # Pillow tells a broken PNG by a SyntaxError.
+        raise Rejected("image unreadable", str(error)) from error
+
+
+def _opened(image: ImageRef, root: Path) -> Raster:
+    try:
+        return open_ref(image, root)
+    except FileNotFoundError:
+        raise Rejected("image missing", f"no file {image.path!r} below the data folder") from None

@@ -1,0 +1,1 @@
+"""Settings in files: YAML read safely, checked against dataclasses, with the nearest name for a mistyped one."""

@@ -1,0 +1,156 @@
+"""Asking a model many things, once each: within a budget, not too fast, every reply kept, and picked up where it stopped."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from rscovlm.records.jsonfiles import parsed
+from rscovlm.records.rows import Row
+from rscovlm.records.tally import Rejected
+
+
+class Writer(Protocol):
+    """Whoever answers: any engine of `rscovlm.engines`, for instance a client of an OpenAI-compatible server."""
+
+    def generate(
+        self, conversations: Sequence[Any], *, max_new_tokens: int = ..., logprobs: bool = ...
+    ) -> Sequence[Any]:
+        """Answer conversations with replies that have `text` and `tokens`."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One thing to ask.
+
+    Attributes:
+        key: The same for the same question, whenever it is asked: replies are found again by it.
+        messages: Makes the messages when they are needed, since pictures are large.
+    """
+
+    key: str
+    messages: Callable[[], list[dict[str, Any]]]
+
+
+@dataclass
+class Talk:
+    """Messages as an engine takes them."""
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None = None
+    grammar: None = None
+    memory: None = None
+
+
+class Interview:
+    """Asks a writer and keeps every reply in a file of JSON lines.
+
+    Args:
+        writer: Who answers.
+        journal: The file; replies in it are not asked for again. A line cut short by a crash is asked for again.
+        requests_per_minute: Starts of requests are spread out to this rate; 0 is as fast as it goes.
+        max_requests: No more than this are sent in this run.
+        max_tokens: No request is sent once the journal's replies have this many tokens together.
+        max_new_tokens: Of one reply.
+        concurrency: Requests in flight.
+
+    Attributes:
+        sent: Requests sent in this run.
+        tokens: Tokens of all replies in the journal.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        journal: str | Path,
+        *,
+        requests_per_minute: float = 0,
+        max_requests: int | None = None,
+        max_tokens: int | None = None,
+        max_new_tokens: int = 256,
+        concurrency: int = 1,
+    ) -> None:
+        if concurrency < 1 or requests_per_minute < 0 or max_new_tokens < 1:
+            raise ValueError(
+                f"concurrency {concurrency}, requests_per_minute {requests_per_minute}, max_new_tokens {max_new_tokens}: "
+                "give at least 1, 0 and 1"
+            )
+        self._writer, self._journal = writer, Path(journal)
+        self._interval = 60 / requests_per_minute if requests_per_minute else 0.0
+        self._max_requests, self._max_tokens, self._max_new_tokens = max_requests, max_tokens, max_new_tokens
+        self._concurrency = concurrency
+        self._lock = threading.Lock()
+        self._next = 0.0
+        self._replies = self._load()
+        self.sent = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all replies kept so far."""
+        with self._lock:
+            return sum(tokens for _, tokens in self._replies.values())
+
+    def ask(self, questions: Iterable[Ask]) -> Iterator[tuple[Ask, str | None]]:
+        """Yield each question with its reply, in order; None where the budget did not reach.
+
+        Raises:
+            Exception: Whatever the writer raises. The replies so far are kept, and asking again goes on from there.
+        """
+        source = iter(questions)
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            while batch := list(islice(source, 4 * self._concurrency)):
+                futures = [pool.submit(self._one, question) for question in batch]
+                try:
+                    for question, future in zip(batch, futures, strict=True):
+                        yield question, future.result()
+                finally:
+                    for future in futures:
+                        future.cancel()
+
+    def _one(self, question: Ask) -> str | None:
+        with self._lock:
+            known = self._replies.get(question.key)
+            if known is not None:
+                return known[0]
+            if self._spent():
+                return None
+            self.sent += 1
+            start = max(time.monotonic(), self._next)
+            self._next = start + self._interval
+        time.sleep(max(0.0, start - time.monotonic()))
+        (reply,) = self._writer.generate([Talk(question.messages())], max_new_tokens=self._max_new_tokens)
+        with self._lock:
+            self._replies[question.key] = (reply.text, reply.tokens)
+            line = {"key": question.key, "reply": reply.text, "tokens": reply.tokens}
+            with self._journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return str(reply.text)
+
+    def _spent(self) -> bool:
+        if self._max_requests is not None and self.sent >= self._max_requests:
+            return True
+        return self._max_tokens is not None and sum(tokens for _, tokens in self._replies.values()) >= self._max_tokens
+
+    def _load(self) -> dict[str, tuple[str, int]]:
+        self._journal.parent.mkdir(parents=True, exist_ok=True)
+        if not self._journal.exists():
+            return {}
+        text = self._journal.read_bytes()
+        if text and not text.endswith(b"\n"):
+            with self._journal.open("ab") as file:
+                file.write(b"\n")
+        replies = {}
+        for line in text.decode("utf-8", errors="replace").splitlines():
+            try:
+                row = Row(parsed(line))
+                replies[row.text("key")] = (row.text("reply"), row.whole("tokens"))
+            except Rejected:
+                continue
+        return replies

@@ -1,0 +1,16 @@
+from .answer import answer as answer
+from .caption import caption as caption
+from .classify import classify as classify
+from .count import Counted as Counted
+from .count import count as count
+from .detect import detect as detect
+from .detections import Detections as Detections
+from .ground import Grounded as Grounded
+from .ground import ground as ground
+from .options import RenderOptions as RenderOptions
+from .table import task_named as task_named
+from .table import task_of as task_of
+from .table import tasks as tasks
+from .task import Question as Question
+from .task import Task as Task
+from .words import Said as Said

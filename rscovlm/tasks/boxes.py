@@ -1,0 +1,39 @@
+"""Boxes of tasks that are answered with some: read from answers, written as rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rscovlm.codec.dialect import Dialect
+from rscovlm.geometry import Frame, Objects
+from rscovlm.tasks.task import Answered, Row
+
+
+def found_and_true(one: Answered, dialect: Dialect) -> tuple[Objects, Objects]:
+    """Return what an answer says and what is true, in pixels of the original image.
+
+    Raises:
+        ValueError: There are no true boxes with a frame.
+    """
+    if one.truth is None or one.truth.boxes.frame is None or one.seen is None:
+        raise ValueError("an answer with boxes has no true ones with a frame; measure it as words")
+    said = dialect.codec.decode(one.reply, one.seen, kind=one.truth.boxes.kind).objects
+    return said.to(one.truth.boxes.frame), one.truth
+
+
+def object_rows(objects: Objects) -> list[Row]:
+    """Return objects as plain JSON values: ``label``, ``box``, ``kind`` and, where there is one, ``score``."""
+    kind = objects.boxes.kind
+    rows: list[Row] = [
+        {"label": label, "kind": kind, "box": [round(float(value), 2) for value in box]}
+        for label, box in zip(objects.labels, objects.boxes.coords, strict=True)
+    ]
+    if objects.scores is not None:
+        for row, score in zip(rows, objects.scores, strict=True):
+            row["score"] = float(score)
+    return rows
+
+
+def frame_row(frame: Frame) -> dict[str, Any]:
+    """Return a grid and its place on the ground as plain JSON values."""
+    return {"width": frame.width, "height": frame.height, "to_world": frame.root_to_world, "crs": frame.crs}

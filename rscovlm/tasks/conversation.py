@@ -1,0 +1,64 @@
+"""Conversations of several turns, as a data set tells them, with boxes in the dialect's own coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+
+from rscovlm.codec import Codec
+from rscovlm.geometry import Boxes
+from rscovlm.records import Annotation, Record, Rejected, Turn
+from rscovlm.records.record import BOX_MARK
+from rscovlm.tasks.task import Draw, Example, Message, Shown, Task
+
+
+class Conversation(Task):
+    """Turns of a user and an assistant."""
+
+    name = "conversation"
+
+    def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
+        """A question first, and no empty answer."""
+        roles = [turn.role for turn in record.turns if turn.role != "system"]
+        yield "assistant" not in roles, "no answer in the conversation"
+        yield bool(roles) and roles[0] != "user" or _unasked(record.turns), "answer without a question"
+        yield any(turn.role == "assistant" and not turn.text.strip() for turn in record.turns), "empty answer"
+
+    def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Write the turns as they are; images stand where they are marked, else before the first question."""
+        messages: list[Message] = []
+        placed = sum(turn.text.count("<image>") for turn in record.turns)
+        for place, turn in enumerate(record.turns):
+            text = BOX_MARK.sub(
+                lambda mark: _box_text(record.objects[int(mark[1])], shown, draw.dialect.codec), turn.text
+            )
+            content: list[dict[str, Any]] = []
+            if not placed and turn.role == "user" and not any(m["role"] == "user" for m in messages):
+                content += [{"type": "image"} for _ in record.images]
+            for part_place, part in enumerate(text.split("<image>")):
+                content += [{"type": "image"}] if part_place else []
+                content += [{"type": "text", "text": part.strip("\n")}] if part.strip() else []
+            messages.append({"role": turn.role, "content": content or [{"type": "text", "text": ""}]})
+            if turn.role == "assistant" and place == 0:
+                raise Rejected("answer without a question", f"record {record.id!r} begins with an assistant turn")
+        return Example(messages, shown.pictures)
+
+
+TASK = Conversation()
+
+
+def _box_text(item: Annotation, shown: Shown, codec: Codec) -> str:
+    """A box inside a sentence, as four numbers in the codec's coordinates."""
+    box = Boxes(np.array([item.box]), item.kind, shown.frames[item.image]).as_kind("hbb")
+    return "[" + ", ".join(map(str, codec.encode_box(box, shown.seen(item.image)))) + "]"
+
+
+def _unasked(turns: Iterable[Turn]) -> bool:
+    """Tell whether an answer comes before anything was said: pictures alone ask nothing."""
+    first = "".join(
+        turn.text for turn in takewhile(lambda turn: turn.role != "assistant", turns) if turn.role == "user"
+    )
+    return not first.replace("<image>", "").strip()

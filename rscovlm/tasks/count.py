@@ -1,0 +1,127 @@
+"""Counting: how many objects of a class there are, from boxes or in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from rscovlm.codec.categories import plural, spoken
+from rscovlm.codec.control_tokens import check_names
+from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.wording import plainest
+from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.metrics.texts import number_in
+from rscovlm.rasters import Raster, open_image
+from rscovlm.records import Record
+from rscovlm.tasks.detect import detect
+from rscovlm.tasks.detections import Detections
+from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.words import overview
+
+if TYPE_CHECKING:
+    from rscovlm.engines.engine import Engine
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many objects there are.
+
+    Attributes:
+        counts: Number of each class; ``None`` where the model's words hold no number.
+        texts: What the model wrote for each class, where it was asked in words.
+        detections: The objects counted, where they were detected.
+    """
+
+    counts: dict[str, int | None]
+    texts: dict[str, str] = field(default_factory=dict)
+    detections: Detections | None = None
+
+
+def question(dialect: Dialect, name: str, *, pick: Callable[[int], int] = plainest) -> Question:
+    """Return the question for how many objects of a class there are.
+
+    >>> question(Dialect.preset("rscovlm-v1"), "storage-tank").user
+    'How many storage tanks are there?'
+    """
+    asked = dialect.ask("count", pick=pick, classes=plural(spoken(name)))
+    return Question(asked.system, asked.user)
+
+
+class Count(Task):
+    """How many objects of a class there are."""
+
+    name = "count"
+    wants = ("classes",)
+
+    def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
+        """One class and its number."""
+        yield len(record.categories) != 1, "not one category"
+        yield not record.answer.strip(), "empty answer"
+
+    def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Ask how many there are and answer with the number."""
+        return Example.of(question(draw.dialect, record.categories[0], pick=draw.pick), record.answer, shown)
+
+    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+        """Count what is detected on each image."""
+        found = []
+        for raster, one in zip(rasters, wanted, strict=True):
+            counted = count(
+                engine, raster, one.classes or (), kind=one.kind, tile=one.tile, constrained=one.constrained
+            )
+            found.append({"counts": counted.counts})
+        return found
+
+
+TASK = Count()
+
+
+def count(
+    engine: Engine,
+    image: Any,
+    classes: Iterable[str],
+    *,
+    how: Literal["boxes", "words"] = "boxes",
+    max_new_tokens: int | None = None,
+    **options: Any,
+) -> Counted:
+    """Count objects of some classes.
+
+    Args:
+        engine: Who answers.
+        image: Whatever ``open_image`` takes.
+        classes: Class names.
+        how: ``"boxes"`` detects, tile by tile on a large image, and counts what it found, so that every one counted can
+            be looked at; ``"words"`` asks how many there are, once a class, about the image as a whole.
+        max_new_tokens: Limit of an answer.
+        options: Further settings of :func:`~rscovlm.tasks.detect`.
+
+    Raises:
+        ValueError: No class, another ``how``, options with ``"words"``, or an image that cannot be read.
+    """
+    names = [] if isinstance(classes, str) else check_names(classes, "class")
+    if how not in ("boxes", "words") or not names:
+        raise ValueError(f"how is {how!r} and classes {classes!r}; give 'boxes' or 'words', and a list of class names")
+    if how == "boxes":
+        detections = detect(engine, image, names, max_new_tokens=max_new_tokens or 4096, **options)
+        found = detections.counts()
+        return Counted({name: found[name] for name in names}, detections=detections)
+    if options:
+        raise ValueError(f"how='words' takes no {', '.join(sorted(options))}; these are settings of detection")
+    check_engine(engine)
+    view = overview(open_image(image), engine)
+    asked = [question(dialect_of(engine), name).conversation([view.image]) for name in names]
+    answers = replies(engine, asked, max_new_tokens=max_new_tokens or 32)
+    texts = {name: reply.text.strip() for name, reply in zip(names, answers, strict=True)}
+    return Counted({name: whole_number_in(text) for name, text in texts.items()}, texts=texts)
+
+
+def whole_number_in(text: str) -> int | None:
+    """Return the number of objects that an answer names first, in digits or in words; ``None`` where it is none.
+
+    >>> whole_number_in("There are three."), whole_number_in("1,234 ships"), whole_number_in("many"), whole_number_in("-2")
+    (3, 1234, None, None)
+    """
+    number = number_in(text)
+    return int(number) if number is not None and 0 <= number < 1e15 and number == int(number) else None

@@ -1,0 +1,101 @@
+"""What a detector found on an image, and ways to hand it on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rscovlm.engines.engine import Finish
+from rscovlm.geometry.window import Window
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from rscovlm.geometry import Frame, Objects
+    from rscovlm.rasters import Raster
+
+
+@dataclass(frozen=True)
+class TileStats:
+    """What happened on one tile.
+
+    Attributes:
+        window: The tile in original pixels.
+        found: Objects read from the answer, before merging.
+        tokens: Generated tokens.
+        seconds: The engine's time.
+        finish: How the answer ended; ``None`` when the tile was skipped.
+        problems: Counts by reason of what could not be read.
+    """
+
+    window: Window
+    found: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    finish: Finish | None = None
+    problems: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Objects on an image.
+
+    Attributes:
+        objects: Labelled boxes in pixels of the original image; with scores when confidence was asked for.
+        frame: The original's grid, with its place on the ground where the file has one.
+        problems: Counts by reason: those of the codec; ``duplicate`` (the same line again in one answer), ``no_area``
+            (nothing of the box lies on the image), ``cut_off`` (answers cut at the token limit), ``repeat`` (answers
+            ended by the repeat guard), ``skipped`` (tiles not asked about).
+        merged: Objects removed because another tile's stands for them.
+        tiles: What happened on each tile, in order.
+        raster: The image, for drawing.
+    """
+
+    objects: Objects
+    frame: Frame
+    problems: Counter[str]
+    merged: int
+    tiles: Sequence[TileStats]
+    raster: Raster = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    @property
+    def tokens(self) -> int:
+        """Generated tokens of all tiles."""
+        return sum(tile.tokens for tile in self.tiles)
+
+    @property
+    def seconds(self) -> float:
+        """The engine's time for all tiles."""
+        return sum(tile.seconds for tile in self.tiles)
+
+    def counts(self) -> Counter[str]:
+        """Return how many objects there are of each class."""
+        return Counter(self.objects.labels)
+
+    def to_geojson(self, path: str | PathLike[str] | None = None, *, crs: str | None = "EPSG:4326") -> dict[str, Any]:
+        """Return the objects as a GeoJSON feature collection, and write it to ``path`` when given.
+
+        See :func:`rscovlm.exports.geojson.to_geojson` for what ``crs`` does and what an image without a place gets.
+        """
+        from rscovlm.exports.geojson import to_geojson
+
+        return to_geojson(self.objects, path, crs=crs)
+
+    def draw(self, max_pixels: int = 1008 * 1008) -> Image.Image:
+        """Return the image, shrunk to ``max_pixels``, with the objects drawn on it."""
+        from rscovlm.exports.drawing import draw_objects
+
+        return draw_objects(self.raster.overview(max_pixels), self.objects)
+
+    def to_map(self, path: str | PathLike[str], *, title: str = "Detections", max_pixels: int = 2048 * 2048) -> Path:
+        """Write a page that shows the objects on the image, on a map where it has a place on the ground."""
+        from rscovlm.exports.map_page import map_page
+
+        return map_page(path, self.raster.overview(max_pixels), self.objects, title=title)

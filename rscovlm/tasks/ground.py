@@ -1,0 +1,189 @@
+"""Grounding: where the one object that an expression describes is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rscovlm.codec.categories import referent
+from rscovlm.codec.control_tokens import check_names
+from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.wording import plainest
+from rscovlm.codec.writing import Style
+from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
+from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry.kinds import Kind
+from rscovlm.rasters import Raster, open_image
+from rscovlm.records import Record
+from rscovlm.records.views import boxes_of
+from rscovlm.tasks.boxes import found_and_true, frame_row, object_rows
+from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.words import overview
+from rscovlm.zoom.windows import ZoomView
+
+if TYPE_CHECKING:
+    from rscovlm.engines.engine import Engine
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """Where a referring expression points.
+
+    Attributes:
+        expression: What was asked for.
+        objects: What the model pointed at, in pixels of the original image; the label is the expression.
+        text: The answer as the model wrote it.
+        none: The model says that there is nothing of the kind.
+        problems: Counts by reason of what could not be read; ``cut_off`` when the answer met the token limit,
+            ``repeat`` when the repeat guard ended it.
+    """
+
+    expression: str
+    objects: Objects
+    text: str
+    none: bool
+    problems: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def box(self) -> Boxes | None:
+        """The first box, which is the answer to an expression that means one object; ``None`` where there is none."""
+        return self.objects.boxes[:1] if len(self.objects) else None
+
+
+def question(
+    dialect: Dialect,
+    expression: str,
+    *,
+    kind: Kind | None = None,
+    style: Style | None = None,
+    pick: Callable[[int], int] = plainest,
+    largest: int | None = None,
+) -> Question:
+    """Return what is asked to find the one object that an expression describes.
+
+    Args:
+        dialect: Whose words and codec.
+        expression: The referring expression; its article is left out.
+        kind: Box kind of the answer; by default the dialect's.
+        style: Its style; by default the dialect's.
+        pick: Chooses one of several wordings.
+        largest: Longest side of the grid that the model sees, to hold the answer to the grammar; None for any answer.
+
+    Raises:
+        ValueError: The expression is empty, or the dialect has no words for such a kind or style.
+
+    >>> question(Dialect.preset("rscovlm-v1"), "the red-roofed hangar").user
+    'find the red-roofed hangar'
+    """
+    what = referent(expression)
+    kind, style = dialect.form("ground", kind, style)
+    asked = dialect.ask("ground", kind=kind, style=style, pick=pick, expression=what)
+    grammar = None
+    if largest is not None:
+        grammar = dialect.codec.grammar(kind=kind, style=style, categories=[what], largest=largest)
+    return Question(asked.system, asked.user, grammar)
+
+
+class Ground(Task):
+    """The one object that an expression describes."""
+
+    name = "ground"
+    wants = ("expressions",)
+    metric = "acc50"
+
+    def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
+        """An expression, and where it points."""
+        yield not record.expression.strip(), "no expression"
+        yield not record.objects, "no object"
+
+    def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Ask for the expression and answer with its boxes."""
+        kind, style = draw.form(self.name)
+        what = referent(record.expression)
+        truth = Objects(boxes_of(record.objects, kind, shown.frames[0]), (what,) * len(record.objects))
+        answer = draw.dialect.codec.encode(truth, shown.seen(), kind=kind, style=style)
+        asked = question(draw.dialect, record.expression, kind=kind, style=style, pick=draw.pick)
+        return Example.of(asked, answer, shown, truth)
+
+    def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
+        """Measure how many first boxes overlap the true one by more than half."""
+        from rscovlm.metrics import grounding_accuracy
+
+        pairs = [found_and_true(one, dialect) for one in answered if one.truth is not None]
+        found = [list(said.boxes.coords[0]) if len(said) else None for said, _ in pairs]
+        result = grounding_accuracy(found, [list(true.boxes.coords[0]) for _, true in pairs])
+        return {"acc50": float(result["acc50"])}
+
+    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+        """Ask for all expressions of an image as one batch."""
+        return [self._row(engine, raster, one) for raster, one in zip(rasters, wanted, strict=True)]
+
+    def _row(self, engine: Engine, raster: Raster, wanted: Any) -> Row:
+        answers = ground(engine, raster, wanted.expressions or (), kind=wanted.kind, constrained=wanted.constrained)
+        objects = Objects.concatenate([one.objects for one in answers])
+        none = [one.expression for one in answers if not len(one.objects)]
+        return {"objects": object_rows(objects), "not_found": none, "frame": frame_row(raster.frame)}
+
+
+TASK = Ground()
+
+
+def ground(
+    engine: Engine,
+    image: Any,
+    expressions: Iterable[str],
+    *,
+    kind: Kind | None = None,
+    style: Style | None = None,
+    constrained: bool = False,
+    max_new_tokens: int = 256,
+) -> list[Grounded]:
+    """Point at what each expression describes, all expressions as one batch.
+
+    Args:
+        engine: Who answers.
+        image: Whatever ``open_image`` takes; a large one is shown as the budget allows.
+        expressions: Referring expressions such as ``"the red-roofed hangar"``.
+        kind: Box kind to ask for; by default the dialect's.
+        style: Style of the answer; by default the dialect's.
+        constrained: Hold the model to the codec's grammar, so that every answer can be read.
+        max_new_tokens: Limit of an answer.
+
+    Returns:
+        One :class:`Grounded` an expression, boxes in original pixels on the image's frame (with map coordinates where
+        the file has them).
+
+    Raises:
+        ValueError: An expression is empty, or the image cannot be read.
+        TypeError: One string instead of a list.
+    """
+    if isinstance(expressions, str):
+        raise TypeError(f"expressions is the string {expressions!r}; give a list of expressions")
+    wanted = check_names(expressions, "expression")
+    check_engine(engine)
+    dialect = dialect_of(engine)
+    kind, style = dialect.form("ground", kind, style)
+    for expression in wanted:  # what is wrong with a question is said before the image is read
+        question(dialect, expression, kind=kind, style=style)
+    raster = open_image(image)
+    view = overview(raster, engine)
+    largest = max(view.frame.width, view.frame.height) if constrained else None
+    asked = [question(dialect, expression, kind=kind, style=style, largest=largest) for expression in wanted]
+    answers = replies(engine, [one.conversation([view.image]) for one in asked], max_new_tokens=max_new_tokens)
+    return [
+        _grounded(engine, expression, reply, raster, view, kind)
+        for expression, reply in zip(wanted, answers, strict=True)
+    ]
+
+
+def _grounded(engine: Engine, expression: str, reply: Reply, raster: Raster, view: ZoomView, kind: Kind) -> Grounded:
+    decoded = engine.codec.decode(reply.text, view.frame, kind=kind)
+    found = Objects(decoded.objects.boxes.to(raster.frame).clipped(), (expression,) * len(decoded.objects))
+    solid = found.boxes.area() > 0
+    problems = dict(decoded.problems)
+    ended = {"length": "cut_off", "repeat": "repeat"}.get(reply.finish, "")
+    for reason, number in (("no_area", int((~solid).sum())), (ended, int(bool(ended)))):
+        if number:
+            problems[reason] = number
+    return Grounded(expression, found[solid], reply.text, decoded.none, problems)

@@ -1,0 +1,215 @@
+"""What a task is: the one thing that rendering, inference, evaluation and prediction go through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rscovlm.codec.categories import spoken
+from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.writing import Style
+from rscovlm.engines.engine import Conversation
+from rscovlm.geometry import Frame, Objects
+from rscovlm.geometry.kinds import Kind
+from rscovlm.records import Record, Rejected
+from rscovlm.tasks.options import RenderOptions, synonyms
+from rscovlm.zoom.layouts import answer_turn
+
+if TYPE_CHECKING:
+    from rscovlm.codec.grammar import Grammar
+    from rscovlm.processing.resolution import PixelBudget
+    from rscovlm.records.pictures import Picture
+
+Row = dict[str, Any]
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about some images, the same in training and in inference.
+
+    Attributes:
+        system: System text; None where there is none.
+        user: The user's text, which stands after the images.
+        grammar: What an answer looks like, where it is held to one.
+    """
+
+    system: str | None
+    user: str
+    grammar: Grammar | None = field(default=None, compare=False)
+
+    def messages(self, images: Sequence[Any]) -> list[Message]:
+        """Return the turns that ask.
+
+        Args:
+            images: What the processor takes; None for an image that is filled in later.
+        """
+        blocks = [{"type": "image"} if image is None else {"type": "image", "image": image} for image in images]
+        user = {"role": "user", "content": [*blocks, {"type": "text", "text": self.user}]}
+        if self.system is None:
+            return [user]
+        return [{"role": "system", "content": self.system}, user]
+
+    def conversation(self, images: Sequence[Any]) -> Conversation:
+        """Return what an engine is given."""
+        return Conversation(self.messages(images), grammar=self.grammar)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What decides how a record is put into words: the dialect, the options, and a random generator.
+
+    Attributes:
+        dialect: Codec and wording.
+        options: Rates of what may be drawn.
+        rng: The generator; the order of draws from it is part of what a seed means.
+    """
+
+    dialect: Dialect
+    options: RenderOptions
+    rng: np.random.Generator
+
+    def pick(self, count: int) -> int:
+        """Choose one of so many texts: the plainest, or with the rate `rephrase_rate` another."""
+        if count > 1 and self.rng.random() < self.options.rephrase_rate:
+            return 1 + int(self.rng.integers(count - 1))
+        return 0
+
+    def chance(self, rate: float) -> bool:
+        """Tell whether something of a rate happens; nothing is drawn for a rate of 0."""
+        return bool(rate) and bool(self.rng.random() < rate)
+
+    def form(self, task: str) -> tuple[Kind, Style]:
+        """Draw the box kind and the style of an answer."""
+        own_kind, own_style = self.dialect.form(task)
+        weighed = self.options.kinds or {own_kind: 1.0}
+        kinds: list[Kind] = sorted(weighed)
+        weights = np.array([weighed[kind] for kind in kinds], dtype=np.float64)
+        kind = kinds[int(self.rng.choice(len(kinds), p=weights / weights.sum()))] if len(kinds) > 1 else kinds[0]
+        if self.options.json_rate is None:
+            return kind, own_style
+        return kind, "json" if self.rng.random() < self.options.json_rate else "plain"
+
+    def name(self, label: str) -> str:
+        """Return a class as it is named, at times by a synonym."""
+        name = spoken(label)
+        others = synonyms().get(name, ())
+        if others and self.chance(self.options.synonym_rate):
+            return others[int(self.rng.integers(len(others)))]
+        return name
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The images of a record as a sample shows them.
+
+    Attributes:
+        pictures: What is shown.
+        frames: The grids of the images themselves, or of the part that is shown.
+        budget: Pixels the model sees.
+    """
+
+    pictures: tuple[Picture, ...]
+    frames: tuple[Frame, ...]
+    budget: PixelBudget
+
+    def seen(self, image: int = 0) -> Frame:
+        """Return the grid in which the model sees an image."""
+        return self.frames[image].resized(*self.pictures[image].size)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A conversation to train on.
+
+    Attributes:
+        messages: Its turns; image blocks are filled from `pictures` in order.
+        pictures: The images.
+        truth: The boxes that the last answer states, on the image's own grid; None where it is words.
+        tools: Function schemas for the chat template, or None.
+    """
+
+    messages: list[Message]
+    pictures: tuple[Picture, ...]
+    truth: Objects | None = None
+    tools: list[dict[str, Any]] | None = None
+
+    @classmethod
+    def of(cls, question: Question, answer: str, shown: Shown, truth: Objects | None = None) -> Example:
+        """Return one question about all images, with its answer."""
+        turns = question.messages([None] * len(shown.pictures))
+        return cls([*turns, answer_turn(answer)], shown.pictures, truth)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A sample that was answered, to be measured.
+
+    Attributes:
+        reply: What the model wrote.
+        expected: The true answer's text.
+        truth: The true boxes on the image's own grid, or None.
+        seen: The grid in which the model saw the image, or None without boxes.
+    """
+
+    reply: str
+    expected: str
+    truth: Objects | None = None
+    seen: Frame | None = None
+
+
+class Task(ABC):
+    """One task: what a record needs, what is asked and answered, how results are measured and written as rows.
+
+    A task is one file of this package with a line in `rscovlm.records.names`; everything that renders, asks, measures,
+    predicts or serves finds it through `rscovlm.tasks.table`.
+    """
+
+    name: ClassVar[str]
+    """What users call it: ``predict --task``, ``rscovlm.task`` of a request."""
+    wants: ClassVar[tuple[str, ...]] = ()
+    """Fields of `Wanted` of which one must be given to ask about an image."""
+    metric: ClassVar[str] = "accuracy"
+    """Name of what `measure` gives first."""
+
+    @abstractmethod
+    def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
+        """Yield what a record of this task may lack: whether it does, and the reason it is counted by."""
+
+    def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Return a conversation to train on.
+
+        Raises:
+            Rejected: The record has no form as text.
+        """
+        raise Rejected("no text form", f"record {record.id!r}: a {record.task} record has no form as text yet")
+
+    def rows(self, engine: Any, rasters: Sequence[Any], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+        """Ask about some images and return a row of plain JSON values each.
+
+        Raises:
+            ValueError: An image cannot be read, or the task is only trained.
+        """
+        raise ValueError(
+            f"task {self.name!r} is trained but not asked by itself; ask a question about the image instead"
+        )
+
+    def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
+        """Return figures by name, as fractions; by default how many answers equal the true ones."""
+        from rscovlm.metrics import answer_accuracy
+
+        right = answer_accuracy([one.reply for one in answered], [one.expected for one in answered])
+        return {"accuracy": float(right["accuracy"])}
+
+
+def shown_names(classes: Iterable[str]) -> list[str]:
+    """Return class names as prompts give them: spoken, once each, in alphabetical order.
+
+    >>> shown_names(["storage-tank", "Plane", "plane"])
+    ['plane', 'storage tank']
+    """
+    return sorted({spoken(name) for name in classes} - {""})

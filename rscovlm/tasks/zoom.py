@@ -1,0 +1,96 @@
+"""Zooming: a question whose answer needs a closer look, and the region to look at (paper, equation 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from rscovlm.codec import Codec
+from rscovlm.geometry import Boxes, Frame
+from rscovlm.geometry.window import Window
+from rscovlm.processing.resolution import plan_size
+from rscovlm.records import Record, Rejected
+from rscovlm.records.pictures import Picture
+from rscovlm.tasks.answer import TASK as ANSWER
+from rscovlm.tasks.answer import options, question_needs
+from rscovlm.tasks.task import Draw, Example, Shown, Task
+from rscovlm.zoom.layouts import zoom_conversation
+from rscovlm.zoom.windows import Limits, enclose, overlap
+
+
+class Zoom(Task):
+    """A question, the region that answers it, and the answer."""
+
+    name = "zoom"
+
+    def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
+        """A question, an answer, and a region to look at."""
+        yield from question_needs(record)
+        yield not record.regions, "no region"
+
+    def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Look at the region and answer; without the tool where several regions are needed, or where none is closer."""
+        if len(record.regions) != 1 or draw.rng.random() < draw.options.direct_rate:
+            return ANSWER.example(record, shown, draw)
+        frame, overview = shown.frames[0], shown.pictures[0]
+        window, call = _called(_whole_pixels(record, frame), frame, overview.size, draw.dialect.codec)
+        window = _beside(enclose(list(map(float, window)), frame, Limits()), frame, draw)
+        if overlap(window, (0, 0, frame.width, frame.height)) > Limits().same:
+            # The chain refuses to show again what it shows already, so it is not trained as a look.
+            return ANSWER.example(record, shown, draw)
+        size = plan_size(window[2] - window[0], window[3] - window[1], shown.budget)
+        crop = Picture(overview.image, overview.root, size, window)
+        question = f"{record.question}\n{options(record.choices)}" if record.choices else record.question
+        messages, tools = zoom_conversation(None, question, call, None, record.answer, draw.options.layout)
+        return Example(messages, (overview, crop), tools=tools)
+
+
+TASK = Zoom()
+
+
+def _whole_pixels(record: Record, frame: Frame) -> Window:
+    x1, y1, x2, y2 = record.regions[0]
+    window = (
+        max(0, math.floor(x1)),
+        max(0, math.floor(y1)),
+        min(frame.width, math.ceil(x2)),
+        min(frame.height, math.ceil(y2)),
+    )
+    if window[2] <= window[0] or window[3] <= window[1]:
+        raise Rejected("region outside the image", f"record {record.id!r}: region {record.regions[0]} shows nothing")
+    return window
+
+
+def _beside(window: Window, frame: Frame, draw: Draw) -> Window:
+    """Return a window moved by up to the jitter, as the call of a model that is a little off would move it."""
+    jitter = draw.options.crop_jitter
+    if not jitter:
+        return window
+    x1, y1, x2, y2 = window
+    across, down = (
+        round(float(share) * side)
+        for share, side in zip(draw.rng.uniform(-jitter, jitter, 2), (x2 - x1, y2 - y1), strict=True)
+    )
+    across = min(max(across, -x1), frame.width - x2)
+    down = min(max(down, -y1), frame.height - y2)
+    return x1 + across, y1 + down, x2 + across, y2 + down
+
+
+def _called(window: Window, frame: Frame, shown: tuple[int, int], codec: Codec) -> tuple[Window, list[int]]:
+    """Return the numbers of a call, and its window: grown where the coordinates of the overview round it to nothing."""
+    grown, margin = window, 0
+    while True:
+        box = Boxes(np.array([grown], dtype=np.float64), "hbb", frame)
+        call = codec.encode_box(box, frame.resized(*shown))
+        if call[2] > call[0] and call[3] > call[1]:
+            return grown, call
+        margin = max(1, 2 * margin)
+        x1, y1, x2, y2 = window
+        grown = (
+            max(0, x1 - margin),
+            max(0, y1 - margin),
+            min(frame.width, x2 + margin),
+            min(frame.height, y2 + margin),
+        )

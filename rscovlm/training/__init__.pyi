@@ -1,0 +1,12 @@
+from .attention import choose_attention as choose_attention
+from .collator import Collator as Collator
+from .collator import PackedCollator as PackedCollator
+from .encoding import Encoder as Encoder
+from .packing import PackedMixture as PackedMixture
+from .recipe import TrainingRecipe as TrainingRecipe
+from .recipe import prepare as prepare
+from .segments import isolate_samples as isolate_samples
+from .sft import SFT_ARGUMENTS as SFT_ARGUMENTS
+from .sft import as_dataset as as_dataset
+from .sft import build_trainer as build_trainer
+from .weighting import Weighting as Weighting

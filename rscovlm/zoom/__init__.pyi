@@ -1,0 +1,11 @@
+from .chain import ZoomChain as ZoomChain
+from .episode import Episode as Episode
+from .layouts import Layout as Layout
+from .layouts import zoom_conversation as zoom_conversation
+from .layouts import zoom_tool as zoom_tool
+from .result import Step as Step
+from .result import ZoomResult as ZoomResult
+from .summary import ZoomReport as ZoomReport
+from .summary import report as report
+from .windows import Limits as Limits
+from .windows import ZoomView as ZoomView

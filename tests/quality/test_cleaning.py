@@ -1,0 +1,175 @@
+"""Cleaning changes what its rules name, nothing else, settles after one pass, and says what it did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rscovlm.data.sources import convert
+from rscovlm.quality.cleaning import Cleaner, survey
+from rscovlm.records.record import Annotation, ImageRef, Record, Turn
+from tests.data.sources.layouts import chat, picture, text
+from tests.records.strategies import records as any_record
+
+IMAGE = ImageRef("a.png", width=200, height=100)
+CLEANER = Cleaner()
+SHIP = Annotation((20, 20, 60, 40), "", "hbb")
+
+
+def _talk(question: str, answer: str, *objects: Annotation) -> Record:
+    turns = (Turn("user", question), Turn("assistant", answer))
+    return Record("1", "s", "train", "conversation", (IMAGE,), turns=turns, objects=objects)
+
+
+@pytest.mark.parametrize(
+    ("question", "clean"),
+    [
+        ("<image>[vqa] How many ships?", "<image>How many ships?"),
+        ("<image>\n[refer] where is the ship?", "<image>where is the ship?"),
+        ("[VQA][caption] Describe the image", "Describe the image"),
+        ("[unknown] tag", "[unknown] tag"),
+        ("see [refer] here", "see [refer] here"),
+    ],
+)
+def test_tags_before_a_sentence_go(question: str, clean: str) -> None:
+    assert Cleaner().clean(_talk(question, "Two.")).turns[0].text == clean
+
+
+@pytest.mark.parametrize(
+    ("question", "kept"), [("<image>[identify] <box:0>", "<box:0>"), ("[refer] the red roof", "the red roof")]
+)
+def test_tags_before_a_fragment_become_a_question(question: str, kept: str) -> None:
+    record = _talk(question, "A ship.", SHIP)
+    found = Cleaner().clean(record).turns[0].text
+    assert kept in found
+    assert "[" not in found
+    assert found.count(" ") > kept.count(" ")
+    assert found[-1] in ".?"
+    assert found.startswith("<image>") == question.startswith("<image>")
+    assert Cleaner().clean(record).turns[0].text == found
+
+
+def test_phrasings_vary_between_texts() -> None:
+    cleaner = Cleaner()
+    firsts = {cleaner.clean(_talk(f"[refer] roof {i}", "-")).turns[0].text.split()[0] for i in range(40)}
+    assert len(firsts) == 4
+
+
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [
+        ("A port ,with  two ships .", "A port, with two ships."),
+        ("There are are.. two", "There are are. two"),
+        ("two,, three", "two, three"),
+        ("Is it a port. ?", "Is it a port?"),
+        ("surounded by teh buidlings", "surrounded by the buildings"),
+        ("Teh the the end", "The the end"),
+        ("1,000 m , 2.5 m ... and so on", "1,000 m, 2.5 m ... and so on"),
+        ("a airport", "an airport"),
+        ("A field () .", "A field."),
+        ("at <box:0> , left", "at <box:0>, left"),
+        ("line \n next", "line\nnext"),
+        ("ratio 3:4, time 10:30, 12.5.", "ratio 3:4, time 10:30, 12.5."),
+        ("(A) red", "(A) red"),
+        ("B", "B"),
+        ("e.g. U.S. roads", "e.g. U.S. roads"),
+    ],
+)
+def test_punctuation_and_typos(dirty: str, clean: str) -> None:
+    assert Cleaner().clean(_talk("?", dirty, SHIP)).turns[1].text == clean
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(["a", "teh", " ", ".", ",", "?", "\n", "<box:0>", "[refer]", "()", "3", "the", "<image>"]),
+        max_size=9,
+    )
+)
+def test_one_pass_settles_any_text(pieces: list[str]) -> None:
+    once = CLEANER.clean(_talk("".join(pieces), "".join(pieces), SHIP))
+    assert CLEANER.clean(once) == once
+
+
+@settings(max_examples=30)
+@given(any_record())
+def test_only_words_change(record: Record) -> None:
+    clean = CLEANER.clean(record)
+    for name in (
+        "id",
+        "source",
+        "split",
+        "task",
+        "images",
+        "objects",
+        "regions",
+        "classes",
+        "choices",
+        "categories",
+        "masks",
+        "extra",
+    ):
+        assert getattr(clean, name) == getattr(record, name)
+
+
+def test_boxes_echoed_by_the_answer_go_and_others_stay() -> None:
+    cleaner = Cleaner()
+    echoed = cleaner.clean(_talk("What is at <box:0>?", "<box:0> is a ship.", SHIP))
+    assert echoed.turns[1].text == "is a ship."
+    only = cleaner.clean(_talk("Find it near <box:0>.", "<box:0>", SHIP))
+    assert only.turns[1].text == "<box:0>"
+    other = cleaner.clean(
+        _talk("What is at <box:0>?", "A ship beside <box:1>.", SHIP, Annotation((1, 1, 2, 2), "", "hbb"))
+    )
+    assert other.turns[1].text == "A ship beside <box:1>."
+
+
+def test_scales_are_surveyed_and_boxes_unified(tmp_path: Path) -> None:
+    picture(tmp_path, "images/a.png", 400, 300)
+    rows = [
+        {
+            "id": i,
+            "image": "a.png",
+            "conversations": chat("<image>\nWhere is it?", f"At [{i}, {i + 1}, {i + 9}, {i + 19}]."),
+        }
+        for i in range(0, 980, 20)
+    ]
+    text(tmp_path, "vhm.json", rows)
+    records = list(convert("vhm", tmp_path))
+    guesses = survey(records)
+    assert (guesses["vhm"].scale, guesses["vhm"].certain) == (1000, True)
+    cleaner = Cleaner(scales={name: guess.scale for name, guess in guesses.items()})
+    first, second, *_ = cleaner.clean_all(records)
+    assert first.turns[1].text == "At <box:0>."
+    assert second.objects[0].box == pytest.approx((8, 6.3, 11.6, 11.7))
+    (rule,) = cleaner.report()["rules"]
+    assert (rule["rule"], rule["substitutions"], rule["records"]) == ("boxes of scale 1000", len(rows), len(rows))
+    assert rule["examples"][1] == {"before": "At [20, 21, 29, 39].", "after": "At <box:0>."}
+
+
+def test_the_report_counts_what_changed() -> None:
+    cleaner = Cleaner()
+    list(cleaner.clean_all([_talk("[vqa] How ?", "Two  ships  here"), _talk("Which?", "This.")]))
+    report = cleaner.report()
+    assert (report["records"], report["changed"]) == (2, 1)
+    counts = {row["rule"]: (row["substitutions"], row["records"]) for row in report["rules"]}
+    assert counts == {"tag [vqa]": (1, 1), "spaces": (2, 1), "space before punctuation": (1, 1)}
+    assert "'Two  ships  here' -> 'Two ships here'" in cleaner.table()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("ruels: []", "unknown parts"),
+        ("rules: [{name: x, find: '('}]", "'x' cannot"),
+        ("rules: [{name: x, side: me}]", "side 'me'"),
+    ],
+)
+def test_malformed_rule_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        Cleaner(path)

@@ -1,0 +1,192 @@
+"""What training renders is what inference sends, the grammar accepts what training writes, and reading it scores 1."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rscovlm
+from rscovlm.codec.dialect import Dialect, presets
+from rscovlm.data.sources.dior import DIOR
+from rscovlm.data.sources.fair1m import FAIR1M
+from rscovlm.data.sources.labeltxt import DOTA_20, RSAR, SRSDD
+from rscovlm.data.sources.meter_ml import METER_ML
+from rscovlm.engines import Conversation, Reply
+from rscovlm.geometry import Frame
+from rscovlm.mixtures.renderer import RecordRenderer
+from rscovlm.mixtures.scene_records import image_of
+from rscovlm.processing import PixelBudget
+from rscovlm.records import Annotation, Record
+from rscovlm.records.names import TASKS
+from rscovlm.tasks import RenderOptions, task_of
+from rscovlm.tasks.task import Answered
+
+SIZE = (448, 392)
+BUDGET = PixelBudget(112 * 112, 1008 * 1008)
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE[1], SIZE[0], 3), dtype=np.uint8))
+CLASSES = {
+    "DOTA": DOTA_20,
+    "FAIR1M": FAIR1M,
+    "DIOR": DIOR,
+    "SRSDD": SRSDD,
+    "RSAR": RSAR,
+    "METER-ML": METER_ML,
+    "hostile": ["Storage-Tank", "large_vehicle", "plane", "a (b)", "c++", "x.y*"],
+}
+
+
+class Trained:
+    """Answers as training taught, and keeps what it was asked."""
+
+    def __init__(self, dialect: Dialect, answer: str) -> None:
+        self.dialect, self.codec, self.budget = dialect, dialect.codec, BUDGET
+        self.answer = answer
+        self.asked: list[Conversation] = []
+
+    def generate(self, conversations: Iterable[Conversation], **_: Any) -> list[Reply]:
+        self.asked += conversations
+        return [Reply(self.answer) for _ in self.asked]
+
+
+def rendered(record: Record, dialect: Dialect, **options: Any) -> dict[str, Any]:
+    settings = RenderOptions(rephrase_rate=0.0, **options)
+    return RecordRenderer(dialect, BUDGET, ".", settings)(record, np.random.default_rng(0))
+
+
+def words(messages: Iterable[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Return each turn's role and texts, an image block as its mark."""
+    turns = []
+    for turn in messages:
+        content = turn["content"]
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        turns.append((turn["role"], [block.get("text", "<image>") for block in blocks]))
+    return turns
+
+
+def record(task: str, **fields: Any) -> Record:
+    return Record("1", "mine", "train", task, (image_of(IMAGE),), **fields)
+
+
+def objects(names: list[str]) -> tuple[Annotation, ...]:
+    """Return one tilted box a class, none at the origin and no two alike."""
+    found = []
+    for place, name in enumerate(names):
+        x, y = 20 + 37 * (place % 10), 15 + 53 * (place // 10)
+        box = (x + 7, y, x + 30 + place % 3, y + 9, x + 24 + place % 3, y + 41, x, y + 30)
+        found.append(Annotation(tuple(map(float, box)), name, "quad"))
+    return tuple(found)
+
+
+def check(engine: Trained, sample: dict[str, Any], task: str) -> None:
+    """Hold what was sent against what is trained, and what is trained against grammar and measure."""
+    *question, answer = words(sample["messages"])
+    (sent,) = engine.asked
+    assert words(sent.messages) == question
+    assert sent.grammar is not None and re.fullmatch(sent.grammar.regex(), answer[1][0]), answer[1][0]
+    truth = sample["truth"]
+    seen = Frame(*SIZE).resized(*sample["images"][0].size)
+    figures = task_of(task).measure([Answered(answer[1][0], answer[1][0], truth, seen)], engine.dialect)
+    assert list(figures.values()) == [1.0]
+
+
+@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("classes", CLASSES)
+def test_detection(preset: str, classes: str) -> None:
+    dialect, names = Dialect.preset(preset), list(CLASSES[classes])
+    sample = rendered(record("detection", objects=objects(names), categories=tuple(names)), dialect)
+    engine = Trained(dialect, sample["messages"][-1]["content"][0]["text"])
+    found = rscovlm.detect(engine, IMAGE, names, constrained=True)
+    check(engine, sample, "detection")
+    assert sorted(found.objects.labels) == sorted(names)
+    assert not found.problems
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_detection_of_nothing(preset: str) -> None:
+    dialect = Dialect.preset(preset)
+    sample = rendered(record("detection", categories=("ship", "storage-tank")), dialect)
+    engine = Trained(dialect, sample["messages"][-1]["content"][0]["text"])
+    found = rscovlm.detect(engine, IMAGE, ["ship", "storage-tank"], constrained=True)
+    assert words(engine.asked[0].messages) == words(sample["messages"][:-1])
+    assert not len(found.objects) and not found.problems
+
+
+@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("expression", ["the red-roofed hangar", "storage-tank near the Dock", "plane"])
+def test_grounding(preset: str, expression: str) -> None:
+    dialect = Dialect.preset(preset)
+    sample = rendered(record("grounding", objects=objects([""]), expression=expression), dialect)
+    engine = Trained(dialect, sample["messages"][-1]["content"][0]["text"])
+    (found,) = rscovlm.ground(engine, IMAGE, [expression], constrained=True)
+    check(engine, sample, "grounding")
+    assert found.box is not None and not found.problems
+
+
+@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("classes", CLASSES)
+def test_classification(preset: str, classes: str) -> None:
+    dialect, names = Dialect.preset(preset), list(CLASSES[classes])
+    made = record("classification", classes=(names[1],), categories=tuple(names))
+    sample = rendered(made, dialect, offer_rate=1.0)
+    engine = Trained(dialect, sample["messages"][-1]["content"][0]["text"])
+    (said,) = rscovlm.classify(engine, [IMAGE], names, constrained=True)
+    check(engine, sample, "classification")
+    assert said.label == names[1]
+    openly = rendered(made, dialect, offer_rate=0.0)
+    (said,) = rscovlm.classify(again := Trained(dialect, engine.answer), [IMAGE], names, offer=False)
+    assert words(again.asked[0].messages) == words(openly["messages"][:-1])
+    assert said.label == names[1]
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_words(preset: str) -> None:
+    dialect = Dialect.preset(preset)
+    sample = rendered(record("caption", captions=("A port.",)), dialect)
+    engine = Trained(dialect, "A port.")
+    (said,) = rscovlm.caption(engine, [IMAGE])
+    assert said.text == "A port."
+    assert words(engine.asked[0].messages) == words(sample["messages"][:-1])
+    for name in DOTA_20:
+        sample = rendered(record("counting", categories=(name,), answer="3"), dialect)
+        counted = rscovlm.count(engine := Trained(dialect, "3"), IMAGE, [name], how="words")
+        assert words(engine.asked[0].messages) == words(sample["messages"][:-1])
+        assert counted.counts == {name: 3}
+    sample = rendered(record("vqa", question="Is it dry?", answer="yes"), dialect)
+    (result,) = rscovlm.answer(engine := Trained(dialect, "yes"), IMAGE, ["Is it dry?"], zoom=False)
+    assert words(engine.asked[0].messages) == words(sample["messages"][:-1])
+    assert result.answer == "yes"
+
+
+@pytest.mark.parametrize("region", [(96.0, 80.0, 200.0, 180.0), (300.0, 300.0, 310.0, 304.0), (0.0, 0.0, 448.0, 392.0)])
+def test_a_zoom_is_trained_as_the_chain_shows_it(region: Any) -> None:
+    dialect = Dialect.preset("rscovlm-v1")
+    sample = rendered(record("zoom", question="What is it?", answer="a dome", regions=(region,)), dialect)
+    trained = words(sample["messages"])
+    answers = iter([texts[-1] for role, texts in trained if role == "assistant"])
+
+    class Calling(Trained):
+        def generate(self, conversations: Iterable[Conversation], **_: Any) -> list[Reply]:
+            self.asked += conversations
+            return [Reply(next(answers))]
+
+    engine = Calling(dialect, "")
+    looks = len(sample["images"]) == 2
+    (result,) = rscovlm.answer(engine, IMAGE, ["What is it?"], zoom=looks)
+    assert words(engine.asked[-1].messages) == trained[:-1]
+    assert result.answer == "a dome" and not result.problems
+    assert looks == (region != (0.0, 0.0, 448.0, 392.0))
+    if looks:
+        (window,), shown = result.windows, sample["images"][1]
+        assert np.abs(np.array(window) - np.array(shown.window)).max() <= 2
+        assert len(set(result.views[-1].image.size)) <= 2 and shown.size == (
+            result.views[-1].frame.width,
+            result.views[-1].frame.height,
+        )
+
+
+def test_every_task_of_a_record_has_one_home() -> None:
+    for name in TASKS:
+        assert task_of(name).needs(record(name)) is not None
