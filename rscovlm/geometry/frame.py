@@ -5,12 +5,17 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass, replace
 
-from rscovlm.geometry.affine import IDENTITY, Affine6, compose, inverse, validated
+from rscovlm.geometry.affine import IDENTITY, Affine6, Floats, apply, compose, inverse, validated
+from rscovlm.geometry.control_points import ControlPoints
+
+NOWHERE = "the image has no map coordinates; give one with a world file or geotransform, or use its pixels"
 
 
 @dataclass(frozen=True)
 class Frame:
     """A pixel grid with the map to the image it came from and, where known, on to map coordinates.
+
+    The map to map coordinates is affine, or runs through control points; `places` and `pixels` follow either.
 
     Coordinates are continuous: x right, y down, (0, 0) the outer corner of the first pixel, so pixel (0, 0) covers
     [0, 1) x [0, 1) and its centre is (0.5, 0.5). An affine map is six numbers a, b, c, d, e, f:
@@ -20,8 +25,12 @@ class Frame:
         width: Columns of this grid.
         height: Rows of this grid.
         to_root: From this grid to the pixels of the root image, the file as it was opened.
-        root_to_world: From the root image's pixels to units of `crs`; None where the file has none.
+        root_to_world: From the root image's pixels to units of `crs`; None where the file has none. With control points
+            it is the affine map that comes closest to them.
         crs: Coordinate reference system, such as ``"EPSG:32617"`` or WKT.
+        control: Points of the root image whose places are known, where no affine map meets them.
+        accuracy: How far places are expected to be off, r.m.s. in pixels of the root image, where they were fitted to
+            control points; None where the file states them, or where nothing is known of it.
 
     Raises:
         ValueError: When a size is not a positive integer, or a map is not six finite numbers that can be undone.
@@ -37,11 +46,15 @@ class Frame:
     to_root: Affine6 = IDENTITY
     root_to_world: Affine6 | None = None
     crs: str | None = None
+    control: ControlPoints | None = None
+    accuracy: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
             object.__setattr__(self, name, _positive(getattr(self, name), f"frame {name}"))
         object.__setattr__(self, "to_root", validated(self.to_root, "to_root"))
+        if self.control is not None and self.root_to_world is None:
+            object.__setattr__(self, "root_to_world", self.control.affine)
         if self.root_to_world is not None:
             object.__setattr__(self, "root_to_world", validated(self.root_to_world, "root_to_world"))
 
@@ -79,16 +92,45 @@ class Frame:
         Raises:
             ValueError: When both know their place on the ground and these differ: then the roots are two images.
         """
-        mine, theirs = (self.root_to_world, self.crs), (other.root_to_world, other.crs)
+        mine, theirs = (self.root_to_world, self.crs, self.control), (other.root_to_world, other.crs, other.control)
         if None not in (mine[0], theirs[0]) and mine != theirs:
-            raise ValueError(f"the frames lie on different images: {mine} and {theirs}; go through map coordinates")
+            raise ValueError(
+                f"the frames lie on different images: {mine[:2]} and {theirs[:2]}; go through map coordinates"
+            )
         if self.to_root == other.to_root:
             return IDENTITY
         return compose(inverse(other.to_root), self.to_root)
 
     def to_world(self) -> Affine6 | None:
-        """Return the map from this grid to units of `crs`, or None where the file has none."""
+        """Return the affine map from this grid to units of `crs`, or None where the file has none.
+
+        Of an image placed by control points it is an approximation; `places` is not.
+        """
         return None if self.root_to_world is None else compose(self.root_to_world, self.to_root)
+
+    def places(self, points: Floats) -> Floats:
+        """Return the places of (n, 2) points of this grid, in units of `crs`.
+
+        Raises:
+            ValueError: The frame has no map coordinates.
+        """
+        if self.root_to_world is None:
+            raise ValueError(NOWHERE)
+        if self.control is not None:
+            return self.control.to_world(apply(self.to_root, points))
+        return apply(compose(self.root_to_world, self.to_root), points)
+
+    def pixels(self, places: Floats) -> Floats:
+        """Return the points of this grid at (n, 2) places in units of `crs`.
+
+        Raises:
+            ValueError: The frame has no map coordinates, or a place is too far from its control points.
+        """
+        if self.root_to_world is None:
+            raise ValueError(NOWHERE)
+        if self.control is not None:
+            return apply(inverse(self.to_root), self.control.to_pixels(places))
+        return apply(inverse(compose(self.root_to_world, self.to_root)), places)
 
 
 def checked_frame(frame: Frame) -> Frame:

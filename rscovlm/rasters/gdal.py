@@ -22,7 +22,7 @@ from rscovlm.geometry.affine import IDENTITY, Affine6
 from rscovlm.geometry.window import Window
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
-from rscovlm.rasters.georeference import NO_RATIONAL, fit_affine, fit_note, world_file
+from rscovlm.rasters.georeference import NO_RATIONAL, between_points, world_file
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Layout, Level, Place
@@ -327,9 +327,11 @@ def _place(file: Any, path: Path | None) -> Place:
         return Place(transform, crs)
     points, points_crs = file.gcps
     if len(points) >= 3:
-        affine, residual = fit_affine([(p.col, p.row) for p in points], [(p.x, p.y) for p in points])
-        if affine is not None:
-            return Place(affine, crs_name(points_crs), (fit_note(len(points), residual),))
+        pixels, places = [(p.col, p.row) for p in points], [(p.x, p.y) for p in points]
+        degrees = points_crs is not None and points_crs.is_geographic
+        fitted = between_points(pixels, places, crs_name(points_crs), degrees=degrees)
+        if fitted is not None:
+            return fitted
     if path is not None:
         beside = world_file(path)
         if beside is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rscovlm.geometry.affine import Affine6
-from rscovlm.rasters.georeference import NO_RATIONAL, fit_affine, fit_note
+from rscovlm.rasters.georeference import NO_RATIONAL, between_points
 from rscovlm.rasters.reader import Place
 
 SCALE, TIEPOINTS, MATRIX, DIRECTORY, RATIONAL = 33550, 33922, 34264, 34735, 50844
@@ -39,9 +40,9 @@ def tiff_place(tags: Any) -> Place:
         place: Affine6 = (across, 0.0, float(x - (column + shift) * across), 0.0, down, float(y - (row + shift) * down))
         return Place(place, crs, notes)
     if len(points) >= 3:
-        affine, residual = fit_affine(points[:, :2] + shift, points[:, 3:5])
-        if affine is not None:
-            return Place(affine, crs, (*notes, fit_note(len(points), residual)))
+        fitted = between_points(points[:, :2] + shift, points[:, 3:5], crs, degrees=PROJECTED not in keys)
+        if fitted is not None:
+            return replace(fitted, notes=(*notes, *fitted.notes))
     return nowhere
 
 

@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rscovlm.geometry.affine import Affine6
+from rscovlm.geometry.control_points import spanning
+from rscovlm.rasters.reader import Place
 
-NO_RATIONAL = "it has rational polynomial coefficients, which are not used: no map coordinates"
+NO_RATIONAL = (
+    "it has rational polynomial coefficients, which are not used: no map coordinates; rectify it first (gdalwarp -rpc)"
+)
+
+EXACT = 0.1
+"""R.m.s. pixels within which an affine map is taken for what control points mean."""
 
 
-def fit_affine(
-    pixels: Sequence[tuple[float, float]], world: Sequence[tuple[float, float]]
-) -> tuple[Affine6 | None, float]:
-    """Fit the affine map that takes pixels (x, y) to world coordinates with the least squared error.
+def between_points(pixels: Any, world: Any, crs: str | None, *, degrees: bool) -> Place | None:
+    """Return the place of an image of which only some points are placed (radar, scanned maps, raw aerial pictures).
+
+    Args:
+        pixels: (n, 2) x and y of the points.
+        world: (n, 2) X and Y of each, in units of `crs`.
+        crs: Coordinate reference system.
+        degrees: Whether X is a longitude, which jumps at the 180th meridian.
 
     Returns:
-        The map, and its r.m.s. error in pixels; None and infinity when the points lie on one line.
+        An affine map where one meets the points within `EXACT`, else control points; None where they are on one line.
 
     Example:
-        >>> affine, residual = fit_affine([(0, 0), (10, 0), (0, 10)], [(5, 50), (25, 50), (5, 30)])
-        >>> [round(value) for value in affine], residual < 1e-9
-        ([2, 0, 5, 0, -2, 50], True)
+        >>> place = between_points([(0, 0), (10, 0), (0, 10)], [(5, 50), (25, 50), (5, 30)], None, degrees=False)
+        >>> [round(value) for value in place.to_world], place.control
+        ([2, 0, 5, 0, -2, 50], None)
     """
-    source, target = np.asarray(pixels, dtype=np.float64), np.asarray(world, dtype=np.float64)
-    centre, middle = source.mean(axis=0), target.mean(axis=0)
-    solution, _, rank, _ = np.linalg.lstsq(source - centre, target - middle, rcond=None)
-    linear = solution.T
-    if rank < 2 or abs(np.linalg.det(linear)) == 0:
-        return None, math.inf
-    offset = middle - linear @ centre
-    error = target - (source @ linear.T + offset)
-    residual = float(np.sqrt((np.linalg.solve(linear, error.T) ** 2).sum(axis=0).mean()))
-    (a, b), (d, e) = linear.tolist()
-    return (a, b, float(offset[0]), d, e, float(offset[1])), residual
-
-
-def fit_note(count: int, residual: float) -> str:
-    """Say that a place is such a fit, of so many points and with what error in pixels."""
-    return f"map coordinates are an affine fit to {count} ground control points, r.m.s. {residual:.3g} pixels"
+    places = np.array(world, dtype=np.float64)
+    if degrees and np.ptp(places[:, 0]) > 180:
+        places[:, 0] += 360 * (places[:, 0] < 0)
+    points = spanning(np.asarray(pixels, dtype=np.float64), places)
+    if points is None:
+        return None
+    count, off = len(points.pixels), points.affine_error
+    if off <= EXACT:
+        note = f"map coordinates are an affine fit to {count} ground control points, r.m.s. {off:.3g} pixels"
+        return Place(points.affine, crs, (note,), accuracy=off if count > 3 else None)
+    note = f"map coordinates are interpolated between {count} ground control points"
+    if points.error is not None:
+        note += f"; one that is left out is missed by {points.error:.3g} pixels (r.m.s.), an affine fit by {off:.3g}"
+    return Place(points.affine, crs, (note,), points, points.error)
 
 
 def world_file(path: Path) -> Affine6 | None:

@@ -70,7 +70,15 @@ class Raster:
         check_percentiles(percentiles)
         root = reader.levels[0]
         self.width, self.height, self.path = root.width, root.height, path
-        self.frame = Frame(root.width, root.height, root_to_world=reader.place.to_world, crs=reader.place.crs)
+        place = reader.place
+        self.frame = Frame(
+            root.width,
+            root.height,
+            root_to_world=place.to_world,
+            crs=place.crs,
+            control=place.control,
+            accuracy=place.accuracy,
+        )
         self._notes = (*notes, *reader.notes)
         self._empty: str | None = None
         self._reader, self._pixels = reader, Pixels(reader, bands)

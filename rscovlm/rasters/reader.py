@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Affine6
+from rscovlm.geometry.control_points import ControlPoints
 from rscovlm.geometry.window import Window
 
 
@@ -63,11 +64,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image lies: affine map from pixels to the units of a CRS, either of which may be unknown."""
+    """Where an image lies: the map from pixels to the units of a CRS, either of which may be unknown.
+
+    The last two are those of a `Frame`: points that the map runs through where it is not affine, and its accuracy.
+    """
 
     to_world: Affine6 | None = None
     crs: str | None = None
     notes: tuple[str, ...] = field(default=())
+    control: ControlPoints | None = None
+    accuracy: float | None = None
 
 
 class Reader(Protocol):

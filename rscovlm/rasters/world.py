@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rscovlm.geometry import Frame
-from rscovlm.geometry.affine import Floats, apply
+from rscovlm.geometry.affine import Floats
 from rscovlm.rasters.gdal import crs_name
 from rscovlm.rasters.reader import Place
 
@@ -36,12 +36,7 @@ def to_map(points: Floats, frame: Frame, crs: str | None = WGS84) -> Floats:
     Raises:
         ValueError: The frame has no map coordinates, or the coordinates cannot be changed into that system.
     """
-    affine = frame.to_world()
-    if affine is None:
-        raise ValueError(
-            "the image has no map coordinates; give one with a world file or geotransform, or use its pixels"
-        )
-    ground = apply(affine, points)
+    ground = frame.places(points)
     if crs is None or crs == frame.crs or (crs in LONGITUDE_LATITUDE and frame.crs in LONGITUDE_LATITUDE):
         return ground
     if frame.crs is None:

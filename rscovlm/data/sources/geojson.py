@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from rscovlm.data.sources.folder import PICTURES, Folder, written
 from rscovlm.data.sources.registry import source
 from rscovlm.geometry import Frame
-from rscovlm.geometry.affine import apply, inverse
 from rscovlm.rasters import open_image
 from rscovlm.rasters.world import WGS84, transformed
 from rscovlm.records.record import Annotation, Record
@@ -121,4 +120,4 @@ def _to_pixels(points: NDArray[np.float64], crs: str, frame: Frame) -> NDArray[n
     else:
         given = WGS84 if code in ("", "CRS84", "4326") else f"EPSG:{code}" if code.isdecimal() else crs
         ground = points if given == frame.crs else transformed(points, given, frame.crs)
-    return apply(inverse(frame.root_to_world), ground)
+    return frame.pixels(ground)
