@@ -235,16 +235,35 @@ class RSCoVLMProcessor(ProcessorMixin):
         """Save processor and tokenizer, and the files by which other tools find their stock classes.
 
         Save the model first: its ``config.json`` decides whether those tools can (see `write_for_other_tools`).
+
+        Args:
+            save_directory: The folder, which is made.
+            push_to_hub: Upload it too.
+            **kwargs: As the base class takes them: ``repo_id``, ``private``, ``token``, ``commit_message`` and what else
+                ``create_repo`` of huggingface_hub takes.
         """
-        files: list[str] = super().save_pretrained(save_directory, **kwargs)
-        files += write_for_other_tools(Path(save_directory), self.image_processor)
-        if push_to_hub:
-            self.push_to_hub(kwargs.get("repo_id") or Path(save_directory).name, token=kwargs.get("token"))
-        return files
+        folder = Path(save_directory)
+        files: list[str] = super().save_pretrained(str(folder), push_to_hub=push_to_hub, **kwargs)
+        return files + write_for_other_tools(folder, self.image_processor)
+
+    def _upload_modified_files(self, working_dir: Any, *arguments: Any, **options: Any) -> Any:
+        # The base class uploads what it saved; other tools need the rest of the folder too.
+        write_for_other_tools(Path(working_dir), self.image_processor)
+        return super()._upload_modified_files(working_dir, *arguments, **options)
 
     @classmethod
     def from_pretrained(
-        cls, pretrained_model_name_or_path: Any, *, codec: Any = None, budget: PixelBudget | None = None, **kwargs: Any
+        cls,
+        pretrained_model_name_or_path: Any,
+        cache_dir: Any = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str = "main",
+        *,
+        codec: Any = None,
+        budget: PixelBudget | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Load a checkpoint, ours or a stock one of either family.
 
@@ -252,10 +271,17 @@ class RSCoVLMProcessor(ProcessorMixin):
 
         Args:
             pretrained_model_name_or_path: Folder or Hub repository.
+            cache_dir: As every ``from_pretrained`` takes it, and so the next four.
+            force_download: See there.
+            local_files_only: See there.
+            token: See there.
+            revision: See there.
             codec: Replaces the saved one.
             budget: Replaces the saved one.
             **kwargs: As every ``from_pretrained`` takes them.
         """
+        kwargs |= {"cache_dir": cache_dir, "force_download": force_download, "revision": revision}
+        kwargs |= {"local_files_only": local_files_only} | ({} if token is None else {"token": token})
         from_auto = kwargs.pop("_from_auto", False)
         saved, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
         ours = "codec" in saved
@@ -274,15 +300,17 @@ class RSCoVLMProcessor(ProcessorMixin):
         return processor
 
     @classmethod
-    def _get_arguments_from_pretrained(cls, path: Any, processor_dict: Any = None, **kwargs: Any) -> list[Any]:
+    def _get_arguments_from_pretrained(
+        cls, pretrained_model_name_or_path: Any, processor_dict: Any = None, **kwargs: Any
+    ) -> list[Any]:
         # Saved without a class name, so that other tools choose theirs: here it is always ours.
         # What concerns images stays away from the tokenizer, which would keep it and impose it on every call.
         others = {
             key: value for key, value in kwargs.items() if key not in RSCoVLMImageProcessor.valid_kwargs.__annotations__
         }
-        tokenizer = cls._load_tokenizer_from_pretrained("tokenizer", path, **others)
+        tokenizer = cls._load_tokenizer_from_pretrained("tokenizer", pretrained_model_name_or_path, **others)
         kwargs.pop("trust_remote_code", None)
-        return [RSCoVLMImageProcessor.from_pretrained(path, **kwargs), tokenizer]
+        return [RSCoVLMImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs), tokenizer]
 
 
 def _frame(image: Any) -> Any:

@@ -114,7 +114,9 @@ class TaskTrainer(SFTTrainer):
             set_rates(optimizer, self.model if model is None else model, self._rates)
         return optimizer
 
-    def train(self, resume_from_checkpoint: Any = None, **options: Any) -> Any:
+    def train(
+        self, resume_from_checkpoint: Any = None, trial: Any = None, ignore_keys_for_eval: Any = None, **options: Any
+    ) -> Any:
         """Train as TRL does; counts, and the plan of packed rows, go on from where the checkpoint left them.
 
         Told to end by SIGTERM, it saves after the step it is in, and then ends the process as it would have been.
@@ -134,7 +136,7 @@ class TaskTrainer(SFTTrainer):
                 self._packed.resume(states)
                 self._plans = {state.lane: state for state in states}
         with self._ending.listening() if self.args.save_strategy != "no" else nullcontext():
-            return super().train(resume_from_checkpoint=resume_from_checkpoint, **options)
+            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval, **options)
 
     def next_position(self, row: int) -> int:
         """Return the first position of the mixture that no row before this one has looked at, in any process.

@@ -14,11 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 
 class Hub:
-    """Repositories as dictionaries of files; `visits` lists what was asked for."""
+    """Repositories as dictionaries of files; `visits` lists what was asked for, `created` and `commits` with what words."""
 
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
         self.visits: list[str] = []
+        self.created: list[dict[str, Any]] = []
+        self.commits: list[dict[str, Any]] = []
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -85,6 +87,7 @@ class Hub:
         self.visits.append(f"POST {path}")
         if path == "/api/repos/create":
             wanted = json.loads(body)
+            self.created.append(wanted)
             repo = f"{wanted.get('organization') or 'me'}/{wanted['name']}"
             self.files.setdefault(repo, {})
             return {"url": f"{self.address}/datasets/{repo}", "id": repo}
@@ -100,6 +103,8 @@ class Hub:
             return []
         for line in body.splitlines():
             row = json.loads(line)
+            if row["key"] == "header":
+                self.commits.append(row["value"])
             if row["key"] == "file":
                 self.files[repo][row["value"]["path"]] = base64.b64decode(row["value"]["content"])
         commit = self.commit(repo)
