@@ -13,6 +13,7 @@ from rscovlm.cli.terminal import say
 
 app = typer.Typer(help="Convert data sets to records, clean them, look for faults.", no_args_is_help=True)
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there and are not ours.")]
 Limit = Annotated[float, typer.Option(help="Largest share of unusable rows, 0 to 1.", min=0, max=1)]
 
 
@@ -56,16 +57,18 @@ def convert(
     split: Annotated[str, typer.Option(help="Split to read.")] = "train",
     embed: Annotated[bool, typer.Option(help="Put the images into the shards.")] = False,
     limit: Limit = 0.005,
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert one split of a published data set to records."""
     from rscovlm.data.sources import convert as read
-    from rscovlm.data.storage import embedded, write_records
+    from rscovlm.data.storage import check_records_output, embedded, write_records
     from rscovlm.records.tally import Tally
 
     tally = Tally(limit)
     with refusals("rscovlm data"):
+        check_records_output(target, overwrite=overwrite)
         records = read(name, root, split, tally=tally)
-        write_records((embedded(record, root) for record in records) if embed else records, target)
+        write_records((embedded(record, root) for record in records) if embed else records, target, overwrite=overwrite)
     say(tally.table())
 
 
@@ -76,25 +79,32 @@ def clean(
     rules: Annotated[Path | None, typer.Option(help="Rules instead of the shipped ones.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what changed as JSON.")] = None,
     limit: Limit = 0.005,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn task tags into words and boxes in texts into structure; mend punctuation and typos."""
-    from rscovlm.data.storage import read_records, write_records
+    from rscovlm.data.storage import check_records_output, read_records, write_records
+    from rscovlm.files import check_output, mark, write_text
     from rscovlm.quality.cleaning import Cleaner, survey
     from rscovlm.records.tally import Tally
 
     tally = Tally(limit)
     with refusals("rscovlm data"):
+        check_records_output(target, overwrite=overwrite)
+        if report is not None:
+            check_output(report, "cleaning", overwrite=overwrite)
         guesses = survey(read_records(records, tally=Tally(1.0)))
         for source, guess in guesses.items():
             sure = "" if guess.certain else " (uncertain: left as text)"
             say(f"{source}: boxes in texts are {f'shares of {guess.scale}' if guess.scale else 'pixels'}{sure}")
         scales = {source: guess.scale for source, guess in guesses.items() if guess.certain}
         cleaner = Cleaner(rules, scales=scales)
-        write_records(cleaner.clean_all(tally.checked(read_records(records, tally=tally))), target)
+        cleaned = cleaner.clean_all(tally.checked(read_records(records, tally=tally)))
+        write_records(cleaned, target, overwrite=overwrite)
+        if report is not None:
+            changes = {"generator": mark("cleaning"), **cleaner.report()}
+            write_text(report, json.dumps(changes, ensure_ascii=False, indent=1), "cleaning", overwrite=overwrite)
     say(cleaner.table())
     say(tally.table())
-    if report is not None:
-        report.write_text(json.dumps(cleaner.report(), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 @app.command()
@@ -107,24 +117,31 @@ def lint(
     pixels: Annotated[bool, typer.Option(help="Compare images, for duplicates and leaks.")] = True,
     crops: Annotated[bool, typer.Option(help="Look for crops of one scene too: reads every image whole.")] = True,
     scales: Annotated[bool, typer.Option(help="Look for crops at up to twice or half the scale too.")] = True,
+    overwrite: Overwrite = False,
 ) -> None:
     """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
     from rscovlm.data.storage import read_records
+    from rscovlm.files import check_output
+    from rscovlm.quality.lint import REPORT
     from rscovlm.quality.lint import lint as check
     from rscovlm.quality.lint_pictures import draw_worst
     from rscovlm.records.tally import Tally
 
     with refusals("rscovlm data"):
+        if out is not None:
+            if out.exists() and not out.is_dir():
+                raise ValueError(f"{out} is a file; give the name of a folder")
+            check_output(out / "lint.json", REPORT, overwrite=overwrite)
         tally = Tally(1.0, examples=50)
         rows = (record for path in records for record in read_records(path, tally=tally))
         report = check(rows, root, pixels=pixels, crops=crops, scales=scales, rows=tally)
         if not tally.seen:
             raise ValueError(f"there is no record in {', '.join(map(str, records))}; give files that hold some")
-    say(report.table())
-    if out is not None:
-        report.write(out / "lint.json")
-        if pixels:
-            draw_worst(report, root or Path(), out / "pictures")
+        say(report.table())
+        if out is not None:
+            report.write(out / "lint.json", overwrite=overwrite)
+            if pixels:
+                draw_worst(report, root or Path(), out / "pictures", overwrite=overwrite)
     raise typer.Exit(1 if report.errors else 0)
 
 
@@ -137,23 +154,27 @@ def inspect(
     model: Annotated[str | None, typer.Option(help="Whose tokens to count; the embedded model's by default.")] = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mixture.html"),
     draws: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 400,
+    overwrite: Overwrite = False,
 ) -> None:
     """Show a mixture before it is trained: shares, lengths, boxes, and twelve samples as a page."""
     from transformers import AutoProcessor
 
     import rscovlm
+    from rscovlm.files import check_output
     from rscovlm.mixtures.recipe import load_recipe
     from rscovlm.processing.checkpoint_checks import loading
+    from rscovlm.training.inspection import PAGE
     from rscovlm.training.inspection import inspect as look
 
     with refusals("rscovlm data"):
+        check_output(out, PAGE, overwrite=overwrite)
         wanted = load_recipe(recipe)
         name = model or rscovlm.embedded_model()
         with loading(name):
             processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
         processor.image_processor.budget = wanted.budget
         found = look(wanted.build(root, length=max(draws, 1000), codec=processor.codec), processor, draws=draws)
-        found.write(out)
+        found.write(out, overwrite=overwrite)
     say(found.table())
     say(f"Open {out}")
 
@@ -171,19 +192,25 @@ def balance(
     ],
     out: Annotated[Path, typer.Argument(help="The next round's recipe.")],
     plot: Annotated[Path | None, typer.Option(help="SVG of the weights over the rounds.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Raise the weights of what lags behind its target and write the next round's recipe.
 
     Of a run's evaluation.jsonl the last line counts, and targets are those of the recipe's balance.
     """
+    from rscovlm.exports.chart import PLOT, marked
+    from rscovlm.files import check_output, write_text
     from rscovlm.mixtures.balance import next_recipe, plot_weights, read_figures
     from rscovlm.mixtures.recipe import load_recipe
 
     with refusals("rscovlm data"):
-        results, targets, rule = read_figures(figures, recipe)
-        proposal = next_recipe(recipe, results, targets, out, **rule)
         if plot is not None:
-            plot.write_text(plot_weights([*load_recipe(out).history, proposal.weights]), encoding="utf-8")
+            check_output(plot, PLOT, overwrite=overwrite)
+        results, targets, rule = read_figures(figures, recipe)
+        proposal = next_recipe(recipe, results, targets, out, overwrite=overwrite, **rule)
+        if plot is not None:
+            drawing = plot_weights([*load_recipe(out).history, proposal.weights])
+            write_text(plot, marked(drawing), PLOT, overwrite=overwrite)
     for name, weight in proposal.weights.items():
         lag = proposal.lags.get(name)
         say(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
@@ -199,16 +226,19 @@ def tile(
     root: Annotated[Path | None, typer.Option(help="Data folder; needed with --save.")] = None,
     save: Annotated[str | None, typer.Option(help="Save tiles as PNG in this folder below the root.")] = None,
     limit: Limit = 0.005,
+    overwrite: Overwrite = False,
 ) -> None:
     """Cut detections into tiles; without --save they stay windows of their image and no pixel is copied."""
-    from rscovlm.data.storage import read_records, write_records
+    from rscovlm.data.storage import check_records_output, read_records, write_records
     from rscovlm.data.tiles import tile as cut
     from rscovlm.records.tally import Tally
 
     rows, objects = Tally(limit), Tally(1.0)
     with refusals("rscovlm data"):
+        check_records_output(target, overwrite=overwrite)
         read = rows.checked(read_records(records, tally=rows))
-        write_records(cut(read, size=size, overlap=overlap, root=root, folder=save, tally=objects), target)
+        parts = cut(read, size=size, overlap=overlap, root=root, folder=save, tally=objects, overwrite=overwrite)
+        write_records(parts, target, overwrite=overwrite)
     say(f"records: {rows.table()}\nobjects: {objects.table()}")
 
 
@@ -221,16 +251,19 @@ def synthesise(
     journal: Annotated[Path, typer.Option(help="Keeps every reply; a second run goes on from it.")] = Path(
         "replies.jsonl"
     ),
+    overwrite: Overwrite = False,
 ) -> None:
     """Make zoom questions from detections: templates, questions by a vision model, multiple choice."""
-    from rscovlm.data.storage import write_records
+    from rscovlm.data.storage import check_records_output, write_records
     from rscovlm.records.tally import Tally
     from rscovlm.synthesis import SynthesisConfig
     from rscovlm.synthesis import synthesise as make
 
     tally = Tally(1.0)
     with refusals("rscovlm data"):
+        check_records_output(target, overwrite=overwrite)
         settings = SynthesisConfig.load(config)
         server = None if settings.writer is None else settings.writer.server()
-        write_records(make(settings, records, root, server, journal, tally=tally), target)
+        made = make(settings, records, root, server, journal, tally=tally)
+        write_records(made, target, overwrite=overwrite)
     say(tally.table())

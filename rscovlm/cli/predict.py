@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,19 +19,45 @@ def predict(
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
     geojson: Annotated[Path | None, typer.Option(help="Also write all objects as GeoJSON.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Let --geojson replace a file that is not ours; --out never does.")
+    ] = False,
     model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default a GPU if there is one.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="auto (the checkpoint's), bfloat16, float16 or float32.")] = "auto",
     server: Annotated[
         list[str] | None, typer.Option(help="Ask OpenAI-compatible servers instead; their key: RSCOVLM_API_KEY.")
     ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Largest picture the model sees, in pixels; the checkpoint's by default.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="native, or max: enlarge pictures to the largest the model sees.")
+    ] = "native",
     kind: Annotated[str | None, typer.Option(help="Box kind: hbb, obb or quad.")] = None,
     tile: Annotated[int | None, typer.Option(min=1, help="Side of detection tiles in pixels.")] = None,
+    overlap: Annotated[
+        float | None, typer.Option(min=0, help="What tiles share, in pixels, or as a share of the tile when below 1.")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="One or three bands to show, counted from 1, such as 4,3,2.")
+    ] = None,
+    stretch: Annotated[str | None, typer.Option(help="auto, none, percentiles or log.")] = None,
+    nodata: Annotated[float | None, typer.Option(help="The number that means nothing was measured.")] = None,
+    crs: Annotated[str | None, typer.Option(help="The images' coordinate system, such as EPSG:32633.")] = None,
+    vrt: Annotated[bool, typer.Option("--vrt", help="Open GDAL virtual files (.vrt) that are named.")] = False,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
 ) -> None:
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
+    from rscovlm.exports.geojson import GEOJSON
+    from rscovlm.files import check_output
     from rscovlm.predicting.items import find_items
-    from rscovlm.predicting.prediction import Asked, latest_rows, write_geojson
+    from rscovlm.predicting.prediction import Asked, check_out, latest_rows, write_geojson
     from rscovlm.predicting.prediction import predict as run
     from rscovlm.serving.loading import load_engine
 
@@ -47,15 +73,52 @@ def predict(
             tile,
             model or "embedded",
             constrained,
+            overlap,
+            mode,  # type: ignore[arg-type]  # checked there
+            _opening(bands=bands, stretch=stretch, nodata=nodata, crs=crs, vrt=vrt),
+            revision,
         )
+        # Everything that can be refused is refused before the model is loaded.
+        check_out(out)
+        if geojson is not None:
+            check_output(geojson, GEOJSON, overwrite=overwrite)
         items = find_items(sources)
         for item in items:
             asked.of(item)
-        engine = load_engine(model, endpoints=server, batch_size=batch)
+        engine = load_engine(
+            model,
+            endpoints=server,
+            batch_size=batch,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            max_pixels=max_pixels,
+            mode=None if mode == "native" or task == "detect" else "max",
+        )
         counts = run(engine, items, asked, out, batch=batch)
-        say(f"{counts['done']} done, {counts['before']} before, {counts['errors']} errors: {out}")
+        anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""
+        say(f"{counts['done']} done{anew}, {counts['before']} before, {counts['errors']} errors: {out}")
         if geojson is not None:
-            written, left_out = write_geojson(latest_rows(out), geojson)
+            rows = latest_rows(out)
+            mine = {item.id: rows[item.id] for item in items}
+            written, left_out = write_geojson(mine, geojson, report=_not_placed, overwrite=overwrite)
             say(f"{written} objects, {left_out} images without a place left out: {geojson}")
     if counts["errors"]:
         raise typer.Exit(1)
+
+
+def _opening(
+    *, bands: str | None, stretch: str | None, nodata: float | None, crs: str | None, vrt: bool
+) -> dict[str, Any]:
+    """Return the arguments of ``open_image`` that were given."""
+    given: dict[str, Any] = {"stretch": stretch, "nodata": nodata, "crs": crs, "allow_vrt": vrt or None}
+    if bands is not None:
+        try:
+            given["bands"] = [int(band) for band in bands.split(",")]
+        except ValueError as error:
+            raise ValueError(f"--bands is {bands!r}; give one or three numbers such as 4,3,2") from error
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _not_placed(name: str, reason: str) -> None:
+    say(f"not placed: {name}: {reason}", err=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rscovlm.extras import optional
+from rscovlm.files import check_output, replacing
 from rscovlm.records.paths import resolve
 from rscovlm.records.record import ImageRef, Record, check_fields, features
 from rscovlm.records.tally import Rejected, Strict, Tally
@@ -48,20 +49,24 @@ def embedded(record: Record, root: str | Path, *, max_bytes: int = 1 << 30) -> R
     return replace(record, images=tuple(map(load, record.images)), masks=tuple(map(load, record.masks)))
 
 
-def write_jsonl(records: Iterable[Record], path: str | Path) -> int:
-    """Write one record a line and return how many; the file appears only when it is whole."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
+def write_jsonl(records: Iterable[Record], path: str | Path, *, overwrite: bool = False) -> int:
+    """Write one record a line and return how many; the file appears only when it is whole.
+
+    Args:
+        records: Any records.
+        path: The file; its folder is made. Other programs read it too, so that no line of it is a mark of ours.
+        overwrite: Replace the file where it exists.
+
+    Raises:
+        ValueError: The file exists.
+    """
+    check_output(path, overwrite=overwrite)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    try:
-        with part.open("w", encoding="utf-8") as lines:
-            for record in records:
-                lines.write(record.to_json() + "\n")
-                count += 1
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8") as lines:
+        for record in records:
+            lines.write(record.to_json() + "\n")
+            count += 1
     return count
 
 
@@ -154,12 +159,34 @@ def read_records(source: str | Path, *, tally: Tally | None = None) -> Iterator[
     return read_parquet(source, tally=tally)
 
 
-def write_records(records: Iterable[Record], target: str | Path) -> None:
-    """Write records to a `.jsonl` file, or as Parquet shards below a folder."""
+def write_records(records: Iterable[Record], target: str | Path, *, overwrite: bool = False) -> None:
+    """Write records to a `.jsonl` file, or as Parquet shards below a folder.
+
+    Args:
+        records: Any records.
+        target: The file or folder.
+        overwrite: Replace the `.jsonl` file where it exists; a folder's shards are never replaced.
+
+    Raises:
+        ValueError: The file exists, or the folder already holds shards of a split.
+    """
+    check_records_output(target, overwrite=overwrite)
     if Path(target).suffix == ".jsonl":
-        write_jsonl(records, target)
+        write_jsonl(records, target, overwrite=overwrite)
     else:
         write_parquet(records, target)
+
+
+def check_records_output(target: str | Path, *, overwrite: bool = False) -> None:
+    """Look whether `write_records` may write here, before anything is read.
+
+    Raises:
+        ValueError: The file exists, or what should be a folder is a file.
+    """
+    if Path(target).suffix == ".jsonl":
+        check_output(target, overwrite=overwrite)
+    elif Path(target).exists() and not Path(target).is_dir():
+        raise ValueError(f"{target} is a file; give a .jsonl file, or a folder for Parquet shards")
 
 
 def _shards(source: Path, split: str | None) -> list[Path]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.data.formats.coco import corners
+from rscovlm.files import write_picture
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import window_starts
 from rscovlm.geometry.window import Window
@@ -70,6 +71,7 @@ def tile(
     root: str | Path | None = None,
     folder: str | None = None,
     tally: Tally | None = None,
+    overwrite: bool = False,
 ) -> Iterator[Record]:
     """Cut detection records into tiles, one by one.
 
@@ -87,9 +89,11 @@ def tile(
         folder: Where to save tiles, relative to `root`.
         tally: Counts objects: those in at least one tile as kept, the others by reason. Records that cannot be tiled, or whose
             image has to be read and cannot be, are counted too; without a tally they are an error.
+        overwrite: Let tiles replace files that something else wrote.
 
     Raises:
-        ValueError: A record is no detection of one image of known size, or `folder` is given without `root`.
+        ValueError: A record is no detection of one image of known size, `folder` is given without `root`, or a tile's file
+            is there and is no picture of ours.
     """
     if folder is not None and root is None:
         raise ValueError("folder is set but root is not; give the data folder that the tiles' paths are relative to")
@@ -104,7 +108,7 @@ def tile(
                 raise Rejected("not one sized image", f"record {record.id!r}: {reason}")
             tally.drop("not one sized image", f"{record.source}/{record.id}", reason)
             continue
-        yield from _tiles(record, size, overlap, least, keep_empty, root, folder, tally)
+        yield from _tiles(record, size, overlap, least, keep_empty, root, folder, tally, overwrite)
 
 
 def _tiles(
@@ -116,6 +120,7 @@ def _tiles(
     root: str | Path | None,
     folder: str | None,
     tally: Tally | None,
+    overwrite: bool,
 ) -> Iterator[Record]:
     image = record.images[0]
     windows = plan_windows(image.width, image.height, size=size, overlap=overlap)
@@ -137,7 +142,7 @@ def _tiles(
                         shown = load_image(_tile_image(image, window), root or "")
                 if shown is None:
                     return
-            pixels = {} if shown is None else _kept(shown, name, root, folder)
+            pixels = {} if shown is None else _kept(shown, name, root, folder, overwrite)
             part = _tile_image(image, window, **pixels)
             yield replace(record, id=name, images=(part,), objects=objects)
     if tally is not None:
@@ -266,7 +271,9 @@ def _tile_image(image: ImageRef, window: Window, **pixels: Any) -> ImageRef:
     return ImageRef(parent=parent, window=window, width=x2 - x1, height=y2 - y1, time=image.time, bands=bands, **pixels)
 
 
-def _kept(shown: Image.Image, name: str, root: str | Path | None, folder: str | None) -> dict[str, Any]:
+def _kept(
+    shown: Image.Image, name: str, root: str | Path | None, folder: str | None, overwrite: bool
+) -> dict[str, Any]:
     """Keep a tile's pixels, as a file where there is a folder for it; return where they are."""
     if folder is None or root is None:
         file = BytesIO()
@@ -275,7 +282,7 @@ def _kept(shown: Image.Image, name: str, root: str | Path | None, folder: str | 
     path = f"{folder}/{file_name(name)}.png"
     target = Path(root) / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    shown.save(target)
+    write_picture(target, shown, overwrite=overwrite)
     return {"path": path}
 
 

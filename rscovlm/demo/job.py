@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import platform
-import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,12 +17,14 @@ import numpy as np
 from PIL import Image
 
 from rscovlm.codec.dialect import Dialect
-from rscovlm.demo.report import Figure, Story, Talk, write_report
+from rscovlm.demo.report import REPORT, Figure, Story, Talk, write_report
 from rscovlm.demo.tuning import NEW_CLASSES, Tuned, known_scenes, new_scenes, tune
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
 from rscovlm.engines.engine import dialect_of
 from rscovlm.experiments.scenes import Score, score_detection, score_grounding, score_words, score_zoom
+from rscovlm.exports.geojson import GEOJSON
+from rscovlm.files import check_folder, check_output, claim_folder, write_picture
 from rscovlm.geometry import Frame
 from rscovlm.mixtures.scene_records import scene_questions
 from rscovlm.rasters import Raster, open_image
@@ -53,6 +55,18 @@ MEASURED = 32
 """Scenes that each task is measured on, before and after."""
 
 TEST_TEXTURES = 779
+
+OUTPUTS = {
+    "report.html": REPORT,
+    "objects.geojson": GEOJSON,
+    "objects.png": "picture",
+    "zoom.png": "picture",
+    "large_scene.tif": "geotiff",
+    "part_of_scene.tif": "geotiff",
+}
+"""Files of the folder and their kinds."""
+
+CHECKPOINT = "checkpoint"
 
 
 @dataclass
@@ -92,7 +106,7 @@ def run_demo(
         The path of the report.
 
     Raises:
-        ValueError: The image cannot be read.
+        ValueError: The image cannot be read, or the folder holds files of these names that no demo wrote.
     """
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -104,6 +118,7 @@ def run_demo(
     logging.disable_progress_bar()
     torch.manual_seed(seed)
     run = Run(folder, seed, say)
+    _check_outputs(folder)
     raster, asked, truth = _large_image(run, image, question)
     run.step("load the embedded model")
     processor = AutoProcessor.from_pretrained(embedded_model(), trust_remote_code=False)
@@ -114,11 +129,12 @@ def run_demo(
     run.step("measure it on scenes it never saw")
     before = _measure(engine, seed)
     run.step(f"fine-tune for {seconds:.0f} s: a new class ({', '.join(NEW_CLASSES)}) mixed with what it knows")
-    tuned = tune(model, processor, folder / "trainer", seconds=seconds, seed=seed, say=say)
-    shutil.rmtree(folder / "trainer", ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        tuned = tune(model, processor, Path(scratch), seconds=seconds, seed=seed, say=say)
     run.step(f"{tuned.steps} steps, {tuned.samples} samples; save the checkpoint")
-    model.save_pretrained(folder / "checkpoint")
-    processor.save_pretrained(folder / "checkpoint")
+    claim_folder(folder / CHECKPOINT, "demo")
+    model.save_pretrained(folder / CHECKPOINT)
+    processor.save_pretrained(folder / CHECKPOINT)
     run.step("measure it again")
     after = _measure(engine, seed)
     _say_table(before, after, say)
@@ -136,6 +152,15 @@ def run_demo(
     write_report(story, report)
     run.step("done")
     return report
+
+
+def _check_outputs(folder: Path) -> None:
+    """Refuse before the work begins what would be replaced at its end and is not ours."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; give the name of a folder")
+    for name, kind in OUTPUTS.items():
+        check_output(folder / name, kind)
+    check_folder(folder / CHECKPOINT, "demo")
 
 
 def _large_image(run: Run, image: Path | None, question: str | None) -> tuple[Raster, str, str]:
@@ -225,7 +250,7 @@ def _looks(run: Run, raster: Raster, answered: ZoomResult) -> list[Figure]:
     large = raster.overview(SHOWN)
     whole = ZoomView(large.image, large.frame, (0, 0, raster.width, raster.height), 0, 0)
     drawn = draw_windows(whole, answered.crops)
-    drawn.save(run.folder / "zoom.png")
+    write_picture(run.folder / "zoom.png", drawn)
     figures = [Figure(drawn, "The whole image, with the region the model asked for.")]
     overview = answered.views[0]
     shown = (overview.frame.width, overview.frame.height)
@@ -254,7 +279,7 @@ def _story(
     after: Mapping[str, Score],
 ) -> Story:
     picture = found.draw(SHOWN)
-    picture.save(run.folder / "objects.png")
+    write_picture(run.folder / "objects.png", picture)
     rows, columns = _places(found)
     answers = [("with zoom", with_zoom.answer), ("without zoom", without.answer)]
     return Story(

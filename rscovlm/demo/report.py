@@ -12,6 +12,10 @@ import jinja2
 from PIL import Image
 
 from rscovlm.exports.data_url import data_url
+from rscovlm.files import mark, write_text
+
+REPORT = "report"
+"""Kind of the page that is written."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,15 @@ def write_report(story: Story, path: Path) -> None:
     Args:
         story: What it shows.
         path: The file to write; pictures are embedded, nothing else is loaded.
+
+    Raises:
+        ValueError: The path holds a file that is no such report.
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["embedded"] = _embedded
     template = environment.from_string((files(__package__) / "report.html.jinja").read_text(encoding="utf-8"))
-    path.write_text(template.render(story=story, curve=loss_curve(story.losses)), encoding="utf-8")
+    page = template.render(story=story, curve=loss_curve(story.losses), generator=mark(REPORT))
+    write_text(path, page, REPORT)
 
 
 def _embedded(image: Image.Image) -> str:

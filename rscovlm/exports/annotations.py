@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rscovlm.exports.geojson import write_text
+from rscovlm.files import mark, write_text
 from rscovlm.geometry import Objects
 from rscovlm.geometry.affine import IDENTITY
 from rscovlm.metrics.task1 import write_task1
@@ -21,6 +21,7 @@ def to_coco(
     path: str | os.PathLike[str] | None = None,
     *,
     categories: Sequence[str] | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Return objects as a COCO data set, and write it where a path is given.
 
@@ -29,11 +30,12 @@ def to_coco(
 
     Args:
         images: File name -> its objects, in pixels of that image.
-        path: File to write.
+        path: File to write; its ``info`` says that it is ours.
         categories: All class names in order; by default those found, sorted.
+        overwrite: Replace a file that something else wrote.
 
     Raises:
-        ValueError: Objects have no frame or lie on a view, or a label is not among the categories.
+        ValueError: Objects have no frame or lie on a view, a label is not among the categories, or another file is there.
 
     Example:
         >>> from rscovlm.geometry import Boxes, Frame
@@ -67,12 +69,17 @@ def to_coco(
     classes = [{"id": number + 1, "name": label} for label, number in numbers.items()]
     dataset = {"images": pictures, "annotations": annotations, "categories": classes}
     if path is not None:
-        write_text(path, json.dumps(dataset, ensure_ascii=False, allow_nan=False))
+        text = json.dumps({"info": {"contributor": mark("coco")}, **dataset}, ensure_ascii=False, allow_nan=False)
+        write_text(path, text, "coco", overwrite=overwrite)
     return dataset
 
 
 def to_dota(
-    images: Mapping[str, Objects], path: str | os.PathLike[str], *, categories: Sequence[str] | None = None
+    images: Mapping[str, Objects],
+    path: str | os.PathLike[str],
+    *,
+    categories: Sequence[str] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write objects as DOTA Task 1 files, one a class with a line an object: image, score, four corners.
 
@@ -80,9 +87,11 @@ def to_dota(
         images: Image name -> its objects, in pixels of that image; an object without score gets 1.
         path: Folder, which is made, or a file that ends in ``.zip``.
         categories: All class names, each gets its file; by default those found, sorted.
+        overwrite: Replace files of these names that something else wrote.
 
     Raises:
-        ValueError: Objects lie on a view, a label is not among the categories, or a name has blanks or slashes.
+        ValueError: Objects lie on a view, a label is not among the categories, a name has blanks or slashes, or another
+            file is there.
     """
     numbers = _numbers(images, categories)
     detections: dict[str, dict[str, Any]] = {}
@@ -90,17 +99,24 @@ def to_dota(
         _original(objects, name)
         corners = objects.boxes.as_kind("quad").coords
         detections[name] = {"boxes": corners, "labels": list(objects.labels), "scores": objects.scores}
-    return write_task1(Path(path), detections, list(numbers))
+    return write_task1(Path(path), detections, list(numbers), overwrite=overwrite)
 
 
-def to_yolo_obb(objects: Objects, categories: Sequence[str], path: str | os.PathLike[str] | None = None) -> str:
+def to_yolo_obb(
+    objects: Objects,
+    categories: Sequence[str],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> str:
     """Return objects as lines of YOLO-OBB labels, and write them where a path is given.
 
     A line is the class's index in `categories` and four corners as shares of width and height. Shares are clipped to
-    0-1, as that format has no others.
+    0-1, as that format has no others. It has no room for a mark either, so that an existing file is replaced only with
+    ``overwrite``.
 
     Raises:
-        ValueError: The objects have no frame or lie on a view, or a label is not among the categories.
+        ValueError: The objects have no frame or lie on a view, a label is not among the categories, or the file exists.
 
     Example:
         >>> from rscovlm.geometry import Boxes, Frame
@@ -113,7 +129,7 @@ def to_yolo_obb(objects: Objects, categories: Sequence[str], path: str | os.Path
     rows = zip(objects.labels, shares.tolist(), strict=True)
     text = "".join(f"{numbers[label]} {' '.join(f'{round(v, 6):g}' for v in row)}\n" for label, row in rows)
     if path is not None:
-        write_text(path, text)
+        write_text(path, text, overwrite=overwrite)
     return text
 
 

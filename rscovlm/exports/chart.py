@@ -7,6 +7,11 @@ from html import escape
 
 import numpy as np
 
+from rscovlm.files import mark
+
+PLOT = "plot"
+"""Kind of a file with a drawing."""
+
 _COLOURS = ("#c2571a", "#0b6e8f", "#1d7a46", "#8a3fa0", "#b01e45", "#6b6f1c", "#3a55c4", "#7a4b2a")
 _LEFT, _TOP, _WIDTH, _HEIGHT = 60, 44, 540, 220
 
@@ -71,6 +76,15 @@ def draw(
             f'<text x="{_LEFT + _WIDTH + 34}" y="{y}">{escape(name)}</text>'
         )
     return "\n".join([*parts, "</svg>\n"])
+
+
+def marked(drawing: str) -> str:
+    """Return a drawing with the comment by which its file is known to be ours.
+
+    >>> marked("<svg></svg>")
+    '<svg></svg>\\n<!-- urn:rscovlm:plot -->\\n'
+    """
+    return f"{drawing.rstrip()}\n<!-- {mark(PLOT)} -->\n"
 
 
 def _axes(places: Sequence[str], top: float, across: str) -> list[str]:

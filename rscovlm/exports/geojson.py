@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from rscovlm.files import mark, write_text
 from rscovlm.geometry import Objects
 from rscovlm.geometry.affine import Floats, apply
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84, to_map
 
+GEOJSON = "geojson"
 PIXELS = "pixels of the image, x right, y down"
 DECIMALS = 9
 """Digits of a degree that are written: a tenth of a millimetre."""
@@ -27,6 +28,7 @@ def to_geojson(
     *,
     crs: str | None = WGS84,
     properties: Sequence[Mapping[str, Any]] | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Return objects as a GeoJSON feature collection, and write it where a path is given.
 
@@ -38,12 +40,15 @@ def to_geojson(
     Args:
         objects: Labelled boxes with a frame; each becomes a polygon with ``label``, ``score`` where there is one, and
             the corners in pixels of the original image.
-        path: File to write, in one move.
+        path: File to write, in one move; the written file has one more member, ``generator``, by which it is known to
+            be replaceable.
         crs: System to write; None for the image's own.
         properties: More properties, one mapping an object.
+        overwrite: Replace a file that something else wrote.
 
     Raises:
-        ValueError: The objects have no frame, there is not one mapping an object, or coordinates cannot be changed.
+        ValueError: The objects have no frame, there is not one mapping an object, coordinates cannot be changed, or the
+            path holds a file that this function did not write.
 
     Example:
         >>> import numpy as np
@@ -71,8 +76,15 @@ def to_geojson(
         features.append({"type": "Feature", "id": row, "geometry": geometry, "properties": about})
     collection = {"type": "FeatureCollection", **named, "features": features}
     if path is not None:
-        write_text(path, json.dumps(collection, ensure_ascii=False, allow_nan=False))
+        write_collection(collection, path, overwrite=overwrite)
     return collection
+
+
+def write_collection(collection: Mapping[str, Any], path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write a feature collection as a file that says it is ours."""
+    # The mark stands first, where it is found again however long the file is.
+    text = json.dumps({"generator": mark(GEOJSON), **collection}, ensure_ascii=False, allow_nan=False)
+    write_text(path, text, GEOJSON, overwrite=overwrite)
 
 
 def placed(objects: Objects, crs: str | None) -> tuple[Floats, Floats, dict[str, Any]]:
@@ -107,24 +119,6 @@ def counter_clockwise(ring: NDArray[np.float64]) -> Floats:
     x, y = ring[:, 0], ring[:, 1]
     area = float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
     return ring if area >= 0 else np.concatenate([ring[:1], ring[:0:-1]])
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a text file in one move, so that no reader sees half of it.
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"folder {str(target.parent)!r} does not exist, so {target.name!r} has no place; make it first"
-        )
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    # Half a character, which a model may be made to write, becomes an escape that JSON reads back.
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")
-    part.replace(target)
-    return target
 
 
 def _geometry(ring: Floats, *, degrees: bool) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from PIL import Image
 
 from rscovlm.exports.data_url import data_url
 from rscovlm.exports.drawing import COLOURS, colours_of
-from rscovlm.exports.geojson import write_text
+from rscovlm.files import mark, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.affine import apply
 from rscovlm.rasters.gdal import available
+from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.view import View
 from rscovlm.rasters.world import WGS84, to_map, transformed
 
@@ -45,6 +46,7 @@ def map_page(
     title: str = "rscovlm",
     question: str | None = None,
     answer: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a page that shows a view with objects and zoom steps on it; labels can be switched, places read off.
 
@@ -60,9 +62,10 @@ def map_page(
         title: Heading.
         question: Shown above the answer.
         answer: Shown in the side panel.
+        overwrite: Replace a file that something else wrote.
 
     Raises:
-        ValueError: Objects or steps belong to another image, or have no frame.
+        ValueError: Objects or steps belong to another image, or have no frame; or another file is there.
     """
     data = _content(view, objects, steps)
     scripts = [_asset("leaflet.js"), (files(__package__) / "map_page.js").read_text("utf-8")]
@@ -72,6 +75,7 @@ def map_page(
         title=title,
         question=question,
         answer=answer,
+        generator=mark("map"),
         # Data, never code: nothing in it can end the element it stands in.
         data=Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c")),
         scripts=[Markup(script) for script in scripts],
@@ -79,7 +83,7 @@ def map_page(
         policy="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src "
         + " ".join(f"'sha256-{value}'" for value in hashes),
     )
-    return write_text(path, page)
+    return write_text(path, page, "map", overwrite=overwrite)
 
 
 def _content(view: View, objects: Objects | None, steps: Sequence[View]) -> dict[str, Any]:
@@ -156,15 +160,16 @@ def _on_mercator(view: View) -> tuple[Image.Image, list[list[float]]]:
         opaque[~view.valid & (shown.max(axis=2) == 0)] = 0
     source = np.concatenate([np.moveaxis(shown, -1, 0), opaque[None]])
     target = Affine((right - left) / width, 0, left, 0, (low - high) / height, high)
-    reproject(
-        source,
-        bands,
-        src_transform=Affine(*affine),
-        src_crs=crs,
-        dst_transform=target,
-        dst_crs=MERCATOR,
-        resampling=Resampling.bilinear,
-    )
+    with translated(f"a view in {crs[:40]} cannot be laid on a map"):
+        reproject(
+            source,
+            bands,
+            src_transform=Affine(*affine),
+            src_crs=crs,
+            dst_transform=target,
+            dst_crs=MERCATOR,
+            resampling=Resampling.bilinear,
+        )
     corners = transformed(np.array([[left, low], [right, high]]), MERCATOR, WGS84)
     return Image.merge("RGBA", [Image.fromarray(band) for band in bands]), corners[:, ::-1].tolist()
 

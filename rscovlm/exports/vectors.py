@@ -6,8 +6,6 @@ import json
 import os
 import sqlite3
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,10 @@ import numpy as np
 import shapely
 
 from rscovlm.exports.geojson import counter_clockwise, placed
+from rscovlm.files import mark, replacing
 from rscovlm.geometry import Objects
 from rscovlm.geometry.affine import Floats
+from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
 
 TABLE = "objects"
@@ -25,8 +25,10 @@ OWN = 100_000
 """Number under which a system without an EPSG code is listed in a GeoPackage."""
 
 
-def to_geopackage(objects: Objects, path: str | os.PathLike[str], *, crs: str | None = None) -> Path:
-    """Write objects as polygons of the layer ``objects`` of a GeoPackage 1.3, replacing the file.
+def to_geopackage(
+    objects: Objects, path: str | os.PathLike[str], *, crs: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write objects as polygons of the layer ``objects`` of a GeoPackage 1.3.
 
     Columns: label (text), score (real, empty where there is none).
 
@@ -34,32 +36,36 @@ def to_geopackage(objects: Objects, path: str | os.PathLike[str], *, crs: str | 
         objects: Labelled boxes with a frame on an image that has map coordinates.
         path: File to write, usually ``.gpkg``.
         crs: System to write; None for the image's own.
+        overwrite: Replace a file that something else wrote.
 
     Raises:
-        ValueError: The image has no map coordinates, or these cannot be changed.
+        ValueError: The image has no map coordinates, these cannot be changed, or another file is there.
     """
     quads, wanted = _ground(objects, crs)
-    target = Path(path)
-    with _whole(target) as part:
+    with replacing(path, "geopackage", overwrite=overwrite) as part:
         connection = sqlite3.connect(part)
         try:
             with connection:
                 _write_package(connection, objects, quads, wanted)
         finally:
             connection.close()
-    return target
+    return Path(path)
 
 
-def to_geoparquet(objects: Objects, path: str | os.PathLike[str], *, crs: str | None = WGS84) -> Path:
+def to_geoparquet(
+    objects: Objects, path: str | os.PathLike[str], *, crs: str | None = WGS84, overwrite: bool = False
+) -> Path:
     """Write objects as GeoParquet 1.1 with columns geometry (WKB polygons), label and score; needs pyarrow.
 
     Args:
         objects: Labelled boxes with a frame on an image that has map coordinates.
         path: File to write.
         crs: System to write, longitude and latitude by default; None for the image's own.
+        overwrite: Replace a file that something else wrote.
 
     Raises:
-        ValueError: pyarrow is not installed, the image has no map coordinates, or these cannot be changed.
+        ValueError: pyarrow is not installed, the image has no map coordinates, these cannot be changed, or another file
+            is there.
     """
     try:
         import pyarrow as pa
@@ -84,22 +90,9 @@ def to_geoparquet(objects: Objects, path: str | os.PathLike[str], *, crs: str | 
             "score": pa.array([None] * len(objects) if scores is None else scores, type=pa.float64()),
         }
     )
-    target = Path(path)
-    with _whole(target) as part:
-        pq.write_table(table.replace_schema_metadata({"geo": json.dumps(about)}), part)
-    return target
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """Give the place to write a file at, which takes its name once it is whole and leaves nothing otherwise."""
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        yield part
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path, "geoparquet", overwrite=overwrite) as part:
+        pq.write_table(table.replace_schema_metadata({"geo": json.dumps(about), "generator": mark("geoparquet")}), part)
+    return Path(path)
 
 
 def _labels(objects: Objects) -> list[str]:
@@ -144,8 +137,8 @@ def _write_package(connection: sqlite3.Connection, objects: Objects, quads: Floa
     flat = quads.reshape(-1, 2)
     bounds = [*flat.min(axis=0).tolist(), *flat.max(axis=0).tolist()] if len(flat) else [None] * 4
     connection.execute(
-        "INSERT INTO gpkg_contents VALUES (?, 'features', ?, '', ?, ?, ?, ?, ?, ?)",
-        (TABLE, TABLE, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}", *bounds, number),
+        "INSERT INTO gpkg_contents VALUES (?, 'features', ?, ?, ?, ?, ?, ?, ?, ?)",
+        (TABLE, TABLE, f"<{mark('geopackage')}>", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}", *bounds, number),
     )
     connection.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'POLYGON', ?, 0, 0)", (TABLE, number))
     scores = [None] * len(objects) if objects.scores is None else objects.scores.tolist()
@@ -167,10 +160,11 @@ def _reference(crs: str) -> tuple[int, str, int, str]:
     code = crs.upper().removeprefix("EPSG:")
     try:
         from rasterio.crs import CRS
-
-        text = str(CRS.from_user_input(crs).to_wkt())
     except ImportError:
         text = WGS84_WKT if crs in LONGITUDE_LATITUDE else "undefined"
+    else:
+        with translated(f"{crs[:40]} cannot be described"):
+            text = str(CRS.from_user_input(crs).to_wkt())
     if crs in LONGITUDE_LATITUDE:
         return 4326, "EPSG", 4326, text
     if code.isdigit():
@@ -183,7 +177,8 @@ def _projjson(crs: str) -> dict[str, Any]:
         from rasterio.crs import CRS
     except ImportError:
         raise ValueError(f"{crs[:40]} cannot be described without rasterio; install rscovlm[geo]") from None
-    described: dict[str, Any] = CRS.from_user_input(crs).to_dict(projjson=True)
+    with translated(f"{crs[:40]} cannot be described"):
+        described: dict[str, Any] = CRS.from_user_input(crs).to_dict(projjson=True)
     return described
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rscovlm.files import check_output, mark, replacing, write_text
 from rscovlm.metrics.detections import quads
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
@@ -26,6 +27,7 @@ def write_task1(
     *,
     decimals: int = 2,
     score_decimals: int = 6,
+    overwrite: bool = False,
 ) -> Path:
     """Write detections as DOTA's evaluation and its server want them.
 
@@ -36,13 +38,14 @@ def write_task1(
         classes: All classes: each gets its file ``Task1_<class>.txt``, empty or not.
         decimals: Digits after the point of a coordinate.
         score_decimals: Digits after the point of a score; the peers write 2, which ties nearly all.
+        overwrite: Replace files of these names; without it only a zip that this function wrote is replaced.
 
     Returns:
         The path.
 
     Raises:
         ValueError: If a label is not among `classes`, an image or class name has blanks, slashes or control characters, or boxes are
-            malformed.
+            malformed; or another file is there.
     """
     lines: dict[str, list[str]] = {_checked(name, "class"): [] for name in classes}
     for image, item in detections.items():
@@ -60,14 +63,22 @@ def write_task1(
             lines[label].append(f"{image} {score:.{score_decimals}f} {corners}\n")
     target = Path(path)
     if target.suffix == ".zip":
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            replacing(target, "task1", overwrite=overwrite) as part,
+            zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            archive.comment = mark("task1").encode()
             for name in sorted(lines):
                 # A fixed date: the same detections make the same bytes.
                 archive.writestr(zipfile.ZipInfo(f"Task1_{name}.txt", _STAMP), "".join(lines[name]))
         return target
     target.mkdir(parents=True, exist_ok=True)
-    for name, rows in lines.items():
-        (target / f"Task1_{name}.txt").write_text("".join(rows), encoding="utf-8")
+    texts = {target / f"Task1_{name}.txt": "".join(rows) for name, rows in lines.items()}
+    # All are looked at before the first is written: results of two runs in one folder would be scored as one.
+    for file in texts:
+        check_output(file, overwrite=overwrite)
+    for file, text in texts.items():
+        write_text(file, text, overwrite=overwrite)
     return target
 
 

@@ -11,11 +11,15 @@ from typing import Any
 import yaml
 
 from rscovlm.exports.chart import draw
+from rscovlm.files import mark, write_text
 from rscovlm.mixtures.recipe import MixtureRecipe
 from rscovlm.records.jsonfiles import parsed
 from rscovlm.records.rows import Row
 from rscovlm.settings.checked import checked_number, known_fields
 from rscovlm.settings.yamlfiles import read_yaml
+
+RECIPE = "recipe"
+"""Kind of the recipe that is written."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,13 @@ def read_figures(figures: Path, recipe: Path) -> tuple[dict[str, float], dict[st
 
 
 def next_recipe(
-    recipe: Path, results: Mapping[str, float], targets: Mapping[str, float], out: Path, **rule: Any
+    recipe: Path,
+    results: Mapping[str, float],
+    targets: Mapping[str, float],
+    out: Path,
+    *,
+    overwrite: bool = False,
+    **rule: Any,
 ) -> Proposal:
     """Write the recipe of the next round.
 
@@ -193,10 +203,11 @@ def next_recipe(
         results: What each subset reached.
         targets: What each should reach.
         out: Where the next recipe goes; it keeps all else, and the weights of the rounds so far as ``history``.
+        overwrite: Replace a file that something else wrote.
         rule: Arguments of `propose`.
 
     Raises:
-        ValueError: The recipe is none, or `propose` refuses the figures.
+        ValueError: The recipe is none, `propose` refuses the figures, or another file is at ``out``.
     """
     content = read_yaml(recipe)
     mixture = content["mixture"] if isinstance(content, dict) and "mixture" in content else content
@@ -205,7 +216,8 @@ def next_recipe(
     mixture["history"] = [*(mixture.get("history") or []), now]
     for subset in mixture["subsets"]:
         subset["weight"] = proposal.weights[subset["name"]]
-    out.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    write_text(out, f"# {mark(RECIPE)}\n{text}", RECIPE, overwrite=overwrite)
     return proposal
 
 

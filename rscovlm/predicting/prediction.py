@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, get_args
 
 from rscovlm.codec.control_tokens import check_words
-from rscovlm.exports import to_geojson
-from rscovlm.exports.geojson import write_text
-from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.kinds import Kind
+from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.predicting.items import Item
+from rscovlm.predicting.placed_rows import write_geojson
 from rscovlm.rasters import open_image
+from rscovlm.rasters.digests import content
+from rscovlm.tasks.detect import DetectionMode
 from rscovlm.tasks.table import asked_tasks, task_named
-from rscovlm.zoom.journal import Journal
+from rscovlm.tasks.tile_journal import TILES
+from rscovlm.zoom.journal import Journal, is_journal, read_rows
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
 
+__all__ = ["Asked", "check_out", "latest_rows", "predict", "write_geojson"]
+
 Row = dict[str, Any]
+
+PREDICTIONS = "predictions"
+"""Kind of the file of rows."""
+
+DIFFERENT = "another task, model, question or settings"
 
 
 @dataclass(frozen=True)
@@ -39,11 +48,15 @@ class Asked:
         kind: Box kind; by default that of the task.
         zoom: Whether the model may look closer.
         tile: Side of a detection tile in original pixels; by default the largest shown without shrinking.
-        model: Name of the model, kept so that results of two models never mix.
+        model: Name or folder of the model, kept so that results of two models never mix.
         constrained: Hold answers with boxes, and classes to choose from, to their grammar, so that each can be read.
+        overlap: What detection tiles share, as for :func:`~rscovlm.tasks.detect.detect`.
+        mode: ``"max"`` enlarges detection tiles to the budget's limit.
+        opening: Arguments of ``open_image`` for every image, such as ``bands``.
+        revision: Of a model on the Hub.
 
     Raises:
-        ValueError: There is no such task.
+        ValueError: There is no such task or mode, or the overlap is not smaller than the tile.
     """
 
     task: str
@@ -55,15 +68,24 @@ class Asked:
     tile: int | None = None
     model: str = ""
     constrained: bool = False
+    overlap: float | None = None
+    mode: DetectionMode = "native"
+    opening: Mapping[str, Any] = field(default_factory=dict)
+    revision: str | None = None
 
     def __post_init__(self) -> None:
         if self.task not in asked_tasks():
             raise ValueError(f"task is {self.task!r}; choose one of {', '.join(asked_tasks())}")
+        if self.mode not in get_args(DetectionMode):
+            raise ValueError(f"mode is {self.mode!r}; choose one of {', '.join(get_args(DetectionMode))}")
+        if self.tile and self.overlap is not None and self.overlap >= self.tile:
+            raise ValueError(f"overlap is {self.overlap:g} and the tile {self.tile} pixels; give a smaller overlap")
 
     @property
     def digest(self) -> str:
-        """Twelve characters that differ where anything asked differs."""
-        text = json.dumps(vars(self), sort_keys=True)
+        """Twelve characters that differ where anything asked differs; who is asked does not count."""
+        about = {name: value for name, value in vars(self).items() if name not in ("model", "revision")}
+        text = json.dumps(about, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def of(self, item: Item) -> Asked:
@@ -97,7 +119,10 @@ def predict(
     batch: int = 16,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
-    """Answer about every item and append one JSON row each to ``out``; items that have a row are left alone.
+    """Answer about every item and append one JSON row each to ``out``, after a header line.
+
+    An item is left alone when the row that counts, its last one, answers the same question about the same image: the
+    bytes of the file and of what lies beside it are compared. Otherwise it is asked anew, and the new row counts.
 
     A row is on the disk before the next batch begins; after a kill, the same call goes on where the last whole row
     ends, on a large image at its last tile. An image that cannot be read gets a row with ``error`` and is tried again by
@@ -112,104 +137,115 @@ def predict(
         progress: Called with (items done, items).
 
     Returns:
-        Counts: ``done`` now, ``before`` (had a row), ``errors``.
+        Counts: ``done`` now, ``before`` (had a row), ``errors``; and ``changed`` where there are any, of those done the
+        ones that had a row about something else.
 
     Raises:
-        ValueError: An item has nothing to be asked, or ``out`` holds answers to something else.
+        ValueError: An item has nothing to be asked; or ``out`` is another file, is being written by another process, or
+            was made with another task, model or settings.
     """
     wanted = {item.id: asked.of(item) for item in items}
-    with Journal(out) as journal:
-        finished = _finished(journal, asked.digest, out)
-        left = [item for item in items if item.id not in finished]
+    with Journal(out, settings(engine, asked), kind=PREDICTIONS, what=DIFFERENT) as journal:
+        rows_before = {row["id"]: row for row in journal}
+        left = [item for item in items if not _answers(rows_before.get(item.id), item, wanted[item.id])]
+        heads = {item.id: _Head(out, item, wanted[item.id]) for item in left}
+        _remove_tiles(out, keep={head.tiles for head in heads.values()})
         counts = {"done": 0, "before": len(items) - len(left), "errors": 0}
+        changed = sum("error" not in rows_before.get(item.id, {"error": ""}) for item in left)
         step = 1 if asked.task == "detect" else max(1, batch)
         for start in range(0, len(left), step):
             chunk = left[start : start + step]
-            rows = _rows(engine, chunk, wanted, out)
-            head = {"task": asked.task, "asked": asked.digest}
-            journal.append(
-                {"id": item.id, "image": str(item.image), **head, **row} for item, row in zip(chunk, rows, strict=True)
-            )
-            _tiles_of(out, chunk[0]).unlink(missing_ok=True)
+            rows = _rows(engine, chunk, wanted, heads)
+            journal.append({**heads[item.id].row, **row} for item, row in zip(chunk, rows, strict=True))
+            for item in chunk:
+                heads[item.id].tiles.unlink(missing_ok=True)
             counts["errors"] += sum("error" in row for row in rows)
             counts["done"] += len(rows)
             if progress is not None:
                 progress(counts["before"] + counts["done"], len(items))
-    return counts
+    return counts | ({"changed": changed} if changed else {})
+
+
+def settings(engine: Engine, asked: Asked) -> Row:
+    """Return what all rows of a file depend on; it stands in the file's header."""
+    # A checkpoint's folder is known by what is in it, wherever it lies.
+    named = replace(asked, model="") if asked.model and Path(asked.model).is_dir() else asked
+    return {
+        **json.loads(json.dumps(vars(named), default=str)),
+        "checkpoint": checkpoint_of(engine, asked.model),
+        "dtype": str(getattr(getattr(engine, "model", None), "dtype", "")),
+        "codec": engine.codec.to_dict(),
+        "budget": asdict(engine.budget),
+    }
+
+
+def check_out(out: Path) -> None:
+    """Refuse, before anything is loaded, a path at which rows cannot be written; nothing is changed.
+
+    Raises:
+        ValueError: The path holds something else than rows of `predict`.
+    """
+    if os.path.lexists(out):
+        next(read_rows(out, kind=PREDICTIONS), None)
 
 
 def latest_rows(out: Path) -> dict[str, Row]:
-    """Return the row that counts of each item."""
-    with Journal(out) as journal:
-        return {row["id"]: row for row in journal}
+    """Return the row that counts of each item; the file is opened for reading only.
 
-
-def write_geojson(rows: Mapping[str, Row], path: Path) -> tuple[int, int]:
-    """Write the objects of all rows as one GeoJSON file.
-
-    Where any image has a place on the ground, those without one are left out, since a file has one coordinate system;
-    where none has, coordinates are pixels.
-
-    Returns:
-        Objects written, and images left out for want of a place.
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It was not written by `predict`.
     """
-    found = {name: row for name, row in rows.items() if "objects" in row}
-    placed = {name for name, row in found.items() if row["frame"]["to_world"] is not None}
-    features: list[Any] = []
-    members: dict[str, Any] = {"type": "FeatureCollection"}
-    for name, row in found.items():
-        if placed and name not in placed:
-            continue
-        objects = _objects(row)
-        about = [{"image": name}] * len(objects)
-        collection = to_geojson(objects, properties=about)
-        features += collection.pop("features")
-        members.update(collection)
-    for number, feature in enumerate(features):
-        feature["id"] = number
-    write_text(path, json.dumps({**members, "features": features}, ensure_ascii=False, allow_nan=False))
-    return len(features), len(found) - len(placed) if placed else 0
+    return {row["id"]: row for row in read_rows(out, kind=PREDICTIONS)}
 
 
-def _finished(journal: Journal, digest: str, out: Path) -> set[str]:
-    finished: set[str] = set()
-    for row in journal:
-        if row.get("asked") != digest or not isinstance(row.get("id"), str):
-            raise ValueError(f"{out} holds answers of another task, model or question; give another file")
-        (finished.discard if "error" in row else finished.add)(row["id"])
-    return finished
+class _Head:
+    """What a row begins with, and where the finished tiles of its image wait until the image is done."""
+
+    def __init__(self, out: Path, item: Item, asked: Asked) -> None:
+        try:
+            seen = content(item.image)
+        except OSError:  # the row will say so
+            seen = None
+        self.row: Row = {
+            "id": item.id,
+            "image": str(item.image),
+            "task": asked.task,
+            "asked": asked.digest,
+            "content": seen,
+        }
+        name = hashlib.sha256(json.dumps([item.id, asked.digest, seen]).encode()).hexdigest()[:16]
+        self.tiles = out.with_name(f".{out.name}.{name}.tiles")
 
 
-def _tiles_of(out: Path, item: Item) -> Path:
-    """Return where the finished tiles of an image wait until the image is done."""
-    return out.with_name(f".{out.name}.{hashlib.sha256(item.id.encode()).hexdigest()[:16]}.tiles")
+def _answers(row: Row | None, item: Item, asked: Asked) -> bool:
+    """Tell whether a row is the answer to what is asked about an item, on the image as it is now."""
+    if row is None or "error" in row or row.get("asked") != asked.digest:
+        return False
+    try:
+        return row.get("content") == content(item.image)
+    except OSError:
+        return False
 
 
-def _rows(engine: Engine, items: Sequence[Item], wanted: Mapping[str, Asked], out: Path) -> list[Row]:
+def _remove_tiles(out: Path, *, keep: set[Path]) -> None:
+    """Remove finished tiles that a killed run left and that no image of this run goes on from."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*.tiles"):
+        if path not in keep and is_journal(path, kind=TILES):
+            path.unlink(missing_ok=True)
+
+
+def _rows(engine: Engine, items: Sequence[Item], wanted: Mapping[str, Asked], heads: Mapping[str, _Head]) -> list[Row]:
     """Return one row an item; where a batch meets an image that cannot be read, each is asked by itself."""
     try:
-        return _answered(engine, items, [wanted[item.id] for item in items], out)
+        tiles = heads[items[0].id].tiles
+        return _answered(engine, items, [wanted[item.id] for item in items], tiles)
     except (ValueError, OSError) as error:
         if len(items) > 1:
-            return [row for item in items for row in _rows(engine, [item], wanted, out)]
+            return [row for item in items for row in _rows(engine, [item], wanted, heads)]
         return [{"error": str(error)}]
 
 
-def _answered(engine: Engine, items: Sequence[Item], asked: Sequence[Asked], out: Path) -> list[Row]:
-    rasters = [open_image(item.image) for item in items]
-    return task_named(asked[0].task).rows(engine, rasters, asked, _tiles_of(out, items[0]))
-
-
-def _objects(row: Row) -> Objects:
-    """Return the objects of a row, on the frame of their image."""
-    stated = row["frame"]
-    world = stated["to_world"]
-    frame = Frame(
-        stated["width"], stated["height"], root_to_world=None if world is None else tuple(world), crs=stated["crs"]
-    )
-    found = row["objects"]
-    if not found:
-        return Objects.empty("hbb", frame)
-    boxes = Boxes([one["box"] for one in found], found[0]["kind"], frame)
-    scores = np.array([one["score"] for one in found]) if all("score" in one for one in found) else None
-    return Objects(boxes, tuple(one["label"] for one in found), scores)
+def _answered(engine: Engine, items: Sequence[Item], asked: Sequence[Asked], tiles: Path) -> list[Row]:
+    rasters = [open_image(item.image, **asked[0].opening) for item in items]
+    return task_named(asked[0].task).rows(engine, rasters, asked, tiles)

@@ -19,12 +19,16 @@ from PIL import Image
 
 from rscovlm.data.formats.coco import corners
 from rscovlm.data.textboxes import TextBox, recognise
+from rscovlm.files import mark, write_text
 from rscovlm.quality.fingerprints import Print, fingerprint, near_pairs
 from rscovlm.quality.near_duplicates.crops import Crops
 from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.records.views import load_image, open_ref
 from rscovlm.tasks.table import problems as problems_of
+
+REPORT = "lint"
+"""Kind of the file that is written."""
 
 Level = Literal["error", "warning"]
 CHECKS: dict[str, tuple[Level, str]] = {
@@ -123,10 +127,19 @@ class Report:
         }
         return {"records": self.records, "images": self.images, "errors": self.errors, "checks": checks}
 
-    def write(self, path: str | Path) -> None:
-        """Write `to_dict` as a JSON file."""
+    def write(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write `to_dict` as a JSON file.
+
+        Args:
+            path: The file; its folder is made.
+            overwrite: Replace a file that something else wrote.
+
+        Raises:
+            ValueError: Such a file is there.
+        """
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
+        text = json.dumps({"generator": mark(REPORT), **self.to_dict()}, ensure_ascii=False, indent=1)
+        write_text(path, text, REPORT, overwrite=overwrite)
 
 
 def lint(

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rscovlm.data.formats.coco import corners
+from rscovlm.files import write_picture
 from rscovlm.quality.lint import Finding, Report
 from rscovlm.records.record import Annotation, ImageRef
 from rscovlm.records.views import load_image
@@ -19,7 +20,9 @@ _COLOUR = (255, 40, 40)
 _PAPER = (245, 245, 245)
 
 
-def draw_worst(report: Report, root: str | Path, folder: str | Path, *, most: int = 4) -> list[Path]:
+def draw_worst(
+    report: Report, root: str | Path, folder: str | Path, *, most: int = 4, overwrite: bool = False
+) -> list[Path]:
     """Write `<check>-<number>.png` for the worst findings of each check that has something to look at.
 
     Images that cannot be read are left out: their finding says so already.
@@ -29,6 +32,10 @@ def draw_worst(report: Report, root: str | Path, folder: str | Path, *, most: in
         root: The data folder.
         folder: Where the pictures go.
         most: Pictures per check.
+        overwrite: Replace pictures that something else wrote.
+
+    Raises:
+        ValueError: A file of such a name is there that is no picture of ours.
     """
     target = Path(folder)
     written = []
@@ -40,7 +47,7 @@ def draw_worst(report: Report, root: str | Path, folder: str | Path, *, most: in
                 continue
             target.mkdir(parents=True, exist_ok=True)
             path = target / f"{re.sub(r'[^a-z]+', '-', check)}-{number}.png"
-            picture.save(path)
+            write_picture(path, picture, overwrite=overwrite)
             written.append(path)
     return written
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from rscovlm.files import check_output, mark, replacing
 from rscovlm.geometry.window import Window
 from rscovlm.rasters import sampling
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.samples import Samples
+
+_LOGGER = logging.getLogger(__name__)
+
+COPY = "overview"
+"""Kind of the file."""
 
 KEPT = 48 * 2**20
 """Bytes a reduced copy may have."""
@@ -78,22 +84,28 @@ class Cache:
             return None
 
     def save(self, base: Base, pixels: Pixels) -> None:
-        """Store a copy."""
+        """Store a copy; where a file has its name that is none, that file stays and the log says so."""
         file = self._file(pixels)
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"{file.name}.{os.getpid()}.part")
+        try:
+            check_output(file, COPY)
+        except ValueError as error:
+            _LOGGER.warning("the overview is not stored: %s", error)
+            return
         none = np.empty(0, dtype=np.float32)
-        with part.open("wb") as out:
+        key = json.dumps(self._key(pixels))
+        with replacing(file, COPY) as part, part.open("wb") as out:
+            # The mark is written first, as bytes, so that it stands near the beginning of the file.
             np.savez(
                 out,
                 allow_pickle=False,
+                mark=np.array(mark(COPY).encode()),
                 values=base.samples.values,
                 weight=none if base.samples.weight is None else base.samples.weight,
                 valid=none if base.samples.valid is None else base.samples.valid,
                 factor=base.factor,
-                key=json.dumps(self._key(pixels)),
+                key=key,
             )
-        part.replace(file)
 
     def _file(self, pixels: Pixels) -> Path:
         bands = "-".join(str(band + 1) for band in pixels.bands)

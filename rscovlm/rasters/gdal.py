@@ -22,6 +22,7 @@ from rscovlm.geometry.affine import IDENTITY, Affine6
 from rscovlm.geometry.window import Window
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
+from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.georeference import NO_RATIONAL, between_points, world_file
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.quiet import hushed, unwarned
@@ -41,7 +42,6 @@ OPTIONS: dict[str, Any] = {
     "CPL_CURL_ENABLE_VSIMEM": "NO",
     "GDAL_HTTP_MAX_RETRY": "0",
 }
-LOGGERS = ("rasterio", "rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io")
 CACHE = 96
 """Megabytes of decoded blocks that GDAL may keep."""
 ROWS = 96 * 2**20
@@ -266,16 +266,11 @@ class GdalReader:
     def _environment(self) -> Iterator[None]:
         """Run GDAL with our options; its errors become ours, naming the file."""
         import rasterio
-        from rasterio._err import CPLE_BaseError
-        from rasterio.errors import RasterioError
 
-        try:
-            with hushed(*LOGGERS), rasterio.Env(**OPTIONS, GDAL_CACHEMAX=self._cache):
-                yield
-        except (RasterioError, CPLE_BaseError) as error:
-            cause = error.__cause__ or error
-            told = str(cause).replace(self._path, self.name) if isinstance(self._path, str) else str(cause)
-            raise RasterError(f"{self.name}: cannot be read as {self._kind.upper()} ({told}); is it whole?") from error
+        what = f"{self.name}: cannot be read as {self._kind.upper()}; is it whole?"
+        named = {self._path: self.name} if isinstance(self._path, str) else {}
+        with translated(what, kind=RasterError, named=named), rasterio.Env(**OPTIONS, GDAL_CACHEMAX=self._cache):
+            yield
 
 
 def _level(file: Any) -> Level:

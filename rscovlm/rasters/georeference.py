@@ -59,7 +59,7 @@ def world_file(path: Path) -> Affine6 | None:
 
     Its last two numbers are the centre of the first pixel; the result maps that pixel's outer corner.
     """
-    for candidate in _world_files(path):
+    for candidate in world_files(path):
         try:
             a, d, b, e, x, y = (float(line) for line in candidate.read_text("ascii").split()[:6])
         except ValueError:
@@ -71,14 +71,14 @@ def world_file(path: Path) -> Affine6 | None:
 
 def unread(path: Path) -> Iterator[str]:
     """Say which files beside an image without a place may hold one that is not read."""
-    for candidate in _world_files(path):
+    for candidate in world_files(path):
         yield f"{candidate.name} beside it does not hold the six numbers of a world file and is not used"
     aux = path.with_name(f"{path.name}.aux.xml")
     if aux.is_file():
         yield f"{aux.name} beside it is not read; where it holds map coordinates, write a GeoTIFF"
 
 
-def _world_files(path: Path) -> Iterator[Path]:
+def world_files(path: Path) -> Iterator[Path]:
     """Yield the files beside an image that are called like its world file, whatever the case."""
     suffix = path.suffix.lstrip(".").lower()
     short = f"{suffix[:1]}{suffix[-1:]}w" if len(suffix) > 1 else f"{suffix}w"

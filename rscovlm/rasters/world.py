@@ -10,6 +10,7 @@ import numpy as np
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
 from rscovlm.rasters.gdal import crs_name
+from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.reader import Place
 
 SYSTEM = re.compile(
@@ -67,15 +68,12 @@ def _known(crs: str) -> str:
         raise ValueError(f"crs={crs!r} is no coordinate reference system; {advice}")
     try:
         from rasterio.crs import CRS
-        from rasterio.errors import CRSError
     except ImportError:
         if not SYSTEM.fullmatch(crs.strip()):
             raise ValueError(f"crs={crs[:40]!r} is not known without rasterio; {advice}") from None
         return crs.strip().upper() if "[" not in crs else crs.strip()
-    try:
+    with translated(f"crs={crs[:40]!r} is not known; {advice}"):
         return crs_name(CRS.from_user_input(crs)) or crs
-    except (CRSError, ValueError) as error:
-        raise ValueError(f"crs={crs[:40]!r} is not known ({error}); {advice}") from error
 
 
 def transformed(points: Floats, source: str, target: str) -> Floats:
@@ -88,18 +86,15 @@ def transformed(points: Floats, source: str, target: str) -> Floats:
         return points
     try:
         from rasterio.crs import CRS
-        from rasterio.errors import CRSError, RasterioError
         from rasterio.warp import transform
     except ImportError:
         raise ValueError(
             f"coordinates in {source[:40]} cannot be changed to {target} without rasterio; install rscovlm[geo], or "
             "use crs=None for the image's own system"
         ) from None
-    try:
+    with translated(f"coordinates in {source[:40]} cannot be changed to {target[:40]}"):
         old, new = CRS.from_user_input(source), CRS.from_user_input(target)
         xs, ys = transform(old, new, points[:, 0].tolist(), points[:, 1].tolist())
-    except (CRSError, RasterioError, ValueError) as error:
-        raise ValueError(f"coordinates in {source[:40]} cannot be changed to {target[:40]}: {error}") from error
     changed = np.stack([np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)], axis=1)
     if not np.isfinite(changed).all():
         row = int(np.flatnonzero(~np.isfinite(changed).all(axis=1))[0])

@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from rscovlm.files import mark, replacing
 from rscovlm.geometry import Frame
 
 Compression = Literal["deflate", "jpeg", "none"]
@@ -31,6 +32,7 @@ def write_geotiff(
     compression: Compression = "deflate",
     quality: int = 90,
     progress: Callable[[float], None] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write an RGB picture of any size as a tiled GeoTIFF with overviews.
 
@@ -41,12 +43,14 @@ def write_geotiff(
         compression: Of the tiles: lossless ``"deflate"``, small ``"jpeg"``, or ``"none"``.
         quality: JPEG quality.
         progress: Called with the share that is done.
+        overwrite: Replace a file that this function did not write.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the compression is unknown, the map is turned, or the CRS is not ``"EPSG:..."``.
+        ValueError: If the compression is unknown, the map is turned, the CRS is not ``"EPSG:..."``, or another file is
+            there.
     """
     tags = _geo_tags(frame)
     if compression not in _SCHEMES:
@@ -58,25 +62,25 @@ def write_geotiff(
         "compression": _SCHEMES[compression],
         "predictor": 2 if compression == "deflate" else None,
         "metadata": None,
-        "software": False,
+        "software": mark("geotiff"),
         "maxworkers": 1,
     }
-    path = Path(path)
-    with (
-        _Pyramid(frame.width, frame.height, compression, quality) as pyramid,
-        tifffile.TiffWriter(path, bigtiff=frame.width * frame.height * 4 > 2**32 - 2**25) as out,
-    ):
-        tiles = pyramid.tiles(render, progress)
-        out.write(tiles, shape=(frame.height, frame.width, 3), extratags=tags, **options)
-        for level, (width, height) in enumerate(pyramid.sizes[1:], 1):
-            tiles = pyramid.stored(level)
-            out.write(tiles, shape=(height, width, 3), subfiletype=1, **options)
-    if compression == "jpeg":
-        # tifffile names JPEG tiles that are already encoded only where imagecodecs is installed
-        with tifffile.TiffFile(path, mode="r+b") as written:
-            for page in written.pages:
-                page.aspage().tags["Compression"].overwrite(_JPEG)
-    return path
+    with replacing(path, "geotiff", overwrite=overwrite) as part:
+        with (
+            _Pyramid(frame.width, frame.height, compression, quality) as pyramid,
+            tifffile.TiffWriter(part, bigtiff=frame.width * frame.height * 4 > 2**32 - 2**25) as out,
+        ):
+            tiles = pyramid.tiles(render, progress)
+            out.write(tiles, shape=(frame.height, frame.width, 3), extratags=tags, **options)
+            for level, (width, height) in enumerate(pyramid.sizes[1:], 1):
+                tiles = pyramid.stored(level)
+                out.write(tiles, shape=(height, width, 3), subfiletype=1, **options)
+        if compression == "jpeg":
+            # tifffile names JPEG tiles that are already encoded only where imagecodecs is installed
+            with tifffile.TiffFile(part, mode="r+b") as written:
+                for page in written.pages:
+                    page.aspage().tags["Compression"].overwrite(_JPEG)
+    return Path(path)
 
 
 def _geo_tags(frame: Frame) -> list[_Tag]:

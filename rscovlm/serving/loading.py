@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from rscovlm.processing.resolution import Mode, PixelBudget
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
+
+
+DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 def load_engine(
@@ -14,6 +20,11 @@ def load_engine(
     *,
     endpoints: list[str] | None = None,
     batch_size: int = 8,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str = "auto",
+    max_pixels: int | None = None,
+    mode: Mode | None = None,
 ) -> Engine:
     """Return an engine.
 
@@ -23,27 +34,63 @@ def load_engine(
         endpoints: Addresses of OpenAI-compatible servers; none loads the checkpoint into this process. Where they want a key,
             the environment variable ``RSCOVLM_API_KEY`` holds it.
         batch_size: Conversations answered at a time in this process.
+        revision: Branch, tag or commit of a checkpoint on the Hub.
+        device: Where the model runs, such as ``"cuda:1"``; by default a GPU where there is one.
+        dtype: ``"auto"`` for the checkpoint's own, ``"bfloat16"``, ``"float16"`` or ``"float32"``.
+        max_pixels: Largest picture the model sees; the checkpoint's own by default.
+        mode: How pictures are laid out in that budget; the checkpoint's own by default.
 
     Raises:
-        ValueError: Servers are given without the model's name, an address is wrong, or the checkpoint cannot be loaded
-            safely and whole.
+        ValueError: Servers are given without the model's name or with what only a model in this process has, an address is
+            wrong, device or dtype are not known, or the checkpoint cannot be loaded safely and whole.
     """
     import rscovlm
 
     if endpoints:
         if not model:
             raise ValueError("--server needs --model, the name by which the server knows its model")
-        return rscovlm.engines.Server(endpoints, model, api_key=os.environ.get("RSCOVLM_API_KEY"))
+        if revision or device or dtype != "auto":
+            raise ValueError("--revision, --device and --dtype are for a model in this process; set them at the server")
+        budget = _budget(PixelBudget(), max_pixels, mode)
+        return rscovlm.engines.Server(endpoints, model, api_key=os.environ.get("RSCOVLM_API_KEY"), budget=budget)
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; choose one of {', '.join(DTYPES)}")
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     from rscovlm.processing.checkpoint_checks import loading
 
     name = model or rscovlm.embedded_model()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    where = _device(device)
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if revision is not None:
+        options["revision"] = revision
     with loading(name):
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(name, **options)
+        processor.image_processor.budget = _budget(processor.budget, max_pixels, mode)
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            name, dtype="auto", trust_remote_code=False, use_safetensors=True
+            name, dtype=dtype if dtype == "auto" else getattr(torch, dtype), use_safetensors=True, **options
         )
-        return rscovlm.engines.Transformers(loaded.to(device).eval(), processor, batch_size=batch_size)
+        return rscovlm.engines.Transformers(loaded.to(where).eval(), processor, batch_size=batch_size)
+
+
+def _device(name: str | None) -> Any:
+    """Return the device of that name, which must be there."""
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device is {name!r}, which this machine cannot use ({reason}); leave it out for cpu"
+        ) from error
+    return found
+
+
+def _budget(own: PixelBudget, max_pixels: int | None, mode: Mode | None) -> PixelBudget:
+    most = own.max_pixels if max_pixels is None else max_pixels
+    return replace(own, max_pixels=most, min_pixels=min(own.min_pixels, most), mode=mode or own.mode)

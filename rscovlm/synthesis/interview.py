@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,9 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from rscovlm.records.jsonfiles import parsed
 from rscovlm.records.rows import Row
 from rscovlm.records.tally import Rejected
+from rscovlm.zoom.journal import Journal, read_rows
+
+REPLIES = "replies"
+"""Kind of the journal."""
 
 
 class Writer(Protocol):
@@ -82,13 +84,16 @@ class Interview:
                 f"concurrency {concurrency}, requests_per_minute {requests_per_minute}, max_new_tokens {max_new_tokens}: "
                 "give at least 1, 0 and 1"
             )
-        self._writer, self._journal = writer, Path(journal)
+        self._writer, self._path = writer, Path(journal)
         self._interval = 60 / requests_per_minute if requests_per_minute else 0.0
         self._max_requests, self._max_tokens, self._max_new_tokens = max_requests, max_tokens, max_new_tokens
         self._concurrency = concurrency
         self._lock = threading.Lock()
         self._next = 0.0
-        self._replies = self._load()
+        self._replies: dict[str, tuple[str, int]] = {}
+        if self._path.exists():
+            self._take(read_rows(self._path, kind=REPLIES))
+        self._journal: Journal | None = None
         self.sent = 0
 
     @property
@@ -101,10 +106,12 @@ class Interview:
         """Yield each question with its reply, in order; None where the budget did not reach.
 
         Raises:
+            ValueError: The journal is open in another process, or is another file.
             Exception: Whatever the writer raises. The replies so far are kept, and asking again goes on from there.
         """
         source = iter(questions)
-        with ThreadPoolExecutor(self._concurrency) as pool:
+        with Journal(self._path, kind=REPLIES) as self._journal, ThreadPoolExecutor(self._concurrency) as pool:
+            self._take(self._journal)
             while batch := list(islice(source, 4 * self._concurrency)):
                 futures = [pool.submit(self._one, question) for question in batch]
                 try:
@@ -128,9 +135,8 @@ class Interview:
         (reply,) = self._writer.generate([Talk(question.messages())], max_new_tokens=self._max_new_tokens)
         with self._lock:
             self._replies[question.key] = (reply.text, reply.tokens)
-            line = {"key": question.key, "reply": reply.text, "tokens": reply.tokens}
-            with self._journal.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if self._journal is not None:
+                self._journal.append([{"key": question.key, "reply": reply.text, "tokens": reply.tokens}])
         return str(reply.text)
 
     def _spent(self) -> bool:
@@ -138,19 +144,11 @@ class Interview:
             return True
         return self._max_tokens is not None and sum(tokens for _, tokens in self._replies.values()) >= self._max_tokens
 
-    def _load(self) -> dict[str, tuple[str, int]]:
-        self._journal.parent.mkdir(parents=True, exist_ok=True)
-        if not self._journal.exists():
-            return {}
-        text = self._journal.read_bytes()
-        if text and not text.endswith(b"\n"):
-            with self._journal.open("ab") as file:
-                file.write(b"\n")
-        replies = {}
-        for line in text.decode("utf-8", errors="replace").splitlines():
+    def _take(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Take the replies of earlier runs."""
+        for row in rows:
             try:
-                row = Row(parsed(line))
-                replies[row.text("key")] = (row.text("reply"), row.whole("tokens"))
-            except Rejected:
-                continue
-        return replies
+                kept = Row(row)
+                self._replies[kept.text("key")] = (kept.text("reply"), kept.whole("tokens"))
+            except Rejected as error:
+                raise ValueError(f"{self._path} holds a row that is no reply ({error}); remove that line") from error

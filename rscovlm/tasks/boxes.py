@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rscovlm.codec.dialect import Dialect
 from rscovlm.geometry import Frame, Objects
+from rscovlm.geometry.control_points import ControlPoints
 from rscovlm.tasks.task import Answered, Row
 
 
@@ -35,5 +37,32 @@ def object_rows(objects: Objects) -> list[Row]:
 
 
 def frame_row(frame: Frame) -> dict[str, Any]:
-    """Return a grid and its place on the ground as plain JSON values."""
-    return {"width": frame.width, "height": frame.height, "to_world": frame.root_to_world, "crs": frame.crs}
+    """Return a grid and its place on the ground as plain JSON values, control points and accuracy where there are some."""
+    row: dict[str, Any] = {
+        "width": frame.width,
+        "height": frame.height,
+        "to_world": frame.root_to_world,
+        "crs": frame.crs,
+    }
+    if frame.control is not None:
+        row["control"] = {"pixels": frame.control.pixels, "world": frame.control.world}
+    if frame.accuracy is not None:
+        row["accuracy"] = frame.accuracy
+    return row
+
+
+def frame_of(row: Mapping[str, Any]) -> Frame:
+    """Return the grid that `frame_row` wrote.
+
+    >>> frame_of(frame_row(Frame(4, 3, crs="EPSG:4326"))) == Frame(4, 3, crs="EPSG:4326")
+    True
+    """
+    world, control = row["to_world"], row.get("control")
+    return Frame(
+        row["width"],
+        row["height"],
+        root_to_world=None if world is None else tuple(world),
+        crs=row["crs"],
+        control=None if control is None else ControlPoints(control["pixels"], control["world"]),
+        accuracy=row.get("accuracy"),
+    )

@@ -127,6 +127,8 @@ class Detect(Task):
             wanted.classes or (),
             kind=wanted.kind,
             tile=wanted.tile,
+            overlap=wanted.overlap,
+            mode=wanted.mode,
             constrained=wanted.constrained,
             journal=journal,
         )

@@ -79,14 +79,16 @@ class Detections:
         """Return how many objects there are of each class."""
         return Counter(self.objects.labels)
 
-    def to_geojson(self, path: str | PathLike[str] | None = None, *, crs: str | None = "EPSG:4326") -> dict[str, Any]:
+    def to_geojson(
+        self, path: str | PathLike[str] | None = None, *, crs: str | None = "EPSG:4326", overwrite: bool = False
+    ) -> dict[str, Any]:
         """Return the objects as a GeoJSON feature collection, and write it to ``path`` when given.
 
-        See :func:`rscovlm.exports.geojson.to_geojson` for what ``crs`` does and what an image without a place gets.
+        See :func:`rscovlm.exports.geojson.to_geojson` for ``crs``, ``overwrite`` and what an image without a place gets.
         """
         from rscovlm.exports.geojson import to_geojson
 
-        return to_geojson(self.objects, path, crs=crs)
+        return to_geojson(self.objects, path, crs=crs, overwrite=overwrite)
 
     def draw(self, max_pixels: int = 1008 * 1008) -> Image.Image:
         """Return the image, shrunk to ``max_pixels``, with the objects drawn on it."""
@@ -94,8 +96,15 @@ class Detections:
 
         return draw_objects(self.raster.overview(max_pixels), self.objects)
 
-    def to_map(self, path: str | PathLike[str], *, title: str = "Detections", max_pixels: int = 2048 * 2048) -> Path:
+    def to_map(
+        self,
+        path: str | PathLike[str],
+        *,
+        title: str = "Detections",
+        max_pixels: int = 2048 * 2048,
+        overwrite: bool = False,
+    ) -> Path:
         """Write a page that shows the objects on the image, on a map where it has a place on the ground."""
         from rscovlm.exports.map_page import map_page
 
-        return map_page(path, self.raster.overview(max_pixels), self.objects, title=title)
+        return map_page(path, self.raster.overview(max_pixels), self.objects, title=title, overwrite=overwrite)

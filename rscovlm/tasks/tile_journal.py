@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Tile = tuple[Objects, TileStats]
 
+TILES = "tiles"
+"""Kind of such a journal."""
+
 
 class FinishedTiles:
     """What earlier runs found on which tile.
@@ -33,7 +36,7 @@ class FinishedTiles:
 
     def __init__(self, path: str | PathLike[str], raster: Raster, settings: Mapping[str, Any]) -> None:
         self._raster = raster
-        self._journal = Journal(path, settings)
+        self._journal = Journal(path, settings, kind=TILES)
         try:
             self._tiles = {stat.window: (objects, stat) for objects, stat in map(self._read, self._journal)}
         except (KeyError, TypeError, ValueError) as error:

@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 from rscovlm.engines import Conversation, Engine
 from rscovlm.engines.engine import dialect_of, replies
 from rscovlm.engines.transformers import Transformers
+from rscovlm.files import check_output, write_text
 from rscovlm.geometry import Objects
 from rscovlm.records.pictures import loaded
 from rscovlm.settings.nearest import nearest
@@ -125,13 +126,30 @@ def write_results(path: Path, step: int, results: Mapping[str, float]) -> None:
         path: A file of JSON lines, ``{"step": ..., "results": {...}}``.
         step: Steps done.
         results: What was measured.
+
+    Raises:
+        ValueError: The file is no such table.
     """
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if json.loads(line)["step"] < step]
+    check_output(path, overwrite=True)
+    kept = [row for row in _results(path) if row["step"] < step] if path.exists() else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_suffix(".part")
-    whole.write_text("\n".join([*kept, json.dumps({"step": step, "results": dict(results)})]) + "\n", encoding="utf-8")
-    whole.replace(path)
+    rows = [*kept, {"step": step, "results": dict(results)}]
+    # Overwritten because every line of it has been read as a result: the table has no header, which its readers would meet.
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows), overwrite=True)
+
+
+def _results(path: Path) -> list[dict[str, Any]]:
+    """Read a table of results; any other file is refused."""
+    rows = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict) or set(row) != {"step", "results"} or not isinstance(row["step"], int):
+            raise ValueError(f"{path}, line {number}: is no result of a training run, so the file is left as it is")
+        rows.append(row)
+    return rows
 
 
 class Answers(TrainerCallback):

@@ -16,6 +16,7 @@ from rscovlm.codec import Codec
 from rscovlm.data.textboxes import find_boxes
 from rscovlm.exports.data_url import data_url
 from rscovlm.exports.drawing import draw_objects
+from rscovlm.files import mark, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.mixtures.mixture import Stages
 from rscovlm.records.pictures import loaded
@@ -23,6 +24,9 @@ from rscovlm.records.tally import Rejected
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder
 
 _LOOKED = 10_000
+
+PAGE = "mixture"
+"""Kind of the page that is written."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,20 @@ class Inspection:
         lines += [f"dropped: {reason}: {count}" for reason, count in self.dropped.items()]
         return "\n".join(lines)
 
-    def write(self, path: Path) -> None:
-        """Write the page; it holds its pictures and loads nothing."""
+    def write(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write the page; it holds its pictures and loads nothing.
+
+        Args:
+            path: The file.
+            overwrite: Replace a file that something else wrote.
+
+        Raises:
+            ValueError: Such a file is there.
+        """
         environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         source = (files("rscovlm.training") / "inspection.html.jinja").read_text(encoding="utf-8")
-        path.write_text(environment.from_string(source).render(found=self), encoding="utf-8")
+        page = environment.from_string(source).render(found=self, generator=mark(PAGE))
+        write_text(path, page, PAGE, overwrite=overwrite)
 
 
 def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 12) -> Inspection:

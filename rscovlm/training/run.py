@@ -10,11 +10,19 @@ from errno import EACCES, EAGAIN
 from pathlib import Path
 from typing import Any
 
+from rscovlm.files import mark
 from rscovlm.training.checkpoints import checkpoints_of, fault_of, writing
 from rscovlm.training.preflight import Preflight
 
 LOCK_FILE = ".rscovlm.lock"
 """File of a run's folder that a running one holds; what a killed run leaves of it binds nobody."""
+
+
+RUN_MARK = ".rscovlm"
+"""File of a run's folder that says that what is there comes from a run of ours."""
+
+SAVED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "evaluation.jsonl", "README.md", "checkpoint-*")
+"""What a run writes into its folder."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,9 @@ class Run:
         output = Path(self.trainer.args.output_dir)
         main = self.trainer.is_world_process_zero()
         with claimed(output, resumed=self.checkpoint is not None) if main else nullcontext():
+            if main:
+                output.mkdir(parents=True, exist_ok=True)
+                (output / RUN_MARK).write_text(mark("training") + "\n", encoding="utf-8")
             self.trainer.train(resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint))
             with writing(output, output=output):
                 self.trainer.save_model(str(output))
@@ -73,9 +84,11 @@ def claimed(folder: Path, *, resumed: bool) -> Iterator[None]:
 
     Raises:
         ValueError: Another run is at it; or this one begins and there are checkpoints of one before, among which a later
-            ``--resume`` could not tell whose are whose.
+            ``--resume`` could not tell whose are whose; or it begins and there is a model that no run of ours saved.
     """
     with _locked(folder):
+        if not resumed:
+            _check_ours(folder)
         whole = None if resumed else next((path for path in checkpoints_of(folder) if fault_of(path) is None), None)
         if whole is not None:
             raise ValueError(
@@ -83,6 +96,18 @@ def claimed(folder: Path, *, resumed: bool) -> Iterator[None]:
                 "choose another output folder"
             )
         yield
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse a folder with a model or checkpoints that no run of ours put there: saving would replace them."""
+    if (folder / RUN_MARK).is_file():
+        return
+    there = sorted({path.name for ending in SAVED for path in folder.glob(ending)})
+    if there:
+        raise ValueError(
+            f"output folder {str(folder)!r} holds {', '.join(there[:3])}, which no run of rscovlm put there and which "
+            "training would replace; choose another"
+        )
 
 
 @contextmanager

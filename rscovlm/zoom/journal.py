@@ -8,26 +8,34 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from rscovlm.files import lock, mark
+
 Row = dict[str, Any]
+
+_MARK = "written_by"
 
 
 class Journal:
     """Rows on disk, safe against a process that is killed at any moment.
 
-    Rows are appended whole and are on the disk when `append` returns. A last line that was cut off in the middle of
-    writing is dropped at opening, so its work is done again.
+    The first line is a header that says that this package wrote the file; a file without it is left as it is. While a
+    journal is open no other can be opened on its file. Rows are appended whole and are on the disk when `append`
+    returns. A last line that was cut off in the middle of writing is dropped at opening, so its work is done again.
 
     Args:
         path: The file; made with its folder where absent.
-        settings: What all rows depend on, kept as the first row. A file made with other settings is refused, so that
+        settings: What all rows depend on, kept in the header. A file made with other settings is refused, so that
             results of different runs never mix. ``None`` keeps none.
+        kind: What the rows are, kept in the header too.
+        what: What the error about other settings calls them.
 
     Attributes:
         path: The file.
         dropped: Bytes of a torn last line that were dropped at opening.
 
     Raises:
-        ValueError: The file has other settings, or a line before the last is no JSON object.
+        ValueError: The file is not such a journal, has other settings, or is open in another process; or a line before
+            the last is no JSON object.
 
     Example:
         >>> import tempfile
@@ -39,14 +47,29 @@ class Journal:
         [{'id': 'a'}]
     """
 
-    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        settings: Mapping[str, Any] | None = None,
+        *,
+        kind: str = "rows",
+        what: str = "other settings",
+    ) -> None:
         self.path = Path(path)
+        self._header: Row = {_MARK: mark(kind)}
+        if settings is not None:
+            self._header["settings"] = json.loads(json.dumps(settings))
+        _check_plain(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._settings = None if settings is None else json.loads(json.dumps(settings))
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._file = os.open(self.path, flags, 0o644)
         try:
-            self.dropped = self._mend()
-            self._check()
+            lock(self._file, str(self.path))
+            # Nothing is changed before the header has been read and is ours.
+            torn = self._check(what)
+            self.dropped = self._drop_torn_line()
+            if torn or not os.fstat(self._file).st_size:
+                self.append([self._header])
         except BaseException:
             self.close()
             raise
@@ -58,19 +81,27 @@ class Journal:
         self.close()
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows in the order they were written, settings left out."""
-        rows = self._rows()
-        if self._settings is not None:
-            next(rows, None)
+        """Yield the rows in the order they were written, without the header."""
+        rows = _rows(self.path)
+        next(rows, None)
         return rows
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows and return when they are on the disk."""
+        """Write rows and return when they are on the disk; on a full disk the file stays as it was.
+
+        Raises:
+            OSError: The rows could not be written.
+        """
         # Half a character becomes an escape that JSON reads back.
         data = memoryview("".join(_line(row) for row in rows).encode(errors="backslashreplace"))
-        while data:
-            data = data[os.write(self._file, data) :]
-        os.fsync(self._file)
+        before = os.fstat(self._file).st_size
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, before)
+            raise
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
@@ -78,47 +109,105 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def _mend(self) -> int:
+    def _check(self, what: str) -> bool:
+        """Compare the header with what is wanted; return whether the file is only the beginning of that header."""
+        with self.path.open("rb") as lines:
+            first = lines.readline()
+        if not first:
+            return False
+        if not first.endswith(b"\n") and _line(self._header).encode().startswith(first):
+            return True
+        header = _read_header(first, self._header[_MARK], self.path)
+        before, wanted = header.get("settings"), self._header.get("settings")
+        if before == wanted:
+            return False
+        known, asked = (value if isinstance(value, dict) else {} for value in (before, wanted))
+        differ = [name for name in sorted({*known, *asked}) if known.get(name) != asked.get(name)]
+        raise ValueError(
+            f"{self.path} was made with {what} ({', '.join(differ)}); go on with the same ones, or give another file"
+        )
+
+    def _drop_torn_line(self) -> int:
         """Drop what follows the last line break, and return how many bytes that was."""
         size = end = os.fstat(self._file).st_size
-        while end:
-            start = max(0, end - 65536)
-            found = os.pread(self._file, end - start, start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
-                break
-            end = start
+        with self.path.open("rb") as file:
+            while end:
+                start = max(0, end - 65536)
+                file.seek(start)
+                found = file.read(end - start).rfind(b"\n")
+                if found >= 0:
+                    end = start + found + 1
+                    break
+                end = start
         if end < size:
             os.ftruncate(self._file, end)
             os.fsync(self._file)
         return size - end
 
-    def _check(self) -> None:
-        if self._settings is None:
-            return
-        first = next(self._rows(), None)
-        if first is None:
-            self.append([{"settings": self._settings}])
-        elif first.get("settings") != self._settings:
-            before = first.get("settings")
-            known = before if isinstance(before, dict) else {}
-            names = sorted({*known, *self._settings})
-            differ = [name for name in names if known.get(name) != self._settings.get(name)]
-            raise ValueError(
-                f"{self.path} was made with other settings ({', '.join(differ)}); "
-                "go on with the same ones, or give another file"
-            )
 
-    def _rows(self) -> Iterator[Row]:
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    row = None
-                if not isinstance(row, dict):
-                    raise ValueError(f"{self.path}, line {number}: is no JSON object; repair or remove the file")
-                yield row
+def read_rows(path: str | os.PathLike[str], *, kind: str = "rows") -> Iterator[Row]:
+    """Yield the rows of a journal, which is opened for reading only; a torn last line is left out.
+
+    Args:
+        path: The file.
+        kind: What the rows are.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no journal of this kind, or a line is no JSON object.
+    """
+    _check_plain(Path(path))
+    with open(path, "rb") as lines:
+        first = lines.readline()
+    begins = json.dumps({_MARK: mark(kind)}, separators=(",", ":"))[:-1].encode()
+    if first and (first.endswith(b"\n") or not first.startswith(begins)):
+        _read_header(first, mark(kind), Path(path))
+    rows = _rows(Path(path))
+    next(rows, None)
+    yield from rows
+
+
+def is_journal(path: Path, *, kind: str) -> bool:
+    """Tell whether a file is a journal of a kind."""
+    try:
+        with path.open("rb") as lines:
+            _read_header(lines.readline(), mark(kind), path)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def _check_plain(path: Path) -> None:
+    """Refuse folders, devices and pipes, which opening alone may change or wait for."""
+    if os.path.lexists(path) and not path.is_file():
+        raise ValueError(f"{path} is not a plain file; give the name of a .jsonl file")
+
+
+def _read_header(line: bytes, wanted: str, path: Path) -> Row:
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or header.get(_MARK) != wanted:
+        raise ValueError(
+            f"{path} does not begin with the line by which rscovlm knows its own files ({wanted}), so it is left as it "
+            "is; give another file"
+        )
+    return header
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: is no JSON object; repair or remove the file")
+            yield row
 
 
 def _line(row: Mapping[str, Any]) -> str:

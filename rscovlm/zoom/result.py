@@ -115,14 +115,22 @@ class ZoomResult:
         mine = [view for view in self.crops if view.source == source]
         return draw_windows(self.views[source], mine)
 
-    def to_map(self, path: str | PathLike[str], source: int = 0) -> Path:
+    def to_map(self, path: str | PathLike[str], source: int = 0, *, overwrite: bool = False) -> Path:
         """Write a page that shows question, answer and windows on one image, on a map where it has a place."""
         from rscovlm.exports.map_page import map_page
 
         self._check_source(source)
         steps = [view.view for view in self.crops if view.source == source]
         overview = self.views[source].view
-        return map_page(path, overview, steps=steps, question=self.question, answer=self.answer, title="Zoom")
+        return map_page(
+            path,
+            overview,
+            steps=steps,
+            title="Zoom",
+            question=self.question,
+            answer=self.answer,
+            overwrite=overwrite,
+        )
 
     def _check_source(self, source: int) -> None:
         images = len({view.source for view in self.views})

@@ -40,7 +40,7 @@ def _record(number: int, split: str = "train") -> Record:
 @given(st.lists(any_record(), max_size=4))
 def test_json_lines_come_back_identical(tmp_path: Path, rows: list[Record]) -> None:
     path = tmp_path / "rows.jsonl"
-    assert write_jsonl(rows, path) == len(rows)
+    assert write_jsonl(rows, path, overwrite=True) == len(rows)
     assert list(read_jsonl(path)) == rows
 
 

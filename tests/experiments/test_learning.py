@@ -16,6 +16,7 @@ from rscovlm.geometry import Boxes, Frame
 from rscovlm.mixtures.mixture import Mixture
 
 ONE_STEP = 1 / 2400
+from rscovlm.zoom.journal import Journal
 
 
 def _run(arm: str, **values: float) -> Run:
@@ -28,16 +29,17 @@ def test_an_experiment_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None
         Measure(f"{name}, {what}", 0.5, 3) for name in ("mean IoU", "Acc@0.5") for what in ("learnt", "bound")
     )
     earlier = Run("spaces", "0-100", 0, 1, 1.0, 0.5, {}, measures)
-    journal.write_text(json.dumps(earlier.to_dict()) + "\n", encoding="utf-8")
+    with Journal(journal, kind="learning") as kept:
+        kept.append([earlier.to_dict()])
     runs = run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3)
     assert runs[0] == earlier
     assert [(run.arm, run.steps) for run in runs] == [("0-100", 1), ("pixels", 1)]
     assert runs[1].loss > 0
     assert runs[1].value("Acc@0.75, bound") == 1.0
-    lines = journal.read_text(encoding="utf-8").splitlines()
+    header, *lines = journal.read_text(encoding="utf-8").splitlines()
     assert [Run.from_dict(json.loads(line)) for line in lines] == runs
     assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3) == runs
-    journal.write_text(lines[0] + "\n", encoding="utf-8")
+    journal.write_text(f"{header}\n{lines[0]}\n", encoding="utf-8")
     assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3)[1].measures == runs[1].measures
     with pytest.raises(ValueError, match="with 1 steps, where --times 1 makes 2400; give another folder"):
         run_claim(spaces.CLAIM, journal, 1, 1.0, 3)

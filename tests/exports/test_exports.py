@@ -94,7 +94,9 @@ def test_coco_holds_boxes_corners_and_areas(tmp_path: Path) -> None:
     dataset = to_coco(
         {"a.tif": first, "b.tif": second}, tmp_path / "a.json", categories=["class 2", "class 1", "class 0"]
     )
-    assert json.loads((tmp_path / "a.json").read_text()) == dataset
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert written.pop("info") == {"contributor": "urn:rscovlm:coco"}
+    assert written == dataset
     assert [image["file_name"] for image in dataset["images"]] == ["a.tif", "b.tif"]
     assert [a["id"] for a in dataset["annotations"]] == list(range(1, 13))
     for annotation, quad in zip(dataset["annotations"], first.boxes.as_kind("quad").coords, strict=False):

@@ -66,7 +66,8 @@ def test_killed_again_and_again_it_answers_everything_once(tmp_path: Path) -> No
         assert process.returncode == 0
         break
     assert kills == 3
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    header, *rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert header["written_by"] == "urn:rscovlm:predictions"
     assert sorted(row["id"] for row in rows) == [f"{grey:03}.png" for grey in range(60)]
     assert {row["id"]: row["answer"] for row in rows} == {f"{grey:03}.png": f"grey {grey}" for grey in range(60)}
 

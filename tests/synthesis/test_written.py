@@ -193,7 +193,8 @@ def test_the_whole_synthesis_from_the_command_line(tmp_path: Path, monkeypatch: 
         assert result.exit_code == 0, result.output
         made = list(read_records(tmp_path / "zoom.jsonl"))
         sent = len(server.requests)
-        assert CliRunner().invoke(app, command).exit_code == 0
+        assert CliRunner().invoke(app, command).exit_code == 2  # the records are there
+        assert CliRunner().invoke(app, [*command, "--overwrite"]).exit_code == 0
         assert len(server.requests) == sent
     assert made == list(read_records(tmp_path / "zoom.jsonl"))
     assert all(problems_of(record) == [] for record in made)

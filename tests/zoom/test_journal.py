@@ -38,7 +38,7 @@ def test_other_settings_and_damage_are_refused_by_name(tmp_path: Path) -> None:
     Journal(path, {"task": "x", "tile": 3}).close()
     with pytest.raises(ValueError, match=r"other settings \(tile\)"):
         Journal(path, {"task": "x", "tile": 4})
-    path.write_text('{"settings":{}}\nnot json\n{}\n')
+    path.write_text('{"written_by":"urn:rscovlm:rows","settings":{}}\nnot json\n{}\n')
     with pytest.raises(ValueError, match="line 2"):
         list(Journal(path, {}))
 

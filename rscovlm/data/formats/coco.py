@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from rscovlm.data.formats.rle import mask_rings, rings_to_coco
+from rscovlm.files import mark, write_text
 from rscovlm.records.jsonfiles import read_json
 from rscovlm.records.paths import below
 from rscovlm.records.record import Annotation, ImageRef, Record
@@ -111,16 +112,22 @@ def _names(categories: list[Any], name: str) -> dict[Any, str]:
     return names
 
 
-def write_coco(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
+def write_coco(
+    records: Iterable[Record], path: str | Path, *, tally: Tally | None = None, overwrite: bool = False
+) -> int:
     """Write detection records as one COCO file; category ids follow the first appearance of each name.
 
     Args:
         records: Detection records with one image each; other records cannot be written.
         path: The file to write.
         tally: Counts records that are no detections. Without it the first one is an error.
+        overwrite: Replace a file that something else wrote.
 
     Returns:
         How many images were written.
+
+    Raises:
+        ValueError: Such a file is there.
     """
     tally = tally or Strict()
     before = tally.kept
@@ -131,7 +138,8 @@ def write_coco(records: Iterable[Record], path: str | Path, *, tally: Tally | No
             _append(record, content, ids)
             tally.keep()
     content["categories"] = [{"id": number, "name": name} for name, number in ids.items()]
-    Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    text = json.dumps({"info": {"contributor": mark("coco")}, **content}, ensure_ascii=False)
+    write_text(path, text, "coco", overwrite=overwrite)
     return tally.kept - before
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rscovlm.data.textboxes import Scale, lift
+from rscovlm.files import replacing
 from rscovlm.records.jsonfiles import read_items
 from rscovlm.records.record import BOX_MARK, ImageRef, Record, Role, Turn
 from rscovlm.records.rows import Row, as_list, as_text, as_whole
@@ -65,24 +66,26 @@ def message_records(path: Path, tally: Tally, *, source: str, split: str, scale:
             yield _record(item, place, source, split, scale)
 
 
-def write_messages(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
+def write_messages(
+    records: Iterable[Record], path: str | Path, *, tally: Tally | None = None, overwrite: bool = False
+) -> int:
     """Write `conversation` and `vqa` records; other tasks have no wording before they are rendered.
 
     Args:
         records: Any records.
         path: The file to write.
         tally: Counts records that have no wording. Without it the first one is an error.
+        overwrite: Replace the file where it exists.
 
     Returns:
         How many lines were written.
 
     Raises:
-        ValueError: A record has no wording.
+        ValueError: A record has no wording, or the file exists.
     """
     tally = tally or Strict()
     before = tally.kept
-    target = Path(path)
-    with target.open("w", encoding="utf-8") as lines:
+    with replacing(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8") as lines:
         for record in records:
             with tally.row(f"record {record.id!r}"):
                 lines.write(json.dumps(_line(record), ensure_ascii=False) + "\n")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rscovlm.files import replacing
 from rscovlm.records.jsonfiles import read_items
 from rscovlm.records.paths import check_relative
 from rscovlm.records.record import Annotation, ImageRef, Record
@@ -47,20 +48,26 @@ def refgeo_records(path: Path, tally: Tally, *, source: str, split: str, prefix:
             yield _record(Row(row), source, split, prefix)
 
 
-def write_refgeo(records: Iterable[Record], path: str | Path, *, tally: Tally | None = None) -> int:
+def write_refgeo(
+    records: Iterable[Record], path: str | Path, *, tally: Tally | None = None, overwrite: bool = False
+) -> int:
     """Write grounding records that have one image and one object.
 
     Args:
         records: Images lie in `images/<dataset>/`, as `read_refgeo` says.
         path: The file to write.
         tally: Counts records that are not of that kind. Without it the first one is an error.
+        overwrite: Replace the file where it exists.
 
     Returns:
         How many lines were written.
+
+    Raises:
+        ValueError: The file exists.
     """
     tally = tally or Strict()
     before = tally.kept
-    with Path(path).open("w", encoding="utf-8") as lines:
+    with replacing(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8") as lines:
         for record in records:
             with tally.row(f"record {record.id!r}"):
                 lines.write(json.dumps(_line(record), ensure_ascii=False) + "\n")

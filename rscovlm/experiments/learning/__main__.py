@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from rscovlm.experiments.learning import empties, sizes, spaces, tasks
 from rscovlm.experiments.learning.report import markdown_table
 from rscovlm.experiments.learning.runs import Claim, Run, run_arm
+from rscovlm.exports.chart import PLOT, marked
+from rscovlm.files import write_text
+from rscovlm.zoom.journal import Journal
 
 CLAIMS = {claim.name: claim for claim in (sizes.CLAIM, empties.CLAIM, spaces.CLAIM, tasks.CLAIM)}
 
@@ -27,7 +29,7 @@ def main() -> None:
     claim = CLAIMS[options.claim]
     runs = run_claim(claim, options.out / f"{claim.name}.jsonl", options.seeds, options.times, options.count)
     for name, drawing in claim.draw(runs).items():
-        (options.out / f"{name}.svg").write_text(drawing, encoding="utf-8")
+        write_text(options.out / f"{name}.svg", marked(drawing), PLOT)
     sys.stdout.write(markdown_table(runs) + "\n")
 
 
@@ -42,25 +44,28 @@ def run_claim(claim: Claim, journal: Path, seeds: int, times: float, count: int)
         count: Test scenes of each kind.
 
     Raises:
-        ValueError: The journal holds a run of other steps.
+        ValueError: The journal holds a run of other steps, or is another file.
     """
-    lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
-    runs = [Run.from_dict(json.loads(line)) for line in lines]
+    with Journal(journal, kind="learning") as kept:
+        runs = [Run.from_dict(row) for row in kept]
+        _run_missing(claim, kept, runs, seeds, times, count)
+    return [run for run in runs if run.seed < seeds]
+
+
+def _run_missing(claim: Claim, journal: Journal, runs: list[Run], seeds: int, times: float, count: int) -> None:
     for seed in range(seeds):
         for arm in claim.arms:
             done = [run for run in runs if run.seed == seed]
             earlier = next((run for run in done if run.arm == arm.name), None)
             if earlier is not None and earlier.steps != arm.steps_at(times):
                 raise ValueError(
-                    f"{journal} holds {arm.name!r} with {earlier.steps} steps, where --times {times:g} makes "
+                    f"{journal.path} holds {arm.name!r} with {earlier.steps} steps, where --times {times:g} makes "
                     f"{arm.steps_at(times)}; give another folder with --out"
                 )
             if earlier is not None:
                 continue
             runs.append(run_arm(claim, arm, seed, done, times=times, count=count))
-            with journal.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(runs[-1].to_dict()) + "\n")
-    return [run for run in runs if run.seed < seeds]
+            journal.append([runs[-1].to_dict()])
 
 
 if __name__ == "__main__":
