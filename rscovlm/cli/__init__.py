@@ -13,6 +13,7 @@ from rscovlm.cli.predict import predict
 from rscovlm.cli.serve import serve
 from rscovlm.cli.terminal import say
 from rscovlm.cli.train import train
+from rscovlm.cli.wording import app as wording
 
 app = typer.Typer(
     name="rscovlm",
@@ -43,3 +44,4 @@ app.command()(train)
 app.command()(predict)
 app.command()(serve)
 app.add_typer(data, name="data")
+app.add_typer(wording, name="wording")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from rscovlm.codec.writing import STYLES, Style
@@ -26,6 +26,9 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "count": ("classes",),
 }
 """For each task that a dialect words, what its user text must have a place for."""
+
+ZOOM = ("system", "request", "crop")
+"""Texts around a closer look that a dialect may word."""
 
 _KEYS = ("kind", "style", "system", "user")
 
@@ -56,6 +59,8 @@ class Wording:
         tasks: Task -> ``user`` and, where there is one, ``system``: a text, a list of texts of which the first is the
             plainest, or these by style and by box kind (``any`` for all kinds); ``kind`` and ``style`` where a task's
             differ from the codec's.
+        zoom: Texts around a closer look, where they differ from this library's own: ``system`` (the whole system text that
+            announces the tool), ``request`` (what follows the question) and ``crop`` (what stands beside the crop).
         gsd: Text about the ground sample distance with a place ``{gsd}`` (metres per pixel shown), added to the user text
             where the distance is known; empty where the dialect says nothing of it.
 
@@ -64,11 +69,17 @@ class Wording:
     """
 
     tasks: Mapping[str, Any]
+    zoom: Mapping[str, str] = field(default_factory=dict)
     gsd: str = ""
 
     def __post_init__(self) -> None:
         for task, parts in self.tasks.items():
             _check_task(task, parts)
+        for key, text in self.zoom.items():
+            if key not in ZOOM:
+                raise ValueError(f"the wording of 'zoom' has the unknown key {key!r}{nearest(str(key), ZOOM)}")
+            if not isinstance(text, str) or not text:
+                raise ValueError(f"the {key} text of 'zoom' is {text!r}; give a text that is not empty")
         if self.gsd and "{gsd}" not in self.gsd:
             raise ValueError(f"the wording of gsd is {self.gsd!r}; give it a place {{gsd}} for metres per pixel")
 
@@ -108,7 +119,7 @@ class Wording:
             raise ValueError(f"the dialect has no words for {task!r}{nearest(task, self.tasks)}")
         texts = _texts(parts["user"], kind, style)
         systems = _texts(parts.get("system"), kind, style)
-        if not texts or (parts.get("system") and not systems):
+        if not texts or (kind is not None and kind not in _KINDS):
             raise ValueError(f"the dialect has no words for {task!r} with kind {kind!r} and style {style!r}")
         chosen = _PLACE.sub(lambda place: values[place[1]], texts[pick(len(texts)) if len(texts) > 1 else 0])
         if self.gsd and gsd is not None:
@@ -117,7 +128,8 @@ class Wording:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wording as plain JSON values."""
-        return {**self.tasks, **({"gsd": self.gsd} if self.gsd else {})}
+        zoom = {"zoom": dict(self.zoom)} if self.zoom else {}
+        return {**self.tasks, **zoom, **({"gsd": self.gsd} if self.gsd else {})}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Wording:
@@ -128,11 +140,15 @@ class Wording:
         """
         if not isinstance(values, Mapping):
             raise ValueError(f"the wording is {values!r}; give the texts of each task")
-        return cls({task: parts for task, parts in values.items() if task != "gsd"}, values.get("gsd") or "")
+        zoom = values.get("zoom") or {}
+        if not isinstance(zoom, Mapping):
+            raise ValueError(f"the wording of 'zoom' is {zoom!r}; give its texts by name: {', '.join(ZOOM)}")
+        tasks = {task: parts for task, parts in values.items() if task not in ("gsd", "zoom")}
+        return cls(tasks, zoom, values.get("gsd") or "")
 
     def over(self, other: Wording) -> Wording:
         """Return the wording of another dialect with this one's tasks in place of its own."""
-        return Wording({**other.tasks, **self.tasks}, self.gsd or other.gsd)
+        return Wording({**other.tasks, **self.tasks}, {**other.zoom, **self.zoom}, self.gsd or other.gsd)
 
 
 def _texts(tree: Any, kind: Kind | None, style: Style | None) -> Sequence[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.wording import plainest
+from rscovlm.engines.engine import dialect_of
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
@@ -69,7 +71,7 @@ class AnswerTask(Task):
     def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
         """Answer the question of each image as one batch, looking closer where that is allowed."""
         pairs = [(raster, one.question or "") for raster, one in zip(rasters, wanted, strict=True)]
-        return [chain_row(result) for result in ZoomChain(engine).ask_many(pairs, zoom=wanted[0].zoom)]
+        return [chain_row(result) for result in _asked(ZoomChain(engine), pairs, zoom=wanted[0].zoom)]
 
 
 TASK = AnswerTask()
@@ -106,4 +108,11 @@ def answer(
     if isinstance(questions, str):
         raise TypeError(f"questions is the string {questions!r}; give a list of questions")
     opened = [open_image(one) for one in image] if isinstance(image, (list, tuple)) else open_image(image)
-    return ZoomChain(engine, **options).ask_many(((opened, question) for question in questions), zoom=zoom)
+    return _asked(ZoomChain(engine, **options), [(opened, text) for text in questions], zoom=zoom)
+
+
+def _asked(chain: ZoomChain, pairs: Sequence[tuple[Any, str]], *, zoom: bool) -> list[ZoomResult]:
+    """Ask in the words of the dialect; results tell the question as it was given."""
+    dialect = dialect_of(chain.engine)
+    results = chain.ask_many([(image, question(dialect, text).user) for image, text in pairs], zoom=zoom)
+    return [replace(result, question=text) for result, (_, text) in zip(results, pairs, strict=True)]

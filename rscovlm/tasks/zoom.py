@@ -14,9 +14,9 @@ from rscovlm.processing.resolution import plan_size
 from rscovlm.records import Record, Rejected
 from rscovlm.records.pictures import Picture
 from rscovlm.tasks.answer import TASK as ANSWER
-from rscovlm.tasks.answer import options, question_needs
+from rscovlm.tasks.answer import question, question_needs
 from rscovlm.tasks.task import Draw, Example, Shown, Task
-from rscovlm.zoom.layouts import zoom_conversation
+from rscovlm.zoom.layouts import ZoomWords, zoom_conversation
 from rscovlm.zoom.windows import Limits, enclose, overlap
 
 
@@ -42,8 +42,9 @@ class Zoom(Task):
             return ANSWER.example(record, shown, draw)
         size = plan_size(window[2] - window[0], window[3] - window[1], shown.budget)
         crop = Picture(overview.image, overview.root, size, window)
-        question = f"{record.question}\n{options(record.choices)}" if record.choices else record.question
-        messages, tools = zoom_conversation(None, question, call, None, record.answer, draw.options.layout)
+        asked = question(draw.dialect, record.question, record.choices).user
+        words = ZoomWords(**draw.dialect.wording.zoom)
+        messages, tools = zoom_conversation(None, asked, call, None, record.answer, draw.options.layout, words=words)
         return Example(messages, (overview, crop), tools=tools)
 
 

@@ -8,10 +8,10 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.control_tokens import check_words
-from rscovlm.engines.engine import check_engine, replies
+from rscovlm.engines.engine import check_engine, dialect_of, replies
 from rscovlm.rasters import Raster, open_image
 from rscovlm.zoom.episode import Episode
-from rscovlm.zoom.layouts import Layout, Message, check_layout
+from rscovlm.zoom.layouts import Layout, Message, ZoomWords, check_layout
 from rscovlm.zoom.result import Step, ZoomResult
 from rscovlm.zoom.windows import Limits, ZoomView, show
 
@@ -169,6 +169,7 @@ class ZoomChain:
             budget=self.engine.budget,
             limits=self.limits,
             layout=self.layout,
+            words=ZoomWords(**dialect_of(self.engine).wording.zoom),
             **options,
         )
 

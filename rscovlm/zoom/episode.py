@@ -12,8 +12,10 @@ from rscovlm.engines.engine import Conversation, Memory, Reply
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.zoom.calls import Call, Refusal, Said, read_calls
 from rscovlm.zoom.layouts import (
+    WORDS,
     Layout,
     Message,
+    ZoomWords,
     answer_turn,
     call_turn,
     crop_turn,
@@ -47,6 +49,7 @@ class Episode:
         budget: The pixels the model sees of an image.
         limits: What may be spent.
         layout: Conversation layout.
+        words: Texts of the reference layout.
         zoom: Offer the tool.
         before: Turns of the conversation before this question, with the first of ``overviews`` in their image blocks.
         system: What the user's own system turn says.
@@ -62,18 +65,20 @@ class Episode:
         budget: PixelBudget,
         limits: Limits,
         layout: Layout,
+        words: ZoomWords = WORDS,
         zoom: bool = True,
         before: Sequence[Message] = (),
         system: str | None = None,
     ) -> None:
         self._shown = Shown(rasters, overviews, codec=codec, budget=budget, limits=limits)
         self._limits, self._layout, self._question, self._zoom = limits, layout, question, zoom
+        self._words = words
         self._system = system_part(system)
         self._opening, self._tools = self._system, None
         if zoom:
-            self._opening, self._tools = tools_part(layout, several=self._shown.several, system=system)
+            self._opening, self._tools = tools_part(layout, several=self._shown.several, system=system, words=words)
         images = [view.image for view in overviews][len(Conversation(list(before)).images()) :]
-        self._turns = [*before, overview_turn(images, question, layout, zoom=zoom)]
+        self._turns = [*before, overview_turn(images, question, layout, zoom=zoom, words=words)]
         self._steps: list[Step] = []
         self._problems: Counter[str] = Counter()
         self._stopped: Stopped | None = None
@@ -147,7 +152,10 @@ class Episode:
             )
         self._shown.looks_left = 0
         call = Call((x1, y1, x2, y2), source + 1 if self._shown.several else None)
-        self._turns += [self._called(call, ""), crop_turn(shown.image, self._layout, note=self._note(source, 1))]
+        self._turns += [
+            self._called(call, ""),
+            crop_turn(shown.image, self._layout, note=self._note(source, 1), words=self._words),
+        ]
 
     def result(self) -> ZoomResult:
         """Return the answer with its evidence.
@@ -198,7 +206,7 @@ class Episode:
         if view is None:
             return self._end("max_visual_tokens", said, step)
         note = self._note(found.source, said.calls)
-        self._turns += [self._call_turn(said, step), crop_turn(view.image, self._layout, note=note)]
+        self._turns += [self._call_turn(said, step), crop_turn(view.image, self._layout, note=note, words=self._words)]
         return replace(step, view=len(self._shown.views) - 1, read_seconds=self._shown.read_seconds - before)
 
     def _refuse(self, refusal: Refusal, said: Said, step: Step) -> Step:

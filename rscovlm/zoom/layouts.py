@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Layout = Literal["reference", "native"]
@@ -39,6 +40,23 @@ _TOOLS_TAIL = (
     "\n</tool_call>"
 )
 
+
+@dataclass(frozen=True)
+class ZoomWords:
+    """The texts of the reference layout; a checkpoint that was trained on others brings them with its dialect.
+
+    Attributes:
+        system: The whole system text that announces the tool; None for one made of `zoom_tool`.
+        request: What follows the question.
+        crop: What stands beside the crop.
+    """
+
+    system: str | None = None
+    request: str = ZOOM_REQUEST
+    crop: str = CROP_TEXT
+
+
+WORDS = ZoomWords()
 
 _REGION = "Region as [x1, y1, x2, y2], left top and right bottom corner, in coordinates of"
 
@@ -86,10 +104,10 @@ ZOOM_SYSTEM = system_text([zoom_tool()])
 
 
 def tools_part(
-    layout: Layout, *, several: bool = False, system: str | None = None
+    layout: Layout, *, several: bool = False, system: str | None = None, words: ZoomWords = WORDS
 ) -> tuple[list[Message], list[Tool] | None]:
     """Return the messages that open a conversation with the tool, and the ``tools`` for the chat template (``None``
-    where the text says it all); ``system`` is what a user's own system turn says.
+    where the text says it all); ``system`` is what a user's own system turn says, ``words`` those of the reference layout.
 
     >>> messages, tools = tools_part("native")
     >>> messages, tools[0]["function"]["name"]
@@ -98,7 +116,8 @@ def tools_part(
     tools = [zoom_tool(several=several)]
     if check_layout(layout) == "native":
         return system_part(system), tools
-    return system_part("\n\n".join((*([system] if system else []), system_text(tools)))), None
+    announced = system_text(tools) if words.system is None else words.system
+    return system_part("\n\n".join((*([system] if system else []), announced))), None
 
 
 def system_part(system: str | None) -> list[Message]:
@@ -106,7 +125,7 @@ def system_part(system: str | None) -> list[Message]:
     return [{"role": "system", "content": [_text(system)]}] if system else []
 
 
-def overview_turn(image: Any, question: str, layout: Layout, *, zoom: bool = True) -> Message:
+def overview_turn(image: Any, question: str, layout: Layout, *, zoom: bool = True, words: ZoomWords = WORDS) -> Message:
     """Return the user turn that shows the image (or a list of images) and asks.
 
     Args:
@@ -115,12 +134,13 @@ def overview_turn(image: Any, question: str, layout: Layout, *, zoom: bool = Tru
         question: The question as the user wrote it.
         layout: ``"reference"`` or ``"native"``.
         zoom: False asks for the answer at once; the turn then reads the same in both layouts.
+        words: Texts of the reference layout.
 
     >>> overview_turn(None, "How many ships?", "reference")["content"][1]["text"]
     'How many ships?\\nZoom in to the region of interest and answer the question.'
     """
     images = image if isinstance(image, (list, tuple)) else [image]
-    suffix = ZOOM_REQUEST if zoom and check_layout(layout) == "reference" else ""
+    suffix = words.request if zoom and check_layout(layout) == "reference" else ""
     return {"role": "user", "content": [*(_image(one) for one in images), _text(question + suffix)]}
 
 
@@ -146,17 +166,18 @@ def call_turn(bbox: Sequence[float], layout: Layout, *, image: int | None = None
     return answer_turn(f"{said}\n{CALL_OPEN}\n{body}\n{CALL_CLOSE}" if said else f"{CALL_OPEN}\n{body}\n{CALL_CLOSE}")
 
 
-def crop_turn(image: Any, layout: Layout, *, note: str = "") -> Message:
+def crop_turn(image: Any, layout: Layout, *, note: str = "", words: ZoomWords = WORDS) -> Message:
     """Return the turn that shows a crop: a user turn in the reference layout, a tool turn in the native one.
 
     Args:
         image: The crop, or ``None`` for a placeholder.
         layout: ``"reference"`` or ``"native"``.
         note: What the model has to know about this crop, added as one more sentence.
+        words: Texts of the reference layout.
     """
     if check_layout(layout) == "native":
         return {"role": "tool", "name": TOOL_NAME, "content": [_image(image), *([_text(note)] if note else [])]}
-    return {"role": "user", "content": [_image(image), _text(f"{CROP_TEXT} {note}" if note else CROP_TEXT)]}
+    return {"role": "user", "content": [_image(image), _text(f"{words.crop} {note}" if note else words.crop)]}
 
 
 def refusal_turn(text: str, layout: Layout, *, called: bool = True) -> Message:
@@ -178,7 +199,14 @@ def answer_turn(text: str) -> Message:
 
 
 def zoom_conversation(
-    overview: Any, question: str, bbox: Sequence[float], crop: Any, answer: str, layout: Layout
+    overview: Any,
+    question: str,
+    bbox: Sequence[float],
+    crop: Any,
+    answer: str,
+    layout: Layout,
+    *,
+    words: ZoomWords = WORDS,
 ) -> tuple[list[Message], list[Tool] | None]:
     """Return a whole training conversation with one zoom, and its ``tools``.
 
@@ -189,11 +217,11 @@ def zoom_conversation(
     >>> [turn["role"] for turn in messages], tools
     (['system', 'user', 'assistant', 'user', 'assistant'], None)
     """
-    opening, tools = tools_part(layout)
+    opening, tools = tools_part(layout, words=words)
     turns = [
-        overview_turn(overview, question, layout),
+        overview_turn(overview, question, layout, words=words),
         call_turn(bbox, layout),
-        crop_turn(crop, layout),
+        crop_turn(crop, layout, words=words),
         answer_turn(answer),
     ]
     return [*opening, *turns], tools

@@ -1,0 +1,45 @@
+"""``rscovlm wording``: the words that a checkpoint is asked in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from rscovlm.cli.refusals import refusals
+from rscovlm.cli.terminal import say
+
+app = typer.Typer(no_args_is_help=True, help="The words that a checkpoint is asked in.")
+
+
+@app.command()
+def read(
+    clone: Annotated[Path, typer.Argument(help="Folder of a local clone of the reference repository.")],
+    out: Annotated[Path, typer.Option(help="YAML file to write; it must not exist yet.")] = Path("wording.yaml"),
+) -> None:
+    """Write the words of released RSCoVLM checkpoints as a dialect, from a local clone that is parsed and never run."""
+    from rscovlm.codec.dialect import Dialect
+    from rscovlm.codec.reference_wording import read_reference
+
+    with refusals("rscovlm wording"):
+        found = read_reference(clone)
+        Dialect.from_dict(found)  # what is written can be read
+        text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
+        try:
+            with out.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise ValueError(f"{out} exists already; give another file with --out, or move it away") from None
+    say(f"{out}: ask with it by --dialect {out}")
+
+
+@app.command()
+def show(dialect: Annotated[str, typer.Argument(help="Name of a preset, or a YAML file.")]) -> None:
+    """Print a dialect as YAML, every text that it asks with written out."""
+    from rscovlm.codec.dialect import Dialect
+
+    with refusals("rscovlm wording"):
+        values = Dialect.load(dialect).to_dict()
+        say(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120).rstrip())
