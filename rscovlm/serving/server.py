@@ -16,13 +16,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rscovlm.serving.answering import Answer, reply_to
 from rscovlm.serving.batching import Batched
+from rscovlm.serving.bodies import Body, BodyRoom
 from rscovlm.serving.completions import Completion
 from rscovlm.serving.connections import BoundedConnection
 from rscovlm.serving.metrics import Metrics
@@ -51,7 +51,7 @@ class ZoomServer:
         api_key: What clients must send as bearer token; ``None`` lets everyone in.
         limits: What one request may ask for, and all together.
         layout: Conversation layout of the zoom chain.
-        timeout: Seconds in which a client must have sent the head of a request, and then its body.
+        timeout: Seconds in which a client must have sent the head of a request, and then each piece of its body.
 
     Attributes:
         app: The ASGI application, for servers of one's own.
@@ -78,7 +78,8 @@ class ZoomServer:
         self._key, self._timeout = api_key, timeout
         self._started = int(time.time())
         # Touched by the event loop alone.
-        self._in_house = self._bytes_in_house = 0
+        self._in_house = 0
+        self._bodies = BodyRoom(self.limits.bodies, timeout)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=128)
         self.port = int(self._socket.getsockname()[1])
@@ -132,16 +133,23 @@ class ZoomServer:
     async def _chat(self, client: HTTPRequest) -> Response:
         self._let_in(client)
         size = _stated_size(client)
-        self._take_in(size)
+        if size > self.limits.body:
+            raise BadRequest(f"the body has {size} bytes; {self.limits.body} are allowed", 413)
         try:
-            body = await self._body(client)
-            replying = Replying(Completion(self.model))
-            loop = asyncio.get_running_loop()
-            work = functools.partial(replying.run, functools.partial(self._answer, body))
-            loop.run_in_executor(self._pool, work).add_done_callback(lambda _: self._let_out(size))
-        except BaseException:
-            self._let_out(size)
+            body = await self._bodies.receive(client)
+        except BadRequest as error:
+            self.metrics.slow.inc(error.status == 408)
+            self.metrics.requests.labels("unknown", str(error.status)).inc()
             raise
+        if self._in_house >= self.limits.waiting:
+            self._bodies.let_out(body)
+            self.metrics.requests.labels("unknown", "429").inc()
+            raise BadRequest("too much is waiting; come back in a moment", 429)
+        self._in_house += 1
+        replying = Replying(Completion(self.model))
+        work = functools.partial(replying.run, functools.partial(self._answer, body))
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self._pool, work).add_done_callback(lambda _: self._let_out(body))
         return await replying.response(client)
 
     async def _models(self, client: HTTPRequest) -> Response:
@@ -166,33 +174,11 @@ class ZoomServer:
         if self._key is not None and not hmac.compare_digest(header.encode(), f"Bearer {self._key}".encode()):
             raise BadRequest("the bearer token is missing or wrong", 401)
 
-    def _take_in(self, size: int) -> None:
-        """Make room for a request."""
-        if size > self.limits.body:
-            raise BadRequest(f"the body has {size} bytes; {self.limits.body} are allowed", 413)
-        # One alone is always let in.
-        crowded = self._bytes_in_house and self._bytes_in_house + size > self.limits.bodies
-        if crowded or self._in_house >= self.limits.waiting:
-            self.metrics.requests.labels("unknown", "429").inc()
-            raise BadRequest("too much is waiting; come back in a moment", 429)
-        self._in_house += 1
-        self._bytes_in_house += size
-
-    def _let_out(self, size: int) -> None:
+    def _let_out(self, body: Body) -> None:
         self._in_house -= 1
-        self._bytes_in_house -= size
+        self._bodies.let_out(body)
 
-    async def _body(self, client: HTTPRequest) -> bytes:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await client.body()
-        except TimeoutError:
-            self.metrics.slow.inc()
-            raise BadRequest(f"the body did not come within {self._timeout:g} seconds", 408) from None
-        except ClientDisconnect:
-            raise BadRequest("the body did not come whole", 400) from None
-
-    def _answer(self, body: bytes, replying: Replying) -> Answer:
+    def _answer(self, body: Body, replying: Replying) -> Answer:
         """Answer the body of a chat request, in a thread of its own."""
         start, task, status = time.perf_counter(), "unknown", 500
 
@@ -203,7 +189,7 @@ class ZoomServer:
 
         try:
             with self.metrics.in_flight.track_inprogress(), self.metrics.seconds.time():
-                request = read_request(read_body(body), self.limits, self.model, count=self.engine.count_tokens)
+                request = read_request(read_body(body.take()), self.limits, self.model, count=self.engine.count_tokens)
                 task = request.task
                 replying.begin(request)
                 answer = reply_to(request, self.engine, self.limits, self.layout, progress)
