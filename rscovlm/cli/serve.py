@@ -27,8 +27,9 @@ def serve(
     layout: Annotated[str, typer.Option(help="Zoom conversation: reference or native.")] = "reference",
     batch: Annotated[int, typer.Option(min=1, help="Conversations answered at a time.")] = 8,
     max_body: Annotated[int, typer.Option(min=1, help="Largest request in MiB.")] = 64,
+    max_memory: Annotated[int, typer.Option(min=1, help="MiB in which all requests' images are decoded.")] = 1536,
     max_pixels: Annotated[int, typer.Option(min=1, help="Megapixels of one request's images.")] = 256,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply at most.")] = 2048,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply of the model at most.")] = 2048,
     max_steps: Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")] = 4,
     max_visual_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")] = 6000,
     max_seconds: Annotated[int, typer.Option(min=1, help="Time for one request at most.")] = 600,
@@ -36,11 +37,13 @@ def serve(
     """Serve a model that zooms by itself: /v1/chat/completions, /v1/models, /health, /metrics."""
     log_to_terminal("%(asctime)s %(message)s")
     with refusals("rscovlm serve", extra="serve"):
+        from rscovlm.serving.allocator import return_freed_memory
         from rscovlm.serving.loading import load_engine
         from rscovlm.serving.refusals import RequestLimits
         from rscovlm.serving.server import ZoomServer
         from rscovlm.zoom.layouts import check_layout
 
+        return_freed_memory()
         key = None
         if api_key_env is not None:
             key = os.environ.get(api_key_env)
@@ -48,6 +51,7 @@ def serve(
                 raise ValueError(f"environment variable {api_key_env} is not set; put the clients' key there")
         limits = RequestLimits(
             body=max_body * 2**20,
+            memory=max_memory * 2**20,
             pixels=max_pixels * 10**6,
             tokens=max_tokens,
             steps=max_steps,

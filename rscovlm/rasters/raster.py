@@ -154,6 +154,15 @@ class Raster:
                 self._shown = replace(view, image=image.copy())
         return view
 
+    def memory(self, max_pixels: int = DEFAULT_PIXELS) -> int:
+        """Return how many bytes reading views of up to so many pixels may hold at a time, as its header tells.
+
+        Nothing is decoded to find out. It is an upper estimate, for whoever shares memory between images.
+        """
+        from rscovlm.rasters.memory import reading_bytes
+
+        return reading_bytes(self._reader, self._pixels, self._again[0] if self._again else None, max_pixels)
+
     def digest(self) -> str:
         """Return 16 hexadecimal digits that differ where the image does, without reading all of a large file.
 

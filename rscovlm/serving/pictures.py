@@ -14,6 +14,8 @@ from rscovlm.serving.refusals import BadRequest, RequestLimits
 _DATA = re.compile(r"data:(?:image/[\w.+-]{1,64}|application/octet-stream);base64,", re.IGNORECASE | re.ASCII)
 # Whatever a header claims is read, to say how much it is.
 _ANY = Limits(in_memory=2**62, sequential=2**62, streamed=2**62)
+# Above, a PNG or JPEG is read in pieces, and a JPEG at the size that is needed, rather than decoded whole and kept.
+_SMALL = 2**22
 
 
 def open_pictures(urls: Sequence[Any], limits: RequestLimits) -> Iterator[Raster]:
@@ -39,7 +41,8 @@ def _image(url: Any, pixels: int) -> Raster:
         width, height = claimed.width, claimed.height
     if width * height > pixels:
         raise BadRequest(f"an image has {width}x{height} pixels; {pixels} are allowed in all of a request", 413)
-    return _open(data, Limits(in_memory=min(pixels, Limits().in_memory), sequential=pixels, streamed=pixels))
+    most = min(pixels, Limits().in_memory)
+    return _open(data, Limits(in_memory=most, sequential=pixels, streamed=pixels, small=min(_SMALL, most)))
 
 
 def _open(data: bytes, limits: Limits) -> Raster:

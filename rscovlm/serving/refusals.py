@@ -49,6 +49,7 @@ class RequestLimits:
         waiting: Requests in the house at a time; more are told to come back.
         connections: Connections held open at a time.
         bodies: Bytes of all requests in the house.
+        memory: Bytes in which the pictures of all requests are decoded.
     """
 
     body: int = 64 * 2**20
@@ -64,6 +65,7 @@ class RequestLimits:
     waiting: int = 64
     connections: int = 256
     bodies: int = 2**29
+    memory: int = 3 * 2**29
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -59,14 +59,22 @@ class Replying:
         self._request = request
         self._completion.name(request.model)
 
-    def progress(self, about: Mapping[str, Any]) -> None:
-        """Tell a client that streams what was done.
+    def check(self) -> None:
+        """Find out whether it is still worth answering.
 
         Raises:
             ConnectionError: The client is gone.
         """
         if self._gone:
             raise ConnectionError("the client is gone")
+
+    def progress(self, about: Mapping[str, Any]) -> None:
+        """Tell a client that streams what was done.
+
+        Raises:
+            ConnectionError: The client is gone.
+        """
+        self.check()
         if self._request is not None and self._request.stream:
             self._open()
             self._say(self._completion.step(about))

@@ -64,6 +64,10 @@ class Request:
         """The last turn's text where it is the user's: question, expression, or class names."""
         return self.turns[-1].text.strip() if self.turns and self.turns[-1].role == "user" else ""
 
+    def memory(self, max_pixels: int) -> int:
+        """Return how many bytes its images may take while views of up to so many pixels are read."""
+        return sum(image.memory(max_pixels) for image in self.images)
+
     @property
     def images(self) -> list[Raster]:
         """The images of all turns, in order."""

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from rscovlm.serving.answering import Answer, reply_to
 from rscovlm.serving.batching import Batched
 from rscovlm.serving.bodies import Body, BodyRoom
+from rscovlm.serving.budget import MemoryBudget
 from rscovlm.serving.completions import Completion
 from rscovlm.serving.connections import BoundedConnection
 from rscovlm.serving.metrics import Metrics
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from rscovlm.zoom import Layout
 
 _CHAT = "/v1/chat/completions"
+_PARSED = 3
+"""Bytes that a byte of a body takes while it is parsed: the body, its text, and the pictures in it."""
 
 
 class ZoomServer:
@@ -55,6 +58,7 @@ class ZoomServer:
 
     Attributes:
         app: The ASGI application, for servers of one's own.
+        memory: What pictures are decoded in.
         metrics: What was done so far.
         port: The port it listens on.
 
@@ -85,6 +89,7 @@ class ZoomServer:
         self.port = int(self._socket.getsockname()[1])
         self.engine = Batched(engine)
         self.metrics = Metrics(lambda: self.engine.batches)
+        self.memory = MemoryBudget(self.limits.memory)
         self._pool = ThreadPoolExecutor(self.limits.waiting, "rscovlm-request")
         self.app = Starlette(
             routes=[
@@ -182,17 +187,29 @@ class ZoomServer:
         """Answer the body of a chat request, in a thread of its own."""
         start, task, status = time.perf_counter(), "unknown", 500
 
-        def progress(about: Mapping[str, Any]) -> None:
+        def still() -> None:
             if time.perf_counter() - start > self.limits.seconds:
                 raise BadRequest(f"the request took longer than {self.limits.seconds} seconds", 504)
+            replying.check()
+
+        def progress(about: Mapping[str, Any]) -> None:
+            still()
             replying.progress(about)
 
         try:
             with self.metrics.in_flight.track_inprogress(), self.metrics.seconds.time():
-                request = read_request(read_body(body.take()), self.limits, self.model, count=self.engine.count_tokens)
+                with self.memory.share(min(_PARSED * body.size, self.memory.most), still):
+                    values = read_body(body.take())
+                    request = read_request(values, self.limits, self.model, count=self.engine.count_tokens)
+                    del values
                 task = request.task
                 replying.begin(request)
-                answer = reply_to(request, self.engine, self.limits, self.layout, progress)
+                with self.memory.share(request.memory(self.engine.budget.max_pixels), still):
+                    try:
+                        answer = reply_to(request, self.engine, self.limits, self.layout, progress)
+                    finally:
+                        for image in request.images:
+                            image.close()
             status = 200
         except BadRequest as error:
             status = error.status

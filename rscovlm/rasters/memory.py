@@ -1,0 +1,81 @@
+"""How much memory reading an image may take, told from its header before a byte of it is decoded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rscovlm.rasters.arrays import ArrayReader
+from rscovlm.rasters.cache import KEPT
+from rscovlm.rasters.gdal import ROWS
+from rscovlm.rasters.pillow import PillowReader
+from rscovlm.rasters.pixels import Pixels
+from rscovlm.rasters.reader import Reader
+from rscovlm.rasters.sampling import PIECE
+
+# Bytes a pixel at the peak of decoding a picture whole, measured with pictures of 16 million pixels of each mode: the
+# decoder's canvas, Pillow's own picture of four bytes a pixel, the converted one, and the array.
+_WHOLE = {"webp": 18, "jp2": 20}
+_OTHERS = 13
+# Bytes a number that libjpeg keeps of a progressive picture, all of it: its coefficients.
+_COEFFICIENT = 2
+_JP2_CODE_BLOCKS = 2**22
+_LEAST = 2**23
+
+
+def reading_bytes(reader: Reader, pixels: Pixels, source: Any, max_pixels: int) -> int:
+    """Return how many bytes reading views of up to `max_pixels` pixels may hold at a time, at most.
+
+    Args:
+        reader: The opened image.
+        pixels: Its channels.
+        source: What it was opened from.
+        max_pixels: Pixels of the largest view.
+    """
+    root, layout = reader.levels[0], reader.layout
+    size, each = root.width * root.height, len(layout.colours) * layout.dtype.itemsize
+    if isinstance(reader, ArrayReader):
+        decoding = 0
+    elif isinstance(reader, PillowReader):
+        decoding = size * (_WHOLE.get(_kind(source), _OTHERS) + _kept_by_libjpeg(source))
+    else:
+        decoding = 3 * min(size, root.block_width * root.block_height) * each
+        if _kind(source) == "jp2":
+            decoding += 4 * min(size, _JP2_CODE_BLOCKS) * each
+        if reader.front_to_back:
+            whole = each * _interlaced(source) + _kept_by_libjpeg(source)
+            decoding += min(ROWS, size * each) + size * whole
+    # Averaging reads pieces, whose numbers become floats where some may be invalid.
+    floating = 6 * (pixels.channels + 1) if pixels.weighted or pixels.dtype.itemsize > 1 else 0
+    piece = min(size, max(3 * PIECE // 2, 9 * max_pixels))
+    return _LEAST + decoding + piece * (3 * each // 2 + floating) + min(KEPT, size * each) + 16 * min(size, max_pixels)
+
+
+def _kind(source: Any) -> str:
+    from rscovlm.rasters.formats import sniff
+
+    return sniff(_head(source, 4096), "") if isinstance(source, bytes | str | Path) else ""
+
+
+def _head(source: Any, size: int) -> bytes:
+    if isinstance(source, bytes):
+        return source[:size]
+    with Path(source).open("rb") as handle:
+        return handle.read(size)
+
+
+def _interlaced(source: Any) -> bool:
+    """Tell whether a PNG is stored in passes, for which a decoder holds all of it."""
+    head = _head(source, 33) if _kind(source) == "png" else b""
+    return len(head) == 33 and head[28] == 1
+
+
+def _kept_by_libjpeg(source: Any) -> int:
+    """Return the bytes a pixel that are held of a progressive JPEG."""
+    if _kind(source) != "jpeg":
+        return 0
+    from PIL import JpegImagePlugin
+
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        return _COEFFICIENT * len(image.getbands()) if image.info.get("progressive") else 0
