@@ -19,10 +19,6 @@ def return_freed_memory() -> bool:
     Returns:
         Whether the C library can be told so.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library, such as musl, which gives memory back by itself
-        return False
-    return bool(mallopt(_MMAP_THRESHOLD, LARGE) and mallopt(_ARENA_MAX, 2))
+    # musl, another C library of Linux, has no such function and gives memory back by itself.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
+    return mallopt is not None and bool(mallopt(_MMAP_THRESHOLD, LARGE) and mallopt(_ARENA_MAX, 2))
