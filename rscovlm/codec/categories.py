@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Sequence
 
 
@@ -43,6 +43,18 @@ def referent(expression: str) -> str:
     return what
 
 
+def joined(name: str) -> str:
+    """Return a name without case, blanks, hyphens and underscores: what is equal so is one name, parted or not.
+
+    >>> joined("Storage-Tank") == joined("storagetank"), joined("ship") == joined("starship")
+    (True, False)
+    """
+    return _PARTED.sub("", name).casefold()
+
+
+_PARTED = re.compile(r"[\s_-]+")
+
+
 def ranks(labels: Sequence[str], categories: Sequence[str] | None) -> list[int]:
     """Return each label's place in the alphabetical list of spoken names.
 
@@ -56,10 +68,11 @@ def ranks(labels: Sequence[str], categories: Sequence[str] | None) -> list[int]:
     if isinstance(categories, str):
         raise _one_string(categories)
     names = sorted({spoken(name) for name in (labels if categories is None else categories)})
-    places = {name: place for place, name in enumerate(names)}
+    places = {joined(name): place for place, name in reversed(list(enumerate(names)))}
+    places |= {name: place for place, name in enumerate(names)}
     found = []
     for row, label in enumerate(labels):
-        place = places.get(spoken(label))
+        place = places.get(spoken(label), places.get(joined(label)))
         if place is None:
             raise ValueError(
                 f"label {row} is {label!r}, which is none of the categories {names}; add it or drop the row"
@@ -75,12 +88,13 @@ def _one_string(categories: str) -> ValueError:
 class Matcher:
     """Finds the category that a label, as a model wrote it, means.
 
-    A label that differs only in case, spaces, hyphens or underscores means that category. Beyond that a label is unknown,
-    unless a cutoff is given and the closest category is at least that similar.
+    A label that differs only in case, spaces, hyphens or underscores, or in having none where the category has some, means
+    that category. Beyond that a label is unknown, unless a cutoff is given and the closest category is at least that similar.
 
     Args:
         categories: Names that may occur.
-        cutoff: Least similarity in (0, 1], `difflib`'s ratio; None for no guessing.
+        cutoff: Least similarity in (0, 1]: 1 minus the share of characters to insert and delete in both names together;
+            None for no guessing.
 
     Raises:
         ValueError: When the cutoff is not in (0, 1], or the categories are one string.
@@ -94,7 +108,9 @@ class Matcher:
         self._cutoff = cutoff
         self._names = set(categories)
         self._spoken = {spoken(name): name for name in reversed(categories)}
+        self._joined = {joined(name): name for name in reversed(categories)}
         self._longest = max(map(len, self._spoken), default=0)
+        self._choices = list(self._spoken)
         self._seen: dict[str, tuple[str, str | None]] = {}
 
     def __call__(self, label: str) -> tuple[str, str | None]:
@@ -107,12 +123,18 @@ class Matcher:
 
     def _find(self, label: str) -> tuple[str, str | None]:
         said = spoken(label)
-        name = self._spoken.get(said)
+        name = self._spoken.get(said) or self._joined.get(joined(label))
         if name is not None:
             return name, None
         # A ratio of c needs lengths within a factor of 2 / c - 1; a thousand bounds the time for one label.
         if self._cutoff is not None and len(said) <= min(1000.0, self._longest * (2.0 / self._cutoff - 1.0)):
-            close = difflib.get_close_matches(said, self._spoken, n=1, cutoff=self._cutoff)
-            if close:
+            # Loaded here: most callers give no cutoff.
+            from rapidfuzz import process
+            from rapidfuzz.distance import Indel
+
+            close = process.extractOne(
+                said, self._choices, scorer=Indel.normalized_similarity, score_cutoff=self._cutoff
+            )
+            if close is not None:
                 return self._spoken[close[0]], "matched_label"
         return label, "unknown_label"

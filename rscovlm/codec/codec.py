@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar, get_args
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 
-from rscovlm.codec import patterns
+from rscovlm.codec import presets
 from rscovlm.codec.categories import Matcher, ranks
 from rscovlm.codec.decoded import Decoded
-from rscovlm.codec.found_objects import KINDS as KIND_OF_COUNT
+from rscovlm.codec.dialect_detection import DialectGuess, detect_dialect
 from rscovlm.codec.found_objects import LARGEST, Found
-from rscovlm.codec.grammar import Grammar, box_numbers, json_grammar, plain_grammar
-from rscovlm.codec.reading import read
-from rscovlm.codec.spaces import SCALES, SpaceName, limits, pixels_per_unit, quantise, restore, written
-from rscovlm.codec.writing import STYLES, Style, json_list, plain_lines
+from rscovlm.codec.grammar import Grammar, box_numbers, json_grammar, plain_grammar, tagged_grammar
+from rscovlm.codec.keys import Names
+from rscovlm.codec.layouts import KIND_OF
+from rscovlm.codec.none_answers import says_none
+from rscovlm.codec.placing import boxes_of, points_of
+from rscovlm.codec.reading import Reader
+from rscovlm.codec.settings import Settings, choose
+from rscovlm.codec.spaces import SpaceName, pixels, quantise, restore, spread, written
+from rscovlm.codec.tags import BoxKind, Field, Tags, pieces
+from rscovlm.codec.writing import Style, json_list, plain_lines
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.frame import checked_frame
 from rscovlm.geometry.kinds import Kind
@@ -27,26 +35,11 @@ _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
-class Codec:
+class Codec(Settings):
     """How objects are written as text, and read back.
 
-    A codec is a coordinate space and the names of things in JSON; box kind and style are chosen per answer. Coordinates
-    are those of the image the model sees: its resized grid in pixels, or that grid counted from 0 to 1000, 100 or 1.
-
-    Attributes:
-        name: What the codec is called.
-        space: ``"pixels"``, ``"0-1000"``, ``"0-100"`` or ``"0-1"``.
-        decimals: Digits after the point; ``"0-1"`` needs at least one. Angles are whole degrees always.
-        kind: Box kind where a call names none.
-        style: ``"plain"`` or ``"json"``, where a call names none.
-        hbb_key: Name of horizontal boxes in JSON.
-        obb_key: Name of oriented boxes in JSON.
-        quad_key: Name of quadrilaterals in JSON.
-        label_key: Name of labels in JSON.
-        none: The answer where there is nothing.
-
-    Raises:
-        ValueError: For an unknown space, kind or style, decimals that do not fit the space, or an empty name or key.
+    A codec is data (`Settings`): a coordinate space, the order of numbers, names in JSON and templates of tags. Coordinates
+    are those of the image the model sees: its resized grid in pixels, or that grid counted in the units of a space.
 
     >>> codec, grid = Codec.preset("rscovlm-v1"), Frame(504, 504)
     >>> planes = Objects(Boxes([[10.2, 20, 30, 60], [5, 5, 8.6, 9]], "hbb", grid), ("plane", "plane"))
@@ -54,71 +47,52 @@ class Codec:
     '5,5,9,9 plane\\n10,20,30,60 plane\\n'
     >>> codec.decode("Here:\\n5,5,9,9 plane\\n10,20,30", grid).problems
     {'truncated': 1}
+    >>> Codec.preset("paligemma").encode(planes[:1], grid)
+    '<loc0040><loc0020><loc0121><loc0060> plane'
     """
-
-    name: str
-    space: SpaceName = "pixels"
-    decimals: int = 0
-    kind: Kind = "quad"
-    style: Style = "plain"
-    hbb_key: str = "bbox_2d"
-    obb_key: str = "oriented bbox"
-    quad_key: str = "quadrant bbox"
-    label_key: str = "label"
-    none: str = "There are none."
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "decimals" and (not isinstance(value, str) or not value):
-                raise ValueError(f"codec {field.name} is {value!r}; give a non-empty string")
-        _choose("space", self.space, tuple(SCALES))
-        _choose("kind", self.kind, _KINDS)
-        _choose("style", self.style, STYLES)
-        if not isinstance(self.decimals, int) or isinstance(self.decimals, bool) or not 0 <= self.decimals <= 6:
-            raise ValueError(f"codec decimals is {self.decimals!r}; give an integer from 0 to 6")
-        if self.space == "0-1" and self.decimals == 0:
-            raise ValueError("codec space '0-1' needs decimals from 1 up; give 3 for thousandths")
 
     @classmethod
     def preset(cls, name: str) -> Codec:
-        """Return a codec by name.
+        """Return the codec of a shipped dialect by name, or that of a YAML file by its path.
 
-        ``rscovlm-v1`` is the grammar of the RSCoVLM reference checkpoints, ``qwen2.5-vl`` and ``qwen3-vl`` what those
-        models were trained on: a fenced JSON list of ``bbox_2d`` and ``label``, in pixels of the resized image and in
-        thousandths of it (https://github.com/QwenLM/Qwen3-VL, cookbooks).
+        ``rscovlm-v1`` is the grammar of the RSCoVLM reference checkpoints; the others are what the families of models
+        they are called after publish: see the page on dialects.
 
         Raises:
-            ValueError: For an unknown name.
+            ValueError: For an unknown name, or a file that is no dialect.
         """
-        if name not in _PRESETS:
-            raise ValueError(f"codec preset is {name!r}; choose one of {', '.join(map(repr, _PRESETS))}")
-        return _PRESETS[name]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the codec as plain JSON values."""
-        return asdict(self)
+        return presets.codec_from_file(name) if name.endswith((".yaml", ".yml")) else presets.preset(name)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Codec:
-        """Return the codec that `to_dict` gave.
+    def from_file(cls, path: str | Path) -> Codec:
+        """Return the codec of a dialect in a YAML file.
 
         Raises:
-            ValueError: For an unknown or missing field, or a value the codec does not allow.
+            ValueError: The file cannot be read, or its ``codec`` section is none.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown or "name" not in values:
-            wrong = f"unknown {unknown}" if unknown else "no 'name'"
-            raise ValueError(f"codec settings have {wrong}; the fields are {sorted(known)}")
-        return cls(**values)
+        return presets.codec_from_file(path)
+
+    @staticmethod
+    def detect(texts: Iterable[str], frame: Frame | Sequence[Frame]) -> DialectGuess:
+        """Return the dialect that a sample of answers is written in, with the evidence, or why it cannot be told.
+
+        Args:
+            texts: Answers; a few dozen tell more than one.
+            frame: Pixel grid that the model saw, or one for each answer.
+
+        >>> Codec.detect(["<loc0097><loc0287><loc0148><loc0333> ship"], Frame(448, 448)).dialect
+        'paligemma'
+        >>> Codec.detect(['[{"bbox_2d": [9, 9, 20, 30], "label": "ship"}]'] * 9, Frame(1400, 1400)).candidates
+        ('qwen2.5-vl', 'qwen3-vl')
+        """
+        return detect_dialect(texts, frame)
 
     def encode(
         self,
         objects: Objects,
         frame: Frame,
         *,
-        kind: Kind | None = None,
+        kind: BoxKind | None = None,
         style: Style | None = None,
         categories: Sequence[str] | None = None,
     ) -> str:
@@ -132,34 +106,41 @@ class Codec:
         Args:
             objects: What to write; the boxes may lie on any frame of the same image.
             frame: Pixel grid the model sees.
-            kind: Box kind to write, `self.kind` if None.
-            style: ``"plain"`` or ``"json"``, `self.style` if None.
+            kind: Box kind to write, or ``"point"`` for the middle of each box; `self.kind` if None.
+            style: ``"plain"``, ``"json"`` or ``"tagged"``, `self.style` if None.
             categories: All names that may occur, in any order; None orders by the labels there are.
 
         Returns:
-            Lines ``x1,y1,x2,y2 label`` each ending in a newline, a fenced JSON list, or `self.none` for no objects.
+            Lines ``x1,y1,x2,y2 label`` each ending in a newline, a fenced JSON list, tagged objects, or `self.none` for no
+            objects.
 
         Raises:
-            ValueError: When a label is none of the categories, is empty, or (plain style) has a line break, a space at
-                an end or the beginning of another object in it; when the boxes have no frame.
+            ValueError: When a label is none of the categories, is empty, or (plain and tagged styles) has a line break, a
+                space at an end or the beginning of another object in it; when the boxes have no frame; for a kind or a
+                style that the dialect does not know; for labels of several classes where its answers name none.
         """
-        form: Kind = _choose("kind", self.kind if kind is None else kind, _KINDS)
-        lines: Style = _choose("style", self.style if style is None else style, STYLES)
+        what, lines = self.chosen(kind, style)
         checked_frame(frame)
         if not len(objects):
             return self.none
         places = ranks(objects.labels, categories)
-        boxes = objects.boxes if objects.boxes.kind == form else objects.boxes.as_kind("quad")
-        whole = quantise(boxes.to(frame).as_kind(form), self.space, self.decimals, frame)
-        seen = restore(whole, form, self.space, self.decimals, frame).as_kind("hbb")
-        corner = quantise(seen, self.space, self.decimals, frame)[:, 1::-1].tolist()
+        order_written = self.layout(what, lines)
+        form, space = order_written.form, self.space_of(what)
+        own = KIND_OF[form]
+        boxes = objects.boxes if objects.boxes.kind == own else objects.boxes.as_kind("quad")
+        pixel_numbers = spread(boxes.to(frame).as_kind(own), form, self.angle_from, frame)
+        whole = quantise(pixel_numbers, form, space, self.decimals, frame)
+        seen = restore(whole, form, space, self.decimals, frame).as_kind("hbb")
+        corner = quantise(seen.coords, "hbb", space, self.decimals, frame)[:, 1::-1].tolist()
         keys = zip(places, corner, whole.tolist(), objects.labels, strict=True)
         order = [row for _, row in sorted((key, row) for row, key in enumerate(keys))]
-        rows = written(whole[order], form, self.decimals)
+        rows = [order_written.written(row) for row in written(whole[order], form, self.decimals)]
         labels = [objects.labels[row] for row in order]
         if lines == "plain":
             return plain_lines(rows, labels)
-        return json_list(rows, labels, self._box_keys[form], self.label_key)
+        if lines == "json":
+            return json_list(rows, labels, self.key(what), self.label_key)
+        return cast(Tags, self.tags).write(what, rows, labels)
 
     def decode(
         self,
@@ -192,25 +173,35 @@ class Codec:
             raise ValueError(f"text is {type(text).__name__}; give the string a model wrote")
         checked_frame(frame)
         if kind is not None:
-            _choose("kind", kind, _KINDS)
+            choose("kind", kind, _KINDS)
         if cutoff is not None and categories is None:
             raise ValueError(f"cutoff is {cutoff} without categories to match; give categories too")
         match = None if categories is None else Matcher(categories, cutoff)
-        haul = read(text, self.label_key, tuple(self._box_keys.values()))
-        found, problems = haul.found, haul.problems
-        labels = [one.label if match is None else _matched(one.label, match, problems) for one in found]
-        boxes = self._boxes(found, frame, kind, problems)
-        none = not found and not sum(problems.values()) and self._says_none(text)
-        if not found and not sum(problems.values()) and not none:
+        read = self._reader.read(text)
+        problems = read.problems
+        found = [one for one in read.found if one.form != "point"]
+        points = [one for one in read.found if one.form == "point"]
+        # Answers that name no class are about the one that was asked for.
+        asked = categories[0] if categories is not None and len(categories) == 1 and not self.labelled else ""
+        labels, point_labels = (
+            [_matched(one.label or asked, match, problems) for one in ones] for ones in (found, points)
+        )
+        wanted, default = kind, self.kind if self.kind != "point" else "hbb"
+        boxes = boxes_of(found, [self._space(one) for one in found], frame, wanted, default, problems)
+        if "point" not in self.kinds:
+            problems["point"] += len(points)
+        sets = points_of(points, [self._space(one) for one in points], frame, problems) if points else None
+        none = not read.found and not sum(problems.values()) and says_none(text, self.none, self.tag_pattern)
+        if not read.found and not sum(problems.values()) and not none:
             problems["nothing_readable"] += 1
-        spans = tuple((one.start, one.end) for one in found)
         counted = {reason: count for reason, count in sorted(problems.items()) if count}
-        return Decoded(Objects(boxes, tuple(labels)), counted, none, spans)
+        spans = tuple((one.start, one.end) for one in found)
+        return Decoded(Objects(boxes, tuple(labels)), counted, none, spans, sets, tuple(point_labels))
 
     def grammar(
         self,
         *,
-        kind: Kind | None = None,
+        kind: BoxKind | None = None,
         style: Style | None = None,
         categories: Sequence[str] | None = None,
         largest: int = 99_999,
@@ -219,7 +210,7 @@ class Codec:
 
         Args:
             kind: Box kind, `self.kind` if None.
-            style: ``"plain"`` or ``"json"``, `self.style` if None.
+            style: ``"plain"``, ``"json"`` or ``"tagged"``, `self.style` if None.
             categories: Labels that may be written; None for any short name.
             largest: Longest side of the grids the model sees, where it writes pixels; bounds the digits.
 
@@ -227,15 +218,24 @@ class Codec:
             ValueError: For an unknown kind or style, categories that cannot be told from the grammar around them, or
                 `largest` below 1.
         """
-        form: Kind = _choose("kind", self.kind if kind is None else kind, _KINDS)
-        lines: Style = _choose("style", self.style if style is None else style, STYLES)
+        what, lines = self.chosen(kind, style)
         if largest < 1:
             raise ValueError(f"largest is {largest}; give the longest side in pixels")
-        scale = SCALES[self.space]
-        numbers, values = box_numbers(form, largest if scale is None else scale, self.decimals)
+        template = () if lines != "tagged" or self.tags is None else pieces(self.tags.template(what))
+        digits = [part.digits for part in template if isinstance(part, Field) and part.name != "label"]
+        numbers, values = box_numbers(
+            self.layout(what, lines),
+            self.space_of(what),
+            self.decimals,
+            largest=largest,
+            angle_from=self.angle_from,
+            digits=digits,
+        )
         if lines == "plain":
             return plain_grammar(numbers, self.none, categories)
-        return json_grammar(numbers, values, self.none, categories, (self._box_keys[form], self.label_key))
+        if lines == "json":
+            return json_grammar(numbers, values, self.none, categories, (self.key(what), self.label_key))
+        return tagged_grammar(cast(Tags, self.tags), what, numbers, self.none, categories)
 
     def regex(self, *, most: int | None = None, **choice: Any) -> str:
         """Return a regular expression of whole answers, such as every constrained decoder takes.
@@ -303,7 +303,8 @@ class Codec:
         if self.decimals:
             raise ValueError(f"codec {self.name!r} writes {self.decimals} decimals; tool arguments are whole numbers")
         corners = box if box.kind == "hbb" else box.as_kind("quad")
-        return [int(side) for side in quantise(corners.to(frame).as_kind("hbb"), self.space, 0, frame)[0]]
+        sides = corners.to(frame).as_kind("hbb").coords
+        return [int(side) for side in quantise(sides, "hbb", self.space, 0, frame)[0]]
 
     def decode_box(self, values: Sequence[float], frame: Frame) -> Boxes:
         """Return the horizontal box that a tool's ``bbox`` argument means.
@@ -326,71 +327,27 @@ class Codec:
             if not -LARGEST <= value <= LARGEST:
                 raise ValueError(f"bbox is {values!r}, where {value!r} is no coordinate; give four finite numbers")
         sides = np.array([[float(value) for value in values]])
-        return Boxes(sides * pixels_per_unit(self.space, "hbb", frame), "hbb", frame)
+        return Boxes(pixels(sides, "hbb", self.space, frame), "hbb", frame)
 
-    @property
-    def _box_keys(self) -> dict[Kind, str]:
-        return {"hbb": self.hbb_key, "obb": self.obb_key, "quad": self.quad_key}
+    @cached_property
+    def _reader(self) -> Reader:
+        own = {self.key(kind): self.layout(kind, "json") for kind in self.kinds}
+        own |= {self.key(kind): self.layout(kind, "json") for kind in _KINDS if self.key(kind) not in own}
+        layouts = {len(self.layout(kind).names): self.layout(kind) for kind in self.kinds}
+        foreign = tuple(pattern for pattern in presets.known_tags() if pattern.tags != self.tags)
+        names = Names(self.label_key, own, presets.known_keys())
+        return Reader(names, (self.label_key, *own), layouts, self.labelled, self.tag_pattern, foreign)
 
-    def _says_none(self, text: str) -> bool:
-        said = text.strip().strip(".").lower()
-        return (
-            said == self.none.strip().strip(".").lower()
-            or patterns.NONE.search(text) is not None
-            or patterns.EMPTY_LIST.fullmatch(text) is not None
-        )
-
-    def _boxes(self, found: Sequence[Found], frame: Frame, wanted: Kind | None, problems: Counter[str]) -> Boxes:
-        """Return what was found as boxes of one kind, in order."""
-        kinds: list[Kind] = [KIND_OF_COUNT[len(one.numbers)] for one in found]
-        if wanted is None:
-            wanted = kinds[0] if kinds else self.kind
-        parts: list[Boxes] = []
-        places: list[int] = []
-        for kind in dict.fromkeys(kinds):
-            rows = [row for row, own in enumerate(kinds) if own == kind]
-            parts.append(self._of_kind([found[row].numbers for row in rows], kind, frame, problems))
-            places += rows
-            if kind != wanted:
-                problems["converted"] += len(rows)
-        if not parts:
-            return Boxes.empty(wanted, frame)
-        boxes = [part.as_kind(wanted) for part in parts]
-        return boxes[0] if len(boxes) == 1 else Boxes.concatenate(boxes)[np.argsort(places)]
-
-    def _of_kind(self, numbers: list[list[float]], kind: Kind, frame: Frame, problems: Counter[str]) -> Boxes:
-        """Return boxes of one kind, counting what is odd about their numbers."""
-        values = np.array(numbers)
-        if kind == "hbb":
-            low, high = np.minimum(values[:, :2], values[:, 2:]), np.maximum(values[:, :2], values[:, 2:])
-            problems["inverted"] += int((low != values[:, :2]).any(axis=1).sum())
-            values = np.concatenate([low, high], axis=1)
-        placed = values[:, :2] if kind == "obb" else values
-        beyond = (placed < 0) | (placed > limits(self.space, kind, frame)[: placed.shape[1]])
-        problems["outside"] += int(beyond.any(axis=1).sum())
-        return Boxes(values * pixels_per_unit(self.space, kind, frame), kind, frame)
+    def _space(self, found: Found) -> SpaceName:
+        """Return the space that an object's numbers are counted in."""
+        kind: BoxKind = "point" if found.form == "point" else KIND_OF[found.form]
+        return found.space or self.space_of(kind)
 
 
-def _matched(label: str, match: Matcher, problems: Counter[str]) -> str:
-    if not label:
+def _matched(label: str, match: Matcher | None, problems: Counter[str]) -> str:
+    if not label or match is None:
         return label
     label, problem = match(label)
     if problem is not None:
         problems[problem] += 1
     return label
-
-
-def _choose(name: str, value: T, choices: Sequence[T]) -> T:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
-    return value
-
-
-_PRESETS = {
-    codec.name: codec
-    for codec in (
-        Codec("rscovlm-v1"),
-        Codec("qwen2.5-vl", kind="hbb", style="json"),
-        Codec("qwen3-vl", space="0-1000", kind="hbb", style="json"),
-    )
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rscovlm.codec.problems import DROPPED
-from rscovlm.geometry import Objects
+from rscovlm.geometry import Objects, PointSets
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,16 @@ class Decoded:
         problems: Counts by reason; `rscovlm.codec.problems` says what each reason means and whether it lost an object.
         none: The answer says that there is nothing, and holds nothing.
         spans: For each object, where its text begins and ends, in characters.
+        points: Points that stand for objects, a set of one point each, in the order of the text; None where there are none.
+        point_labels: A label for each of them.
     """
 
     objects: Objects
     problems: dict[str, int]
     none: bool
     spans: tuple[tuple[int, int], ...] = ()
+    points: PointSets | None = None
+    point_labels: tuple[str, ...] = ()
 
     @property
     def dropped(self) -> int:

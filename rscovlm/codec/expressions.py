@@ -45,7 +45,8 @@ def one_of(characters: str) -> Expression:
 
 
 def sequence(*parts: Expression) -> Expression:
-    """Return the parts one after the other."""
+    """Return the parts one after the other, empty texts left out."""
+    parts = tuple(part for part in parts if part.regex)
     return Expression(
         "".join(part.regex for part in parts),
         " ".join(part.ebnf for part in parts),

@@ -4,75 +4,111 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from rscovlm.geometry.kinds import COLUMNS, Kind
-
-KINDS: dict[int, Kind] = {count: kind for kind, count in COLUMNS.items()}
-"""Box kind by how many numbers a box has."""
+from rscovlm.codec.layouts import Form, Layout, layout
+from rscovlm.codec.spaces import SpaceName
 
 LARGEST = 1e9
 """Beyond this a number is no coordinate."""
 
-_BOX_WORD = re.compile(r"box|poly|quad|coord|obb|hbb|rect")
-_OTHER_LABEL_NAMES = ("label", "category", "class", "name", "object")
+LAYOUTS: Mapping[int, Layout] = {4: layout("hbb"), 5: layout("obb"), 8: layout("quad")}
+"""What so many numbers are where nothing says otherwise."""
+
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class Found(NamedTuple):
-    """A whole object as it was written: 4, 5 or 8 finite numbers, a label, and where its text begins and ends."""
+    """A whole object as it was written.
+
+    Attributes:
+        numbers: Finite numbers, in our own order.
+        label: The label, empty where there is none.
+        start: Where its text begins.
+        end: Where its text ends.
+        form: What the numbers are.
+        space: The coordinate space that its syntax states; None for that of the dialect at hand.
+        syntax: How it was written: a dialect's name for its tags, ``"line"``, ``"list"``, or ``"json:"`` and a key.
+    """
 
     numbers: list[float]
     label: str
     start: int
     end: int
-
-
-class Names:
-    """Which names of a JSON object mean its label and its box; models vary them.
-
-    Args:
-        label_key: The codec's name for labels.
-        box_keys: The codec's names for boxes.
-    """
-
-    def __init__(self, label_key: str, box_keys: Sequence[str]) -> None:
-        self.label = label_key.lower()
-        self.labels = (self.label, *(name for name in _OTHER_LABEL_NAMES if name != self.label))
-        self._boxes = {key.lower() for key in box_keys}
-
-    def is_box(self, name: str) -> bool:
-        """Whether a name, in lower case, means a box."""
-        return name in self._boxes or _BOX_WORD.search(name) is not None
+    form: Form
+    space: SpaceName | None = None
+    syntax: str = ""
 
 
 @dataclass
-class Haul:
-    """Whole objects in the order of the text, and counts by reason."""
+class FoundObjects:
+    """Whole objects in the order of the text, and counts by reason.
 
+    Attributes:
+        layouts: What so many numbers are in the dialect at hand, where neither tag nor key says it.
+        labelled: Whether answers of the dialect at hand name the class.
+        found: The objects.
+        problems: Counts by reason.
+    """
+
+    layouts: Mapping[int, Layout] = field(default_factory=lambda: LAYOUTS)
+    labelled: bool = True
     found: list[Found] = field(default_factory=list)
     problems: Counter[str] = field(default_factory=Counter)
 
-    def keep(self, written: Sequence[Any], label: str | None, start: int, end: int) -> bool:
-        """Keep an object whose numbers, as text, are a box; count why they are not otherwise."""
-        numbers, problem = _numbers(written)
-        if problem is not None:
-            self.problems[problem] += 1
+    def keep(
+        self,
+        written: Sequence[Any],
+        label: str | None,
+        start: int,
+        end: int,
+        *,
+        layout: Layout | None = None,
+        space: SpaceName | None = None,
+        syntax: str = "",
+        labelled: bool | None = None,
+        guessed: bool = False,
+    ) -> bool:
+        """Keep an object whose numbers, as text, are a box; count why they are not otherwise.
+
+        Args:
+            written: The numbers as they stand.
+            label: The label, if there is one.
+            start: Where the object's text begins.
+            end: Where it ends.
+            layout: What the numbers are, where a tag or a key states it; None for what the dialect at hand says.
+            space: The space that a tag or a key states.
+            syntax: How it was written.
+            labelled: Whether this syntax names the class; None for what the dialect at hand does.
+            guessed: Nothing states what the numbers are.
+        """
+        meant = layout if layout is not None else self.layouts.get(len(written), LAYOUTS.get(len(written)))
+        numbers, problem = _numbers(written, meant)
+        if problem is not None or meant is None:
+            self.problems[problem or "coordinate_count"] += 1
             return False
-        if not label:
+        if not label and (self.labelled if labelled is None else labelled):
             self.problems["no_label"] += 1
-        self.found.append(Found(numbers, _whole_characters(label or ""), start, end))
+        # Five numbers are centre and size to some and corners to others, eight are corners to all.
+        unknown = layout is None and len(written) == 5 and 5 not in self.layouts
+        self.problems["layout_guessed"] += guessed or unknown
+        canonical = meant.canonical(numbers)
+        self.found.append(Found(canonical, _whole_characters(label or ""), start, end, meant.form, space, syntax))
         return True
 
+    def stretch(self, end: int) -> None:
+        """Let the text of the last object reach up to `end`."""
+        self.found[-1] = self.found[-1]._replace(end=end)
 
-def _numbers(written: Sequence[Any]) -> tuple[list[float], str | None]:
+
+def _numbers(written: Sequence[Any], layout: Layout | None) -> tuple[list[float], str | None]:
     """Return the numbers of a box, or why they are none."""
     words = [word for word in written if isinstance(word, str)]
     if not all(map(str.isascii, words)):
         return [], "non_ascii_digits"
-    if len(written) not in KINDS:
+    if layout is None or len(written) != len(layout.names):
         return [], "coordinate_count"
     if len(words) < len(written) or any("_" in word for word in words):
         return [], "not_finite"
@@ -83,7 +119,8 @@ def _numbers(written: Sequence[Any]) -> tuple[list[float], str | None]:
     # Also false for NaN.
     if not all(-LARGEST <= number <= LARGEST for number in numbers):
         return [], "not_finite"
-    if len(numbers) == 5 and min(numbers[2:4]) < 0:
+    sizes = [number for name, number in zip(layout.names, numbers, strict=True) if name in ("w", "h")]
+    if sizes and min(sizes) < 0:
         return [], "negative_size"
     return numbers, None
 

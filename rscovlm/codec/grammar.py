@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rscovlm.codec.expressions import Expression, either, literal, named, one_of, repeated, sequence
+from rscovlm.codec.layouts import Form, Layout
+from rscovlm.codec.spaces import SPACES, SpaceName
+from rscovlm.codec.tags import BoxKind, Field, Tags, pieces
 from rscovlm.codec.writing import not_a_label, not_plain
-from rscovlm.geometry.kinds import Kind
 
 _WORD = one_of("A-Za-z0-9")
 _FREE = sequence(one_of("A-Za-z"), repeated(either(_WORD, sequence(one_of(" '._/-"), _WORD)), 0, 23))
 """A label where no categories are given: a short name."""
+
+_UNSIGNED_ANGLE = either(literal("0"), sequence(one_of("1-8"), Expression("[0-9]?", "[0-9]?", 1)), literal("9"))
+"""Whole degrees in [0, 90)."""
 
 _ANGLE = either(
     literal("0"),
@@ -32,12 +37,14 @@ class Grammar:
     A whole answer is ``none``, or ``head``, then objects with ``between`` between them, then ``tail``.
 
     Attributes:
-        one: One object.
+        one: One object; the first one where later ones look otherwise.
         none: The answer where there is nothing, if there may be nothing.
         head: What stands before the first object.
         between: What stands between two objects; ``None`` where there is exactly one.
         tail: What stands after the last object.
-        end: The character that ends an object and stands nowhere else; empty where there is exactly one.
+        end: The character that ends an object and stands nowhere else; empty where there is none such, or exactly one object.
+        further: What every object after the first adds, where it is another than ``between`` and ``one``: one more box of
+            the same label, say.
         schema: JSON Schema of one object as text, where answers can be bare JSON too.
     """
 
@@ -47,6 +54,7 @@ class Grammar:
     between: str | None = None
     tail: str = ""
     end: str = ""
+    further: Expression | None = None
     schema: str | None = field(default=None, repr=False)
 
     @property
@@ -57,6 +65,8 @@ class Grammar:
     @property
     def longest(self) -> int:
         """Bytes of the longest object, what stands before the next one included; a token has at least one byte."""
+        if self.further is not None:
+            return max(self.one.longest, self.further.longest)
         return self.one.longest + len(self.between or "")
 
     @property
@@ -101,7 +111,10 @@ class Grammar:
     def _whole(self, most: int | None) -> Expression:
         if most is not None and most < 1:
             raise ValueError(f"most is {most}; give a number of objects from 1 up")
-        if self.between is None:
+        if self.further is not None:
+            further = repeated(self.further, 0, None if most is None else most - 1)
+            found = sequence(literal(self.head), self.one, further, literal(self.tail))
+        elif self.between is None:
             found = self.one
         elif self.between:
             further = repeated(sequence(literal(self.between), self.one), 0, None if most is None else most - 1)
@@ -148,7 +161,26 @@ def json_grammar(
         "required": list(keys),
         "additionalProperties": False,
     }
-    return Grammar(named("object", one), none, "```json\n[\n\t", ",\n\t", "\n]\n```", "}", _json(schema))
+    return Grammar(named("object", one), none, "```json\n[\n\t", ",\n\t", "\n]\n```", "}", schema=_json(schema))
+
+
+def tagged_grammar(
+    tags: Tags, kind: BoxKind, numbers: Sequence[Expression], none: str, categories: Sequence[str] | None
+) -> Grammar:
+    """Return the grammar of tagged objects; ``numbers`` are those of a box in the order of its template."""
+    label = _FREE if categories is None else _choice({name: tags.not_tagged(name) for name in _names(categories)})
+    said = named("label", label)
+    box = _filled(tags.template(kind), said, numbers)
+    opened, closed = map(literal, _ends(tags.boxes))
+    name = _filled(tags.label, said, ())
+    between = literal(tags.between)
+    if tags.joined is None:
+        one = sequence(opened, box, closed, name) if tags.label_last else sequence(name, opened, box, closed)
+        return Grammar(one, none, between=tags.between, further=sequence(between, one))
+    one = sequence(name, opened, box)
+    more = sequence(literal(tags.joined), box)
+    further = either(more, sequence(closed, between, one)) if tags.labelled else more
+    return Grammar(one, none, between=tags.between, tail=_ends(tags.boxes)[1], further=further)
 
 
 def choice_grammar(names: Sequence[str]) -> Grammar:
@@ -160,19 +192,66 @@ def choice_grammar(names: Sequence[str]) -> Grammar:
     return Grammar(_choice({name: not_a_label(name) for name in _names(names)}))
 
 
-def box_numbers(kind: Kind, most: int, places: int) -> tuple[list[Expression], list[dict[str, Any]]]:
-    """Return the numbers of a box and their JSON Schemas, for coordinates up to ``most`` with so many decimals."""
-    bounds = [most] * (8 if kind == "quad" else 4)
-    if kind == "obb":  # a slanted box may be longer than the grid is wide
-        bounds[2:] = [2 * most] * 2
-    names = ["place", "place", "length", "length"] if kind == "obb" else ["place"] * len(bounds)
-    numbers = [named(name, decimals(bound, places)) for name, bound in zip(names, bounds, strict=True)]
-    form = "number" if places else "integer"
-    values: list[dict[str, Any]] = [{"type": form, "minimum": 0, "maximum": bound} for bound in bounds]
-    if kind == "obb":
-        numbers.append(named("angle", _ANGLE))
-        values.append({"type": "integer", "minimum": -90, "maximum": 89})
+def box_numbers(
+    layout: Layout, space: SpaceName, places: int, *, largest: int, angle_from: int, digits: Sequence[int] = ()
+) -> tuple[list[Expression], list[dict[str, Any]]]:
+    """Return the numbers of a box and their JSON Schemas, in the order in which they are written.
+
+    Args:
+        layout: What the numbers are.
+        space: What they are counted in.
+        places: Digits after the point.
+        largest: Longest side of the grids, where numbers are pixels.
+        angle_from: First angle that is written, -90 or 0.
+        digits: For each number the digits that it is filled up to with zeros; empty for none.
+    """
+    last = SPACES[space].last(largest)
+    numbers: list[Expression] = []
+    values: list[dict[str, Any]] = []
+    for name, filled in zip(layout.names, digits or [0] * len(layout.names), strict=True):
+        if name == "a":
+            numbers.append(named("angle", _ANGLE if angle_from else _UNSIGNED_ANGLE))
+            values.append({"type": "integer", "minimum": angle_from, "maximum": 89})
+            continue
+        what, low, high = _bounds(name, layout.form, last)
+        number = padded(high, filled) if filled else decimals(high, places)
+        number = sequence(Expression("-?", '"-"?', 1), number) if low < 0 else number
+        numbers.append(named(what, number))
+        values.append({"type": "number" if places else "integer", "minimum": low, "maximum": high})
     return numbers, values
+
+
+def _bounds(name: str, form: Form, last: int) -> tuple[str, int, int]:
+    """Return what a number is called, and its least and largest value."""
+    if name in ("w", "h"):  # a slanted box may be longer than the grid is wide
+        return "length", 0, 2 * last
+    if form == "corners":  # and its upright form may reach beyond the grid
+        return "corner", -2 * last, 3 * last
+    return "place", 0, last
+
+
+def padded(most: int, digits: int) -> Expression:
+    """Return the whole numbers up to ``most``, filled up with zeros.
+
+    >>> padded(1023, 4).regex
+    '(?:0[0-9]{3}|10(?:[0-1][0-9]|2[0-3]))'
+    """
+    text = str(most).zfill(digits)
+    first, rest = text[0], text[1:]
+    if not rest:
+        return one_of(f"0-{first}")
+    at_most = sequence(literal(first), padded(int(rest), len(rest)))
+    if first == "0":
+        return at_most
+    below = literal("0") if first == "1" else one_of(f"0-{int(first) - 1}")
+    if set(rest) == {"9"}:
+        return sequence(one_of(f"0-{first}"), _digits(len(rest)))
+    return either(sequence(below, _digits(len(rest))), at_most)
+
+
+def _digits(count: int) -> Expression:
+    times = "" if count == 1 else f"{{{count}}}"
+    return Expression(f"[0-9]{times}", f"[0-9]{times}", count)
 
 
 def whole_numbers(most: int) -> Expression:
@@ -221,6 +300,24 @@ def _choice(names: dict[str, str | None]) -> Expression:
 
 def _not_json(name: str) -> str | None:
     return not_a_label(name) or ("has a brace or a backtick" if set(name) & set("{}`") else None)
+
+
+def _filled(template: str, label: Expression, numbers: Sequence[Expression]) -> Expression:
+    """Return a template with expressions in its fields."""
+    left = iter(numbers)
+    parts = (
+        (label if part.name == "label" else next(left)) if isinstance(part, Field) else literal(part)
+        for part in pieces(template)
+    )
+    return sequence(*parts)
+
+
+def _ends(template: str) -> tuple[str, str]:
+    """Return the texts before and after the one field of a template."""
+    parts = pieces(template)
+    place = next(place for place, part in enumerate(parts) if isinstance(part, Field))
+    before, after = parts[:place], parts[place + 1 :]
+    return "".join(map(str, before)), "".join(map(str, after))
 
 
 def _joined(numbers: Sequence[Expression], between: str) -> list[Expression]:

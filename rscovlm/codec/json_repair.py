@@ -7,17 +7,40 @@ import re
 from dataclasses import dataclass, field
 
 from rscovlm.codec import patterns
-from rscovlm.codec.found_objects import Haul, Names
+from rscovlm.codec.found_objects import FoundObjects
+from rscovlm.codec.keys import KeyMeaning, Names, coordinate, coordinates
+from rscovlm.codec.layouts import Layout
 
 
 @dataclass
 class _Draft:
-    """What is known so far of an object."""
+    """What is known so far of an object.
+
+    Attributes:
+        start: Where its text begins.
+        end: Where the text that belongs to it ends so far.
+        boxes: Its boxes, as lists of numbers; several where they share a label.
+        box_name: The key that its boxes stand under.
+        box_named: There was a key of a box, with or without numbers.
+        coordinates: Numbers that stand under a key each, such as ``x1``.
+        stated: What the numbers are, where an object in its own braces stated it.
+        label_first: The label came before the box.
+        label: Its label.
+        label_keys: How many keys of a label there were.
+        claims_label: One of them was the dialect's own, so that an object without a box is missing one.
+        braced: It began with a brace.
+        points: The last list held two numbers, so that the next may be the next corner of the same box.
+        doubled: A key stands twice.
+        cut: The text ends inside a string or a list of it.
+    """
 
     start: int = 0
     end: int = 0
     boxes: list[list[str]] = field(default_factory=list)
+    box_name: str = ""
     box_named: bool = False
+    coordinates: dict[str, str] = field(default_factory=dict)
+    stated: Layout | None = None
     label_first: bool = False
     label: str | None = None
     label_keys: int = 0
@@ -28,7 +51,7 @@ class _Draft:
     cut: bool = False
 
     def begin(self, start: int) -> None:
-        if not (self.braced or self.boxes or self.box_named or self.label_keys):
+        if not (self.braced or self.boxes or self.box_named or self.label_keys or self.coordinates):
             self.start = start
 
 
@@ -37,16 +60,17 @@ class Drafts:
 
     Args:
         text: What a model wrote.
-        haul: Where objects and problems go.
+        found: Where objects and problems go.
         names: Which keys mean what.
     """
 
-    def __init__(self, text: str, haul: Haul, names: Names) -> None:
+    def __init__(self, text: str, found: FoundObjects, names: Names) -> None:
         self._text = text
-        self._haul = haul
+        self._found = found
         self._names = names
         self._draft = _Draft()
         self._list_end = -1
+        self._passed_end = -1
 
     def brace(self, brace: str, start: int) -> int:
         """Begin or end an object; return where to go on."""
@@ -63,6 +87,13 @@ class Drafts:
         draft = self._draft
         goes_on = self._list_end >= 0 and patterns.BETWEEN_LISTS.fullmatch(self._text, self._list_end, event.start())
         if not numbers:
+            return event.end()
+        if self._passed_end >= 0 and patterns.BETWEEN_LISTS.fullmatch(self._text, self._passed_end, event.start()):
+            # One more list under a key that names no box.
+            self._passed_end = event.end()
+            return event.end()
+        if not event["close2"] and event.end() == len(self._text) and len(numbers) == 2 and "{" not in event["open2"]:
+            self._found.problems["truncated"] += 1
             return event.end()
         stray = event["open2"].rstrip().rfind("\n")
         if stray < 0 and not event["close2"] and event.end() < len(self._text):
@@ -91,17 +122,17 @@ class Drafts:
         named = self._names.is_box(name)
         listed = event["items1"] if event["items1"] is not None else event["items3"]
         numbers = patterns.words(listed if quoted is None else event[f"text{quoted}"].strip("[]() "))
-        if not named and (quoted is not None or not event["open1"] or len(numbers) < 3):
-            return event.end()
+        if not named:
+            return self._unnamed(event, name, numbers)
         self._next_object(event.start(), repeats=self._draft.label_first)
         draft = self._draft
-        if named and draft.boxes:
+        if draft.boxes:
             draft.doubled = draft.doubled or draft.box_named
             draft.boxes.clear()
-        if numbers and (named or not draft.boxes):
+        if numbers:
             draft.boxes.append(numbers)
-            draft.points = len(numbers) == 2
-        draft.box_named = draft.box_named or named
+            draft.points = len(numbers) == 2 and not self._names.means_points(name)
+        draft.box_named, draft.box_name = True, name
         draft.end = event.end()
         return (
             event.end()
@@ -117,22 +148,59 @@ class Drafts:
         """
         draft, self._draft = self._draft, _Draft()
         if at_end and (draft.cut or (draft.braced and draft.label is None)):
-            self._haul.problems["truncated"] += 1
-        elif draft.boxes:
-            written = draft.box_named or draft.label_keys > 0
-            boxes = [box for box in draft.boxes if written or len(box) > 2]
-            kept = [self._haul.keep(box, draft.label, draft.start, draft.end) for box in boxes]
-            if any(kept):
-                self._haul.problems["doubled_key"] += draft.doubled
-                self._haul.problems["repaired"] += written
+            self._found.problems["truncated"] += 1
+        elif draft.boxes or draft.coordinates:
+            written = draft.box_named or draft.label_keys > 0 or bool(draft.coordinates)
+            if self._keep(draft, written):
+                self._found.problems["doubled_key"] += draft.doubled
+                self._found.problems["repaired"] += written and draft.stated is None
         elif draft.box_named:
-            self._haul.problems["coordinate_count"] += 1
+            self._found.problems["coordinate_count"] += 1
         elif draft.claims_label:
-            self._haul.problems["no_box"] += 1
+            self._found.problems["no_box"] += 1
+
+    def adopt(self, written: list[str], stated: Layout, end: int) -> bool:
+        """Take the box of an object in its own braces, which states its numbers, as that of the object around it."""
+        draft = self._draft
+        if not draft.braced or draft.boxes or draft.coordinates or not (draft.box_named or draft.label_keys):
+            return False
+        draft.boxes, draft.stated, draft.end = [written], stated, end
+        return True
+
+    def _keep(self, draft: _Draft, written: bool) -> bool:
+        """Keep the boxes of a draft; return whether there was one."""
+        if draft.coordinates and not draft.boxes:
+            found = coordinates(draft.coordinates)
+            if found is None:
+                self._found.problems["coordinate_count"] += 1
+                return False
+            stated, numbers, guessed = found
+            return self._found.keep(
+                numbers, draft.label, draft.start, draft.end, layout=stated, syntax="keys", guessed=guessed
+            )
+        kept = False
+        for box in draft.boxes:
+            if not written and len(box) < 3:
+                continue
+            meaning = KeyMeaning(draft.stated) if draft.stated else self._names.meaning(draft.box_name, len(box))
+            kept |= keep_named(self._found, meaning, box, draft.label, draft.start, draft.end, key=draft.box_name)
+        return kept
+
+    def _unnamed(self, event: re.Match[str], name: str, numbers: list[str]) -> int:
+        """Take a key that is none of a label or a box: one number of a box, or something else that is passed over."""
+        if coordinate(name) is not None and len(numbers) == 1 and not event["open1"]:
+            if name in self._draft.coordinates:
+                self.finish()
+            self._next_object(event.start(), repeats=self._draft.label_first)
+            self._draft.coordinates[name] = numbers[0]
+            self._draft.end = event.end()
+        elif event["open1"]:
+            self._passed_end = event.end()
+        return event.end()
 
     def _next_object(self, start: int, *, repeats: bool) -> None:
         """Finish an object that is complete when more comes, unless that only repeats a key between the same braces."""
-        complete = self._draft.boxes and self._draft.label is not None
+        complete = (self._draft.boxes or len(self._draft.coordinates) > 3) and self._draft.label is not None
         if complete and not (repeats and self._draft.braced):
             self.finish()
         self._draft.begin(start)
@@ -185,6 +253,32 @@ class Drafts:
         self._draft.cut = self._draft.cut or (not ended and end == len(self._text))
         self._list_end = self._draft.end = end
         return end
+
+
+def keep_named(
+    found: FoundObjects,
+    meaning: KeyMeaning,
+    written: list[str],
+    label: str | None,
+    start: int,
+    end: int,
+    *,
+    key: str,
+) -> bool:
+    """Keep a box that stands under a key, as the key states it."""
+    kept = found.keep(
+        written,
+        label,
+        start,
+        end,
+        layout=meaning.layout,
+        space=meaning.space,
+        syntax=f"json:{key}" if key else "list",
+        # A name that is not the dialect's own and states no order may mean corners, or a corner and a size.
+        guessed=bool(key) and meaning.layout is None and not meaning.own and len(written) == 4,
+    )
+    found.problems["foreign_syntax"] += kept and meaning.foreign
+    return kept
 
 
 def _unescaped(value: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 from rscovlm.codec import patterns
-from rscovlm.codec.found_objects import KINDS, Haul
+from rscovlm.codec.found_objects import LAYOUTS, FoundObjects
+
+_WORD = re.compile(r"\w")
 
 
 class _Line(NamedTuple):
@@ -24,13 +27,13 @@ class Lines:
 
     Args:
         text: What a model wrote.
-        haul: Where objects and problems go.
+        found: Where objects and problems go.
         before_object: Called before an object is added.
     """
 
-    def __init__(self, text: str, haul: Haul, before_object: Callable[[], None]) -> None:
+    def __init__(self, text: str, found: FoundObjects, before_object: Callable[[], None]) -> None:
         self._text = text
-        self._haul = haul
+        self._found = found
         self._before_object = before_object
         self._line_end = -1
 
@@ -65,7 +68,7 @@ class Lines:
             return None
         count = _box_numbers(commas)
         end = tokens[count - 1].end()
-        if count not in KINDS:
+        if count not in LAYOUTS:
             more_numbers = patterns.MORE_NUMBERS.match(text, end)
             end = more_numbers.end() if more_numbers is not None else end
         return _Line([token[0] for token in tokens[:count]], end, repaired=True)
@@ -78,16 +81,22 @@ class Lines:
             self._line_end = len(text) if newline < 0 else newline
         stop = patterns.LABEL_STOP.search(text, line.label_start, self._line_end)
         after = self._line_end if stop is None else stop.start()
+        if line.bracketed:
+            listed = patterns.LIST_STOP.search(text, line.label_start, self._line_end)
+            if listed is not None and listed.start() < after:
+                stop, after = listed, listed.start()
         another = stop is not None and stop[0][0] not in "`{"
         label = text[line.label_start : after].strip()
         if another:
             label = label.rstrip(" \t,;")
         if line.bracketed:
             label = label.lstrip(":=- \t")
+            # What is left of brackets and commas is no name.
+            label = label if _WORD.search(label) else ""
         if after == len(text) and not line.bracketed and not label.strip(",;"):
-            self._haul.problems["truncated"] += 1
-        elif self._haul.keep(line.numbers, label, start, after):
-            self._haul.problems["repaired"] += line.repaired and (bool(label) or not line.bracketed)
+            self._found.problems["truncated"] += 1
+        elif self._found.keep(line.numbers, label, start, after, syntax="list" if line.bracketed else "line"):
+            self._found.problems["repaired"] += line.repaired and (bool(label) or not line.bracketed)
         return after, another
 
 
@@ -99,7 +108,7 @@ def _box_numbers(commas: list[bool]) -> int:
     """
     total = len(commas) + 1
     joined = [*commas, False].index(False) + 1
-    if joined not in KINDS:
+    if joined not in LAYOUTS:
         return total
     more = [*commas[joined:], False].index(False) + 1 if joined < total else 0
     return 8 if more > 1 and joined + more == 8 else joined

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 NUMBER = r"-?[0-9]++(?:\.[0-9]++)?+"
 """A number as codecs write it."""
@@ -41,6 +42,9 @@ LABEL_STOP = re.compile(
     rf"```|\{{\s*+[\"']|(?<![\d.,-]){NUMBER}(?:,{NUMBER}){{3}}|[\[(]\s*+{NUMBER}(?:\s*+,\s*+{NUMBER}){{3}}"
 )
 """What ends a label on a plain line because another object, or a fence, begins."""
+
+LIST_STOP = re.compile(r"[\[(]++\s*+[-+.]?\d")
+"""What ends the label of a bracketed box because another list begins, whole or cut."""
 
 NEXT_KEY = re.compile(r"[,;]?+\s*+[\"'][^\"'\n]{1,64}+[\"']\s*+:")
 REST_OF_VALUE = re.compile(r"[^\n{}]{0,512}+")
@@ -77,17 +81,36 @@ _EVENTS = rf"""
 """
 
 
-@lru_cache(maxsize=32)
-def events(keys: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return the pattern that finds the next piece of an answer, and the same without lines of numbers.
+class Events(NamedTuple):
+    """Patterns that find the next piece of an answer.
+
+    Attributes:
+        anything: Tags, lines of numbers, and what JSON is made of.
+        untagged: The same without tags.
+        no_line: The same without tags and without lines of numbers.
+    """
+
+    anything: re.Pattern[str]
+    untagged: re.Pattern[str]
+    no_line: re.Pattern[str]
+
+
+@lru_cache(maxsize=64)
+def events(keys: tuple[str, ...], tags: tuple[str, ...] = ()) -> Events:
+    """Return the patterns that find the next piece of an answer.
 
     Args:
         keys: Names under which boxes and labels may stand even without quotes.
+        tags: Expressions of what objects between tags begin with.
     """
     named = "|".join(re.escape(key) for key in sorted(keys, key=len, reverse=True))
-    rest = _EVENTS.replace("KEYS", named)
-    flags = re.MULTILINE | re.VERBOSE
-    return re.compile(_LINE_START + "|" + rest, flags), re.compile(rest, flags)
+    rest = re.compile(_EVENTS.replace("KEYS", named), re.MULTILINE | re.VERBOSE)
+    line = re.compile(_LINE_START + "|" + rest.pattern, rest.flags)
+    if not tags:
+        return Events(line, line, rest)
+    # Blanks before a tag belong to it only from their first on, so that no blank is looked at twice.
+    begins = rf"(?P<tag>(?:(?<![ \t])[ \t]++)?+(?-x:{'|'.join(dict.fromkeys(tags))}))"
+    return Events(re.compile(begins + "|" + line.pattern, rest.flags), line, rest)
 
 
 def words(items: str) -> list[str]:

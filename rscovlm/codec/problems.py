@@ -4,10 +4,10 @@ from __future__ import annotations
 
 DROPPED: dict[str, str] = {
     "truncated": "the text ends inside the object: its numbers or its label may be cut",
-    "coordinate_count": "the box has neither 4 (hbb) nor 5 (obb) nor 8 (quad) numbers",
+    "coordinate_count": "the box has neither 4 (hbb) nor 5 (obb) nor 8 (quad) numbers, or others than its tag or key states",
     "not_finite": "a coordinate is NaN, infinite, null, not a number at all, or beyond a billion",
     "non_ascii_digits": "a coordinate is written in digits other than 0-9; guessing what a model meant is not our part",
-    "negative_size": "an oriented box has a negative width or height",
+    "negative_size": "a box has a negative width or height",
     "no_box": "a label stands without coordinates",
     "nothing_readable": "the whole text holds neither an object nor the answer that there is none",
 }
@@ -18,6 +18,13 @@ KEPT: dict[str, str] = {
     "doubled_key": "a key stands twice in one object; the last value counts",
     "no_label": "a box stands without a label; its label is the empty string",
     "inverted": "a horizontal box has x2 < x1 or y2 < y1; the two were exchanged",
+    "degenerate": "the box has no width or no height, as written",
+    "space_suspect": "the numbers do not look like those of the dialect's space: shares of 1 where it counts further, or beyond "
+    "2 where it counts to 1; they are read as the dialect says",
+    "layout_guessed": "nothing states whether the numbers are corners or a size, or how an oriented box is given; they are "
+    "read in the dialect's order",
+    "foreign_syntax": "the object is written in the tags or under the key of another dialect; it is read as that one says",
+    "point": "a point where the dialect writes boxes; it is in `Decoded.points`",
     "outside": "a coordinate lies outside the grid; it is kept as written, `Boxes.clipped` cuts it",
     "converted": "the object has another box kind than the one asked for, or than the first; it was converted",
     "unknown_label": "the label is none of the categories; it is kept as written",

@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 
 from rscovlm.codec import patterns
 
-Style: TypeAlias = Literal["plain", "json"]
+Style: TypeAlias = Literal["plain", "json", "tagged"]
 STYLES: tuple[Style, ...] = ("plain", "json")
+"""Styles that need no templates of tags."""
 
 
 def plain_lines(rows: Sequence[Sequence[str]], labels: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
 """Boxes written inside sentences: find them, tell what their numbers mean, and put `<box:i>` in their place.
 
-Known writings (any space between numbers): `{<25><30><40><50>}` and `{<25><30><40><50>|<15>}` of GeoChat and VRSBench, where the last
-number is an angle in degrees about the centre of the upright box; `[25, 30, 40, 50]` of TEOChat; `(25,30),(40,50)`, also within
-`<box>` tags. Four numbers are a horizontal box, five an oriented one, eight a quadrilateral. Scale 1, 100 or 1000 means shares of the
-image's sides in that unit; scale 0 means pixels.
+The writings are those that `rscovlm.codec.mentions` knows: `{<25><30><40><50>}` and `{<25><30><40><50>|<15>}` of GeoChat and VRSBench,
+where the last number is an angle in degrees about the centre of the upright box, `[25, 30, 40, 50]` of TEOChat, `(25,30),(40,50)`, and
+boxes between the tags of a shipped dialect. Four numbers are a horizontal box, five an oriented one, eight a quadrilateral. Scale 1,
+100 or 1000 means shares of the image's sides in that unit; scale 0 means pixels. Braces and most tags state their scale.
 """
 
 from __future__ import annotations
@@ -11,34 +11,42 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
+from rscovlm.codec.layouts import KIND_OF
+from rscovlm.codec.mentions import mentions
+from rscovlm.codec.set_spaces import space_of_set
+from rscovlm.codec.spaces import SPACES, SpaceName
 from rscovlm.geometry.kinds import Kind
 from rscovlm.records.record import BOX_MARK, Annotation
 from rscovlm.records.tally import Rejected
 
 Scale = Literal[0, 1, 100, 1000]
-
-_NUMBER = r"-?\d+(?:\.\d+)?"
-_BRACES = rf"\{{\s*(?:<\s*{_NUMBER}\s*>\s*){{4,8}}(?:\|\s*<\s*{_NUMBER}\s*>\s*)?\}}"
-_SQUARE = rf"\[\s*{_NUMBER}(?:\s*,\s*{_NUMBER}){{3,7}}\s*\]"
-_POINT = rf"\(\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\)"
-_POINTS = rf"(?:<box>\s*)?{_POINT}(?:\s*,?\s*{_POINT}){{1,3}}(?:\s*</box>)?"
-_BOX = re.compile(rf"{_BRACES}|{_SQUARE}|{_POINTS}")
-_FOUND_NUMBER = re.compile(_NUMBER)
-_KINDS: dict[int, Kind] = {4: "hbb", 5: "obb", 8: "quad"}
+_SPACES: dict[SpaceName, Scale] = {"pixels": 0, "0-1": 1, "0-100": 100, "0-1000": 1000}
 
 
 @dataclass(frozen=True, slots=True)
 class TextBox:
-    """One box as a text writes it: where it stands, its numbers in the text's own unit, and the kind they make."""
+    """One box as a text writes it.
+
+    Attributes:
+        start: Where it begins.
+        end: Where it ends.
+        numbers: Its numbers in the text's own unit.
+        kind: The kind they make.
+        corners_and_angle: Five numbers are the corners of the upright box and an angle, not centre and size.
+        stated: How much the image's sides count, where the writing states it; None where a set of boxes has to tell.
+    """
 
     start: int
     end: int
     numbers: tuple[float, ...]
     kind: Kind
     corners_and_angle: bool = False
+    stated: float | None = None
 
 
 def find_boxes(text: str) -> list[TextBox]:
@@ -48,22 +56,27 @@ def find_boxes(text: str) -> list[TextBox]:
     [(25.0, 30.0, 40.0, 50.0, 15.0), (1.0, 2.0, 3.0, 4.0)]
     """
     found = []
-    for match in _BOX.finditer(text):
-        numbers = tuple(map(float, _FOUND_NUMBER.findall(match.group())))
-        if len(numbers) in _KINDS:
-            found.append(TextBox(match.start(), match.end(), numbers, _KINDS[len(numbers)], "|" in match.group()))
+    for one in mentions(text):
+        numbers, stated = one.numbers, None
+        if one.space is not None:
+            unit = SPACES[one.space]
+            stated = None if unit.units is None else float(unit.units)
+            if unit.bins:
+                numbers = tuple(number + 0.5 for number in numbers)
+        found.append(TextBox(one.start, one.end, numbers, KIND_OF[one.form], one.form == "corners", stated))
     return found
 
 
 def to_annotation(box: TextBox, scale: Scale, width: int, height: int, *, label: str = "") -> Annotation:
-    """Give the box in pixels of an image of `width` x `height`.
+    """Give the box in pixels of an image of `width` x `height`; a scale that the writing states goes before the one given.
 
     Raises:
         ValueError: The numbers are shares, but the image's size is not known.
     """
-    if scale and not (width and height):
+    unit = scale if box.stated is None else box.stated
+    if unit and not (width and height):
         raise Rejected("image size unknown", f"box {box.numbers} is in shares of an image whose size is unknown")
-    sx, sy = (width / scale, height / scale) if scale else (1.0, 1.0)
+    sx, sy = (width / unit, height / unit) if unit else (1.0, 1.0)
     values = box.numbers
     if box.kind != "obb":
         pixels = tuple(value * (sy if i % 2 else sx) for i, value in enumerate(values))
@@ -79,7 +92,10 @@ def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height:
     """Replace every box in `text` by `<box:i>`; append what it says, in pixels, to `objects`.
 
     A box that `objects` already holds is not appended again. A label is taken from a `<p>name</p>` right before the box, or before the
-    boxes it follows with `<delim>` or a comma between. Numbers far outside the scale are no box and stay.
+    boxes it follows with `<delim>` or a comma between. Numbers far outside the scale are no box and stay, as typing errors do.
+
+    Raises:
+        Rejected: The text holds a mark already, or the image's size is needed and unknown.
 
     >>> objects = []
     >>> lift("Yes, <p>a ship</p> {<25><30><40><50>}.", objects, 100, 200, 100)
@@ -91,7 +107,7 @@ def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height:
         raise Rejected("box mark in text", f"text already contains a <box:i> mark: {text[:80]!r}")
     parts, last, name = [], 0, ""
     for box in find_boxes(text):
-        if scale and not _within(box, scale):
+        if (scale or box.stated is not None) and not _within(box, scale):
             continue
         before = text[last : box.start]
         label = _NAMED_BEFORE.search(before)
@@ -106,13 +122,32 @@ def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height:
 
 
 def _within(box: TextBox, scale: Scale) -> bool:
-    """Tell shares from other lists of numbers, such as years: a tenth beyond the image is the most that annotations reach."""
-    values = box.numbers[:4] if box.kind == "obb" else box.numbers
-    return -0.1 * scale <= min(values) and max(values) <= 1.1 * scale
+    """Tell boxes from other lists of numbers, such as years, and from typing errors.
+
+    Where nothing but the numbers says that they are a box, a tenth beyond the image is the most that annotations reach. Braces and tags
+    say it themselves; of an object that the image cuts they may reach as far beyond as the image is large.
+    """
+    if box.stated is None:
+        values = box.numbers[:4] if box.kind == "obb" else box.numbers
+        return -0.1 * scale <= min(values) and max(values) <= 1.1 * scale
+    return is_box(box)
 
 
-_NAMED_BEFORE = re.compile(r"<p>([^<]*)</p>\s*$")
-_PHRASE = re.compile(r"</?p>")
+def is_box(box: TextBox) -> bool:
+    """Tell whether a box whose writing states its scale has a size and touches its image, which no typing error need do."""
+    unit = box.stated or 1.0
+    values = box.numbers
+    if box.kind == "obb":
+        values = values[:4] if box.corners_and_angle else values[:2]
+    xs, ys = values[0::2], values[1::2]
+    ordered = box.kind == "quad" or len(values) == 2 or (xs[0] <= xs[1] and ys[0] <= ys[1])
+    return ordered and all(
+        max(side) >= 0 and min(side) <= unit and -unit <= min(side) and max(side) <= 2 * unit for side in (xs, ys)
+    )
+
+
+_NAMED_BEFORE = re.compile(r"(?:<p>|<ref>|<\|ref\|>|<\|object_ref_start\|>)([^<]*)<[^<>]*>\s*$")
+_PHRASE = re.compile(r"</?(?:p|ref)>|<\|/?ref\|>|<\|object_ref_(?:start|end)\|>")
 # GeoChat writes several boxes of one phrase with <delim> between them.
 _DELIMITER = re.compile(r"\s*<delim>\s*")
 _BETWEEN = re.compile(r"\s*(?:<delim>|,|and)\s*")
@@ -126,47 +161,80 @@ class Guess:
         scale: 0 for pixels, or the unit of the image's side.
         certain: No other scale explains the set as well.
         inside: Share of boxes that lie inside their image under this scale.
+        corners: Five numbers are corners and an angle (True) or centre and size (False); None where there are none, or both
+            explain the set.
     """
 
     scale: Scale
     certain: bool
     inside: float
+    corners: bool | None = None
 
 
 def recognise(boxes: Iterable[tuple[TextBox, int, int]]) -> Guess:
     """Tell from many boxes, each with its image's width and height (0 if unknown), which scale they were written in.
 
-    One box is rarely enough: `[10, 20, 60, 80]` could be pixels, per cent or per mille. Over a set, the largest numbers give it away:
+    One box is never enough: `[10, 20, 60, 80]` could be pixels, per cent or per mille. Over a set, the largest numbers give it away:
     shares come close to their unit and never pass it, whatever the images' sizes; pixels follow the sizes.
 
     Raises:
         ValueError: There is no box to judge by.
     """
     given = list(boxes)
-    rows = [(*_extent(box), width, height) for box, width, height in given]
-    middles = [(*_middle(box), width, height) for box, width, height in given]
-    if not rows:
+    if not given:
         raise ValueError("no boxes to recognise a scale from; say which scale the text uses")
-    tolerance = 1.005
-    largest = max(max(x, y) for x, y, _, _ in rows)
-    sized = [row for row in rows if row[2] and row[3]]
-    inside = sum(x <= w * tolerance and y <= h * tolerance for x, y, w, h in sized) / len(sized) if sized else 0.0
-    small_images = bool(sized) and max(max(w, h) for _, _, w, h in sized) <= 128
-    scales: tuple[Scale, ...] = (1, 100, 1000)
-    unit = next((scale for scale in scales if largest <= scale * tolerance), None)
-    if unit == 1:
-        return Guess(1, certain=True, inside=1.0)
-    if unit is None:
-        return Guess(0, certain=inside > 0.99, inside=inside)
-    if unit == 100 and not small_images:
-        return Guess(100, certain=len(rows) >= 20 and largest > 80, inside=1.0)
-    # An object cut by a tile's border reaches beyond it; its middle does not.
-    beyond = [1 for x, y, w, h in middles if w and h and (x > w * tolerance or y > h * tolerance)]
-    if beyond and len(beyond) > 0.01 * len(sized):
-        return Guess(unit, certain=True, inside=1.0)
-    if unit == 1000 and sized and min(max(w, h) for _, _, w, h in sized) > 1100:
-        return Guess(1000, certain=len(rows) >= 20 and largest > 800, inside=1.0)
-    return Guess(0, certain=len(sized) >= 20 and inside > 0.99, inside=inside)
+    stated = {box.stated for box, _, _ in given}
+    corners = _five_are_corners([box for box, _, _ in given])
+    if len(stated) == 1 and (unit := stated.pop()) in (1, 100, 1000):
+        scale: Scale = 1 if unit == 1 else 100 if unit == 100 else 1000
+        return Guess(scale, certain=True, inside=_inside(given, scale), corners=corners)
+    free = [row for row in given if row[0].stated is None]
+    told = _scale(free or given)
+    return replace(told, corners=corners)
+
+
+def _scale(given: list[tuple[TextBox, int, int]]) -> Guess:
+    """Tell the scale of boxes whose writing states none."""
+    sized = [(box, width, height) for box, width, height in given if width and height]
+    extents = np.array([_extent(box) for box, _, _ in sized or given])
+    middles = np.array([_middle(box) for box, _, _ in sized or given])
+    if sized:
+        sizes = np.array([(width, height) for _, width, height in sized], dtype=np.float64)
+        told = space_of_set(extents, sizes, ["0-1", "0-100", "0-1000", "pixels"], middles=middles)
+    else:
+        told = space_of_set(extents, np.ones_like(extents), ["0-1", "0-100", "0-1000"])
+    if told.space is not None:
+        scale = _SPACES[told.space]
+        return Guess(scale, certain=len(given) >= _LEAST, inside=_inside(given, scale))
+    likely = next((unit for unit in (1, 100, 1000) if extents.max() <= unit * 1.005), 0)
+    fits = sized and _inside(given, 0) > 0.99 and likely == 1000
+    scale = 0 if fits or not likely else 1 if likely == 1 else 100 if likely == 100 else 1000
+    return Guess(scale, certain=False, inside=_inside(given, scale))
+
+
+_LEAST = 20
+"""Fewer boxes make no scale certain."""
+
+
+def _inside(given: list[tuple[TextBox, int, int]], scale: Scale) -> float:
+    """Return the share of boxes inside their image, of those whose image's size is known where that is needed."""
+    hits = []
+    for box, width, height in given:
+        side_x, side_y = (scale, scale) if scale else (width, height)
+        if side_x and side_y:
+            x, y = _extent(box)
+            hits.append(x <= side_x * 1.005 and y <= side_y * 1.005)
+    return sum(hits) / len(hits) if hits else 0.0
+
+
+def _five_are_corners(boxes: list[TextBox]) -> bool | None:
+    """Tell whether five numbers are corners and an angle, from all that have five and do not state it."""
+    free = [box.numbers for box in boxes if box.kind == "obb" and box.stated is None]
+    if len(free) < _LEAST:
+        return None
+    ordered = sum(numbers[2] >= numbers[0] and numbers[3] >= numbers[1] for numbers in free)
+    # Sizes are smaller than places about as often as not; corners are never out of order.
+    return True if ordered == len(free) else False if ordered < 0.9 * len(free) else None
 
 
 def _middle(box: TextBox) -> tuple[float, float]:

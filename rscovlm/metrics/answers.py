@@ -7,10 +7,13 @@ from typing import Any
 
 from rscovlm.metrics.options import MME_LETTERS, OPTION_RULES
 from rscovlm.metrics.rules import RULES
-from rscovlm.metrics.texts import check_texts
+from rscovlm.metrics.texts import check_texts, number_in, words
 
 RSVQA_SUBSETS = ("HR-comp", "HR-presence", "LR-comp", "LR-presence", "LR-rural_urban")
 """The five columns of table V; its average is their plain mean."""
+
+RSVQA_COUNTS = ("HR-count", "LR-count")
+"""Questions for a number, which table V leaves out; the number named decides."""
 
 
 def answer_accuracy(
@@ -24,10 +27,10 @@ def answer_accuracy(
     """Compute the share of right answers under a named rule.
 
     Our rules compare whole words and call an empty answer wrong: ``"exact"`` (the default), ``"contains"`` (the true
-    answer stands in the prediction), ``"contained"`` (either in the other), ``"choice"`` (a letter), ``"number"``,
+    answer stands in the prediction), ``"contained"`` (either in the other), ``"choice"`` (a letter, or several: ``"AC"``), ``"number"``,
     ``"yes_no"``. The peers' rules compare as their programs do, traps included: ``"geochat"`` (GeoChat, and RSCoVLM's
-    scenes and VQA), ``"identical"`` (RSCoVLM), ``"vhm"``, ``"vhm_presence"``, ``"vhm_colour"``, ``"vhm_choice"``,
-    ``"vrsbench"`` (before its GPT step), ``"teochat"``, ``"teochat_keywords"`` (its questions on xBD),
+    scenes and VQA), ``"identical"`` (RSCoVLM), ``"vhm"`` and ``"vhm_presence"`` (VHM's own program), ``"rscovlm_vhm"`` and
+    ``"rscovlm_vhm_presence"`` (RSCoVLM's variants of these), ``"vhm_colour"``, ``"vhm_choice"``, ``"vrsbench"`` (before its GPT step), ``"teochat"``, ``"teochat_keywords"`` (its questions on xBD),
     ``"mme_realworld"``. `rscovlm.metrics.rules` describes each, `rscovlm.metrics.options` those that see the options.
 
     Args:
@@ -87,12 +90,15 @@ def rsvqa_accuracy(
         predictions: One answer per question.
         references: The true answers.
         subsets: Per question one of ``"HR-comp"``, ``"HR-presence"``, ``"LR-comp"``, ``"LR-presence"`` and
-            ``"LR-rural_urban"``; case and a leading ``"RSVQA_"`` do not matter.
-        match: A rule of `answer_accuracy`; the paper's numbers are those of ``"vhm"``.
+            ``"LR-rural_urban"``, or ``"HR-count"`` or ``"LR-count"``; case and a leading ``"RSVQA_"`` do not matter.
+        match: A rule of `answer_accuracy`; the numbers of RSCoVLM's paper are those of ``"rscovlm_vhm"``. Counts are right
+            where the first number named is the true one, or, where the truth is no number (``"between 0 and 10"``),
+            where the words are the same.
 
     Returns:
-        ``average`` (mean over the subsets present), ``subsets`` (name -> accuracy and items), ``missing`` (subsets
-        without a question), and ``overall`` (all questions pooled), ``undecided``, ``match``.
+        ``average`` (mean over the subsets of table V that are present; None where there is none), ``subsets`` (name ->
+        accuracy and items), ``missing`` (subsets of table V without a question), ``counts`` (the same of the two with
+        numbers), and ``overall`` (all questions of table V pooled; None where there is none), ``undecided``, ``match``.
 
     Raises:
         ValueError: As `answer_accuracy`, or if a subset is not known.
@@ -104,22 +110,43 @@ def rsvqa_accuracy(
         >>> rsvqa_accuracy(["yes", "no"], ["yes", "yes"], subsets=["HR-comp", "LR-comp"])["average"]
         0.5
     """
-    known = {name.lower(): name for name in RSVQA_SUBSETS}
+    check_texts({"predictions": predictions, "references": references, "subsets": subsets})
+    known = {name.lower(): name for name in (*RSVQA_SUBSETS, *RSVQA_COUNTS)}
     names = []
     for k, subset in enumerate(subsets):
         plain = subset.lower().removeprefix("rsvqa_")
         if plain not in known:
-            raise ValueError(f"subsets[{k}] is {subset!r}; use one of {', '.join(RSVQA_SUBSETS)}")
+            raise ValueError(f"subsets[{k}] is {subset!r}; use one of {', '.join(known.values())}")
         names.append(known[plain])
-    result = answer_accuracy(predictions, references, match=match, groups=names)
+    listed = [k for k, name in enumerate(names) if name in RSVQA_SUBSETS]
+    rows = [k for k, name in enumerate(names) if name in RSVQA_COUNTS]
+    result: dict[str, Any] = {"group_mean": None, "groups": {}, "accuracy": None, "undecided": 0}
+    if listed:
+        mine, true, groups = ([column[k] for k in listed] for column in (predictions, references, names))
+        result = answer_accuracy(mine, true, match=match, groups=groups)
+    counted: dict[str, list[float | None]] = {}
+    for k in rows:
+        counted.setdefault(names[k], []).append(_same_count(predictions[k], references[k]))
     return {
         "average": result["group_mean"],
         "subsets": result["groups"],
         "missing": [name for name in RSVQA_SUBSETS if name not in result["groups"]],
+        "counts": {
+            name: {"accuracy": _mean([credit or 0.0 for credit in credits]), "items": len(credits)}
+            for name, credits in sorted(counted.items())
+        },
         "overall": result["accuracy"],
-        "undecided": result["undecided"],
+        "undecided": result["undecided"] + sum(credit is None for credits in counted.values() for credit in credits),
         "match": match,
     }
+
+
+def _same_count(prediction: str, reference: str) -> float | None:
+    """Compare numbers, or the words where the truth is a range."""
+    true = words(reference)
+    if len(true) == 1 and number_in(reference) is not None:
+        return RULES["number"](prediction, reference)
+    return RULES["exact"](prediction, reference)
 
 
 def _options(match: str, options: Sequence[Sequence[str]] | None, items: int) -> Sequence[Sequence[str] | None]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
-from rscovlm.metrics.rules import chosen_letter
+from rscovlm.codec.final_answers import final_answer
+from rscovlm.metrics.rules import chosen_letters
 from rscovlm.metrics.texts import holds, words
 
 OptionRule = Callable[[str, str, Sequence[str]], float | None]
 """Takes an answer, the true letter and the options, such as "(A) a ship"; returns the credit, None if undecided."""
 
-_LETTERED = re.compile(r"\s*\(?([A-Za-z])[).:]\s*(.*)", re.DOTALL)
+_LETTERED = re.compile(r"\s*[(（【]?([A-Za-zＡ-Ｚａ-ｚ])[).:）】．、：]\s*(.*)", re.DOTALL)
 _LETTER = re.compile("[ABCDE]")
 
 # As MME-RealWorld's script has them: a comma is missing twice, which glues two phrases together.
@@ -40,7 +42,9 @@ def lettered(options: Sequence[str]) -> dict[str, str]:
     """
     found = [_LETTERED.fullmatch(option) for option in options]
     if all(found):
-        pairs = [(match.group(1).upper(), match.group(2).strip()) for match in found if match]
+        pairs = [
+            (unicodedata.normalize("NFKC", match.group(1)).upper(), match.group(2).strip()) for match in found if match
+        ]
     else:
         pairs = [(chr(ord("A") + k), option.strip()) for k, option in enumerate(options)]
     if not pairs or len(dict(pairs)) < len(pairs):
@@ -49,10 +53,11 @@ def lettered(options: Sequence[str]) -> dict[str, str]:
 
 
 def choice(prediction: str, reference: str, options: Sequence[str]) -> float | None:
-    """Right if the option the answer means is the true one; undecided where it means none, or several.
+    """Right if the options the answer means are the true ones, all of them; undecided where it means none.
 
-    An answer means the option whose words it has exactly; else the one whose letter it chooses, or the only one whose
-    words stand in it whole (of options within options the longest counts). Where letter and words disagree, none.
+    An answer means the option whose words it has exactly; else those whose letters it chooses, or those whose words stand in
+    it whole (of options within options the longest counts). Where letters and words disagree, none; and where several
+    words but no letters stand in an answer to a question with one right option, none.
 
     Raises:
         ValueError: If the true answer is none of the options.
@@ -63,24 +68,33 @@ def choice(prediction: str, reference: str, options: Sequence[str]) -> float | N
         (1.0, 0.0, 1.0)
         >>> choice("", "A", options) is None, choice("B, which is blue", "A", options) is None
         (True, True)
+        >>> choice("A, B", "AB", options), choice("A", "AB", options), choice("blue and red", "AB", options)
+        (1.0, 0.0, 1.0)
     """
     texts = {letter: words(text) for letter, text in lettered(options).items()}
-    true = chosen_letter(reference)
-    if true not in texts:
-        raise ValueError(f"the true answer {reference!r} is none of the options {list(options)}; give a letter")
-    said = words(prediction)
+    true = chosen_letters(reference)
+    if not true or not true <= set(texts):
+        raise ValueError(
+            f"the true answer {reference!r} is none of the options {list(options)}; give its letter or letters"
+        )
+    said = words(final_answer(prediction))
     same = [letter for letter, text in texts.items() if text and said in (text, [letter.lower(), *text])]
     if same:
-        return float(same == [true]) if len(same) == 1 else None
-    named = chosen_letter(prediction)
+        return float(true == set(same)) if len(same) == 1 else None
+    named = chosen_letters(prediction)
     held = [letter for letter, text in texts.items() if holds(said, text)]
-    longest = [
+    longest = {
         letter
         for letter in held
         if not any(len(texts[other]) > len(texts[letter]) and holds(texts[other], texts[letter]) for other in held)
-    ]
-    meant = {letter for letter in (named, *longest) if letter in texts}
-    return float(meant == {true}) if len(meant) == 1 else None
+    }
+    named &= set(texts)
+    if named and longest and not longest <= named:
+        return None
+    meant = named or longest
+    if not meant or (not named and len(meant) > 1 and len(true) == 1):
+        return None
+    return float(meant == true)
 
 
 def mme_realworld(prediction: str, reference: str, options: Sequence[str]) -> float:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Callable
 
+from rscovlm.codec.final_answers import final_answer
 from rscovlm.metrics.texts import holds, normalised, number_in, words
 
 Rule = Callable[[str, str], float | None]
 """Takes an answer and the true one; returns the credit (0 to 1), or None where the rule cannot decide."""
 
 _LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
-_LETTER_FIRST = re.compile(r"\A\s*([A-Za-z])[).:,]")
+_LETTER_RUN = re.compile(r"\W*([A-Z]{2,10})\W*")
+_LETTER_ROW = re.compile(r"\W*[A-Za-z](?:(?:\W|\band\b|[和与及])+[A-Za-z])+\W*")
+_LETTER_FIRST = re.compile(r"\A\s*([A-Za-z])[).:,、]")
 _LETTER_NAMED = re.compile(
     r"\b(?:answer|option|choice)\b(?:\s+(?:is|would\s+be))?\s*:?\s*\W?\(?([A-Za-z])\b(?!['’])", re.IGNORECASE
+)
+_MORE_LETTERS = re.compile(r"\W*(?:,|&|/|\+|、|\band\b|[和与及])\W*(?:[Oo]ption\s+)?([A-Za-z])(?![\w'’])")
+_LETTER_NAMED_IN_CHINESE = re.compile(
+    r"(?:答案|选项|选择|选|選択肢|正解|解答)[是为為はが：:\s]*\W?([A-Za-z])(?![A-Za-z])"
 )
 _LETTER_BRACKETED = re.compile(r"\(([A-Za-z])\)")
 _LETTER_CAPITAL = re.compile(r"(?<![\w'’])([B-HJ-Z])(?![\w'’])")
@@ -33,7 +41,7 @@ def exact(prediction: str, reference: str) -> float:
         >>> exact("Dense-residential.", "dense residential"), exact("", "no")
         (1.0, 0.0)
     """
-    return float(words(prediction) == words(reference) != [])
+    return float(words(final_answer(prediction)) == words(reference) != [])
 
 
 def contains(prediction: str, reference: str) -> float:
@@ -43,7 +51,7 @@ def contains(prediction: str, reference: str) -> float:
         >>> contains("It is a park.", "park"), contains("a parking lot", "park"), contains("I do not know", "no")
         (1.0, 0.0, 0.0)
     """
-    return float(holds(words(prediction), words(reference)))
+    return float(holds(words(final_answer(prediction)), words(reference)))
 
 
 def contained(prediction: str, reference: str) -> float:
@@ -53,12 +61,12 @@ def contained(prediction: str, reference: str) -> float:
         >>> contained("residential", "dense residential"), contained("", "dense residential")
         (1.0, 0.0)
     """
-    mine, true = words(prediction), words(reference)
+    mine, true = words(final_answer(prediction)), words(reference)
     return float(holds(mine, true) or holds(true, mine))
 
 
 def choice(prediction: str, reference: str) -> float | None:
-    """Right if the letter the answer chooses is the true one; undecided where it names none, or several.
+    """Right if the letters the answer chooses are the true ones, all of them; undecided where it names none, or offers several.
 
     Raises:
         ValueError: If the true answer is no letter.
@@ -66,11 +74,15 @@ def choice(prediction: str, reference: str) -> float | None:
     Example:
         >>> choice("The answer is (B).", "B"), choice("Answer: b", "B"), choice("A large ship", "A")
         (1.0, 1.0, None)
+        >>> choice("A and C", "AC"), choice("A", "AC"), choice("<think>C?</think><answer>（Ａ）</answer>", "A")
+        (1.0, 0.0, 1.0)
     """
-    mine, true = chosen_letter(prediction), chosen_letter(reference)
-    if true is None:
-        raise ValueError(f"the true answer {reference!r} is no choice; give a letter such as 'B' or '(B)'")
-    return None if mine is None else float(mine == true)
+    mine, true = chosen_letters(prediction), chosen_letters(reference)
+    if not true:
+        raise ValueError(
+            f"the true answer {reference!r} is no choice; give a letter such as 'B' or '(B)', or several: 'AC'"
+        )
+    return float(mine == true) if mine else None
 
 
 def number(prediction: str, reference: str) -> float | None:
@@ -83,7 +95,7 @@ def number(prediction: str, reference: str) -> float | None:
         >>> number("There are seven.", "7"), number("13 ships", "3"), number("many", "3")
         (1.0, 0.0, None)
     """
-    mine, true = number_in(prediction), number_in(reference)
+    mine, true = number_in(final_answer(prediction)), number_in(reference)
     if true is None:
         raise ValueError(f"the true answer {reference!r} names no number; give one such as '3' or 'three'")
     return None if mine is None else float(mine == true)
@@ -99,27 +111,60 @@ def yes_no(prediction: str, reference: str) -> float | None:
         >>> yes_no("Yes, there is.", "yes"), yes_no("I do not know", "no"), yes_no("yes or no", "no")
         (1.0, None, None)
     """
-    mine, true = _yes_or_no(prediction), _yes_or_no(reference)
+    mine, true = _yes_or_no(final_answer(prediction)), _yes_or_no(reference)
     if true is None:
         raise ValueError(f"the true answer {reference!r} is neither yes nor no")
     return None if mine is None else float(mine == true)
 
 
-def chosen_letter(text: str) -> str | None:
-    """Return the letter a text chooses, upper case, or None.
+def chosen_letters(text: str) -> frozenset[str]:
+    """Return the letters a text chooses, upper case; none where it chooses none, or offers several with "or".
 
-    In this order: the text is a letter; one follows "answer", "option" or "choice"; one stands in brackets; one starts
-    the text before a bracket, period, colon or comma; one capital stands alone (A and I do not count here, being
-    words). Where the first of these that applies gives two letters, none is chosen.
+    Thoughts before the answer are left out, and letters and brackets of Chinese and Japanese fonts are read as ours. In
+    this order: the text is a letter, or a row of letters; one follows "answer", "option" or "choice", or their Chinese words,
+    with those listed after it; some stand in brackets; one starts the text before a bracket, period, colon or comma; one
+    capital stands alone (A and I do not count here, being words).
     """
-    alone = _LETTER_ALONE.fullmatch(text)
-    if alone:
-        return alone.group(1).upper()
-    for pattern in (_LETTER_NAMED, _LETTER_BRACKETED, _LETTER_FIRST, _LETTER_CAPITAL):
-        letters = {letter.upper() for letter in pattern.findall(text)}
-        if letters:
-            return letters.pop() if len(letters) == 1 else None
-    return None
+    said = unicodedata.normalize("NFKC", final_answer(text)).translate(_BRACKETS)
+    row = _LETTER_ALONE.fullmatch(said) or _LETTER_RUN.fullmatch(said) or _LETTER_ROW.fullmatch(said)
+    if row is not None:
+        letters = re.findall(r"(?<![a-z])[A-Za-z](?![a-z])", said)
+        # A run of capitals is a choice where it is in order: "AC", but not "BAD".
+        if len(letters) == 1 or _LETTER_RUN.fullmatch(said) is None or sorted(set(letters)) == letters:
+            return frozenset(map(str.upper, letters))
+    for pattern in (_LETTER_NAMED, _LETTER_NAMED_IN_CHINESE):
+        named = {letter for match in pattern.finditer(said) for letter in _listed(said, match)}
+        if named:
+            return frozenset() if _offers(said, named) else frozenset(named)
+    for pattern in (_LETTER_BRACKETED, _LETTER_FIRST, _LETTER_CAPITAL):
+        found = {letter.upper() for letter in pattern.findall(said)}
+        if found:
+            sure = pattern is _LETTER_BRACKETED or len(found) == 1
+            return frozenset(found) if sure and not _offers(said, found) else frozenset()
+    return frozenset()
+
+
+def chosen_letter(text: str) -> str | None:
+    """Return the one letter a text chooses, upper case, or None; see `chosen_letters`."""
+    letters = chosen_letters(text)
+    return next(iter(letters)) if len(letters) == 1 else None
+
+
+def _listed(text: str, match: re.Match[str]) -> list[str]:
+    """Return the letter of a match and those listed right after it."""
+    letters, place = [match[1].upper()], match.end()
+    while (more := _MORE_LETTERS.match(text, place)) is not None:
+        letters.append(more[1].upper())
+        place = more.end()
+    return letters
+
+
+def _offers(text: str, letters: set[str]) -> bool:
+    """Whether a text names several letters as alternatives."""
+    return len(letters) > 1 and re.search(r"\bor\b|或", text) is not None
+
+
+_BRACKETS = str.maketrans("【】「」『』〔〕《》", "()()()()()")
 
 
 def _yes_or_no(text: str) -> bool | None:
@@ -144,18 +189,45 @@ def identical(prediction: str, reference: str) -> float:
 
 
 def vhm(prediction: str, reference: str) -> float:
-    """VHM's rule for scenes and RSVQA: either is a substring of the other, so an empty answer is always right.
+    """VHM's own program for scenes and RSVQA: without blanks, the answer is a substring of the true one.
+
+    An empty answer is always right, and an answer in a sentence never is.
 
     Example:
-        >>> vhm("", "rural")
-        1.0
+        >>> vhm("", "rural"), vhm("residential", "dense residential"), vhm("It is rural", "rural")
+        (1.0, 1.0, 0.0)
+    """
+    mine, true = (text.replace(" ", "").lower() for text in (prediction, reference))
+    return float(mine in true)
+
+
+def rscovlm_vhm(prediction: str, reference: str) -> float:
+    """RSCoVLM's variant of VHM's rule: either is a substring of the other, so an empty answer is always right.
+
+    Example:
+        >>> rscovlm_vhm("", "rural"), rscovlm_vhm("It is rural", "rural")
+        (1.0, 1.0)
     """
     mine, true = normalised(prediction), normalised(reference)
     return float(mine in true or true in mine)
 
 
 def vhm_presence(prediction: str, reference: str) -> float:
-    """VHM's rule for presence: "yes" or "true" against "no" or "false" anywhere; both or neither is wrong."""
+    """VHM's own program for presence: "yes" in any case against "no" or "false" in lower case, anywhere.
+
+    A capital "No" is not seen, so that "No, there is none" is right by its "none", and "No" alone is wrong.
+
+    Example:
+        >>> vhm_presence("No", "no"), vhm_presence("no", "no"), vhm_presence("True", "yes")
+        (0.0, 1.0, 0.0)
+    """
+    yes, no = "yes" in prediction.lower(), any(word in prediction for word in ("no", "false"))
+    said = "unknown" if yes == no else "yes" if yes else "no"
+    return float(said == reference.lower())
+
+
+def rscovlm_vhm_presence(prediction: str, reference: str) -> float:
+    """RSCoVLM's variant of VHM's rule for presence: "yes" or "true" against "no" or "false" anywhere, in any case."""
     mine = normalised(prediction)
     yes, no = "yes" in mine or "true" in mine, "no" in mine or "false" in mine
     said = "unknown" if yes == no else "yes" if yes else "no"
@@ -219,6 +291,8 @@ RULES: dict[str, Rule] = {
     "identical": identical,
     "vhm": vhm,
     "vhm_presence": vhm_presence,
+    "rscovlm_vhm": rscovlm_vhm,
+    "rscovlm_vhm_presence": rscovlm_vhm_presence,
     "vhm_colour": vhm_colour,
     "vhm_choice": vhm_choice,
     "vrsbench": vrsbench,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rscovlm.codec.final_answers import final_answer
 from rscovlm.metrics.rules import RULES
-from rscovlm.metrics.texts import check_columns, check_texts, holds, words
+from rscovlm.metrics.texts import check_columns, check_texts, holds, holds_joined, words
 
 OTHER = "(none of the classes)"
 """Column of the confusion table for answers that name no class, or two."""
@@ -22,7 +23,8 @@ def scene_accuracy(
     """Compute overall accuracy, accuracy per class and the confusion table of scene classification.
 
     Under ``match="class"`` an answer is read as the class it names: one whose words it has exactly, else the only one
-    whose words stand in it whole (of names within names the longest counts). An answer that names none, or two, is
+    whose words stand in it whole (of names within names the longest counts). Names written in one word or in several are the
+    same (``"parkinglot"``, ``"Parking-Lot"``); a model's thoughts before its answer are left out. An answer that names none, or two, is
     wrong and goes to a column of its own. Every rule of `answer_accuracy` can decide instead, such as ``"vhm"`` or
     ``"geochat"``; the table is the same.
 
@@ -57,7 +59,7 @@ def scene_accuracy(
     if match != "class" and match not in RULES:
         raise ValueError(f"match is {match!r}; use 'class' or one of {', '.join(RULES)}")
     spoken = {name: words(name) for name in names}
-    read = {text: _class_of(words(text), spoken) for text in set(predictions)}
+    read = {text: _class_of(words(final_answer(text)), spoken) for text in set(predictions)}
     if match == "class":
         correct = [float(read[mine] == true) for mine, true in zip(predictions, references, strict=True)]
     else:
@@ -121,6 +123,10 @@ def multi_label_f1(
     found = [_labels(entry, f"predictions[{k}]") for k, entry in enumerate(predictions)]
     true = [_labels(entry, f"references[{k}]") for k, entry in enumerate(references)]
     names = sorted(set().union(*true)) if classes is None else [" ".join(words(name)) for name in classes]
+    known = {name.replace(" ", ""): name for name in reversed(names)}
+    found, true = (
+        [{known.get(label.replace(" ", ""), label) for label in row} for row in rows] for rows in (found, true)
+    )
     for k, labels in enumerate(true):
         if not labels <= set(names):
             raise ValueError(f"references[{k}] holds {sorted(labels - set(names))}, not among classes {names}")
@@ -153,7 +159,10 @@ def _class_of(text: list[str], spoken: dict[str, list[str]]) -> str:
     same = [name for name, parts in spoken.items() if parts == text]
     if same:
         return same[0]
-    inside = [name for name, parts in spoken.items() if holds(text, parts)]
+    same = [name for name, parts in spoken.items() if "".join(parts) == "".join(text) != ""]
+    if len(same) == 1:
+        return same[0]
+    inside = [name for name, parts in spoken.items() if holds_joined(text, parts)]
     longest = [
         name
         for name in inside

@@ -80,6 +80,25 @@ def holds(text: Sequence[str], part: Sequence[str]) -> bool:
     return n > 0 and any(list(text[k : k + n]) == list(part) for k in range(len(text) - n + 1))
 
 
+def holds_joined(text: Sequence[str], part: Sequence[str]) -> bool:
+    """Tell whether a row of words stands in another where blanks between words do not count.
+
+    Example:
+        >>> holds_joined(["a", "storagetank"], ["storage", "tank"]), holds_joined(["starship"], ["ship"])
+        (True, False)
+    """
+    wanted = "".join(part)
+    for first in range(len(text) if wanted else 0):
+        found = ""
+        for word in text[first:]:
+            found += word
+            if found == wanted:
+                return True
+            if len(found) >= len(wanted):
+                break
+    return False
+
+
 def number_in(text: str) -> float | None:
     """Return the first number a text names, in figures or in words, or None.
 

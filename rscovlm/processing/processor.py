@@ -215,7 +215,8 @@ class RSCoVLMProcessor(ProcessorMixin):
                     raise ValueError(f"one answer came with {len(frames)} frames; give the frame of its image")
                 frames = frames[0]
             decoded = self.codec.decode(texts, frames, **options)
-            return replace(decoded, objects=decoded.objects.to(_root(frames)))
+            points = None if decoded.points is None else decoded.points.to(_root(frames))
+            return replace(decoded, objects=decoded.objects.to(_root(frames)), points=points)
         if not isinstance(frames, list | tuple) or len(texts) != len(frames):
             count = len(frames) if isinstance(frames, list | tuple) else 1
             raise ValueError(f"{len(texts)} answers came with {count} frames; give one frame for each answer")

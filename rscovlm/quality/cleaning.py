@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from rscovlm.data.textboxes import Guess, Scale, find_boxes, lift, recognise
+from rscovlm.data.textboxes import Guess, Scale, find_boxes, is_box, lift, recognise
 from rscovlm.records.record import BOX_MARK, Annotation, Record, Turn
 from rscovlm.settings.yamlfiles import read_yaml
 
@@ -180,6 +180,10 @@ class Cleaner:
         return text[-1] in ".?!" or text.split()[0].lower().strip(",") in self._starts
 
     def _lifted(self, record: Record, touched: set[str]) -> Record:
+        for turn in record.turns:
+            left = [box for box in find_boxes(turn.text) if box.stated is not None and not is_box(box)]
+            if left:
+                self._note("boxes that cannot be, left as text", len(left), turn.text, turn.text, touched)
         scale = self._scales.get(record.source)
         if scale is None or record.task != "conversation" or not any(find_boxes(turn.text) for turn in record.turns):
             return record
@@ -211,16 +215,20 @@ class Cleaner:
 def survey(records: Iterable[Record]) -> dict[str, Guess]:
     """Tell, for every source whose conversations hold boxes as text, which scale their numbers were written in.
 
-    A few thousand boxes of each source are looked at.
+    A few thousand boxes of each source are looked at. A source of which any conversation already points to its objects by
+    marks is left out: whoever converted it knew the scale, and what is left in its texts is what was refused there.
     """
     found: dict[str, list[Any]] = {}
+    converted: set[str] = set()
     for record in records:
         rows = found.setdefault(record.source, [])
+        if record.task == "conversation" and any(BOX_MARK.search(turn.text) for turn in record.turns):
+            converted.add(record.source)
         if record.task != "conversation" or len(rows) >= _SURVEYED:
             continue
         size = (record.images[0].width, record.images[0].height) if record.images else (0, 0)
         rows += [(box, *size) for turn in record.turns for box in find_boxes(turn.text)]
-    return {source: recognise(rows) for source, rows in found.items() if rows}
+    return {source: recognise(rows) for source, rows in found.items() if rows and source not in converted}
 
 
 def _lift_beside_marks(text: str, objects: list[Annotation], scale: Scale, width: int, height: int) -> str:

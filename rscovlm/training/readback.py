@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.codec import Codec
-from rscovlm.codec.spaces import limits, pixels_per_unit
 from rscovlm.data.textboxes import find_boxes
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.geometry.affine import Floats
@@ -92,12 +91,11 @@ def off(expected: Boxes, found: Boxes, codec: Codec) -> Floats:
         raise ValueError(
             f"boxes are {expected.kind!r} on {expected.frame} and {kind!r} on {frame}; give the same of both"
         )
-    unit = pixels_per_unit(codec.space, kind, frame)
-    half = unit * 0.5 / 10**codec.decimals
-    largest = limits(codec.space, kind, frame) * unit
+    half = codec.rounding(kind, frame)
+    largest = np.resize(np.array([frame.width, frame.height], dtype=np.float64), len(half))
     least = np.zeros(len(half))
     if kind == "obb":
-        half[4], least[4] = 0.5, -np.inf
+        largest[2:], least[4] = np.inf, -np.inf
     true, read = np.clip(expected.coords, least, largest), found.coords
     table = np.empty((len(true), len(read)))
     for row, coords in enumerate(true):
@@ -175,7 +173,7 @@ def _hold(expected: Objects, found: Objects, codec: Codec, name: str) -> None:
     if not len(expected) or frame is None:
         return
     x1, y1, x2, y2 = expected.boxes.as_kind("hbb").coords.T
-    half_x, half_y = pixels_per_unit(codec.space, "quad", frame)[:2] * 0.5 / 10**codec.decimals
+    half_x, half_y = codec.rounding("hbb", frame)[:2]
     beyond = (x2 < -half_x) | (y2 < -half_y) | (x1 > frame.width + half_x) | (y1 > frame.height + half_y)
     if beyond.any():
         row = int(np.argmax(beyond))

@@ -103,7 +103,12 @@ def test_no_coordinate_moves_more_than_half_a_step(
     text = codec.encode(Objects(boxes, names), frame, kind=kind, style=style)
     decoded = codec.decode(text, frame)
 
-    assert decoded.problems == {} and decoded.objects.boxes.kind == kind and decoded.objects.boxes.frame == frame
+    # Rounding may leave an object without a width, which is written as it is and said when it is read.
+    assert (
+        set(decoded.problems) <= {"degenerate"}
+        and decoded.objects.boxes.kind == kind
+        and decoded.objects.boxes.frame == frame
+    )
     assert codec.decode(text, frame, kind=kind, categories=names).objects == decoded.objects
     x, y = (1.0, 1.0) if scale is None else (width / scale, height / scale)
     step = np.array([x, y, max(x, y), max(x, y)] if kind == "obb" else [x, y] * (2 if kind == "hbb" else 4))

@@ -21,7 +21,7 @@ def test_recorded_geochat_accuracy() -> None:
 def test_recorded_vhm_accuracies() -> None:
     data = json.loads(oracle("vqa/rsvqa_vhm_312.json").read_text())
     rules = {
-        "presence_mo_dota": ("presence_acc", "vhm_presence"),
+        "presence_mo_dota": ("presence_acc", "rscovlm_vhm_presence"),
         "color_dota-test_fair1m-val_open": ("color_acc", "vhm_colour"),
         "abspos_dota-test_mc": ("abspos_position_acc", "vhm_choice"),
         "relpos_dota-test_mc": ("relpos_position_acc", "vhm_choice"),
@@ -30,7 +30,7 @@ def test_recorded_vhm_accuracies() -> None:
     seen = 0
     for folder in {row["image_path"] for row in data["rows"]} - {"counting_dota-test_open"}:
         rows = [row for row in data["rows"] if row["image_path"] == folder]
-        name, rule = rules.get(folder, (folder, "vhm"))
+        name, rule = rules.get(folder, (folder, "rscovlm_vhm"))
         result = answer_accuracy([r["output"] for r in rows], [r["ground_truth"] for r in rows], match=rule)
         assert result["accuracy"] == pytest.approx(data["expected"][name], abs=1e-12), folder
         seen += 1
@@ -40,7 +40,7 @@ def test_recorded_vhm_accuracies() -> None:
         [r["output"] for r in rows],
         [r["ground_truth"] for r in rows],
         subsets=[r["image_path"] for r in rows],
-        match="vhm",
+        match="rscovlm_vhm",
     )
     columns = [value for name, value in data["expected"].items() if name.startswith("RSVQA")]
     assert table["average"] == pytest.approx(sum(columns) / 5, abs=1e-12)

@@ -50,7 +50,7 @@ def test_tables_add_up() -> None:
 def test_peers_rules_overrate() -> None:
     predictions, references = ["", "airport", "parking"], ["port", "port", "park"]
     assert scene_accuracy(predictions, references, classes=CLASSES)["accuracy"] == 0.0
-    assert scene_accuracy(predictions, references, classes=CLASSES, match="vhm")["accuracy"] == 1.0
+    assert scene_accuracy(predictions, references, classes=CLASSES, match="rscovlm_vhm")["accuracy"] == 1.0
     assert scene_accuracy(predictions, references, classes=CLASSES, match="geochat")["accuracy"] == pytest.approx(2 / 3)
 
 

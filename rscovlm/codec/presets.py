@@ -1,0 +1,91 @@
+"""Dialects that are shipped, each a file in ``dialects/``, and what they are known by."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rscovlm.codec.keys import KeyMeaning
+from rscovlm.codec.tag_patterns import TagPattern
+
+if TYPE_CHECKING:
+    from rscovlm.codec.codec import Codec
+
+_OURS = ("rscovlm-v1", "qwen2.5-vl", "qwen3-vl")
+
+
+@cache
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the shipped dialects, those that checkpoints of ours speak first."""
+    names = {entry.name.removesuffix(".yaml") for entry in _folder().iterdir() if entry.name.endswith(".yaml")}
+    return (*_OURS, *sorted(names - set(_OURS)))
+
+
+@cache
+def preset(name: str) -> Codec:
+    """Return the codec of a shipped dialect.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    if name not in preset_names():
+        raise ValueError(
+            f"codec preset is {name!r}; choose one of {', '.join(map(repr, preset_names()))}, or give the path of a YAML file"
+        )
+    return _codec(_folder() / f"{name}.yaml", name)
+
+
+def codec_from_file(path: str | Path) -> Codec:
+    """Return the codec of a dialect in a file of one's own.
+
+    Raises:
+        ValueError: The file cannot be read, or its ``codec`` section is not one.
+    """
+    try:
+        return _codec(Path(path), str(path))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"dialect {str(path)!r} cannot be read: {error}") from None
+
+
+@cache
+def known_tags() -> tuple[TagPattern, ...]:
+    """Return the tags that shipped dialects are known by, wherever they are met."""
+    patterns = (preset(name).tag_pattern for name in preset_names())
+    return tuple(pattern for pattern in patterns if pattern is not None and pattern.distinctive)
+
+
+@cache
+def known_keys() -> dict[str, KeyMeaning]:
+    """Return what shipped dialects write under their names for boxes in JSON, as far as all that use a name agree."""
+    found: dict[str, KeyMeaning] = {}
+    for codec in map(preset, preset_names()):
+        if "json" not in codec.styles:
+            continue
+        for kind in codec.kinds:
+            mine = KeyMeaning(codec.layout(kind), codec.space_of(kind), foreign=True)
+            name = codec.key(kind).lower()
+            other = found.setdefault(name, mine)
+            if other != mine:
+                space = mine.space if other.space == mine.space else None
+                found[name] = KeyMeaning(mine.layout if other.layout == mine.layout else None, space, foreign=True)
+    return found
+
+
+def _codec(file: Traversable | Path, where: str) -> Codec:
+    from rscovlm.codec.codec import Codec
+
+    content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not isinstance(content.get("codec"), dict) or "name" not in content:
+        raise ValueError(
+            f"dialect {where!r} has no 'name' or no 'codec' section; see the files in rscovlm/codec/dialects"
+        )
+    return Codec.from_dict({"name": content["name"], **content["codec"]})
+
+
+def _folder() -> Traversable:
+    return files("rscovlm.codec") / "dialects"
