@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rscovlm.codec.codec import Codec
+from rscovlm.codec.tags import BoxKind
 from rscovlm.codec.wording import Prompt, Wording
 from rscovlm.codec.writing import Style
 from rscovlm.geometry.kinds import Kind
@@ -103,14 +104,26 @@ class Dialect:
         return {**head, "codec": self.codec.to_dict(), "wording": self.wording.to_dict()}
 
     def form(self, task: str, kind: Kind | None = None, style: Style | None = None) -> tuple[Kind, Style]:
-        """Return the box kind and style of a task's answers: those given, else the task's own, else the codec's."""
+        """Return the box kind and style of a task's answers: those given, else the task's own, else the codec's.
+
+        Raises:
+            ValueError: The dialect answers with points, of which a task makes no boxes.
+        """
+        what, lines = self._form(task, kind, style)
+        if what == "point":
+            raise ValueError(
+                f"dialect {self.name!r} answers {task!r} with points; decode its answers for `Decoded.points`"
+            )
+        return what, lines
+
+    def ask(self, task: str, *, kind: BoxKind | None = None, style: Style | None = None, **options: Any) -> Prompt:
+        """Return what is asked for a task; see `Wording.ask`."""
+        what, lines = self._form(task, kind, style)
+        return self.wording.ask(task, kind=what, style=lines, **options)
+
+    def _form(self, task: str, kind: BoxKind | None, style: Style | None) -> tuple[BoxKind, Style]:
         own_kind, own_style = self.wording.form(task)
         return kind or own_kind or self.codec.kind, style or own_style or self.codec.style
-
-    def ask(self, task: str, *, kind: Kind | None = None, style: Style | None = None, **options: Any) -> Prompt:
-        """Return what is asked for a task; see `Wording.ask`."""
-        kind, style = self.form(task, kind, style)
-        return self.wording.ask(task, kind=kind, style=style, **options)
 
     def with_wording(self, wording: Wording) -> Dialect:
         """Return the dialect with other words for the tasks that a wording has."""

@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from rscovlm.codec import patterns
-from rscovlm.codec.json_repair import Drafts, keep_named
-from rscovlm.codec.final_answers import answer_span
 from rscovlm.codec.found_objects import FoundObjects
+from rscovlm.codec.json_repair import Drafts, keep_named
 from rscovlm.codec.keys import Names, coordinate, coordinates
 from rscovlm.codec.layouts import Layout
 from rscovlm.codec.lines import Lines
 from rscovlm.codec.tag_patterns import TagPattern
 from rscovlm.codec.tagged_reading import TaggedObjects
+from rscovlm.metrics.final_answers import answer_span
 
 _BARE_NAMES = ("bbox_2d", "bbox", "oriented bbox", "rotated bbox", "quadrant bbox", "label")
 

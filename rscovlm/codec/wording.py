@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from rscovlm.codec.writing import STYLES, Style
-from rscovlm.geometry.kinds import Kind
+from rscovlm.codec.tags import BOX_KINDS, BoxKind
+from rscovlm.codec.writing import Style
 from rscovlm.settings.nearest import nearest
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
-_KINDS: tuple[Kind, ...] = get_args(Kind)
+_KINDS = BOX_KINDS
+_STYLES: tuple[Style, ...] = get_args(Style)
 
 PLACES: Mapping[str, tuple[str, ...]] = {
     "detect": ("classes",),
@@ -83,7 +84,7 @@ class Wording:
         if self.gsd and "{gsd}" not in self.gsd:
             raise ValueError(f"the wording of gsd is {self.gsd!r}; give it a place {{gsd}} for metres per pixel")
 
-    def form(self, task: str) -> tuple[Kind | None, Style | None]:
+    def form(self, task: str) -> tuple[BoxKind | None, Style | None]:
         """Return the box kind and the style that a task is asked in, None where the codec's are."""
         parts = self.tasks.get(task) or {}
         return parts.get("kind"), parts.get("style")
@@ -92,7 +93,7 @@ class Wording:
         self,
         task: str,
         *,
-        kind: Kind | None = None,
+        kind: BoxKind | None = None,
         style: Style | None = None,
         pick: Callable[[int], int] = plainest,
         gsd: float | None = None,
@@ -151,9 +152,9 @@ class Wording:
         return Wording({**other.tasks, **self.tasks}, {**other.zoom, **self.zoom}, self.gsd or other.gsd)
 
 
-def _texts(tree: Any, kind: Kind | None, style: Style | None) -> Sequence[str]:
+def _texts(tree: Any, kind: BoxKind | None, style: Style | None) -> Sequence[str]:
     """Return the texts for a box kind and a style."""
-    if isinstance(tree, Mapping) and set(tree) <= set(STYLES):
+    if isinstance(tree, Mapping) and set(tree) <= set(_STYLES):
         tree = tree.get(style)
     if isinstance(tree, Mapping):
         tree = [text for key in ("any", kind) if key in tree for text in _listed(tree[key])]
@@ -172,7 +173,7 @@ def _check_task(task: str, parts: Any) -> None:
     for key in parts:
         if key not in _KEYS:
             raise ValueError(f"the wording of {task!r} has the unknown key {key!r}{nearest(str(key), _KEYS)}")
-    for name, known in (("kind", _KINDS), ("style", STYLES)):
+    for name, known in (("kind", _KINDS), ("style", _STYLES)):
         if parts.get(name) is not None and parts[name] not in known:
             raise ValueError(f"the wording of {task!r} has {name} {parts[name]!r}; choose one of {', '.join(known)}")
     for text in _all_texts(parts.get("system"), task):
@@ -192,10 +193,10 @@ def _all_texts(tree: Any, task: str) -> Sequence[Any]:
     """Return every text of a tree, having checked its keys."""
     if not isinstance(tree, Mapping):
         return _listed(tree)
-    by_style = set(tree) <= set(STYLES)
+    by_style = set(tree) <= set(_STYLES)
     if not by_style and not set(tree) <= {"any", *_KINDS}:
         raise ValueError(
             f"the wording of {task!r} has texts by {', '.join(map(repr, tree))}; give them by style "
-            f"({', '.join(STYLES)}) or by box kind (any, {', '.join(_KINDS)})"
+            f"({', '.join(_STYLES)}) or by box kind (any, {', '.join(_KINDS)})"
         )
     return [text for branch in tree.values() for text in _all_texts(branch, task)]

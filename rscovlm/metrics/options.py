@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from rscovlm.codec.final_answers import final_answer
+from rscovlm.metrics.final_answers import final_answer
 from rscovlm.metrics.rules import chosen_letters
 from rscovlm.metrics.texts import holds, words
 

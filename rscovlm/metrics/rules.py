@@ -7,7 +7,7 @@ import string
 import unicodedata
 from collections.abc import Callable
 
-from rscovlm.codec.final_answers import final_answer
+from rscovlm.metrics.final_answers import final_answer
 from rscovlm.metrics.texts import holds, normalised, number_in, words
 
 Rule = Callable[[str, str], float | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rscovlm.codec.final_answers import final_answer
+from rscovlm.metrics.final_answers import final_answer
 from rscovlm.metrics.rules import RULES
 from rscovlm.metrics.texts import check_columns, check_texts, holds, holds_joined, words
 
