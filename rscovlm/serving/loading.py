@@ -62,14 +62,16 @@ def load_engine(
 
     name = model or rscovlm.embedded_model()
     where = _device(device)
-    options: dict[str, Any] = {"trust_remote_code": False}
-    if revision is not None:
-        options["revision"] = revision
+    options: dict[str, Any] = {} if revision is None else {"revision": revision}
     with loading(name):
-        processor = AutoProcessor.from_pretrained(name, **options)
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=False, **options)
         processor.image_processor.budget = _budget(processor.budget, max_pixels, mode)
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            name, dtype=dtype if dtype == "auto" else getattr(torch, dtype), use_safetensors=True, **options
+            name,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            trust_remote_code=False,
+            use_safetensors=True,
+            **options,
         )
         return rscovlm.engines.Transformers(loaded.to(where).eval(), processor, batch_size=batch_size)
 
