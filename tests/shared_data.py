@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
+from tests.evidence import evidence
 
 
 def shared(path: str) -> Path:
-    """Return the path of a real sample, or skip the test naming what is absent.
+    """Return the path of a real sample that may not travel, or skip the test.
 
     Args:
-        path: Path below the folder of samples, such as ``"geotiff/rotated.tif"``.
+        path: Path below the folder of samples, such as ``"geotiff/rgb1.tif"``.
     """
-    sample = FOLDER / path
-    if not sample.exists():
-        pytest.skip(f"real sample {path!r} is not on this machine (looked beside the checkout)")
-    return sample
+    return evidence(path, outside="data")

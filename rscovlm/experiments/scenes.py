@@ -187,7 +187,7 @@ def markdown_table(scores: Mapping[str, Score]) -> str:
 
 
 def main() -> None:
-    """Measure a checkpoint from the command line, print the table, and write it beside the model as scores.json."""
+    """Measure a checkpoint from the command line, print the table, and write the scores where ``--out`` says."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     from rscovlm.engines import Transformers
@@ -197,18 +197,20 @@ def main() -> None:
     parser.add_argument("folder", help="checkpoint folder")
     parser.add_argument("--count", type=int, default=192, help="scenes per task")
     parser.add_argument("--seed", type=int, default=4242, help="of the scenes")
+    parser.add_argument("--out", type=Path, help="JSON file for the scores; nothing is written without it")
     options = parser.parse_args()
     model = AutoModelForImageTextToText.from_pretrained(
         options.folder, trust_remote_code=False, use_safetensors=True
     ).eval()
     engine = Transformers(model, AutoProcessor.from_pretrained(options.folder, trust_remote_code=False), batch_size=48)
     scores = score_scenes(engine, scene_config(STAGES[-1]), count=options.count, seed=options.seed)
-    kept = {
-        "count": options.count,
-        "seed": options.seed,
-        "scores": {name: asdict(score) for name, score in scores.items()},
-    }
-    Path(options.folder, "scores.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    if options.out is not None:
+        kept = {
+            "count": options.count,
+            "seed": options.seed,
+            "scores": {name: asdict(score) for name, score in scores.items()},
+        }
+        options.out.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(markdown_table(scores) + "\n")
 
 

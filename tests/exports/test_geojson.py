@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import shapely
 from rscovlm.exports import to_geojson
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.rasters import open_image
-from tests.shared_data import shared
+from tests.evidence import crowns, evidence
 
 UTM = Frame(400, 300, root_to_world=(0.5, 0.1, 404_000.0, 0.1, -0.5, 3_285_000.0), crs="EPSG:32617")
 DEGREES = Frame(400, 300, root_to_world=(0.01, 0.0, 10.0, 0.0, -0.01, 50.0), crs="EPSG:4326")
@@ -125,16 +124,13 @@ def test_what_cannot_be_placed_is_an_error() -> None:
     assert to_geojson(Objects.empty("hbb", UTM)) == {"type": "FeatureCollection", "features": []}
 
 
-def test_labels_of_the_neon_trees_lie_on_them_again(tmp_path: Path) -> None:
+def test_boxes_on_a_picture_of_neon_lie_there_again(tmp_path: Path) -> None:
     """From pixels to longitude and latitude by our code, back to pixels by rasterio's."""
     pytest.importorskip("rasterio")
     import rasterio
     from rasterio.warp import transform
 
-    path = shared("trees/OSBS_029.tif")
-    with shared("trees/OSBS_029.csv").open(newline="") as lines:
-        rows = [[float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax")] for row in csv.DictReader(lines)]
-    truth = np.array(rows)
+    path, truth = evidence("images/neon.tif"), crowns()
     raster = open_image(path)
     to_geojson(Objects(Boxes(truth, "hbb", raster.frame), ("tree",) * len(truth)), tmp_path / "objects.geojson")
     features = json.loads((tmp_path / "objects.geojson").read_text())["features"]

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import IDENTITY, apply, compose, inverse
 from tests.geometry.grids import sizes, turned, upright
-from tests.shared_data import shared
 
 few = settings(max_examples=100, derandomize=True)
 
@@ -65,9 +65,13 @@ def test_pixels_of_any_grid_have_map_coordinates() -> None:
     assert Frame(10, 10).to_world() is None
 
 
-def test_a_turned_raster_agrees_with_rasterio() -> None:
+def test_a_turned_raster_agrees_with_rasterio(tmp_path: Path) -> None:
     rasterio = pytest.importorskip("rasterio")
-    with rasterio.open(shared("geotiff/rotated.tif")) as file:
+    turned = rasterio.Affine(86.6, 50.0, 500_000.0, 49.5, -85.7, 4_000_000.0)
+    layout = {"driver": "GTiff", "width": 120, "height": 90, "count": 1, "dtype": "uint8", "crs": "EPSG:32618"}
+    with rasterio.open(tmp_path / "turned.tif", "w", **layout, transform=turned):
+        pass
+    with rasterio.open(tmp_path / "turned.tif") as file:
         frame = Frame(file.width, file.height, root_to_world=tuple(file.transform)[:6], crs=str(file.crs))
         # A third of a column and half a row of the file make one of the window below.
         expected = file.xy(20 + 44 / 2, 10 + 33 / 3, offset="ul")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rscovlm.metrics import lrs_vqa_aa
-from rscovlm.metrics.wordnet import make, share_meaning, synsets
+from rscovlm.metrics.wordnet import lookup, make, share_meaning, synsets
 from tests.oracles import oracle
 
 
@@ -94,7 +94,7 @@ def test_the_shipped_table_is_what_the_script_makes() -> None:
     folder = Path("/usr/share/wordnet")
     if not (folder / "index.noun").exists():
         pytest.skip("WordNet's files are not on this machine (Debian's package wordnet-base)")
-    assert gzip.decompress(make.TABLE.read_bytes()).decode("ascii") == make.table(folder)
+    assert gzip.decompress(lookup._TABLE.read_bytes()).decode("ascii") == make.table(folder)
 
 
 def test_the_script_reads_wordnets_format(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rscovlm.rasters import Limits, RasterError, Stretch, open_image
 from rscovlm.rasters.opening import Backend
 from rscovlm.rasters.tiff import TiffReader
 from rscovlm.rasters.world import to_map
+from tests.evidence import evidence
 from tests.rasters.files import CRS, TRANSFORM, write_tiff
 from tests.rasters.test_raster import picture
 from tests.shared_data import shared
@@ -330,10 +331,12 @@ def test_damage_anywhere_is_an_error_of_ours_or_a_picture(backend: Backend, tmp_
     assert refused > 10
 
 
-@pytest.mark.parametrize("name", ["RGB.byte.tif", "mosaic_cog1.tif", "rgb1.tif", "rotated.tif", "cog_gcps.tif"])
+@pytest.mark.parametrize(
+    "name", ["landsat.tif", "neon.tif", "RGB.byte.tif", "mosaic_cog1.tif", "rgb1.tif", "rotated.tif", "cog_gcps.tif"]
+)
 def test_real_files_are_read_the_same_by_both_ways(name: str) -> None:
     pytest.importorskip("rasterio")
-    path = shared(f"geotiff/{name}")
+    path = evidence(f"images/{name}") if name in ("landsat.tif", "neon.tif") else shared(f"geotiff/{name}")
     views = []
     for backend in BACKENDS:
         raster = open_image(path, backend=backend)
@@ -344,10 +347,9 @@ def test_real_files_are_read_the_same_by_both_ways(name: str) -> None:
     assert np.array_equal(np.asarray(a.image), np.asarray(b.image))
 
 
-def test_the_large_cog_is_read_in_pieces() -> None:
+def test_the_large_cog_is_read_in_pieces(world: Path) -> None:
     pytest.importorskip("rasterio")
-    path = shared("uhr/cog_world_36000x18000.tif")
-    views = [open_image(path, backend=backend).overview(1008 * 1008) for backend in BACKENDS]
+    views = [open_image(world, backend=backend).overview(1008 * 1008) for backend in BACKENDS]
     assert np.array_equal(np.asarray(views[0].image), np.asarray(views[1].image))
-    world = views[0].frame.to_world()
-    assert world is not None and world[2] == -180 and world[5] == 90
+    placed = views[0].frame.to_world()
+    assert placed is not None and placed[2] == -180 and placed[5] == 90

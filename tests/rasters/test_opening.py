@@ -16,7 +16,6 @@ from PIL import Image
 from rscovlm.rasters import Limits, MissingRasterError, RasterError, open_image
 from rscovlm.rasters.opening import Backend
 from tests.rasters.test_raster import picture
-from tests.shared_data import shared
 
 
 def claiming(width: int, height: int) -> bytes:
@@ -258,11 +257,11 @@ def test_a_jpeg_cut_short_is_refused_and_a_sloppy_one_is_read(backend: Backend, 
     assert np.array_equal(np.asarray(open_image(path, backend=backend).overview().image), shown)
 
 
-def test_a_photograph_of_a_drone(tmp_path: Path) -> None:
-    raster = open_image(shared("uhr/geochat_7292_4592x3072.jpg"))
+def test_a_photograph_of_a_drone(photograph: Path) -> None:
+    raster = open_image(photograph)
     view = raster.overview(1008 * 1008)
     assert (raster.width, raster.height) == (4592, 3072)
-    oracle = Image.open(shared("uhr/geochat_7292_4592x3072.jpg")).resize(view.image.size, Image.Resampling.BICUBIC)
+    oracle = Image.open(photograph).resize(view.image.size, Image.Resampling.BICUBIC)
     difference = np.abs(np.asarray(view.image, dtype=float) - np.asarray(oracle, dtype=float))
     assert difference.mean() < 2.5
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rscovlm.rasters import Stretch, open_image
+from tests.evidence import evidence
 from tests.rasters.files import write_tiff
 from tests.shared_data import shared
 
@@ -293,6 +294,16 @@ def test_decibels_are_not_taken_the_logarithm_of(backend: Any, tmp_path: Path) -
         pictures.append(np.asarray(raster.overview().image).astype(int))
         assert ("are decibels already" in " ".join(raster.notes)) == (name == "decibels")
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["landsat.tif", "neon.tif"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_real_files_are_as_valid_as_rasterio_says(name: str, backend: Any) -> None:
+    path = evidence(f"images/{name}")
+    raster = open_image(path, backend=backend)
+    view = raster.read((0, 0, raster.width, raster.height))
+    assert view.coverage == pytest.approx(theirs(path).mean(), abs=1e-9)
+    assert 0.5 < view.coverage < 1 or name == "neon.tif"
 
 
 def test_every_file_of_the_shared_set_is_as_valid_as_rasterio_says() -> None:

@@ -1,4 +1,4 @@
-"""The chain and the detector on real files, where these lie beside the checkout."""
+"""The chain and the detector on large files and on a real one."""
 
 import json
 import random
@@ -13,12 +13,12 @@ from rscovlm.engines import Conversation
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.tasks import detect
 from rscovlm.zoom import ZoomChain
-from tests.shared_data import shared
+from tests.evidence import crowns, evidence
 from tests.zoom.scripted import Scripted, call
 
 
-def test_a_photograph_is_seen_whole_then_in_full_detail() -> None:
-    path = shared("uhr/geochat_7292_4592x3072.jpg")
+def test_a_photograph_is_seen_whole_then_in_full_detail(photograph: Path) -> None:
+    path = photograph
     engine = Scripted([call(400, 300, 600, 500), call(100, 100, 500, 400), "a marina"])
     result = ZoomChain(engine, max_visual_tokens=6000).ask(path, "What is it?")
     with Image.open(path) as picture:
@@ -31,9 +31,9 @@ def test_a_photograph_is_seen_whole_then_in_full_detail() -> None:
     assert result.draw().size == result.views[0].image.size
 
 
-def test_a_map_of_the_world_is_zoomed_to_single_pixels() -> None:
+def test_a_map_of_the_world_is_zoomed_to_single_pixels(world: Path) -> None:
     rasterio = pytest.importorskip("rasterio")
-    path = shared("uhr/cog_world_36000x18000.tif")
+    path = world
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     engine = Scripted([call(700, 150, 740, 190), call(300, 300, 600, 560), call(90, 90, 300, 280), "an island"])
     result = ZoomChain(engine).ask(str(path), "What is there?")
@@ -43,17 +43,16 @@ def test_a_map_of_the_world_is_zoomed_to_single_pixels() -> None:
     with rasterio.open(path) as file:
         land = file.read(1, window=((y1, y2), (x1, x2)))
     assert np.array_equal(np.asarray(result.crops[-1].image)[..., 0], land)
-    world = result.crops[-1].frame.to_world()
-    assert world is not None and world[2] == pytest.approx(-180 + x1 / 100) and world[5] == pytest.approx(90 - y1 / 100)
+    assert 0 < land.mean() < 1
+    placed = result.crops[-1].frame.to_world()
+    assert placed is not None
+    assert placed[2] == pytest.approx(-180 + x1 / 100) and placed[5] == pytest.approx(90 - y1 / 100)
 
 
 def test_detections_lie_on_a_georeferenced_tile(tmp_path: Path) -> None:
     rasterio = pytest.importorskip("rasterio")
-    path = shared("trees/OSBS_029.tif")
-    lines = shared("trees/OSBS_029.csv").read_text().splitlines()
-    names = lines[0].split(",")
-    rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
-    truth = np.array([[float(row[key]) for key in ("xmin", "ymin", "xmax", "ymax")] for row in rows])
+    path = evidence("images/neon.tif")
+    truth = crowns()
 
     def script(conversation: Conversation, turn: int) -> str:
         seen = engine.budget
@@ -79,8 +78,8 @@ def test_detections_lie_on_a_georeferenced_tile(tmp_path: Path) -> None:
     assert np.abs(rings[..., 0].min(axis=1) - left).max() < 0.2 and np.abs(rings[..., 1].max(axis=1) - top).max() < 0.2
 
 
-def test_two_hundred_hostile_calls_on_a_real_file() -> None:
-    path = shared("uhr/geochat_7292_4592x3072.jpg")
+def test_two_hundred_hostile_calls_on_a_large_file(photograph: Path) -> None:
+    path = photograph
     rng = random.Random(8)
     odd = ["NaN", "Infinity", "-1e308", "1e308", "null", '"7"', "[1]", "-5", "0", "3", "1007", "٣"] + ["9" * 400]
     odd += ["40", "300.5", "500", "720"] * 30

@@ -1,6 +1,6 @@
 """Make the table of synonyms from WordNet's own files: Debian's package wordnet-base puts them in /usr/share/wordnet.
 
-Run ``python -m rscovlm.metrics.wordnet.make /usr/share/wordnet`` where they are; nothing else needs them.
+Run ``python -m rscovlm.metrics.wordnet.make /usr/share/wordnet synonyms.txt.gz`` where they are; nothing else needs them.
 
 The table is gzip-compressed text. For each part of speech: a line ``= noun``, then one line per set of synonyms with its
 words (lower case, blanks as underscores), then after ``+`` the irregular forms, one per line with what they are forms of.
@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 PARTS = ("noun", "verb", "adj", "adv")
-TABLE = Path(__file__).with_name("synonyms.txt.gz")
 
 
 def synonym_sets(index: Path) -> list[str]:
@@ -42,12 +41,12 @@ def table(folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(folder: str) -> None:
+def main(folder: str, out: str) -> None:
     """Write the table. The same files give the same bytes."""
-    TABLE.write_bytes(gzip.compress(table(Path(folder)).encode("ascii"), compresslevel=9, mtime=0))
+    Path(out).write_bytes(gzip.compress(table(Path(folder)).encode("ascii"), compresslevel=9, mtime=0))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m rscovlm.metrics.wordnet.make FOLDER_OF_WORDNET_FILES")
-    main(sys.argv[1])
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python -m rscovlm.metrics.wordnet.make FOLDER_OF_WORDNET_FILES TABLE")
+    main(sys.argv[1], sys.argv[2])

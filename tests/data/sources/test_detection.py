@@ -18,6 +18,7 @@ from rscovlm.data.sources.voc import parse_voc
 from rscovlm.geometry import Boxes
 from rscovlm.records.record import Annotation
 from tests.data.sources.layouts import picture, read, text
+from tests.evidence import evidence
 from tests.shared_data import shared
 
 QUAD = (1.0, 2.0, 11.5, 2.0, 11.5, 9.0, 1.0, 9.0)
@@ -238,7 +239,7 @@ def test_geojson_in_map_coordinates_falls_on_the_real_trees(tmp_path: Path, crs:
     rasterio = pytest.importorskip("rasterio")
     from rasterio.warp import transform
 
-    (tmp_path / "OSBS_029.tif").write_bytes(shared("trees/OSBS_029.tif").read_bytes())
+    (tmp_path / "OSBS_029.tif").write_bytes(evidence("images/neon.tif").read_bytes())
     pixels = [(203, 67), (227, 67), (227, 90), (203, 90), (203, 67)]
     with rasterio.open(tmp_path / "OSBS_029.tif") as file:
         a, b, c, d, e, f = file.transform[:6]
