@@ -44,6 +44,7 @@ LISTED = {
     "rscovlm.rasters.tiff.TiffReader._errors": "tifffile on bytes that strangers sent",
     "rscovlm.rasters.tiff_tags.hidden_facts": "tifffile on bytes that strangers sent",
     "rscovlm.serving.batching.Batched._answer": "hands the error to whoever asked",
+    "rscovlm.serving.loading._device": "torch refuses a device by an AssertionError where it was built without it",
     "rscovlm.serving.replying.Replying.run": "logs the traceback and answers 500",
     "rscovlm.training.arguments.check_trainer": "builds TRL's configuration from a user's values",
     "rscovlm.training.arguments._built": "builds a configuration of transformers or peft from a user's values",

@@ -86,6 +86,7 @@ def _device(name: str | None) -> Any:
         found = torch.device(name)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # torch refuses devices by all of these: an AssertionError where it was built without CUDA.
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"device is {name!r}, which this machine cannot use ({reason}); leave it out for cpu"
