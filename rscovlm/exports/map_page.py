@@ -22,6 +22,7 @@ from rscovlm.exports.drawing import COLOURS, colours_of
 from rscovlm.files import mark, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.affine import apply
+from rscovlm.rasters.crs import read_crs
 from rscovlm.rasters.gdal import available
 from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.view import View
@@ -165,7 +166,7 @@ def _on_mercator(view: View) -> tuple[Image.Image, list[list[float]]]:
             source,
             bands,
             src_transform=Affine(*affine),
-            src_crs=crs,
+            src_crs=read_crs(crs),
             dst_transform=target,
             dst_crs=MERCATOR,
             resampling=Resampling.bilinear,

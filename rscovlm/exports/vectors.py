@@ -17,7 +17,7 @@ from rscovlm.exports.geojson import counter_clockwise, placed
 from rscovlm.files import mark, replacing
 from rscovlm.geometry import Objects
 from rscovlm.geometry.affine import Floats
-from rscovlm.rasters.gdal_errors import translated
+from rscovlm.rasters.crs import read_crs
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
 
 TABLE = "objects"
@@ -159,12 +159,9 @@ def _reference(crs: str) -> tuple[int, str, int, str]:
     """Return number, organisation, its code and WKT of a system."""
     code = crs.upper().removeprefix("EPSG:")
     try:
-        from rasterio.crs import CRS
+        text = str(read_crs(crs).to_wkt())
     except ImportError:
         text = WGS84_WKT if crs in LONGITUDE_LATITUDE else "undefined"
-    else:
-        with translated(f"{crs[:40]} cannot be described"):
-            text = str(CRS.from_user_input(crs).to_wkt())
     if crs in LONGITUDE_LATITUDE:
         return 4326, "EPSG", 4326, text
     if code.isdigit():
@@ -174,11 +171,9 @@ def _reference(crs: str) -> tuple[int, str, int, str]:
 
 def _projjson(crs: str) -> dict[str, Any]:
     try:
-        from rasterio.crs import CRS
+        described: dict[str, Any] = read_crs(crs).to_dict(projjson=True)
     except ImportError:
         raise ValueError(f"{crs[:40]} cannot be described without rasterio; install rscovlm[geo]") from None
-    with translated(f"{crs[:40]} cannot be described"):
-        described: dict[str, Any] = CRS.from_user_input(crs).to_dict(projjson=True)
     return described
 
 

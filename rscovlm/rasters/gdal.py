@@ -20,30 +20,33 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import IDENTITY, Affine6
 from rscovlm.geometry.window import Window
+from rscovlm.rasters.crs import crs_name, north_first
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.gdal_errors import translated
-from rscovlm.rasters.georeference import NO_RATIONAL, between_points, world_file
+from rscovlm.rasters.georeference import NO_RATIONAL, beside, between_points, world_file
+from rscovlm.rasters.jp2_boxes import GmlGrid, grid_transform
 from rscovlm.rasters.limits import Limits, block_too_large
 from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Layout, Level, Place
+from rscovlm.rasters.stated_place import stated_place
 from rscovlm.rasters.tiff import check_deflated
 from rscovlm.rasters.tiff_tags import PAGES, hidden_facts
 
-DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "vrt": "VRT"}
+DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG"}
 
-# Nothing beside the file named is opened (GDAL would follow names found in side files), nothing remote, and no code
-# in VRTs.
+# Opening a file reads that file. GDAL believes that nothing lies beside it, reads no side file of its own (PAM), and
+# leaves the georeferencing alone, whose texts may name files and addresses: `stated_place` reads it. What is left is
+# the name of an overview file, which GDAL follows when it is first asked for overviews: `_opened` never asks then.
 OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
-    "GDAL_VRT_ENABLE_PYTHON": "NO",
-    "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO",
-    "CPL_CURL_ENABLE_VSIMEM": "NO",
-    "GDAL_HTTP_MAX_RETRY": "0",
+    "GDAL_GEOREF_SOURCES": "NONE",
 }
+ELSEWHERE = "its metadata name another file for its overviews, which is not opened; gdaladdo makes overviews inside it"
 CACHE = 96
 """Megabytes of decoded blocks that GDAL may keep."""
+GML_UNKNOWN = "the coordinate system of its GMLJP2 is not known"
 ROWS = 96 * 2**20
 """Bytes of rows kept of a PNG or JPEG."""
 
@@ -67,6 +70,8 @@ class GdalReader:
         limits: Sizes to refuse.
     """
 
+    reads_overviews_beside = True
+
     def __init__(self, source: Path | bytes, kind: str, *, name: str, limits: Limits) -> None:
         from rasterio.io import MemoryFile
 
@@ -85,7 +90,7 @@ class GdalReader:
             if kind == "tiff" and ("alpha" in self.layout.colours or self.layout.masked):
                 premultiplied, self._mask_sizes = hidden_facts(source)
                 self.layout = replace(self.layout, premultiplied=premultiplied)
-            self.place = _place(self._file, source if isinstance(source, Path) else None)
+            self.place = self._placed()
             self.notes: tuple[str, ...] = (*self.place.notes, *self._more())
 
     @cached_property
@@ -171,18 +176,41 @@ class GdalReader:
     @cached_property
     def _opened(self) -> list[Any]:
         files = [self._file]
-        files += [self._open(self._path, level=k) for k in range(len(self._file.overviews(1)))]
+        files += [self._open(self._path, level=k) for k in range(_overviews(self._file))]
         masks = self._mask_sizes
-        beside = Path(f"{self._source}.ovr") if isinstance(self._source, Path) else None
-        if len(files) == 1 and beside is not None and beside.is_file():
-            first = self._open(beside, kind="tiff")
-            files += [first, *(self._open(beside, level=k, kind="tiff") for k in range(len(first.overviews(1))))]
-            masks = hidden_facts(beside)[1] if self.layout.masked else set()
+        if len(files) == 1 and isinstance(self._source, Path):
+            other = beside(self._source.absolute(), f"{self._source.name}.ovr")
+            if other is not None:
+                first = self._open(other, kind="tiff")
+                files += [first, *(self._open(other, level=k, kind="tiff") for k in range(_overviews(first)))]
+                masks = hidden_facts(other)[1] if self.layout.masked else set()
         # A level that is not a smaller picture of the same bands, or has no mask where the file has one, is of no use.
         fitting = [f for f in files[1:] if f.width < self._file.width and f.count >= self._file.count]
         if self.layout.masked and self._kind == "tiff":  # GDAL says of every level that it has one
             fitting = [f for f in fitting if (f.width, f.height) in masks]
         return [self._file, *fitting]
+
+    def _placed(self) -> Place:
+        """Return where the file lies, from what `stated_place` lets through."""
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning
+        from rasterio.io import MemoryFile
+
+        path = self._source if isinstance(self._source, Path) else None
+        stated = stated_place(self._source, self._kind)
+        if stated.stub is not None:
+            with (
+                rasterio.Env(GDAL_GEOREF_SOURCES="INTERNAL"),
+                MemoryFile(stated.stub) as memory,
+                unwarned(NotGeoreferencedWarning),
+                memory.open(driver="GTiff", sharing=False) as file,
+            ):
+                place = _place(file, path)
+            return replace(place, notes=(*stated.notes, *place.notes))
+        if stated.grid is not None:
+            return _grid_place(stated.grid)
+        numbers = world_file(path) if path is not None and stated.transform is None else None
+        return Place(stated.transform or numbers)
 
     def _check_deflated(self, file: Any, window: Window) -> None:
         """Refuse blocks of bytes that came from elsewhere (an upload) whose pixels GDAL would not fill to the end."""
@@ -256,6 +284,8 @@ class GdalReader:
 
     def _more(self) -> Iterator[str]:
         """Say what else the file holds."""
+        if _names_overviews(self._file):
+            yield ELSEWHERE
         pictures = len(self._file.subdatasets)
         if pictures > 1:
             yield first_of(pictures)
@@ -328,17 +358,29 @@ def _place(file: Any, path: Path | None) -> Place:
         if fitted is not None:
             return fitted
     if path is not None:
-        beside = world_file(path)
-        if beside is not None:
-            return Place(beside, crs)
+        numbers = world_file(path)
+        if numbers is not None:
+            return Place(numbers, crs)
     if file.rpcs is not None:
         return Place(None, crs, (NO_RATIONAL,))
     return Place(None, crs)
 
 
-def crs_name(crs: Any) -> str | None:
-    """Write a rasterio CRS as an EPSG code where it is one, else as WKT."""
-    if not crs:
-        return None
-    code = crs.to_epsg()
-    return f"EPSG:{code}" if code is not None else str(crs.to_wkt())
+def _names_overviews(file: Any) -> bool:
+    """Tell whether metadata name an overview file, in GDAL's own view of them: it is GDAL that would open it."""
+    return any(file.tags(ns=name) for name in file.tag_namespaces() if name.casefold() == "overviews")
+
+
+def _overviews(file: Any) -> int:
+    """Return how many overviews a file holds; GDAL is not asked where it would open another file to tell."""
+    return 0 if _names_overviews(file) else len(file.overviews(1))
+
+
+def _grid_place(grid: GmlGrid) -> Place:
+    """Return the place that GMLJP2 states."""
+    if grid.code is None:
+        return Place(grid_transform(grid, north_first=False), None, (GML_UNKNOWN,))
+    try:
+        return Place(grid_transform(grid, north_first(grid.code)), f"EPSG:{grid.code}")
+    except ValueError as error:
+        return Place(grid_transform(grid, north_first=False), None, (f"{GML_UNKNOWN} ({error})",))

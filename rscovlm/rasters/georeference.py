@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from rscovlm.geometry.affine import Affine6
 from rscovlm.geometry.control_points import spanning
+from rscovlm.rasters.crs import is_geographic
 from rscovlm.rasters.reader import Place
 
 NO_RATIONAL = (
@@ -54,6 +55,12 @@ def between_points(pixels: Any, world: Any, crs: str | None, *, degrees: bool) -
     return Place(points.affine, crs, (note,), points, points.error)
 
 
+def points_place(points: Sequence[tuple[float, float, float, float]], crs: str | None) -> Place | None:
+    """Return the place of an image of which some points (x, y, X, Y) are placed; None where they are on one line."""
+    pixels, world = np.hsplit(np.asarray(points, dtype=np.float64), 2)
+    return between_points(pixels, world, crs, degrees=is_geographic(crs))
+
+
 def world_file(path: Path) -> Affine6 | None:
     """Read the six numbers of a world file (.tfw, .pgw, .jgw, .wld) beside an image, if there is one.
 
@@ -73,9 +80,19 @@ def unread(path: Path) -> Iterator[str]:
     """Say which files beside an image without a place may hold one that is not read."""
     for candidate in world_files(path):
         yield f"{candidate.name} beside it does not hold the six numbers of a world file and is not used"
-    aux = path.with_name(f"{path.name}.aux.xml")
-    if aux.is_file():
-        yield f"{aux.name} beside it is not read; where it holds map coordinates, write a GeoTIFF"
+    for ending in (".tab", ".map", ".aux"):
+        if beside(path, f"{path.stem}{ending}") is not None:
+            yield f"{path.stem}{ending} beside it is not read; where it holds map coordinates, write a GeoTIFF"
+
+
+def beside(path: Path, name: str) -> Path | None:
+    """Return a plain file beside an image; None where there is none, or a link that leads to another folder."""
+    candidate = path.with_name(name)
+    if not candidate.is_file():
+        return None
+    # A file of the Hub's cache is itself a link, into a folder where all files of a repository lie.
+    folders = (path.absolute().parent.resolve(), path.resolve().parent)
+    return candidate if candidate.resolve().parent in folders else None
 
 
 def world_files(path: Path) -> Iterator[Path]:
@@ -83,6 +100,7 @@ def world_files(path: Path) -> Iterator[Path]:
     suffix = path.suffix.lstrip(".").lower()
     short = f"{suffix[:1]}{suffix[-1:]}w" if len(suffix) > 1 else f"{suffix}w"
     for ending in dict.fromkeys((f".{short}", f".{suffix}w", ".wld")):
-        for candidate in (path.with_suffix(ending), path.with_suffix(ending.upper())):
-            if candidate.is_file() and candidate.stat().st_size <= 4096:
+        for name in (path.with_suffix(ending).name, path.with_suffix(ending.upper()).name):
+            candidate = beside(path, name)
+            if candidate is not None and candidate.stat().st_size <= 4096:
                 yield candidate

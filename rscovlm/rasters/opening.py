@@ -17,14 +17,17 @@ from PIL import Image
 from rscovlm.rasters import gdal
 from rscovlm.rasters.arrays import ArrayReader
 from rscovlm.rasters.cache import Cache
+from rscovlm.rasters.crs import stated_crs
 from rscovlm.rasters.errors import MissingRasterError, RasterError
 from rscovlm.rasters.formats import ENDINGS, png_header, sniff
-from rscovlm.rasters.georeference import unread
 from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.mosaic import MosaicReader
 from rscovlm.rasters.pillow import PillowReader
 from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
+from rscovlm.rasters.side_files import with_side_files
 from rscovlm.rasters.tiff import TiffReader, Unsupported
+from rscovlm.rasters.vrt import read_vrt
 from rscovlm.rasters.world import in_system
 
 Backend = Literal["auto", "rasterio", "plain"]
@@ -40,6 +43,7 @@ def open_image(
     opaque: bool = False,
     crs: str | None = None,
     allow_vrt: bool = False,
+    side_files: bool = False,
     cache: str | os.PathLike[str] | None = None,
     limits: Limits | None = None,
     backend: Backend = "auto",
@@ -65,7 +69,10 @@ def open_image(
         opaque: Take every pixel as valid, whatever the file says: its alpha band is a band like the others (files of
             red, green, blue and near infrared are often marked so), its mask and no-data value are not used.
         crs: Coordinate reference system of a file that does not state its own, such as ``"EPSG:32633"``.
-        allow_vrt: Open GDAL virtual files, whose sources must be local files.
+        allow_vrt: Open GDAL virtual files: mosaics of files under the folder of the VRT, which are read one by one.
+        side_files: Use files beside a path that are data alone: a mask (``.msk``), a projection (``.prj``), and place,
+            system and no-data of an ``.aux.xml``, which go before the file's own as they do for GDAL. Without it
+            `Raster.notes` names those that would change something. World files and ``.ovr`` are always used.
         cache: ``"beside"`` or a folder: store the overview made of a file that has none.
         limits: Sizes to refuse.
         backend: ``"rasterio"`` or ``"plain"`` (Pillow and tifffile) instead of the better one for the file.
@@ -91,6 +98,7 @@ def open_image(
         "opaque": opaque or None,
         "crs": crs,
         "allow_vrt": allow_vrt,
+        "side_files": side_files,
         "cache": cache,
         "limits": limits,
         "backend": backend,
@@ -111,15 +119,19 @@ def open_image(
     elif isinstance(source, str | os.PathLike):
         path = _local(source)
         name = str(path)
-        with path.open("rb") as handle:
-            kind = sniff(handle.read(4096), name)
+        kind = _kind(path, name)
         if path.suffix.lower() not in ENDINGS[kind]:
             notes = (f"its name ends in {path.suffix!r} and it holds {kind.upper()}: read as that",)
         reader = _reader(path, kind, name, bounds, backend, allow_vrt)
-        if reader.place.to_world is None:
-            notes = (*notes, *unread(path))
-        elif reader.place.crs is None and crs is None and path.with_suffix(".prj").is_file():
-            notes = (*notes, f"{path.stem}.prj beside it is not read, so its coordinate system is not known")
+        reader, more = with_side_files(
+            reader,
+            path,
+            kind,
+            used=side_files,
+            crs=crs,
+            opener=lambda mask: _reader(mask, _kind(mask, mask.name), mask.name, bounds, backend, False),
+        )
+        notes = (*notes, *more)
         if cache is not None:
             stored = Cache(path, None if cache == "beside" else Path(cache))
     else:
@@ -155,6 +167,14 @@ def _local(source: str | os.PathLike[str]) -> Path:
     if "://" in text or text.lower().startswith(("data:", "/vsi", "gtiff_dir:")):
         raise RasterError(f"{text[:80]!r} is not a local file; download it first and give its path")
     path = Path(text)
+    if str(path.absolute()).lower().startswith("/vsi"):
+        raise RasterError(f"{text[:80]!r} is a virtual path to GDAL; move the file into a folder of another name")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass  # said below
+    except OSError as error:  # a name that no file can have, a folder that is closed to us
+        raise RasterError(f"{text[:80]!r} cannot be opened ({error.strerror}); check the path") from error
     if path.is_dir():
         raise RasterError(f"{path} is a folder; give one image file in it")
     if not path.exists():
@@ -166,25 +186,22 @@ def _local(source: str | os.PathLike[str]) -> Path:
     return path
 
 
+def _kind(path: Path, name: str) -> str:
+    with path.open("rb") as handle:
+        return sniff(handle.read(4096), name)
+
+
 def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend: Backend, allow_vrt: bool) -> Reader:
     if backend not in ("auto", "rasterio", "plain"):
         raise ValueError(f"backend={backend!r} is not known; use 'auto', 'rasterio' or 'plain'")
+    if kind == "vrt":
+        return _mosaic(source, name, limits, backend, allow_vrt)
     has_gdal = gdal.available()
     if backend == "rasterio" and (not has_gdal or kind not in gdal.DRIVERS):
         raise RasterError(
             f"{name}: rasterio is not installed or does not read {kind.upper()} here; leave backend='auto'"
         )
     use_gdal = has_gdal and backend != "plain" and kind in gdal.DRIVERS
-    if kind == "vrt":
-        from rscovlm.rasters.vrt import check_vrt
-
-        if not allow_vrt:
-            raise RasterError(
-                f"{name}: is a GDAL virtual file, which may name any other file; set allow_vrt=True if you trust it"
-            )
-        if not use_gdal or isinstance(source, bytes):
-            raise RasterError(f"{name}: a GDAL virtual file needs rasterio (pip install rscovlm[geo]) and a path")
-        check_vrt(source, name)
     if kind in ("png", "jpeg") and use_gdal and backend == "auto":
         use_gdal = _wants_gdal(source, kind, name, limits)
     if use_gdal:
@@ -192,6 +209,27 @@ def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend:
     if kind == "tiff":
         return _plain_tiff(source, name, limits)
     return PillowReader(source, kind, name=name, limits=limits)
+
+
+def _mosaic(source: Path | bytes, name: str, limits: Limits, backend: Backend, allow_vrt: bool) -> Reader:
+    """Open a VRT, each of its sources as a file of its own."""
+    if not allow_vrt:
+        raise RasterError(
+            f"{name}: is a GDAL virtual file, which names other files; set allow_vrt=True to open those under its folder"
+        )
+    if isinstance(source, bytes):
+        raise RasterError(f"{name}: the bytes of a GDAL virtual file do not say where its sources are; give its path")
+
+    def opened(path: Path) -> Reader:
+        try:
+            kind = _kind(path, path.name)
+        except RasterError:  # says how the file begins, which is not for everyone who may write a VRT
+            raise RasterError(f"{name}: its source {path.name!r} is not an image of a kind that is read") from None
+        if kind == "vrt":
+            raise RasterError(f"{name}: its source {path.name!r} is a VRT itself; convert that to a GeoTIFF first")
+        return _reader(path, kind, f"{name}: its source {path.name}", limits, backend, False)
+
+    return MosaicReader(read_vrt(source, name), name=name, opener=opened, crs=stated_crs)
 
 
 def _plain_tiff(source: Path | bytes, name: str, limits: Limits) -> Reader:

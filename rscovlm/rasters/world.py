@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
 
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
-from rscovlm.rasters.gdal import crs_name
+from rscovlm.rasters.crs import check_crs, crs_name, read_crs
 from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.reader import Place
-
-SYSTEM = re.compile(
-    r"(EPSG:\d+|OGC:CRS84|(PROJCRS|GEOGCRS|GEODCRS|PROJCS|GEOGCS|BOUNDCRS|COMPD_?CRS|COMPD_CS)\[.*)",
-    re.IGNORECASE | re.DOTALL,
-)
-"""What names a coordinate reference system, as far as that is known without PROJ."""
 
 WGS84 = "EPSG:4326"
 LONGITUDE_LATITUDE = (WGS84, "OGC:CRS84")
@@ -67,33 +60,35 @@ def _known(crs: str) -> str:
     if not isinstance(crs, str) or not crs.strip():
         raise ValueError(f"crs={crs!r} is no coordinate reference system; {advice}")
     try:
-        from rasterio.crs import CRS
+        return crs_name(read_crs(crs)) or crs
     except ImportError:
-        if not SYSTEM.fullmatch(crs.strip()):
-            raise ValueError(f"crs={crs[:40]!r} is not known without rasterio; {advice}") from None
+        check_crs(crs.strip())
         return crs.strip().upper() if "[" not in crs else crs.strip()
-    with translated(f"crs={crs[:40]!r} is not known; {advice}"):
-        return crs_name(CRS.from_user_input(crs)) or crs
+    except ValueError as error:
+        raise ValueError(f"crs={crs[:40]!r} is not known ({error}); {advice}") from error
 
 
 def transformed(points: Floats, source: str, target: str) -> Floats:
     """Change (n, 2) coordinates from one coordinate reference system to another, x before y in both.
 
     Raises:
-        ValueError: rasterio is not installed, a system is not known, or a point has no place in the new one.
+        ValueError: rasterio is not installed, a system is not known or names a file, or a point has no place in the
+            new one.
     """
     if not len(points):
         return points
     try:
-        from rasterio.crs import CRS
         from rasterio.warp import transform
+
+        old, new = read_crs(source), read_crs(target)
+    except ValueError as error:
+        raise ValueError(f"coordinates in {source[:40]} cannot be changed to {target[:40]}: {error}") from error
     except ImportError:
         raise ValueError(
             f"coordinates in {source[:40]} cannot be changed to {target} without rasterio; install rscovlm[geo], or "
             "use crs=None for the image's own system"
         ) from None
     with translated(f"coordinates in {source[:40]} cannot be changed to {target[:40]}"):
-        old, new = CRS.from_user_input(source), CRS.from_user_input(target)
         xs, ys = transform(old, new, points[:, 0].tolist(), points[:, 1].tolist())
     changed = np.stack([np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)], axis=1)
     if not np.isfinite(changed).all():

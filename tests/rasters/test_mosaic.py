@@ -1,0 +1,160 @@
+"""Mosaics that a VRT describes hold what GDAL reads through the same VRT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from rscovlm.rasters import RasterError, open_image
+from rscovlm.rasters.opening import Backend
+from tests.rasters.files import write_tiff
+from tests.rasters.test_raster import picture
+
+rasterio = pytest.importorskip("rasterio")
+
+
+def same(valid: NDArray[np.bool_] | None, expected: NDArray[np.bool_]) -> bool:
+    """Tell whether a view marks as valid what is expected."""
+    return valid is not None and np.array_equal(valid, expected)
+
+
+ALL: tuple[Backend, ...] = ("rasterio", "plain")
+SRS = '<SRS dataAxisToSRSAxisMapping="1,2">EPSG:32633</SRS><GeoTransform>400000,0.5,0,5000000,0,-0.5</GeoTransform>'
+
+
+def source(name: str, band: int | str, src: tuple[float, ...], dst: tuple[float, ...], more: str = "") -> str:
+    kind = "ComplexSource" if more else "SimpleSource"
+    boxes = [
+        f'<{tag} xOff="{x}" yOff="{y}" xSize="{w}" ySize="{h}"/>'
+        for tag, (x, y, w, h) in (("SrcRect", src), ("DstRect", dst))
+    ]
+    return (
+        f'<{kind}><SourceFilename relativeToVRT="1">{name}</SourceFilename><SourceBand>{band}</SourceBand>'
+        f"{boxes[0]}{boxes[1]}{more}</{kind}>"
+    )
+
+
+def vrt(path: Path, width: int, height: int, *bands: str, dtype: str = "Byte", more: str = SRS, head: str = "") -> Path:
+    written = "".join(
+        f'<VRTRasterBand dataType="{dtype}" band="{k}">{head}{band}</VRTRasterBand>' for k, band in enumerate(bands, 1)
+    )
+    path.write_text(f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}">{more}{written}</VRTDataset>')
+    return path
+
+
+def stored(path: Path, band: int = 0) -> NDArray[Any]:
+    """Return a band of a mosaic as it is stored."""
+    raster = open_image(path, allow_vrt=True)
+    found: NDArray[Any] = raster._reader.read(0, (0, 0, raster.width, raster.height), [band])[0]
+    return found
+
+
+def by_gdal(path: Path, band: int = 1) -> NDArray[Any]:
+    with rasterio.open(path) as file:
+        found: NDArray[Any] = file.read(band)
+    return found
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    write_tiff(tmp_path / "a.tif", picture(90, 70), overviews=(2, 4), tiled=True, blockxsize=32, blockysize=32)
+    write_tiff(tmp_path / "b.tif", 255 - picture(90, 70), overviews=(2, 4), tiled=True, blockxsize=32, blockysize=32)
+    Image.fromarray(picture(40, 30)).save(tmp_path / "c.png")
+    Image.fromarray(picture(40, 30)).save(tmp_path / "c.webp", lossless=True)
+    write_tiff(tmp_path / "d.tif", (picture(40, 30)[..., 0].astype(np.int16) - 100) * 7, nodata=-700)
+    return tmp_path
+
+
+MADE = {
+    "side by side": [("a.tif", 1, (0, 0, 90, 70), (0, 0, 90, 70), ""), ("b.tif", 1, (0, 0, 90, 70), (90, 0, 90, 70), "")],
+    "over each other": [("a.tif", 2, (10, 5, 60, 40), (0, 0, 60, 40), ""), ("b.tif", 3, (0, 0, 50, 50), (30, 20, 50, 50), "")],
+    "beyond its edge": [("a.tif", 1, (50, 40, 40, 30), (160, 50, 40, 30), "")],
+    "larger": [("a.tif", 1, (10, 10, 30, 20), (5, 5, 120, 60), "")],
+    "smaller": [("a.tif", 1, (0, 0, 90, 70), (20, 10, 30, 35), "")],
+    "png": [("c.png", 2, (0, 0, 40, 30), (7, 9, 40, 30), "")],
+    "scaled": [("a.tif", 1, (0, 0, 90, 70), (0, 0, 90, 70), "<ScaleOffset>3</ScaleOffset><ScaleRatio>0.7</ScaleRatio>")],
+    "clipped": [("a.tif", 1, (0, 0, 90, 70), (0, 0, 90, 70), "<ScaleOffset>-60</ScaleOffset><ScaleRatio>2</ScaleRatio>")],
+    "no-data": [("b.tif", 1, (0, 0, 90, 70), (0, 0, 90, 70), ""), ("a.tif", 1, (0, 0, 90, 70), (40, 30, 90, 70), "<NODATA>0</NODATA>")],
+    "table": [("a.tif", 1, (0, 0, 90, 70), (0, 0, 90, 70), "<LUT>0:10,100:50,255:250</LUT>")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", MADE)
+def test_a_mosaic_holds_what_gdal_reads(form: str, sources: Path) -> None:
+    path = vrt(sources / "m.vrt", 180, 80, "".join(source(*parts) for parts in MADE[form]))
+    assert np.array_equal(stored(path), by_gdal(path))
+
+
+def test_numbers_of_more_than_bytes_and_no_data(sources: Path) -> None:
+    body = source("d.tif", 1, (0, 0, 40, 30), (5, 5, 40, 30), "<NODATA>-700</NODATA>")
+    for dtype in ("Int16", "Float32", "Byte", "UInt16", "Int32"):
+        head = "<NoDataValue>9</NoDataValue>"
+        path = vrt(sources / "m.vrt", 60, 50, body, dtype=dtype, head=head)
+        assert np.array_equal(stored(path), by_gdal(path)), dtype
+    assert open_image(path, allow_vrt=True).overview().valid is not None
+
+
+def test_its_place_colours_and_mask_are_those_that_it_states(sources: Path) -> None:
+    mask = vrt(sources / "mask.vrt", 90, 70, source("a.tif", "mask,1", (0, 0, 90, 70), (20, 0, 90, 70))).read_text()
+    inner = mask[mask.index("<VRTRasterBand") : mask.index("</VRTDataset>")]
+    bands = [source("a.tif", k, (0, 0, 90, 70), (0, 0, 90, 70)) for k in (1, 2, 3)]
+    path = vrt(sources / "m.vrt", 90, 70, *bands, more=f"{SRS}<MaskBand>{inner}</MaskBand>")
+    raster = open_image(path, allow_vrt=True)
+    with rasterio.open(path) as file:
+        assert raster.frame.crs == f"EPSG:{file.crs.to_epsg()}"
+        assert raster.frame.root_to_world == tuple(file.transform)[:6]
+        valid = file.read_masks(1) > 0
+    assert same(raster.read((0, 0, 90, 70)).valid, valid)
+
+
+@pytest.mark.parametrize("backend", ALL)
+def test_its_overviews_are_those_of_its_sources(backend: Backend, sources: Path) -> None:
+    bands = [
+        source("a.tif", k, (0, 0, 90, 70), (0, 0, 90, 70)) + source("b.tif", k, (0, 0, 90, 70), (90, 0, 90, 70))
+        for k in (1, 2, 3)
+    ]
+    raster = open_image(vrt(sources / "m.vrt", 180, 70, *bands), allow_vrt=True, backend=backend)
+    assert [level.width for level in raster._reader.levels] == [180, 90, 45]
+    whole = np.concatenate([picture(90, 70), 255 - picture(90, 70)], axis=1).astype(float)
+    expected = np.asarray(Image.fromarray(whole.astype(np.uint8)).resize((90, 35), Image.Resampling.BOX)).astype(int)
+    shown = np.asarray(raster.overview(90 * 35).image).astype(int)
+    assert np.abs(shown - expected).max() <= 2
+    assert np.array_equal(np.asarray(raster.read((80, 10, 110, 40)).image), whole[10:40, 80:110])
+
+
+def test_formats_that_gdal_does_not_read_here_are_read(sources: Path) -> None:
+    path = vrt(sources / "m.vrt", 40, 30, source("c.webp", 1, (0, 0, 40, 30), (0, 0, 40, 30)))
+    assert np.array_equal(stored(path), picture(40, 30)[..., 0])
+
+
+def test_many_sources_are_not_all_kept_open(tmp_path: Path) -> None:
+    tiles = []
+    for k in range(70):
+        write_tiff(tmp_path / f"{k}.tif", np.full((8, 8), k, dtype=np.uint8))
+        tiles.append(source(f"{k}.tif", 1, (0, 0, 8, 8), (8 * k, 0, 8, 8)))
+    raster = open_image(vrt(tmp_path / "m.vrt", 560, 8, "".join(tiles)), allow_vrt=True)
+    shown = np.asarray(raster.read((0, 0, 560, 8)).image)[4, 4::8, 0]
+    assert shown.tolist() == list(range(70))
+    assert len(raster._reader._readers) <= 32  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("<AveragedSource><SourceFilename>a.tif</SourceFilename></AveragedSource>", "AveragedSource"),
+        ("<KernelFilteredSource><SourceFilename>a.tif</SourceFilename></KernelFilteredSource>", "KernelFiltered"),
+        ("<PixelFunctionType>sum</PixelFunctionType>", "PixelFunctionType"),
+        ("<SimpleSource><SourceBand>1</SourceBand></SimpleSource>", "not a local file"),
+        (source("a.tif", 1, (0, 0, -1, 5), (0, 0, 5, 5)), "not a whole VRT"),
+        (source("a.tif", 9, (0, 0, 5, 5), (0, 0, 5, 5)), "band 9 of a.tif does not exist"),
+    ],
+)
+def test_what_is_not_computed_is_refused_by_name(body: str, why: str, sources: Path) -> None:
+    path = vrt(sources / "m.vrt", 20, 20, body)
+    with pytest.raises(RasterError, match=why):
+        open_image(path, allow_vrt=True).overview()
