@@ -199,13 +199,17 @@ class GdalReader:
         path = self._source if isinstance(self._source, Path) else None
         stated = stated_place(self._source, self._kind)
         if stated.stub is not None:
-            with (
-                rasterio.Env(GDAL_GEOREF_SOURCES="INTERNAL"),
-                MemoryFile(stated.stub) as memory,
-                unwarned(NotGeoreferencedWarning),
-                memory.open(driver="GTiff", sharing=False) as file,
-            ):
-                place = _place(file, path)
+            try:
+                with (
+                    translated("where it lies cannot be read", kind=RasterError),
+                    rasterio.Env(GDAL_GEOREF_SOURCES="INTERNAL"),
+                    MemoryFile(stated.stub) as memory,
+                    unwarned(NotGeoreferencedWarning),
+                    memory.open(driver="GTiff", sharing=False) as file,
+                ):
+                    place = _place(file, path)
+            except RasterError as error:  # its pixels can be read all the same
+                place = Place(None, None, (str(error),))
             return replace(place, notes=(*stated.notes, *place.notes))
         if stated.grid is not None:
             return _grid_place(stated.grid)
