@@ -1,11 +1,13 @@
 """A mixture depends on seed and position alone, and keeps its shares exactly."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rscovlm.mixtures.mixture import BLOCK, Mixture, Stages, Subset
+from rscovlm.records.tally import Rejected
 
 
 def _mixture(seed: int = 3) -> Mixture:
@@ -141,3 +143,25 @@ def test_too_many_unusable_rows_stop_the_run_with_the_table() -> None:
 def test_a_cap_keeps_to_the_first_rows() -> None:
     mixture = Mixture([Subset("a", range(1000), cap=10)], length=100)
     assert set(mixture) == set(range(10))
+
+
+@pytest.mark.parametrize("tolerate", [0.0, 0.9])
+def test_a_mistake_in_a_renderer_ends_the_run(tolerate: float) -> None:
+    def mistaken(item: int, rng: np.random.Generator) -> Any:
+        return item.capitalise()  # type: ignore[attr-defined]
+
+    mixture = Mixture([Subset("a", range(10), render=mistaken)], length=100, tolerate=tolerate)
+    with pytest.raises(AttributeError, match="capitalise"):
+        mixture[0]
+    assert not mixture.dropped
+
+
+def test_rows_that_cannot_be_used_keep_their_cause() -> None:
+    def refused(item: int, rng: np.random.Generator) -> Any:
+        raise Rejected("odd", f"item {item} is odd")
+
+    for tolerate in (0.0, 0.1):
+        mixture = Mixture([Subset("a", range(10), render=refused)], length=100_000, tolerate=tolerate)
+        with pytest.raises(ValueError, match="odd") as caught:
+            list(mixture)
+        assert isinstance(caught.value.__cause__, Rejected)
