@@ -8,18 +8,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
+from rscovlm.exports.outlines import DECIMALS, inside_world, outlines
 from rscovlm.files import mark, write_text
 from rscovlm.geometry import Objects
 from rscovlm.geometry.affine import Floats, apply
-from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84, to_map
+from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
+
+ACCURACY = "accuracy_pixels"
+"""Name of the r.m.s. error of an object's place, in pixels of its image."""
 
 GEOJSON = "geojson"
 PIXELS = "pixels of the image, x right, y down"
-DECIMALS = 9
-"""Digits of a degree that are written: a tenth of a millimetre."""
 
 
 def to_geojson(
@@ -33,13 +34,15 @@ def to_geojson(
     """Return objects as a GeoJSON feature collection, and write it where a path is given.
 
     With the default it is RFC 7946: longitude and latitude on WGS 84, exterior rings counter-clockwise, polygons that
-    cross the 180th meridian cut in two. Any other system is named in a ``crs`` member, which programs read though the
+    cross the 180th meridian cut in two, those round a pole closed along it. A box whose edges bend on the map by more
+    than half a pixel gets more points than its corners. Any other system is named in a ``crs`` member, which programs read though the
     RFC dropped it. Objects on an image without a place on the ground are written in its pixels, which
     ``"coordinates"`` then says, because most programs take what they read for degrees.
 
     Args:
         objects: Labelled boxes with a frame; each becomes a polygon with ``label``, ``score`` where there is one, and
-            the corners in pixels of the original image.
+            the corners in pixels of the original image; and ``accuracy_pixels``, the r.m.s. error to expect, where the
+            image was placed by control points.
         path: File to write, in one move; the written file has one more member, ``generator``, by which it is known to
             be replaceable.
         crs: System to write; None for the image's own.
@@ -62,17 +65,20 @@ def to_geojson(
         raise ValueError(
             f"there are {len(objects)} objects and {len(properties)} properties; give one mapping an object"
         )
-    quads, pixels, named = placed(objects, crs)
+    rings, pixels, named = placed(objects, crs)
     degrees = not named
+    accuracy = accuracy_of(objects)
     features = []
     for row, label in enumerate(objects.labels):
         about: dict[str, Any] = {"label": label}
         if objects.scores is not None:
             about["score"] = float(objects.scores[row])
         about["pixels"] = [round(float(value), 2) for value in pixels[row].ravel()]
+        if accuracy is not None:
+            about[ACCURACY] = accuracy
         if properties is not None:
             about.update(properties[row])
-        geometry = _geometry(quads[row], degrees=degrees)
+        geometry = _geometry(rings[row], degrees=degrees)
         features.append({"type": "Feature", "id": row, "geometry": geometry, "properties": about})
     collection = {"type": "FeatureCollection", **named, "features": features}
     if path is not None:
@@ -87,8 +93,14 @@ def write_collection(collection: Mapping[str, Any], path: str | os.PathLike[str]
     write_text(path, text, GEOJSON, overwrite=overwrite)
 
 
-def placed(objects: Objects, crs: str | None) -> tuple[Floats, Floats, dict[str, Any]]:
-    """Return (n, 4, 2) corners on the map, the same in original pixels, and the members that name their system.
+def accuracy_of(objects: Objects) -> float | None:
+    """Return the r.m.s. error of the objects' places in pixels of the image, where it is known to have one."""
+    frame = objects.boxes.frame
+    return None if frame is None or frame.accuracy is None else float(f"{frame.accuracy:.3g}")
+
+
+def placed(objects: Objects, crs: str | None) -> tuple[list[Floats], Floats, dict[str, Any]]:
+    """Return rings on the map, (n, 4, 2) corners in original pixels, and the members that name the rings' system.
 
     Raises:
         ValueError: The objects have no frame, or coordinates cannot be changed.
@@ -101,9 +113,9 @@ def placed(objects: Objects, crs: str | None) -> tuple[Floats, Floats, dict[str,
     corners = objects.boxes.as_kind("quad").coords.reshape(-1, 2)
     pixels = apply(frame.to_root, corners)
     if frame.to_world() is None:
-        return pixels.reshape(-1, 4, 2), pixels.reshape(-1, 4, 2), {"coordinates": PIXELS}
+        return list(pixels.reshape(-1, 4, 2)), pixels.reshape(-1, 4, 2), {"coordinates": PIXELS}
     wanted = crs if crs is not None and frame.crs is not None else frame.crs
-    ground = to_map(corners, frame, wanted).reshape(-1, 4, 2)
+    ground = outlines(corners.reshape(-1, 4, 2), frame, wanted)
     named: dict[str, Any] = {}
     if wanted is None:
         named = {"coordinates": "map units of the image, whose coordinate system is not stated"}
@@ -122,21 +134,22 @@ def counter_clockwise(ring: NDArray[np.float64]) -> Floats:
 
 
 def _geometry(ring: Floats, *, degrees: bool) -> dict[str, Any]:
-    if not degrees:
+    if not degrees or (ring[:, 0].min() >= -180 and ring[:, 0].max() <= 180):
         return {"type": "Polygon", "coordinates": [_closed(ring)]}
-    ring = ring.copy()
-    if np.ptp(ring[:, 0]) > 180:  # the short way round crosses the 180th meridian
-        ring[ring[:, 0] < 0, 0] += 360
-    if ring[:, 0].min() < -180 or ring[:, 0].max() > 180:  # as in maps that count from 0 to 360, or go on beyond 180
-        ring[:, 0] -= 360 * np.floor((ring[:, 0].min() + 180) / 360)
-    if ring[:, 0].max() > 180:
-        whole = shapely.make_valid(shapely.Polygon(ring))
-        halves = [(shapely.intersection(whole, shapely.box(low, -90, low + 360, 90)), low) for low in (-180, 180)]
-        parts = [(part, low) for half, low in halves for part in shapely.get_parts(half) if part.area > 0]
-        if parts:
-            rings = [[_closed(np.array(p.exterior.coords)[:-1] - ((360, 0) if low == 180 else 0))] for p, low in parts]
-            return {"type": "MultiPolygon", "coordinates": rings}
-    return {"type": "Polygon", "coordinates": [_closed(ring)]}
+    parts = inside_world(ring)
+    if not parts:  # without an area: a line or a point
+        ring = ring - (360 * np.floor((ring[:, 0].min() + 180) / 360), 0)
+        return {"type": "Polygon", "coordinates": [_closed(ring)]}
+    rings = [
+        [_closed(np.array(part.exterior.coords)[:-1])]
+        + [_closed(np.array(hole.coords)[:-1])[::-1] for hole in part.interiors]
+        for part in parts
+    ]
+    return (
+        {"type": "Polygon", "coordinates": rings[0]}
+        if len(rings) == 1
+        else {"type": "MultiPolygon", "coordinates": rings}
+    )
 
 
 def _closed(ring: Floats) -> list[list[float]]:

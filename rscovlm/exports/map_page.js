@@ -22,10 +22,27 @@
     return element;
   }
 
+  // Longitudes beyond 180 degrees, as on a map over the 180th meridian, are shown as they are usually written.
+  function degrees(latitude, longitude) {
+    const turned = longitude - 360 * Math.floor((longitude + 180) / 360);
+    return latitude.toFixed(6) + "\u00b0, " + turned.toFixed(6) + "\u00b0";
+  }
+
+  // The nearest point of the grid at which the place is known; the picture is not on a map (round a pole).
+  function read(point) {
+    const [[south, west], [north, east]] = content.bounds;
+    const last = content.degrees.length - 1;
+    const row = Math.round(((north - point.lat) / (north - south)) * last);
+    const column = Math.round(((point.lng - west) / (east - west)) * last);
+    if (row < 0 || column < 0 || row > last || column > last) return "";
+    const [latitude, longitude] = content.degrees[row][column];
+    return " (near " + latitude.toFixed(2) + "\u00b0, " + longitude.toFixed(2) + "\u00b0)";
+  }
+
   function place(point) {
-    return content.geographic
-      ? point.lat.toFixed(6) + "\u00b0, " + point.lng.toFixed(6) + "\u00b0"
-      : "x " + point.lng.toFixed(1) + ", y " + (-point.lat).toFixed(1);
+    if (content.geographic) return degrees(point.lat, point.lng);
+    const pixels = "x " + point.lng.toFixed(1) + ", y " + (-point.lat).toFixed(1);
+    return content.degrees ? pixels + read(point) : pixels;
   }
 
   function heading(text) {

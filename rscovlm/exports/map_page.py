@@ -19,21 +19,17 @@ from PIL import Image
 
 from rscovlm.exports.data_url import data_url
 from rscovlm.exports.drawing import COLOURS, colours_of
+from rscovlm.exports.ground import LARGEST, Ground
+from rscovlm.exports.outlines import accuracy_told
 from rscovlm.files import mark, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.affine import apply
-from rscovlm.rasters.crs import read_crs
 from rscovlm.rasters.gdal import available
-from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.view import View
-from rscovlm.rasters.world import WGS84, to_map, transformed
+from rscovlm.rasters.world import WGS84, to_map
 
-MERCATOR = "EPSG:3857"
-HIGHEST_LATITUDE = 85.05
-"""Where web maps end."""
-
-LARGEST = 2048
-"""Pixels of the longer side of the picture in the page."""
+READ_OFF = 65
+"""Points across and down at which the place is known of a picture that is shown in its own pixels."""
 
 _TEMPLATES = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
 
@@ -52,7 +48,7 @@ def map_page(
     """Write a page that shows a view with objects and zoom steps on it; labels can be switched, places read off.
 
     An image with map coordinates is laid on a web map (Mercator) where rasterio is installed; any other is shown in its
-    own pixels. The page loads nothing: leaflet 1.9.4 and the picture are inside, and its security policy forbids
+    own pixels, as are those round a pole, which that map does not show. The page loads nothing: leaflet 1.9.4 and the picture are inside, and its security policy forbids
     requests and any other script.
 
     Args:
@@ -77,6 +73,7 @@ def map_page(
         question=question,
         answer=answer,
         generator=mark("map"),
+        accuracy=accuracy_told(view.frame),
         # Data, never code: nothing in it can end the element it stands in.
         data=Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c")),
         scripts=[Markup(script) for script in scripts],
@@ -89,43 +86,43 @@ def map_page(
 
 def _content(view: View, objects: Objects | None, steps: Sequence[View]) -> dict[str, Any]:
     """Return everything the page's script shows."""
-    geographic = view.frame.to_world() is not None and view.frame.crs is not None and available()
-    picture, bounds = _on_mercator(view) if geographic else (view.image.copy(), _pixel_bounds(view.frame))
+    ground = Ground.of(view.frame) if available() else None
+    picture, bounds = (view.image.copy(), _pixel_bounds(view.frame)) if ground is None else ground.laid_out(view)
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     shapes = []
     if objects is not None:
         there = objects.to(view.frame)
-        rings = _rings(there.boxes, geographic)
+        rings = _rings(there.boxes, ground)
         colours = colours_of(objects.labels)
         for row, (label, ring) in enumerate(zip(objects.labels, rings, strict=True)):
             score = None if objects.scores is None else round(float(objects.scores[row]), 4)
             shapes.append({"label": label, "score": score, "ring": ring, "colour": colours[label]})
     windows = [Boxes([[0.0, 0.0, step.frame.width, step.frame.height]], "hbb", step.frame) for step in steps]
     return {
-        "geographic": geographic,
+        "geographic": ground is not None,
         "picture": data_url(picture, "WEBP", quality=85),
         "bounds": bounds,
         "shapes": shapes,
         "counts": Counter(shape["label"] for shape in shapes).most_common(),
         "steps": [
-            {"ring": _rings(window.to(view.frame), geographic)[0], "colour": COLOURS[k % len(COLOURS)]}
+            {"ring": _rings(window.to(view.frame), ground)[0], "colour": COLOURS[k % len(COLOURS)]}
             for k, window in enumerate(windows)
         ],
+        "degrees": _degrees(view.frame) if ground is None else None,
     }
 
 
-def _rings(boxes: Boxes, geographic: bool) -> list[list[list[float]]]:
+def _rings(boxes: Boxes, ground: Ground | None) -> list[list[list[float]]]:
     """Return rings of (latitude, longitude), or (-y, x) of the original's pixels, as leaflet wants them."""
-    corners = boxes.as_kind("quad").coords.reshape(-1, 2)
+    quads = boxes.as_kind("quad").coords.reshape(-1, 4, 2)
     frame = boxes.frame
     if frame is None:
         raise ValueError(
             "these objects have no frame, so where they lie is not known; make them with Boxes(..., frame=...)"
         )
-    if geographic:
-        flipped = to_map(corners, frame, WGS84)[:, ::-1]
-    else:
-        flipped = apply(frame.to_root, corners)[:, ::-1] * (-1, 1)
+    if ground is not None:
+        return [ring[:, ::-1].round(9).tolist() for ring in ground.rings(quads, frame)]
+    flipped = apply(frame.to_root, quads.reshape(-1, 2))[:, ::-1] * (-1, 1)
     rings: list[list[list[float]]] = flipped.reshape(-1, 4, 2).round(9).tolist()
     return rings
 
@@ -135,44 +132,19 @@ def _pixel_bounds(frame: Frame) -> list[list[float]]:
     return [[-y2, x1], [-y1, x2]]
 
 
-def _on_mercator(view: View) -> tuple[Image.Image, list[list[float]]]:
-    """Warp a view to web Mercator; return the picture, transparent outside, and its corners in degrees."""
-    from rasterio import Affine
-    from rasterio.enums import Resampling
-    from rasterio.warp import reproject
+def _degrees(frame: Frame) -> list[list[list[float]]] | None:
+    """Return latitude and longitude at points of a grid over a picture that is shown in its own pixels, row by row.
 
-    frame = view.frame
-    affine, crs = frame.to_world(), frame.crs
-    if affine is None or crs is None:
-        raise ValueError("the view has no map coordinates")
-    share = np.linspace(0, 1, 21)
-    edges = [(share, 0 * share), (share, 0 * share + 1), (0 * share, share), (0 * share + 1, share)]
-    rim = np.concatenate([np.stack(edge, axis=1) for edge in edges]) * (frame.width, frame.height)
-    degrees = to_map(rim, frame, WGS84)
-    degrees[:, 1] = degrees[:, 1].clip(-HIGHEST_LATITUDE, HIGHEST_LATITUDE)
-    ground = transformed(degrees, WGS84, MERCATOR)
-    (left, low), (right, high) = ground.min(axis=0), ground.max(axis=0)
-    step = max(right - left, high - low) / min(max(frame.width, frame.height), LARGEST)
-    width, height = max(1, round((right - left) / step)), max(1, round((high - low) / step))
-    bands = np.zeros((4, height, width), dtype=np.uint8)
-    shown = np.asarray(view.image)
-    opaque = np.full(shown.shape[:2], 255, dtype=np.uint8)
-    if view.valid is not None:  # white that is marked as no data, such as a glaring roof, stays to be seen
-        opaque[~view.valid & (shown.max(axis=2) == 0)] = 0
-    source = np.concatenate([np.moveaxis(shown, -1, 0), opaque[None]])
-    target = Affine((right - left) / width, 0, left, 0, (low - high) / height, high)
-    with translated(f"a view in {crs[:40]} cannot be laid on a map"):
-        reproject(
-            source,
-            bands,
-            src_transform=Affine(*affine),
-            src_crs=read_crs(crs),
-            dst_transform=target,
-            dst_crs=MERCATOR,
-            resampling=Resampling.bilinear,
-        )
-    corners = transformed(np.array([[left, low], [right, high]]), MERCATOR, WGS84)
-    return Image.merge("RGBA", [Image.fromarray(band) for band in bands]), corners[:, ::-1].tolist()
+    The script reads places off it; None where the picture has no map coordinates, or not everywhere.
+    """
+    share = np.linspace(0, 1, READ_OFF)
+    x, y = np.meshgrid(share * frame.width, share * frame.height)
+    try:
+        places = to_map(np.stack([x.ravel(), y.ravel()], axis=1), frame, WGS84)
+    except ValueError:
+        return None
+    grid: list[list[list[float]]] = places[:, ::-1].reshape(READ_OFF, READ_OFF, 2).round(6).tolist()
+    return grid
 
 
 def _asset(name: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from rscovlm.exports.geojson import counter_clockwise, placed
+from rscovlm.exports.geojson import ACCURACY, accuracy_of, counter_clockwise, placed
 from rscovlm.files import mark, replacing
 from rscovlm.geometry import Objects
 from rscovlm.geometry.affine import Floats
@@ -30,7 +31,8 @@ def to_geopackage(
 ) -> Path:
     """Write objects as polygons of the layer ``objects`` of a GeoPackage 1.3.
 
-    Columns: label (text), score (real, empty where there is none).
+    Columns: label (text), score (real, empty where there is none) and, where the image was placed by control points,
+    accuracy_pixels (real: the r.m.s. error to expect). Longitudes go on beyond 180 degrees.
 
     Args:
         objects: Labelled boxes with a frame on an image that has map coordinates.
@@ -41,12 +43,12 @@ def to_geopackage(
     Raises:
         ValueError: The image has no map coordinates, these cannot be changed, or another file is there.
     """
-    quads, wanted = _ground(objects, crs)
+    rings, wanted = _ground(objects, crs)
     with replacing(path, "geopackage", overwrite=overwrite) as part:
         connection = sqlite3.connect(part)
         try:
             with connection:
-                _write_package(connection, objects, quads, wanted)
+                _write_package(connection, objects, rings, wanted)
         finally:
             connection.close()
     return Path(path)
@@ -56,6 +58,8 @@ def to_geoparquet(
     objects: Objects, path: str | os.PathLike[str], *, crs: str | None = WGS84, overwrite: bool = False
 ) -> Path:
     """Write objects as GeoParquet 1.1 with columns geometry (WKB polygons), label and score; needs pyarrow.
+
+    Where the image was placed by control points there is accuracy_pixels too, as in `to_geopackage`.
 
     Args:
         objects: Labelled boxes with a frame on an image that has map coordinates.
@@ -72,24 +76,26 @@ def to_geoparquet(
         import pyarrow.parquet as pq
     except ImportError:
         raise ValueError("GeoParquet needs pyarrow: pip install rscovlm[geo]") from None
-    quads, wanted = _ground(objects, crs)
+    rings, wanted = _ground(objects, crs)
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": ["Polygon"],
         "orientation": "counterclockwise",
-        "bbox": [*quads.reshape(-1, 2).min(axis=0), *quads.reshape(-1, 2).max(axis=0)] if len(quads) else [0, 0, 0, 0],
+        "bbox": _bounds(rings) if rings else [0, 0, 0, 0],
     }
     if wanted not in LONGITUDE_LATITUDE:  # absent means longitude and latitude
         column["crs"] = _projjson(wanted)
     about = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     scores = None if objects.scores is None else objects.scores.tolist()
-    table = pa.table(
-        {
-            "geometry": pa.array(_wkb(quads), type=pa.binary()),
-            "label": pa.array(_labels(objects), type=pa.string()),
-            "score": pa.array([None] * len(objects) if scores is None else scores, type=pa.float64()),
-        }
-    )
+    columns = {
+        "geometry": pa.array(_wkb(rings), type=pa.binary()),
+        "label": pa.array(_labels(objects), type=pa.string()),
+        "score": pa.array([None] * len(objects) if scores is None else scores, type=pa.float64()),
+    }
+    accuracy = accuracy_of(objects)
+    if accuracy is not None:
+        columns[ACCURACY] = pa.array([accuracy] * len(objects), type=pa.float64())
+    table = pa.table(columns)
     with replacing(path, "geoparquet", overwrite=overwrite) as part:
         pq.write_table(table.replace_schema_metadata({"geo": json.dumps(about), "generator": mark("geoparquet")}), part)
     return Path(path)
@@ -100,25 +106,27 @@ def _labels(objects: Objects) -> list[str]:
     return [label.encode("utf-8", "backslashreplace").decode("utf-8") for label in objects.labels]
 
 
-def _ground(objects: Objects, crs: str | None) -> tuple[Floats, str]:
-    """Return (n, 4, 2) counter-clockwise corners and the name of their system."""
-    quads, _, named = placed(objects, crs)
-    if not named:  # degrees: a ring over the 180th meridian goes on beyond 180, and not back around the world
-        wide = np.ptp(quads[..., 0], axis=1) > 180
-        quads[wide, :, 0] += 360 * (quads[wide, :, 0] < 0)
+def _ground(objects: Objects, crs: str | None) -> tuple[list[Floats], str]:
+    """Return counter-clockwise rings, which go on beyond 180 degrees, and the name of their system."""
+    rings, _, named = placed(objects, crs)
     if "coordinates" in named:
         raise ValueError(f"the objects' coordinates are {named['coordinates']}; use to_geojson or to_coco for these")
     frame = objects.boxes.frame
     wanted = crs if crs is not None or frame is None else frame.crs
-    turned = [counter_clockwise(ring) for ring in quads]
-    return (np.stack(turned) if turned else np.empty((0, 4, 2))), str(wanted)
+    return [counter_clockwise(ring) for ring in rings], str(wanted)
 
 
-def _wkb(quads: Floats) -> list[bytes]:
-    return [bytes(value) for value in shapely.to_wkb(shapely.polygons(quads), byte_order=1, output_dimension=2)]
+def _wkb(rings: Sequence[Floats]) -> list[bytes]:
+    polygons = [shapely.Polygon(ring) for ring in rings]
+    return [bytes(value) for value in shapely.to_wkb(polygons, byte_order=1, output_dimension=2)]
 
 
-def _write_package(connection: sqlite3.Connection, objects: Objects, quads: Floats, crs: str) -> None:
+def _bounds(rings: Sequence[Floats]) -> list[float]:
+    points = np.concatenate(rings)
+    return [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
+
+
+def _write_package(connection: sqlite3.Connection, objects: Objects, rings: Sequence[Floats], crs: str) -> None:
     connection.execute(f"PRAGMA application_id = {0x47504B47}")
     connection.execute("PRAGMA user_version = 10300")
     connection.executescript(SCHEMA)
@@ -134,8 +142,7 @@ def _write_package(connection: sqlite3.Connection, objects: Objects, quads: Floa
         "VALUES (?, ?, ?, ?, ?)",
         [(name, key, *rest) for key, (name, *rest) in systems.items()],
     )
-    flat = quads.reshape(-1, 2)
-    bounds = [*flat.min(axis=0).tolist(), *flat.max(axis=0).tolist()] if len(flat) else [None] * 4
+    bounds = _bounds(rings) if rings else [None] * 4
     connection.execute(
         "INSERT INTO gpkg_contents VALUES (?, 'features', ?, ?, ?, ?, ?, ?, ?, ?)",
         (TABLE, TABLE, f"<{mark('geopackage')}>", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}", *bounds, number),
@@ -143,15 +150,19 @@ def _write_package(connection: sqlite3.Connection, objects: Objects, quads: Floa
     connection.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'POLYGON', ?, 0, 0)", (TABLE, number))
     scores = [None] * len(objects) if objects.scores is None else objects.scores.tolist()
     rows = [
-        (_header(quad, number) + wkb, label, score)
-        for quad, wkb, label, score in zip(quads, _wkb(quads), _labels(objects), scores, strict=True)
+        (_header(ring, number) + wkb, label, score)
+        for ring, wkb, label, score in zip(rings, _wkb(rings), _labels(objects), scores, strict=True)
     ]
     connection.executemany(f"INSERT INTO {TABLE} (geom, label, score) VALUES (?, ?, ?)", rows)
+    accuracy = accuracy_of(objects)
+    if accuracy is not None:
+        connection.execute(f"ALTER TABLE {TABLE} ADD COLUMN {ACCURACY} DOUBLE")
+        connection.execute(f"UPDATE {TABLE} SET {ACCURACY} = ?", (accuracy,))
 
 
-def _header(quad: Floats, number: int) -> bytes:
+def _header(ring: Floats, number: int) -> bytes:
     """Return a GeoPackage geometry's header: magic, little-endian with an envelope, system, envelope."""
-    (x1, y1), (x2, y2) = quad.min(axis=0), quad.max(axis=0)
+    (x1, y1), (x2, y2) = ring.min(axis=0), ring.max(axis=0)
     return b"GP" + struct.pack("<BBi4d", 0, 0b00000011, number, x1, x2, y1, y2)
 
 

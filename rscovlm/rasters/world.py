@@ -68,8 +68,19 @@ def _known(crs: str) -> str:
         raise ValueError(f"crs={crs[:40]!r} is not known ({error}); {advice}") from error
 
 
-def transformed(points: Floats, source: str, target: str) -> Floats:
+def is_degrees(crs: str) -> bool:
+    """Tell whether a system's coordinates are longitudes and latitudes; needs rasterio."""
+    return bool(read_crs(crs).is_geographic)
+
+
+def transformed(points: Floats, source: str, target: str, *, anywhere: bool = False) -> Floats:
     """Change (n, 2) coordinates from one coordinate reference system to another, x before y in both.
+
+    Args:
+        points: (n, 2) coordinates.
+        source: Their system.
+        target: System wanted.
+        anywhere: Points without a place in the new system come out as infinite, where this is no error.
 
     Raises:
         ValueError: rasterio is not installed, a system is not known or names a file, or a point has no place in the
@@ -91,7 +102,7 @@ def transformed(points: Floats, source: str, target: str) -> Floats:
     with translated(f"coordinates in {source[:40]} cannot be changed to {target[:40]}"):
         xs, ys = transform(old, new, points[:, 0].tolist(), points[:, 1].tolist())
     changed = np.stack([np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)], axis=1)
-    if not np.isfinite(changed).all():
+    if not anywhere and not np.isfinite(changed).all():
         row = int(np.flatnonzero(~np.isfinite(changed).all(axis=1))[0])
         raise ValueError(f"point {row} ({points[row].tolist()} in {source[:40]}) has no place in {target[:40]}")
     return changed
