@@ -89,4 +89,6 @@ def test_places_between_control_points_come_back_from_a_row(tmp_path: Path) -> N
     assert write_geojson({"a": row}, out) == (1, 0)
     ring = json.loads(out.read_text())["features"][0]["geometry"]["coordinates"][0]
     truth = {(round(x, 6), round(y, 6)) for row, column, x, y in bent if row >= 20 and column <= 20}
-    assert {(round(x, 6), round(y, 6)) for x, y in ring} == truth
+    assert {
+        (round(x, 6), round(y, 6)) for x, y in ring
+    } >= truth  # the corners, and points where edges bend between them
