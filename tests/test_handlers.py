@@ -42,6 +42,9 @@ LISTED = {
     "rscovlm.rasters.raster.Raster._checked": "converts a user's window",
     "rscovlm.rasters.raster._checked_size": "converts a user's size",
     "rscovlm.rasters.tiff.TiffReader._errors": "tifffile on bytes that strangers sent",
+    "rscovlm.rasters.side_files.read_aux": "reads XML that strangers wrote",
+    "rscovlm.rasters.stated_place._of_tiff": "tifffile on bytes that strangers sent",
+    "rscovlm.rasters.vrt.read_vrt": "reads XML that strangers wrote",
     "rscovlm.rasters.tiff_tags.hidden_facts": "tifffile on bytes that strangers sent",
     "rscovlm.serving.batching.Batched._answer": "hands the error to whoever asked",
     "rscovlm.serving.loading._device": "torch refuses a device by an AssertionError where it was built without it",
@@ -62,7 +65,7 @@ LISTED = {
 }
 """Functions whose handlers catch such errors, each with the reason; a comment stands at the handler."""
 
-_FOREIGN = {"np", "numpy", "operator", "json", "re", "base64", "self.processor"}
+_FOREIGN = {"ElementTree", "np", "numpy", "operator", "json", "re", "base64", "self.processor"}
 
 
 def _handlers(tree: ast.AST, name: str) -> Iterator[tuple[str, ast.Try, ast.ExceptHandler]]:

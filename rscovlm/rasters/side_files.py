@@ -154,6 +154,7 @@ def read_aux(file: Path) -> Aux | None:
             nodata=tuple((band, float(value)) for band, value in bands if value),
         )
     except (ElementTree.ParseError, ValueError, LookupError):
+        # Not XML, of an encoding that nobody knows, or numbers that are none.
         return None
 
 

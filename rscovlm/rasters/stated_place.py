@@ -72,6 +72,7 @@ def _of_tiff(source: Path | io.BytesIO) -> Stated:
                 tiff.filehandle.seek(tags[TEXTS].valueoffset)
                 texts = tiff.filehandle.read(tags[TEXTS].count)
     except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, struct.error, MemoryError):
+        # What tifffile raises on bytes of strangers.
         return Stated()
     given = {code: value for code, value in values.items() if value is not None}
     keys, citations, dropped = _checked(directory, texts)

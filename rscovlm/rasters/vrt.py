@@ -130,6 +130,7 @@ def read_vrt(path: Path, name: str) -> Mosaic:
     try:
         return _Parser(path, name).mosaic(root)
     except (TypeError, ValueError, OverflowError) as error:
+        # Attributes that are absent or no numbers, of a file that anybody may write.
         if isinstance(error, RasterError):
             raise
         raise RasterError(f"{name}: is not a whole VRT ({error}); write it anew with gdalbuildvrt") from error
