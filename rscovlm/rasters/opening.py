@@ -52,7 +52,7 @@ def open_image(
 
     GeoTIFF and COG, JPEG 2000, PNG and JPEG are read block by block through rasterio where it is installed
     (``pip install rscovlm[geo]``). Without it, TIFFs (uncompressed, Deflate, LZW, PackBits, LZMA, Zstandard, JPEG) are
-    still read block by block; other TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP and BMP always are.
+    still read block by block; other TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP, BMP and GIF always are.
 
     Coordinates count the stored pixels: an EXIF orientation is not applied (`Raster.notes` says so).
 

@@ -18,6 +18,10 @@ from rscovlm.serving.turns import Turn, clean_text, read_turns
 
 TASKS = ("ask", "detect", "ground", "classify", "caption")
 _OWN = ("task", "classes", "kind", "style", "zoom", "constrained", "max_steps", "max_visual_tokens")
+# Commas and brackets of a body, and bytes that an empty object takes in memory.
+_VALUES, _VALUE = 2**20, 240
+# Tiles that a detection reads at a time.
+_TILES = 16
 _STREAM = ("include_usage", "include_obfuscation")
 
 
@@ -65,8 +69,9 @@ class Request:
         return self.turns[-1].text.strip() if self.turns and self.turns[-1].role == "user" else ""
 
     def memory(self, max_pixels: int) -> int:
-        """Return how many bytes its images may take while views of up to so many pixels are read."""
-        return sum(image.memory(max_pixels) for image in self.images)
+        """Return how many bytes its images may take while views of up to so many pixels are read, and those views."""
+        views = _TILES if self.task == "detect" else self.max_steps + len(self.images)
+        return sum(image.memory(max_pixels) for image in self.images) + 8 * max_pixels * views * bool(self.images)
 
     @property
     def images(self) -> list[Raster]:
@@ -132,6 +137,18 @@ def read_body(body: bytes | bytearray) -> Any:
         return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON") from error
+
+
+def parsing_bytes(body: bytes | bytearray) -> int:
+    """Return how many bytes parsing a body may hold: the body, its text, the bytes of its images, and its values.
+
+    Raises:
+        BadRequest: It has more values than any request needs: each takes many times the bytes that it is written with.
+    """
+    values = sum(body.count(mark) for mark in (b",", b"[", b"{"))
+    if values > _VALUES:
+        raise BadRequest(f"the body holds {values} commas and brackets; {_VALUES} are allowed", 413)
+    return 3 * len(body) + _VALUE * values
 
 
 def model_names(model: str) -> list[str]:

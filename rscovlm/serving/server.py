@@ -7,7 +7,7 @@ import functools
 import hmac
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +29,13 @@ from rscovlm.serving.connections import BoundedConnection
 from rscovlm.serving.metrics import Metrics
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.replying import Replying, refused
-from rscovlm.serving.requests import model_names, read_body, read_request
+from rscovlm.serving.requests import Request, model_names, parsing_bytes, read_body, read_request
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
     from rscovlm.zoom import Layout
 
 _CHAT = "/v1/chat/completions"
-_PARSED = 3
-"""Bytes that a byte of a body takes while it is parsed: the body, its text, and the pictures in it."""
 
 
 class ZoomServer:
@@ -198,10 +196,7 @@ class ZoomServer:
 
         try:
             with self.metrics.in_flight.track_inprogress(), self.metrics.seconds.time():
-                with self.memory.share(min(_PARSED * body.size, self.memory.most), still):
-                    values = read_body(body.take())
-                    request = read_request(values, self.limits, self.model, count=self.engine.count_tokens)
-                    del values
+                request = self._read(body, still)
                 task = request.task
                 replying.begin(request)
                 with self.memory.share(request.memory(self.engine.budget.max_pixels), still):
@@ -226,6 +221,12 @@ class ZoomServer:
         self.metrics.visual_tokens.inc(answer.visual_tokens)
         self.metrics.zooms.inc(answer.zooms)
         return answer
+
+    def _read(self, body: Body, still: Callable[[], None]) -> Request:
+        """Read a request, of which nothing but its texts and the bytes of its images is left when this returns."""
+        data = body.take()
+        with self.memory.share(min(parsing_bytes(data), self.memory.most), still):
+            return read_request(read_body(data), self.limits, self.model, count=self.engine.count_tokens)
 
 
 def _stated_size(client: HTTPRequest) -> int:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,9 @@ import pytest
 
 from rscovlm.serving.budget import MemoryBudget
 from rscovlm.serving.refusals import BadRequest, RequestLimits
+from rscovlm.serving.requests import parsing_bytes, read_body
 from tests.rasters.test_memory import bomb
-from tests.serving.loopback import chat, served, user
+from tests.serving.loopback import chat, send, served, user
 from tests.zoom.scripted import Scripted
 
 ROOT = Path(__file__).parents[2]
@@ -170,3 +172,22 @@ def test_nobody_waits_longer_than_it_is_worth() -> None:
         gone.clear()
         with budget.share(20, still):  # nobody is in the way
             assert budget.taken == 100
+
+
+@pytest.mark.parametrize("written", ["[],", "{},", "1.5,", '"ab",', '{"a":[1]},'])
+def test_values_are_counted_before_they_are_parsed(written: str) -> None:
+    """A value takes up to 80 times the bytes that it is written with."""
+    body = b'{"messages": [' + (written * (2 * MIB)).encode() + b"0]}"
+    with served(Scripted(lambda *_: "yes")) as server:
+        start = time.monotonic()
+        status, reply = send(server, "POST", "/v1/chat/completions", body)
+        assert (status, time.monotonic() - start < 10) == (413, True)
+        assert "commas and brackets" in json.loads(reply)["error"]["message"]
+        # As many as are allowed are read within what the budget was told.
+        fewer = b'{"messages": [' + (written * (MIB // 8)).encode() + b"0]}"
+        tracemalloc.start()
+        with contextlib.suppress(BadRequest):
+            read_body(fewer)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < parsing_bytes(fewer)
