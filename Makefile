@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo docs test clean
+.PHONY: clean demo docs fix lint quick test
 export OMP_NUM_THREADS := 1
 # The theme is cared for until May 2027. Its successor, Zensical, reads mkdocs.yml but runs no hooks (0.1.1).
 export NO_MKDOCS_2_WARNING := 1
@@ -20,10 +20,21 @@ demo: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/mkdocs serve
 
-test: $(STAMP)
+fix: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict rscovlm tests
+
+# Without a model: what most changes break first.
+quick: lint
+	$(BIN)/python -m pytest -q -n 2 -x tests/geometry tests/codec tests/metrics tests/records tests/tasks/test_one_home.py \
+		tests/test_floors.py tests/test_import.py tests/test_docstrings.py
+
+test: lint
 	$(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest -q -n 2 -rs
 
