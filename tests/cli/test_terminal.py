@@ -110,6 +110,8 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("data", "inspect"): ["recipe.yaml", "--root", ".", "--out", "o/m.html", "--draws", "1"],
     ("data", "balance"): ["recipe.yaml", "figures.yaml", "o/next.yaml"],
     ("data", "tile"): ["boxes.jsonl", "o/tiles.jsonl", "--size", "100", "--overlap", "20", "--limit", "0.9"],
+    ("wording", "read"): [f"{EVIL}-clone", "--out", "o/wording.yaml"],
+    ("wording", "show"): [f"{EVIL}.yaml"],
     ("data", "synthesise"): ["templates.yaml", "boxes.jsonl", "o/z.jsonl"],
 }
 """Every command, with arguments that make it say what hostile files hold."""
