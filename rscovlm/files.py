@@ -51,7 +51,7 @@ def check_output(path: str | os.PathLike[str], kind: str | None = None, *, overw
         raise ValueError(f"{path} is not a plain file; give another name")
     if overwrite or not target.stat().st_size or (kind is not None and _carries(target, mark(kind))):
         return target
-    what = "exists" if kind is None else f"exists and was not written by rscovlm as {kind}"
+    what = "exists already" if kind is None else f"exists already and was not written by rscovlm as {kind}"
     raise ValueError(
         f"{path} {what}; give another name, remove the file, or overwrite it (overwrite=True, --overwrite)"
     )

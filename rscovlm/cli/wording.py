@@ -17,21 +17,20 @@ app = typer.Typer(no_args_is_help=True, help="The words that a checkpoint is ask
 @app.command()
 def read(
     clone: Annotated[Path, typer.Argument(help="Folder of a local clone of the reference repository.")],
-    out: Annotated[Path, typer.Option(help="YAML file to write; it must not exist yet.")] = Path("wording.yaml"),
+    out: Annotated[Path, typer.Option(help="YAML file to write.")] = Path("wording.yaml"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file where it exists.")] = False,
 ) -> None:
     """Write the words of released RSCoVLM checkpoints as a dialect, from a local clone that is parsed and never run."""
     from rscovlm.codec.dialect import Dialect
     from rscovlm.codec.reference_wording import read_reference
+    from rscovlm.files import check_output, write_text
 
     with refusals("rscovlm wording"):
+        check_output(out, overwrite=overwrite)
         found = read_reference(clone)
         Dialect.from_dict(found)  # what is written can be read
         text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
-        try:
-            with out.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            raise ValueError(f"{out} exists already; give another file with --out, or move it away") from None
+        write_text(out, text, overwrite=overwrite)
     say(f"{out}: ask with it by --dialect {out}")
 
 

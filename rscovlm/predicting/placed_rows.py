@@ -43,7 +43,7 @@ def write_geojson(
     reasons: dict[str, str] = {}
     for name, row in found.items():
         try:
-            written[name] = to_geojson(_placed(row), properties=[{"image": name}] * len(row["objects"]))
+            written[name] = to_geojson(_placed(row), properties=_properties(name, row))
         except ValueError as error:
             reasons[name] = str(error)
     left_out = len(reasons) if written else 0
@@ -54,7 +54,7 @@ def write_geojson(
         written = {
             name: to_geojson(
                 _objects(row, Frame(row["frame"]["width"], row["frame"]["height"])),
-                properties=[{"image": name}] * len(row["objects"]),
+                properties=_properties(name, row),
             )
             for name, row in found.items()
         }
@@ -67,6 +67,10 @@ def write_geojson(
         feature["id"] = number
     write_collection({**members, "features": features}, path, overwrite=overwrite)
     return len(features), left_out
+
+
+def _properties(name: str, row: Row) -> list[dict[str, Any]]:
+    return [{"image": name, **({"cut": True} if one.get("cut") else {})} for one in row["objects"]]
 
 
 def _placed(row: Row) -> Objects:

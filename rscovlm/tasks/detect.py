@@ -30,7 +30,7 @@ from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
 from rscovlm.tasks.boxes import found_and_true, frame_row, object_rows
 from rscovlm.tasks.detections import Detections, TileStats
-from rscovlm.tasks.merging import duplicates, merge
+from rscovlm.tasks.merging import duplicates, merge_and_join
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.tile_journal import FinishedTiles
 from rscovlm.zoom.windows import planned_size, squeezed
@@ -132,8 +132,12 @@ class Detect(Task):
             constrained=wanted.constrained,
             journal=journal,
         )
-        about = {"tiles": len(found.tiles), "merged": found.merged, "problems": dict(found.problems)}
-        return {"objects": object_rows(found.objects), **about, "frame": frame_row(raster.frame)}
+        objects = object_rows(found.objects)
+        for row, cut in zip(objects, found.cut.tolist(), strict=True):
+            if cut:
+                row["cut"] = True
+        about = {"tiles": len(found.tiles), "merged": found.merged, "joined": found.joined}
+        return {"objects": objects, **about, "problems": dict(found.problems), "frame": frame_row(raster.frame)}
 
 
 TASK = Detect()
@@ -170,7 +174,8 @@ def detect(
         tile: Side of a tile in original pixels; by default the largest the budget shows without shrinking. The paper's
             DOTA patches are 512.
         overlap: What neighbouring tiles share, in original pixels, or as a share of the tile when below 1; a fifth by
-            default. The paper's is 100 pixels of 512. Objects larger than that may be seen whole by no tile.
+            default. The paper's is 100 pixels of 512. Larger objects may be seen whole by no tile: their pieces are joined
+            where they agree (`Detections.joined`), and what a border still cuts is flagged (`Detections.cut`).
         mode: ``"max"`` enlarges every tile to the budget's limit, the paper's max mode; boxes come back on the original
             either way.
         kind: Box kind to ask for; by default the dialect's.
@@ -344,8 +349,11 @@ def _scores(reply: Reply, spans: Iterable[tuple[int, int]]) -> np.ndarray[Any, n
 def _merged(raster: Raster, parts: Sequence[Objects], stats: Sequence[TileStats], merge_iou: float) -> Detections:
     objects = Objects.concatenate(parts)
     tile_of = [number for number, part in enumerate(parts) for _ in range(len(part))]
-    kept = merge(objects, tile_of, [stat.window for stat in stats], (raster.width, raster.height), overlap=merge_iou)
+    windows = [stat.window for stat in stats]
+    merged = merge_and_join(objects, tile_of, windows, (raster.width, raster.height), overlap=merge_iou)
     problems: Counter[str] = Counter()
     for stat in stats:
         problems.update(stat.problems)
-    return Detections(objects[kept], raster.frame, problems, len(objects) - len(kept), tuple(stats), raster)
+    return Detections(
+        merged.objects, raster.frame, problems, merged.removed, tuple(stats), raster, merged.joined, merged.cut
+    )

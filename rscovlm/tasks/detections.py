@@ -9,6 +9,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rscovlm.engines.engine import Finish
 from rscovlm.geometry.window import Window
 
@@ -50,9 +53,11 @@ class Detections:
         problems: Counts by reason: those of the codec; ``duplicate`` (the same line again in one answer), ``no_area``
             (nothing of the box lies on the image), ``cut_off`` (answers cut at the token limit), ``repeat`` (answers
             ended by the repeat guard), ``skipped`` (tiles not asked about).
-        merged: Objects removed because another tile's stands for them.
+        merged: Objects removed because another tile's stands for them, or joined to another.
         tiles: What happened on each tile, in order.
         raster: The image, for drawing.
+        joined: Objects that no tile saw whole, joined from their pieces.
+        cut: (n,) which objects the border of a tile still cuts: they may go on where nothing was found.
     """
 
     objects: Objects
@@ -61,6 +66,8 @@ class Detections:
     merged: int
     tiles: Sequence[TileStats]
     raster: Raster = field(repr=False)
+    joined: int = 0
+    cut: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool), repr=False)
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -82,13 +89,16 @@ class Detections:
     def to_geojson(
         self, path: str | PathLike[str] | None = None, *, crs: str | None = "EPSG:4326", overwrite: bool = False
     ) -> dict[str, Any]:
-        """Return the objects as a GeoJSON feature collection, and write it to ``path`` when given.
+        """Return the objects as a GeoJSON feature collection, and write it to ``path`` when given; ``cut`` marks those.
 
         See :func:`rscovlm.exports.geojson.to_geojson` for ``crs``, ``overwrite`` and what an image without a place gets.
         """
         from rscovlm.exports.geojson import to_geojson
 
-        return to_geojson(self.objects, path, crs=crs, overwrite=overwrite)
+        about: list[dict[str, Any]] | None = None
+        if self.cut.any():
+            about = [{"cut": True} if cut else {} for cut in self.cut.tolist()]
+        return to_geojson(self.objects, path, crs=crs, properties=about, overwrite=overwrite)
 
     def draw(self, max_pixels: int = 1008 * 1008) -> Image.Image:
         """Return the image, shrunk to ``max_pixels``, with the objects drawn on it."""

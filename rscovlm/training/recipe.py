@@ -243,7 +243,7 @@ def prepare(
     adapter, quantization = adapter_config(recipe.lora), quantization_config(recipe.quantization)
     rows = _rows(recipe, settings)
     rows_per_step, plain = rows // recipe.steps, recipe.to_dict()
-    check_output(output)
+    check_output(output, resumed=resume)
     checkpoint = to_go_on_from(output) if resume else None
     if checkpoint is not None:
         check_same_run(checkpoint, plain, rows_per_step)

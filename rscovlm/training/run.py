@@ -57,14 +57,15 @@ class Run:
                 self.trainer.save_state()
 
 
-def check_output(folder: str | Path) -> None:
+def check_output(folder: str | Path, *, resumed: bool = False) -> None:
     """Look whether a run's folder can be written to, or made; nothing is made yet.
 
     Args:
         folder: Where checkpoints go.
+        resumed: The run goes on from a checkpoint there.
 
     Raises:
-        ValueError: It is no folder, or cannot be written to.
+        ValueError: It is no folder, cannot be written to, or holds a model that no run of ours saved.
     """
     path = Path(folder).absolute()
     there = next(place for place in (path, *path.parents) if place.exists())
@@ -72,6 +73,8 @@ def check_output(folder: str | Path) -> None:
         raise ValueError(f"output folder {str(folder)!r} cannot be had: {there} is a file; choose another")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"output folder {str(folder)!r} cannot be had: {there} cannot be written to; choose another")
+    if not resumed:
+        _check_ours(path)
 
 
 @contextmanager

@@ -1,0 +1,110 @@
+"""Objects longer than what tiles share come back as one, or are flagged as cut."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from PIL import Image
+
+from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry.tiling import tiles
+from rscovlm.processing.resolution import PixelBudget
+from rscovlm.tasks import detect
+from rscovlm.tasks.merging import merge_and_join
+from tests.zoom.scripted import Scripted
+
+SIZE = (1000, 800)
+
+
+def _truth(rng: np.random.Generator, slanted: bool) -> list[Any]:
+    """Rectangles up to 600 pixels long, at least six apart, inside the image."""
+    found: list[Any] = []
+    for _ in range(2000):
+        width, height = rng.uniform(20, 600), rng.uniform(12, 60)
+        if rng.random() < 0.5:
+            width, height = height, width
+        x, y = rng.uniform(0, SIZE[0]), rng.uniform(0, SIZE[1])
+        shape = shapely.box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        shape = shapely.affinity.rotate(shape, rng.uniform(0, 180) if slanted else 0)
+        if shapely.box(0, 0, *SIZE).contains(shape) and not any(shape.distance(one) < 6 for one in found):
+            found.append(shape)
+        if len(found) == 14:
+            break
+    return found
+
+
+def _seen(
+    truth: list[Any], overlap: int, slanted: bool, rng: np.random.Generator
+) -> tuple[Objects, list[int], list[Any]]:
+    """What a detector says that boxes all it sees of every object in a tile, to within a pixel."""
+    windows, coords, tile_of = list(tiles(*SIZE, 256, overlap)), [], []
+    for number, window in enumerate(windows):
+        for shape in truth:
+            part = shapely.intersection(shape, shapely.box(*window))
+            if part.area < 60 or min(np.ptp(np.reshape(part.bounds, (2, 2)), axis=0)) < 6:
+                continue
+            corners = np.asarray(shapely.minimum_rotated_rectangle(part).exterior.coords)[:4].ravel()
+            row = corners if slanted else np.array(part.bounds)
+            coords.append(row + rng.normal(0, 0.7, len(row)))
+            tile_of.append(number)
+    boxes = Boxes(np.array(coords), "quad" if slanted else "hbb")
+    return Objects(boxes, ("bar",) * len(coords)), tile_of, windows
+
+
+@pytest.mark.parametrize("overlap", [0, 50, 100])
+@pytest.mark.parametrize(("slanted", "least"), [(False, 1.0), (True, 0.85)])
+def test_long_objects_come_back_once_and_whole(slanted: bool, least: float, overlap: int) -> None:
+    right = total = 0
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        truth = _truth(rng, slanted)
+        objects, tile_of, windows = _seen(truth, overlap, slanted, rng)
+        merged = merge_and_join(objects, tile_of, windows, SIZE)
+        found = shapely.polygons(merged.objects.boxes.as_kind("quad").coords.reshape(-1, 4, 2))
+        assert len(found) >= len(truth) and merged.removed == len(objects) - len(found) and merged.joined
+        for shape in truth:
+            shares = shapely.area(shapely.intersection(shape, found)) / shapely.area(shapely.union(shape, found))
+            inside = shapely.area(shapely.intersection(shape, found)) / shapely.area(found) > 0.3
+            right += bool((shares > 0.85).sum() == 1 and inside.sum() == 1)
+            total += 1
+    assert right >= least * total, (right, total)
+
+
+def test_neighbours_are_not_joined_and_lone_pieces_are_flagged() -> None:
+    windows = [(0, 0, 100, 100), (60, 0, 160, 100)]
+    two = Objects(Boxes([[20.0, 10, 100, 20], [60.0, 40, 140, 50]], "hbb"), ("ship", "ship"))
+    merged = merge_and_join(two, [0, 1], windows, (160, 100))
+    assert len(merged.objects) == 2 and merged.joined == 0 and merged.cut.tolist() == [True, True]
+    classes = Objects(Boxes([[20.0, 10, 100, 20], [60.0, 10, 140, 20]], "hbb"), ("ship", "pier"))
+    assert merge_and_join(classes, [0, 1], windows, (160, 100)).joined == 0
+    one = Objects(Boxes([[20.0, 10, 100, 20], [60.0, 10, 140, 20]], "hbb"), ("ship", "ship"), np.array([0.5, 0.7]))
+    merged = merge_and_join(one, [0, 1], windows, (160, 100))
+    assert merged.objects.boxes.coords.tolist() == [[20, 10, 140, 20]] and merged.cut.tolist() == [False]
+    assert merged.objects.scores is not None and merged.objects.scores.tolist() == [0.7]
+    # What both tiles see whole is a duplicate, no piece; at the image's own border nothing is cut.
+    whole = Objects(Boxes([[65.0, 10, 95, 20], [65.0, 10, 95, 20], [130.0, 50, 160, 60]], "hbb"), ("ship",) * 3)
+    merged = merge_and_join(whole, [0, 1, 1], windows, (160, 100))
+    assert len(merged.objects) == 2 and merged.joined == 0 and not merged.cut.any()
+    # An L of two bars that meet in the zone is no box.
+    bent = Objects(Boxes([[0.0, 0, 100, 8], [60.0, 0, 66, 100]], "hbb"), ("ship", "ship"))
+    assert merge_and_join(bent, [0, 1], windows, (160, 200)).joined == 0
+    empty = Objects.empty("quad", None)
+    assert len(merge_and_join(empty, [], windows, (160, 100)).objects) == 0
+
+
+def test_detect_joins_a_bar_that_no_tile_shows_whole() -> None:
+    picture = np.zeros((112, 392, 3), np.uint8)
+    picture[40:60, 30:330] = 255
+
+    def say(conversation: Any, _: int) -> str:
+        bright = np.argwhere(np.asarray(conversation.images()[0])[..., 0] > 127)
+        if not len(bright):
+            return "There are none."
+        (y1, x1), (y2, x2) = bright.min(axis=0), bright.max(axis=0) + 1
+        return f"{x1},{y1},{x2},{y2} bar\n"
+
+    engine = Scripted(say, budget=PixelBudget(min_pixels=28 * 28, max_pixels=112 * 112))
+    found = detect(engine, Image.fromarray(picture), ["bar"], overlap=28, kind="hbb")
+    assert found.objects.boxes.coords.tolist() == [[30, 40, 330, 60]]
+    assert (len(found.tiles), found.joined, found.merged, found.cut.tolist()) == (5, 1, 4, [False])
