@@ -49,6 +49,9 @@ def predict(
     nodata: Annotated[float | None, typer.Option(help="The number that means nothing was measured.")] = None,
     crs: Annotated[str | None, typer.Option(help="The images' coordinate system, such as EPSG:32633.")] = None,
     vrt: Annotated[bool, typer.Option("--vrt", help="Open GDAL virtual files (.vrt) that are named.")] = False,
+    side_files: Annotated[
+        bool, typer.Option("--side-files", help="Use masks, projections and .aux.xml files beside images.")
+    ] = False,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
@@ -75,7 +78,7 @@ def predict(
             constrained,
             overlap,
             mode,  # type: ignore[arg-type]  # checked there
-            _opening(bands=bands, stretch=stretch, nodata=nodata, crs=crs, vrt=vrt),
+            _opening(bands=bands, stretch=stretch, nodata=nodata, crs=crs, vrt=vrt, side_files=side_files),
             revision,
         )
         # Everything that can be refused is refused before the model is loaded.
@@ -108,10 +111,11 @@ def predict(
 
 
 def _opening(
-    *, bands: str | None, stretch: str | None, nodata: float | None, crs: str | None, vrt: bool
+    *, bands: str | None, stretch: str | None, nodata: float | None, crs: str | None, vrt: bool, side_files: bool
 ) -> dict[str, Any]:
     """Return the arguments of ``open_image`` that were given."""
     given: dict[str, Any] = {"stretch": stretch, "nodata": nodata, "crs": crs, "allow_vrt": vrt or None}
+    given["side_files"] = side_files or None
     if bands is not None:
         try:
             given["bands"] = [int(band) for band in bands.split(",")]
