@@ -18,8 +18,9 @@ _LETTER_RUN = re.compile(r"\W*([A-Z]{2,10})\W*")
 _LETTER_ROW = re.compile(r"\W*[A-Za-z](?:(?:\W|\band\b|[和与及])+[A-Za-z])+\W*")
 _LETTER_FIRST = re.compile(r"\A\s*([A-Za-z])[).:,、]")
 _LETTER_NAMED = re.compile(
-    r"\b(?:answer|option|choice)\b(?:\s+(?:is|would\s+be))?\s*:?\s*\W?\(?([A-Za-z])\b(?!['’])", re.IGNORECASE
+    r"\b(?:answer|option|choice)s?\b(?:\s+(?:is|are|would\s+be))?\s*:?\s*\W?\(?([A-Za-z])\b(?!['’])", re.IGNORECASE
 )
+_ALTERNATIVES = re.compile(r"(?<![\w'’])[A-Z]\)?\W*\s(?:or|或|还是)\s+(?:[Oo]ption\s+)?\(?[A-Z](?![\w'’])")
 _MORE_LETTERS = re.compile(r"\W*(?:,|&|/|\+|、|\band\b|[和与及])\W*(?:[Oo]ption\s+)?([A-Za-z])(?![\w'’])")
 _LETTER_NAMED_IN_CHINESE = re.compile(
     r"(?:答案|选项|选择|选|選択肢|正解|解答)[是为為はが：:\s]*\W?([A-Za-z])(?![A-Za-z])"
@@ -136,6 +137,8 @@ def chosen_letters(text: str) -> frozenset[str]:
         named = {letter for match in pattern.finditer(said) for letter in _listed(said, match)}
         if named:
             return frozenset() if _offers(said, named) else frozenset(named)
+    if _ALTERNATIVES.search(said):
+        return frozenset()
     for pattern in (_LETTER_BRACKETED, _LETTER_FIRST, _LETTER_CAPITAL):
         found = {letter.upper() for letter in pattern.findall(said)}
         if found:

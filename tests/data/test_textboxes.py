@@ -107,3 +107,53 @@ def test_objects_cut_by_the_border_of_a_tile_stay_pixels(side: int) -> None:
             boxes.append((TextBox(0, 0, (*low.tolist(), *high.tolist()), "hbb"), side, side))
     assert any(max(box.numbers) > side for box, _, _ in boxes)
     assert recognise(boxes).scale == 0
+
+
+def test_one_row_makes_nothing_certain() -> None:
+    for text in ("[10, 20, 60, 80]", "[0.1, 0.2, 0.3, 0.4]", "[100, 200, 1060, 1080]", "[900, 900, 1990, 2000]"):
+        (box,) = find_boxes(text)
+        assert not recognise([(box, 800, 800)]).certain, text
+
+
+def test_what_the_writing_states_needs_no_guess() -> None:
+    boxes = find_boxes("{<90><11><112><26>} and <rbox>(31,12,4,5,30)</rbox>")
+    assert [box.stated for box in boxes] == [100, 100]
+    assert recognise([(boxes[0], 512, 512)]).scale == 100
+    objects: list[Annotation] = []
+    # The scale given is that of brackets; braces say their own.
+    assert lift("{<25><30><40><50>} [250, 300, 400, 500]", objects, 1000, 200, 100) == "<box:0> <box:0>"
+    assert objects[0].box == (50, 30, 80, 50)
+
+
+def test_an_object_that_the_image_cuts_is_a_box_and_a_typing_error_is_none() -> None:
+    objects: list[Annotation] = []
+    assert lift("{<90><11><154><26>}", objects, 100, 512, 512) == "<box:0>" and objects[0].box[2] == 154 * 5.12
+    wrong = "{<76><982><82><99>|<28>}"
+    assert lift(wrong, objects, 100, 600, 400) == wrong and len(objects) == 1
+
+
+@pytest.mark.parametrize(("corners", "expected"), [(True, True), (False, False)])
+def test_five_numbers_are_told_from_the_whole_set(corners: bool, expected: bool) -> None:
+    rng = np.random.default_rng(3)
+    rows = []
+    for _ in range(60):
+        x, y = rng.integers(0, 80, 2)
+        w, h = rng.integers(2, 20, 2)
+        numbers = [x, y, x + w, y + h, 30] if corners else [x, y, w, h, 30]
+        rows.append((find_boxes(str([int(number) for number in numbers]))[0], 500, 500))
+    assert recognise(rows).corners is expected
+    assert recognise(rows[:3]).corners is None
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("<|ref|>ship<|/ref|><|det|>[[287, 97, 333, 148]]<|/det|>.", (287, 97, 333, 148)),
+        ("<|box_start|>(287,97),(333,148)<|box_end|>", (287, 97, 333, 148)),
+        ("<loc0097><loc0287><loc0148><loc0333> ship", (287.5, 97.5, 333.5, 148.5)),
+        ("<rbox>(31,12,4,5,30)</rbox>", (31, 12, 4, 5, 30)),
+    ],
+)
+def test_tags_of_dialects_are_boxes_in_sentences(text: str, numbers: tuple[float, ...]) -> None:
+    (box,) = find_boxes(f"I see {text} there")
+    assert box.numbers == numbers and box.stated is not None

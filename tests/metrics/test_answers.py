@@ -224,3 +224,74 @@ def test_unknown_subset_is_named() -> None:
 
 def _columns(rows: list[tuple[str, str, str]]) -> tuple[list[str], list[str], list[str]]:
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "true", "credit"),
+    [
+        ("A, C", "AC", 1.0),
+        ("C and A", "AC", 1.0),
+        ("AC", "A, C", 1.0),
+        ("(A)(C)", "AC", 1.0),
+        ("The answers are A and C.", "AC", 1.0),
+        ("A", "AC", 0.0),
+        ("A, B, C", "AC", 0.0),
+        ("A, C", "A", 0.0),
+        ("A or C", "AC", None),
+        ("BAD", "AB", None),
+        ("<think>A? No, B or C.</think>\n<answer>B</answer>", "B", 1.0),
+        ("I weigh A against B.</think>B", "B", 1.0),
+        ("（Ｂ）", "B", 1.0),
+        ("Ｂ．港口", "B", 1.0),
+        ("B、港口", "B", 1.0),
+        ("【B】", "B", 1.0),
+        ("答案是B", "B", 1.0),
+        ("答案：Ａ、Ｃ", "AC", 1.0),
+        ("选B。", "B", 1.0),
+    ],
+)
+def test_letters_are_sets(text: str, true: str, credit: float | None) -> None:
+    assert RULES["choice"](text, true) == credit
+
+
+def test_choices_with_several_right_options() -> None:
+    options = [["（A）pier", "（B）barn", "（C）crane", "（D）well"]] * 5
+    answers = ["A、C", "pier and crane", "A", "<answer>C, A</answer>", "a barn"]
+    result = answer_accuracy(answers, ["AC"] * 5, match="choice", options=options)
+    assert result["correct"] == [1.0, 1.0, 0.0, 1.0, 0.0]
+    with pytest.raises(ValueError, match="'AE' is none of the options"):
+        answer_accuracy(["A"], ["AE"], match="choice", options=options[:1])
+
+
+# Answer, true answer, VHM's own program (fitzpchao/RSEvalKit, restated from its description) and RSCoVLM's variant.
+VHM = [
+    ("vhm", "It is a dense residential area.", "dense residential", 0.0, 1.0),
+    ("vhm", "dense residential", "denseresidential", 1.0, 0.0),
+    ("vhm", "Yes, there is.", "yes", 0.0, 1.0),
+    ("vhm", "yes.", "yes", 0.0, 1.0),
+    ("vhm", "", "rural", 1.0, 1.0),
+    ("vhm_presence", "No", "no", 0.0, 1.0),
+    ("vhm_presence", "No, there is none.", "no", 1.0, 1.0),
+    ("vhm_presence", "True", "yes", 0.0, 1.0),
+    ("vhm_presence", "no", "no", 1.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("rule", "text", "true", "theirs", "variant"), VHM)
+def test_vhms_program_and_its_variant_have_a_name_each(
+    rule: str, text: str, true: str, theirs: float, variant: float
+) -> None:
+    assert RULES[rule](text, true) == theirs
+    assert RULES[f"rscovlm_{rule}"](text, true) == variant
+
+
+def test_counts_stand_beside_the_table() -> None:
+    result = rsvqa_accuracy(
+        ["yes", "There are seven", "12", "between 0 and 10"],
+        ["yes", "7", "13", "between 0 and 10"],
+        subsets=["RSVQA_HR-presence", "HR-count", "hr-count", "LR-count"],
+    )
+    assert result["counts"] == {"HR-count": {"accuracy": 0.5, "items": 2}, "LR-count": {"accuracy": 1.0, "items": 1}}
+    assert result["average"] == result["overall"] == 1.0 and "HR-comp" in result["missing"]
+    alone = rsvqa_accuracy(["3"], ["3"], subsets=["LR-count"])
+    assert alone["average"] is None and alone["counts"]["LR-count"]["accuracy"] == 1.0

@@ -78,3 +78,25 @@ def test_several_labels() -> None:
 def test_bad_labels_are_named(predictions: Any, references: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         multi_label_f1(predictions, references, classes=["a"])
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("Medium Residential", "MediumResidential"),
+        ("parking lot", "parkinglot"),
+        ("It is a parkinglot.", "Parking-Lot"),
+        ("railway station", "RailwayStation"),
+        ("baseballdiamond", "baseball_diamond"),
+        ("<think>a port?</think>mobile home park", "mobilehomepark"),
+    ],
+)
+def test_joined_and_parted_class_names_meet(written: str, name: str) -> None:
+    result = scene_accuracy([written], [name], classes=[name, "other"])
+    assert (result["accuracy"], result["unread"]) == (1.0, 0)
+    assert multi_label_f1([written], [[name]])["mean_f1"] == (0.0 if "It is" in written or "<" in written else 1.0)
+
+
+def test_names_within_words_are_other_names() -> None:
+    result = scene_accuracy(["starship", "carport"], ["ship", "port"], classes=["ship", "port"])
+    assert (result["accuracy"], result["unread"]) == (0.0, 2)
