@@ -97,7 +97,8 @@ def clean(
             sure = "" if guess.certain else " (uncertain: left as text)"
             say(f"{source}: boxes in texts are {f'shares of {guess.scale}' if guess.scale else 'pixels'}{sure}")
         scales = {source: guess.scale for source, guess in guesses.items() if guess.certain}
-        cleaner = Cleaner(rules, scales=scales)
+        corners = {source: guess.corners for source, guess in guesses.items()}
+        cleaner = Cleaner(rules, scales=scales, corners=corners)
         cleaned = cleaner.clean_all(tally.checked(read_records(records, tally=tally)))
         write_records(cleaned, target, overwrite=overwrite)
         if report is not None:

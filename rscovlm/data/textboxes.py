@@ -88,11 +88,27 @@ def to_annotation(box: TextBox, scale: Scale, width: int, height: int, *, label:
     return Annotation(pixels, label, box.kind)
 
 
-def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height: int) -> str:
+def lift(
+    text: str,
+    objects: list[Annotation],
+    scale: Scale,
+    width: int,
+    height: int,
+    *,
+    corners: bool | None = False,
+) -> str:
     """Replace every box in `text` by `<box:i>`; append what it says, in pixels, to `objects`.
 
     A box that `objects` already holds is not appended again. A label is taken from a `<p>name</p>` right before the box, or before the
     boxes it follows with `<delim>` or a comma between. Numbers far outside the scale are no box and stay, as typing errors do.
+
+    Args:
+        text: A sentence.
+        objects: Boxes so far; grows.
+        scale: What numbers in brackets mean.
+        width: Width of the image.
+        height: Height of the image.
+        corners: Whether five numbers in brackets are corners and an angle; None where it is not known, and they stay text.
 
     Raises:
         Rejected: The text holds a mark already, or the image's size is needed and unknown.
@@ -107,6 +123,10 @@ def lift(text: str, objects: list[Annotation], scale: Scale, width: int, height:
         raise Rejected("box mark in text", f"text already contains a <box:i> mark: {text[:80]!r}")
     parts, last, name = [], 0, ""
     for box in find_boxes(text):
+        if box.kind == "obb" and box.stated is None:
+            if corners is None:
+                continue
+            box = replace(box, corners_and_angle=corners)
         if (scale or box.stated is not None) and not _within(box, scale):
             continue
         before = text[last : box.start]

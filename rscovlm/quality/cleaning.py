@@ -50,6 +50,8 @@ class Cleaner:
     Args:
         rules: A YAML file like the shipped `cleaning.yaml`, which is the default.
         scales: For sources whose texts still hold numbers, what these mean (see `survey`); other sources' numbers stay.
+        corners: For these sources, whether five numbers are corners and an angle, None where a survey could not tell;
+            centre and size where a source is not named.
 
     Raises:
         ValueError: The file has an unknown key, side or a malformed expression.
@@ -60,7 +62,13 @@ class Cleaner:
     ('How many ships are there?', 'Two.')
     """
 
-    def __init__(self, rules: str | Path | None = None, *, scales: Mapping[str, Scale] | None = None) -> None:
+    def __init__(
+        self,
+        rules: str | Path | None = None,
+        *,
+        scales: Mapping[str, Scale] | None = None,
+        corners: Mapping[str, bool | None] | None = None,
+    ) -> None:
         shipped = resources.files("rscovlm.quality") / "cleaning.yaml"
         content = read_yaml(rules) if rules else yaml.safe_load(shipped.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
@@ -76,7 +84,7 @@ class Cleaner:
         self._typo = (
             re.compile(rf"\b({'|'.join(map(re.escape, self._typos))})\b", re.IGNORECASE) if self._typos else None
         )
-        self._scales = dict(scales or {})
+        self._scales, self._corners = dict(scales or {}), dict(corners or {})
         self.changes: dict[str, Change] = {}
         self.records = 0
         self.changed = 0
@@ -192,7 +200,7 @@ class Cleaner:
         turns = []
         for turn in record.turns:
             count = len(find_boxes(turn.text))
-            text = _lift_beside_marks(turn.text, objects, scale, width, height)
+            text = _lift_beside_marks(turn.text, objects, scale, width, height, self._corners.get(record.source, False))
             if count:
                 self._note(f"boxes of scale {scale or 'pixels'}", count, turn.text, text, touched)
             turns.append(Turn(turn.role, text))
@@ -231,10 +239,13 @@ def survey(records: Iterable[Record]) -> dict[str, Guess]:
     return {source: recognise(rows) for source, rows in found.items() if rows and source not in converted}
 
 
-def _lift_beside_marks(text: str, objects: list[Annotation], scale: Scale, width: int, height: int) -> str:
+def _lift_beside_marks(
+    text: str, objects: list[Annotation], scale: Scale, width: int, height: int, corners: bool | None
+) -> str:
     """Lift boxes out of the stretches between marks that are already there."""
     parts = re.split(r"(<box:\d+>)", text)
-    return "".join(part if i % 2 else lift(part, objects, scale, width, height) for i, part in enumerate(parts))
+    lifted = (lift(part, objects, scale, width, height, corners=corners) for part in parts[::2])
+    return "".join(part if i % 2 else next(lifted) for i, part in enumerate(parts))
 
 
 def _pick(phrases: list[str], text: str) -> str:

@@ -173,3 +173,26 @@ def test_malformed_rule_files_are_refused(tmp_path: Path, content: str, message:
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         Cleaner(path)
+
+
+def test_five_numbers_are_lifted_as_the_set_says() -> None:
+    image = ImageRef("a.png", 500, 500)
+    turns = (Turn("user", "<image>Where?"), Turn("assistant", "At [20, 40, 60, 60, 0]."))
+    record = Record("1", "s", "train", "conversation", (image,), turns=turns)
+    for corners, box in ((True, (200, 250, 200, 100, 0)), (False, (100, 200, 300, 300, 0))):
+        cleaned = Cleaner(scales={"s": 100}, corners={"s": corners}).clean(record)
+        assert cleaned.objects[0].box == box and cleaned.turns[1].text == "At <box:0>."
+    unsure = Cleaner(scales={"s": 100}, corners={"s": None}).clean(record)
+    assert not unsure.objects and unsure.turns[1].text == "At [20, 40, 60, 60, 0]."
+
+
+def test_what_a_converter_left_is_not_surveyed() -> None:
+    image = ImageRef("a.png", 512, 512)
+    box = Annotation((1, 2, 3, 4), "pier")
+    marked = [
+        Record(str(k), "s", "train", "conversation", (image,), objects=(box,),
+               turns=(Turn("user", "<image>Where?"), Turn("assistant", "At <box:0>.")))
+        for k in range(3)
+    ]  # fmt: skip
+    left = Record("9", "s", "train", "conversation", (image,), turns=(Turn("user", "?"), Turn("assistant", "[90, 9, 132, 24]")))
+    assert survey([*marked, left]) == {} and survey([left])["s"].certain is False
