@@ -10,16 +10,18 @@ State = frozenset[int]
 
 @dataclass
 class _Node:
-    """A state of the non-deterministic automaton: free moves, and moves on a character."""
+    """A state of the non-deterministic automaton: free moves, moves on one character, and moves on one of a class."""
 
     free: list[int] = field(default_factory=list)
-    on: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
+    on: dict[str, list[int]] = field(default_factory=dict)
+    classes: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
 
 
 class Automaton:
     """Reads texts of one regular expression.
 
-    Known are characters, escapes, classes, groups ``(?:...)``, alternatives, and ``?``, ``*``, ``+``, ``{m,n}``.
+    Known are characters, escapes, classes, groups ``(?:...)``, alternatives, and ``?``, ``*``, ``+``, ``{m,n}``. Every
+    piece of the expression is parsed once; what repeats is copied.
 
     Args:
         pattern: The expression, which has to match the whole text.
@@ -37,11 +39,8 @@ class Automaton:
     """
 
     def __init__(self, pattern: str) -> None:
-        self._pattern, self._place = pattern, 0
         self._nodes: list[_Node] = []
-        first, self._last = self._alternatives()
-        if self._place < len(pattern):
-            raise ValueError(f"pattern has {pattern[self._place]!r} at {self._place}, which opens nothing")
+        first, self._last = self._built(_Parser(pattern).parsed())
         self._moves: dict[tuple[State, str], State] = {}
         self.start = self._closed({first})
 
@@ -49,7 +48,11 @@ class Automaton:
         """Return the state after a character; empty where no match is possible any more."""
         key = state, character
         if key not in self._moves:
-            found = {goal for node in state for known, goal in self._nodes[node].on if known.fullmatch(character)}
+            found: set[int] = set()
+            for number in state:
+                node = self._nodes[number]
+                found.update(node.on.get(character, ()))
+                found.update(goal for known, goal in node.classes if known.fullmatch(character))
             self._moves[key] = self._closed(found)
         return self._moves[key]
 
@@ -78,73 +81,128 @@ class Automaton:
         self._nodes.append(_Node())
         return len(self._nodes) - 1
 
-    def _peek(self) -> str:
-        return self._pattern[self._place : self._place + 1]
-
-    def _alternatives(self) -> tuple[int, int]:
-        first, last = self._new(), self._new()
-        while True:
-            begin, end = self._sequence()
-            self._nodes[first].free.append(begin)
-            self._nodes[end].free.append(last)
-            if self._peek() != "|":
-                return first, last
-            self._place += 1
-
-    def _sequence(self) -> tuple[int, int]:
-        first = end = self._new()
-        while self._peek() not in ("", "|", ")"):
-            place = self._place
-            least, most, after = self._repeats(place)
-            for number in range(most if most is not None else max(1, least)):
-                self._place = place
-                begin, stop = self._one()
+    def _built(self, piece: _Piece) -> tuple[int, int]:
+        """Return the first and the last state of a piece, made anew."""
+        if isinstance(piece, _Either):
+            first, last = self._new(), self._new()
+            for choice in piece.choices:
+                begin, end = self._built(choice)
+                self._nodes[first].free.append(begin)
+                self._nodes[end].free.append(last)
+            return first, last
+        if isinstance(piece, _Row):
+            first = end = self._new()
+            for part in piece.parts:
+                begin, stop = self._built(part)
                 self._nodes[end].free.append(begin)
-                if number >= least:
-                    self._nodes[end].free.append(last := self._new())
-                    self._nodes[stop].free.append(last)
-                    stop = last
-                if most is None and number == max(1, least) - 1:
-                    self._nodes[stop].free.append(begin)
                 end = stop
-            self._place = after
+            return first, end
+        if isinstance(piece, _Repeat):
+            return self._repeated(piece)
+        first, last = self._new(), self._new()
+        if isinstance(piece, str):
+            self._nodes[first].on.setdefault(piece, []).append(last)
+        else:
+            self._nodes[first].classes.append((piece, last))
+        return first, last
+
+    def _repeated(self, piece: _Repeat) -> tuple[int, int]:
+        first = end = self._new()
+        times = piece.most if piece.most is not None else max(1, piece.least)
+        for number in range(times):
+            begin, stop = self._built(piece.part)
+            self._nodes[end].free.append(begin)
+            if number >= piece.least:
+                self._nodes[end].free.append(last := self._new())
+                self._nodes[stop].free.append(last)
+                stop = last
+            if piece.most is None and number == times - 1:
+                self._nodes[stop].free.append(begin)
+            end = stop
         return first, end
 
-    def _repeats(self, place: int) -> tuple[int, int | None, int]:
-        """Return how often the piece at a place may stand, and where the next begins."""
-        nodes = len(self._nodes)
-        self._one()
-        del self._nodes[nodes:]
-        found = re.compile(r"[?*+]|\{(\d+)(?:,(\d+))?\}").match(self._pattern, self._place)
-        self._place = place
-        if found is None:
-            self._skip(place)
-            return 1, 1, self._after
-        bounds: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
-        least, most = bounds.get(found[0]) or (int(found[1]), int(found[2] or found[1]))
-        return least, most, found.end()
 
-    def _skip(self, place: int) -> None:
-        nodes = len(self._nodes)
-        self._one()
-        del self._nodes[nodes:]
-        self._after, self._place = self._place, place
+@dataclass(frozen=True)
+class _Row:
+    """Pieces one after the other."""
 
-    def _one(self) -> tuple[int, int]:
+    parts: tuple[_Piece, ...]
+
+
+@dataclass(frozen=True)
+class _Either:
+    """Any one of some pieces."""
+
+    choices: tuple[_Piece, ...]
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    """A piece a number of times; without ``most`` any number from ``least`` up."""
+
+    part: _Piece
+    least: int
+    most: int | None
+
+
+_Piece = _Row | _Either | _Repeat | re.Pattern[str] | str
+"""What an expression is made of: a string is one character, a pattern one character of a class."""
+
+_TIMES = re.compile(r"[?*+]|\{(\d+)(?:,(\d+))?\}")
+_CHARACTER = re.compile(r"(\[\^?\]?(?:\\.|[^\]\\])*\])|\\(.)|([^?*+{}()|])", re.DOTALL)
+_BOUNDS: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
+
+
+class _Parser:
+    """Parses an expression once, from its beginning to its end."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern, self._place = pattern, 0
+
+    def parsed(self) -> _Piece:
+        """Return the expression in pieces."""
+        piece = self._alternatives()
+        if self._place < len(self._pattern):
+            raise ValueError(f"pattern has {self._pattern[self._place]!r} at {self._place}, which opens nothing")
+        return piece
+
+    def _alternatives(self) -> _Piece:
+        choices = [self._row()]
+        while self._pattern.startswith("|", self._place):
+            self._place += 1
+            choices.append(self._row())
+        return choices[0] if len(choices) == 1 else _Either(tuple(choices))
+
+    def _row(self) -> _Piece:
+        parts = []
+        while self._place < len(self._pattern) and self._pattern[self._place] not in "|)":
+            part = self._one()
+            times = _TIMES.match(self._pattern, self._place)
+            if times is not None:
+                self._place = times.end()
+                least, most = _BOUNDS.get(times[0]) or (int(times[1]), int(times[2] or times[1]))
+                part = _Repeat(part, least, most)
+            parts.append(part)
+        return _Row(tuple(parts))
+
+    def _one(self) -> _Piece:
         """Read a group, a class or a character."""
         pattern = self._pattern
         if pattern.startswith("(?:", self._place):
             self._place += 3
-            begin, end = self._alternatives()
-            if self._peek() != ")":
+            inside = self._alternatives()
+            if not pattern.startswith(")", self._place):
                 raise ValueError(f"pattern {pattern!r} has a group without its end")
             self._place += 1
-            return begin, end
-        found = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|[^?*+{}()|]", re.DOTALL).match(pattern, self._place)
+            return inside
+        found = _CHARACTER.match(pattern, self._place)
         if found is None:
-            raise ValueError(f"pattern has {self._peek()!r} at {self._place}, which this automaton does not know")
+            raise ValueError(
+                f"pattern has {pattern[self._place]!r} at {self._place}, which this automaton does not know"
+            )
         self._place = found.end()
-        begin, end = self._new(), self._new()
-        text = found[0] if found[0][0] in "\\[" else re.escape(found[0])
-        self._nodes[begin].on.append((re.compile(text), end))
-        return begin, end
+        if found[1] is not None:
+            return re.compile(found[1])
+        if found[2] is not None:
+            return found[2] if not found[2].isalnum() else re.compile(found[0])
+        return str(found[3])

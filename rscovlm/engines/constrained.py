@@ -78,7 +78,9 @@ class Masks:
         if max_objects < 1:
             raise ValueError(f"max_objects is {max_objects}; give a number from 1 up")
         self.grammar, self.vocabulary, self.max_objects = grammar, vocabulary, max_objects
-        self.automaton = Automaton(as_bytes(grammar.pattern))
+        # Where no character ends an object and stands nowhere else, objects cannot be counted: the expression bounds them.
+        counted = bool(grammar.end) or grammar.between is None
+        self.automaton = Automaton(as_bytes(grammar.pattern if counted else grammar.regex(max_objects)))
         self._more = (grammar.between or "")[:1]
         self._allowed: dict[tuple[State, int], torch.Tensor] = {}
 

@@ -90,7 +90,7 @@ class Transformers:
         self.prefixes = Prefixes(model, processor, reuse_bytes, self._options)
         self._ends = _end_tokens(model, processor.tokenizer)
         self._vocabulary: Vocabulary | None = None
-        self._masks: OrderedDict[Grammar, Masks] = OrderedDict()
+        self._masks: OrderedDict[tuple[str, str], Masks] = OrderedDict()
         self._masks_of(grammar)
         # A copy: the one that prepares batches refuses ("Already borrowed") whoever comes while its padding is set.
         self._counter = copy.deepcopy(getattr(processor.tokenizer, "backend_tokenizer", None))
@@ -144,11 +144,13 @@ class Transformers:
             return None
         if self._vocabulary is None:
             self._vocabulary = Vocabulary(self.processor.tokenizer, self._ends)
-        if grammar not in self._masks:
-            self._masks[grammar] = Masks(grammar, self._vocabulary, self.max_objects)
+        # The same answers may come with another schema, since that states the size of the image.
+        key = grammar.pattern, grammar.end
+        if key not in self._masks:
+            self._masks[key] = Masks(grammar, self._vocabulary, self.max_objects)
             if len(self._masks) > _KEPT:
                 self._masks.popitem(last=False)
-        return self._masks[grammar]
+        return self._masks[key]
 
     @torch.inference_mode()
     def _answer(

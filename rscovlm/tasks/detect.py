@@ -312,6 +312,8 @@ class _Tiles:
     def _decode(self, reply: Reply, window: Window, frame: Frame) -> tuple[Objects, TileStats]:
         decoded = self.engine.codec.decode(reply.text, frame, kind=self.kind, categories=self.classes)
         objects, problems = decoded.objects, Counter(decoded.problems)
+        # A box without an area is dropped here: it counts once, as ``no_area``.
+        problems.pop("degenerate", None)
         if self.confidence:
             objects = replace(objects, scores=_scores(reply, decoded.spans))
         again = duplicates(objects.boxes, objects.labels)

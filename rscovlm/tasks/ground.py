@@ -181,7 +181,8 @@ def _grounded(engine: Engine, expression: str, reply: Reply, raster: Raster, vie
     decoded = engine.codec.decode(reply.text, view.frame, kind=kind)
     found = Objects(decoded.objects.boxes.to(raster.frame).clipped(), (expression,) * len(decoded.objects))
     solid = found.boxes.area() > 0
-    problems = dict(decoded.problems)
+    # A box without an area is dropped here: it counts once, as ``no_area``.
+    problems = {reason: count for reason, count in decoded.problems.items() if reason != "degenerate"}
     ended = {"length": "cut_off", "repeat": "repeat"}.get(reply.finish, "")
     for reason, number in (("no_area", int((~solid).sum())), (ended, int(bool(ended)))):
         if number:

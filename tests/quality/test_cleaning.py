@@ -176,7 +176,7 @@ def test_malformed_rule_files_are_refused(tmp_path: Path, content: str, message:
 
 
 def test_five_numbers_are_lifted_as_the_set_says() -> None:
-    image = ImageRef("a.png", 500, 500)
+    image = ImageRef("a.png", width=500, height=500)
     turns = (Turn("user", "<image>Where?"), Turn("assistant", "At [20, 40, 60, 60, 0]."))
     record = Record("1", "s", "train", "conversation", (image,), turns=turns)
     for corners, box in ((True, (200, 250, 200, 100, 0)), (False, (100, 200, 300, 300, 0))):
@@ -187,12 +187,14 @@ def test_five_numbers_are_lifted_as_the_set_says() -> None:
 
 
 def test_what_a_converter_left_is_not_surveyed() -> None:
-    image = ImageRef("a.png", 512, 512)
-    box = Annotation((1, 2, 3, 4), "pier")
+    image = ImageRef("a.png", width=512, height=512)
+    box = Annotation((1, 2, 3, 4), "pier", "hbb")
     marked = [
         Record(str(k), "s", "train", "conversation", (image,), objects=(box,),
                turns=(Turn("user", "<image>Where?"), Turn("assistant", "At <box:0>.")))
         for k in range(3)
     ]  # fmt: skip
-    left = Record("9", "s", "train", "conversation", (image,), turns=(Turn("user", "?"), Turn("assistant", "[90, 9, 132, 24]")))
+    left = Record(
+        "9", "s", "train", "conversation", (image,), turns=(Turn("user", "?"), Turn("assistant", "[90, 9, 132, 24]"))
+    )
     assert survey([*marked, left]) == {} and survey([left])["s"].certain is False
