@@ -177,6 +177,9 @@ class Codec(Settings):
         if cutoff is not None and categories is None:
             raise ValueError(f"cutoff is {cutoff} without categories to match; give categories too")
         match = None if categories is None else Matcher(categories, cutoff)
+        if text.strip() == self.none.strip():
+            empty: Kind = kind or (self.kind if self.kind != "point" else "hbb")
+            return Decoded(Objects.empty(empty, frame), {}, none=True)
         read = self._reader.read(text)
         problems = read.problems
         found = [one for one in read.found if one.form != "point"]

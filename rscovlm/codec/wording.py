@@ -31,7 +31,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 ZOOM = ("system", "request", "crop")
 """Texts around a closer look that a dialect may word."""
 
-_KEYS = ("kind", "style", "system", "user")
+_KEYS = ("kind", "style", "system", "user", "between")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Wording:
     Args:
         tasks: Task -> ``user`` and, where there is one, ``system``: a text, a list of texts of which the first is the
             plainest, or these by style and by box kind (``any`` for all kinds); ``kind`` and ``style`` where a task's
-            differ from the codec's.
+            differ from the codec's; ``between`` where what stands between several names is no comma.
         zoom: Texts around a closer look, where they differ from this library's own: ``system`` (the whole system text that
             announces the tool), ``request`` (what follows the question) and ``crop`` (what stands beside the crop).
         gsd: Text about the ground sample distance with a place ``{gsd}`` (metres per pixel shown), added to the user text
@@ -97,7 +97,7 @@ class Wording:
         style: Style | None = None,
         pick: Callable[[int], int] = plainest,
         gsd: float | None = None,
-        **values: str,
+        **values: str | Sequence[str],
     ) -> Prompt:
         """Return what is asked.
 
@@ -107,7 +107,7 @@ class Wording:
             style: Its style.
             pick: Chooses one of so many user texts; by default the plainest.
             gsd: Metres per pixel shown, where known.
-            values: What to fill in.
+            values: What to fill in; of several names the dialect says what stands between them.
 
         Raises:
             ValueError: The dialect has no words for the task, kind or style.
@@ -122,7 +122,9 @@ class Wording:
         systems = _texts(parts.get("system"), kind, style)
         if not texts or (kind is not None and kind not in _KINDS):
             raise ValueError(f"the dialect has no words for {task!r} with kind {kind!r} and style {style!r}")
-        chosen = _PLACE.sub(lambda place: values[place[1]], texts[pick(len(texts)) if len(texts) > 1 else 0])
+        between = parts.get("between", ", ")
+        given = {name: value if isinstance(value, str) else between.join(value) for name, value in values.items()}
+        chosen = _PLACE.sub(lambda place: given[place[1]], texts[pick(len(texts)) if len(texts) > 1 else 0])
         if self.gsd and gsd is not None:
             chosen = f"{chosen}\n{self.gsd.replace('{gsd}', f'{gsd:.4g}')}"
         return Prompt(systems[0] if systems else None, chosen)
@@ -173,6 +175,8 @@ def _check_task(task: str, parts: Any) -> None:
     for key in parts:
         if key not in _KEYS:
             raise ValueError(f"the wording of {task!r} has the unknown key {key!r}{nearest(str(key), _KEYS)}")
+    if not isinstance(parts.get("between", ", "), str):
+        raise ValueError(f"the wording of {task!r} has between {parts['between']!r}; give a text")
     for name, known in (("kind", _KINDS), ("style", _STYLES)):
         if parts.get(name) is not None and parts[name] not in known:
             raise ValueError(f"the wording of {task!r} has {name} {parts[name]!r}; choose one of {', '.join(known)}")

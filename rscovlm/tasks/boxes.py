@@ -19,7 +19,9 @@ def found_and_true(one: Answered, dialect: Dialect) -> tuple[Objects, Objects]:
     """
     if one.truth is None or one.truth.boxes.frame is None or one.seen is None:
         raise ValueError("an answer with boxes has no true ones with a frame; measure it as words")
-    said = dialect.codec.decode(one.reply, one.seen, kind=one.truth.boxes.kind).objects
+    # Answers that name no class are about the one that was asked for.
+    asked = None if dialect.codec.labelled else sorted(set(one.truth.labels)) or None
+    said = dialect.codec.decode(one.reply, one.seen, kind=one.truth.boxes.kind, categories=asked).objects
     return said.to(one.truth.boxes.frame), one.truth
 
 

@@ -63,7 +63,8 @@ def question(
         largest: Longest side of the grid that the model sees, to hold the answer to the grammar; None for any answer.
 
     Raises:
-        ValueError: There is no class, or the dialect has no words for such a kind or style.
+        ValueError: There is no class, the dialect has no words for such a kind or style, or it names no class in its
+            answers and there are several.
         TypeError: One string instead of a list.
 
     >>> question(Dialect.preset("rscovlm-v1"), ["storage-tank", "plane"]).user
@@ -75,7 +76,9 @@ def question(
     if not names:
         raise ValueError("no class to find; give at least one class name")
     kind, style = dialect.form("detect", kind, style)
-    asked = dialect.ask("detect", kind=kind, style=style, pick=pick, classes=", ".join(names))
+    if len(names) > 1 and not dialect.codec.labelled:
+        raise ValueError(f"dialect {dialect.name!r} names no class in its answers; ask for one class, not {names}")
+    asked = dialect.ask("detect", kind=kind, style=style, pick=pick, classes=names)
     grammar = None
     if largest is not None:
         grammar = dialect.codec.grammar(kind=kind, style=style, categories=names, largest=largest)
