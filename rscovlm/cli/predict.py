@@ -50,7 +50,10 @@ def predict(
     crs: Annotated[str | None, typer.Option(help="The images' coordinate system, such as EPSG:32633.")] = None,
     vrt: Annotated[bool, typer.Option("--vrt", help="Open GDAL virtual files (.vrt) that are named.")] = False,
     side_files: Annotated[
-        bool, typer.Option("--side-files", help="Use masks, projections and .aux.xml files beside images.")
+        bool, typer.Option("--side-files", help="Use masks (.msk), projections (.prj) and .aux.xml beside images.")
+    ] = False,
+    opaque: Annotated[
+        bool, typer.Option("--opaque", help="Take every pixel as valid: the fourth band is infrared, no alpha.")
     ] = False,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
@@ -78,7 +81,15 @@ def predict(
             constrained,
             overlap,
             mode,  # type: ignore[arg-type]  # checked there
-            _opening(bands=bands, stretch=stretch, nodata=nodata, crs=crs, vrt=vrt, side_files=side_files),
+            _opening(
+                bands,
+                stretch=stretch,
+                nodata=nodata,
+                crs=crs,
+                allow_vrt=vrt or None,
+                side_files=side_files or None,
+                opaque=opaque or None,
+            ),
             revision,
         )
         # Everything that can be refused is refused before the model is loaded.
@@ -110,12 +121,8 @@ def predict(
         raise typer.Exit(1)
 
 
-def _opening(
-    *, bands: str | None, stretch: str | None, nodata: float | None, crs: str | None, vrt: bool, side_files: bool
-) -> dict[str, Any]:
+def _opening(bands: str | None, **given: Any) -> dict[str, Any]:
     """Return the arguments of ``open_image`` that were given."""
-    given: dict[str, Any] = {"stretch": stretch, "nodata": nodata, "crs": crs, "allow_vrt": vrt or None}
-    given["side_files"] = side_files or None
     if bands is not None:
         try:
             given["bands"] = [int(band) for band in bands.split(",")]

@@ -10,7 +10,10 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
+from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.formats import sniff
 from rscovlm.rasters.georeference import world_files
+from rscovlm.rasters.vrt import read_vrt
 
 PIECE = 65536
 """Bytes read at the beginning, middle and end of a file."""
@@ -37,20 +40,37 @@ def fingerprint(source: Any) -> str | None:
 def content(path: str | os.PathLike[str]) -> str:
     """Return 64 hexadecimal digits of all bytes of an image file and of the files beside it that may be read with it.
 
-    Those are overviews, masks, world files, projections and GDAL's own notes. Every byte is read: about a second a gigabyte.
+    Those are overviews, masks, world files, projections, GDAL's own notes, and the sources of a VRT. Every byte is read:
+    about a second a gigabyte.
 
     Raises:
         OSError: The file cannot be read.
     """
     image = Path(path)
     with image.open("rb") as file:
+        head = file.read(4096)
+        file.seek(0)
         found = hashlib.file_digest(file, "sha256")
+    for source in _sources(image, head):
+        found.update(content(source).encode())
     beside = [image.with_name(f"{image.name}{ending}") for ending in (".ovr", ".msk", ".aux.xml")]
     for side in (*beside, image.with_suffix(".prj"), *world_files(image)):
         if side.is_file():
             with side.open("rb") as file:
                 found.update(side.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return found.hexdigest()
+
+
+def _sources(path: Path, head: bytes) -> list[Path]:
+    """Return the files that a VRT lays out, none for any other file."""
+    try:
+        if sniff(head, str(path)) != "vrt":
+            return []
+        mosaic = read_vrt(path, str(path))
+    except RasterError:  # which opening it will say
+        return []
+    bands = [*mosaic.bands, *([] if mosaic.mask is None else [mosaic.mask])]
+    return sorted({source.path for band in bands for source in band.sources})
 
 
 def print_of(picture: Image.Image) -> str:

@@ -32,12 +32,16 @@ def scene(tmp_path: Path) -> Path:
 def test_options_of_opening_budget_and_model_arrive(scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     opening = ["--bands", "3,2,1", "--stretch", "percentiles", "--nodata", 7, "--crs", "EPSG:32633"]
+    opening += ["--side-files", "--opaque"]
     model = ["--max-pixels", 112 * 112, "--mode", "max", "--dtype", "float32", "--device", "cpu"]
     done = _run(scene.parent, "--task", "caption", "--out", out, *opening, *model)
     assert done.exit_code == 0, done.output
     header, row = map(json.loads, out.read_text().splitlines())
     said = header["settings"]
-    assert said["opening"] == {"bands": [3, 2, 1], "stretch": "percentiles", "nodata": 7.0, "crs": "EPSG:32633"}
+    assert said["opening"] == {"bands": [3, 2, 1], "stretch": "percentiles", "nodata": 7.0, "crs": "EPSG:32633"} | {
+        "side_files": True,
+        "opaque": True,
+    }
     assert said["budget"]["max_pixels"] == 112 * 112 and said["budget"]["mode"] == "max"
     assert said["dtype"] == "torch.float32" and "sha256:" in said["checkpoint"]
     assert "caption" in row

@@ -14,6 +14,7 @@ from rscovlm.cli import app
 from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.predicting.items import find_items
 from rscovlm.predicting.prediction import Asked, latest_rows, predict
+from rscovlm.rasters.digests import content
 from rscovlm.zoom.journal import Journal
 from tests.zoom.scripted import Scripted
 
@@ -74,6 +75,20 @@ def test_folders_with_the_same_names_and_replaced_pictures(tmp_path: Path) -> No
     # A world file moves the picture.
     (tmp_path / "two" / "2.bpw").write_text("1\n0\n0\n-1\n0\n0\n")
     assert predict(engine, find_items([tmp_path / "two"]), asked, out)["changed"] == 1
+
+
+def test_the_content_of_a_virtual_file_is_that_of_its_sources(tmp_path: Path) -> None:
+    pytest.importorskip("rasterio")
+    for number in range(2):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"{number}.tif")
+    source = '<SimpleSource><SourceFilename relativeToVRT="1">0.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource>'
+    band = f'<VRTRasterBand dataType="Byte" band="1">{source}</VRTRasterBand>'
+    vrt = tmp_path / "a.vrt"
+    vrt.write_text(f'<VRTDataset rasterXSize="40" rasterYSize="30">{band}</VRTDataset>')
+    before = content(vrt)
+    assert content(vrt) == before
+    (tmp_path / "1.tif").replace(tmp_path / "0.tif")
+    assert content(vrt) != before
 
 
 def test_other_settings_and_models_are_refused_by_name(tmp_path: Path) -> None:
