@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import functools
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,9 @@ _BLOCKS = (BLOCK, 10 * BLOCK, 100 * BLOCK)
 _OFF = 0.002
 
 _ATTEMPTS = 8
+
+_BLOCKS_KEPT = 32
+"""Orders of blocks that a mixture keeps: as many lanes or workers may be at different places of it."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class Mixture(Sequence[Any]):
     Position i always gives the same sample, on any rank and after any restart: ranks take different positions, and
     resuming is starting at another one. Within every block of 1,000 positions each subset appears exactly in its share
     (largest remainder; a positive weight gets at least one position, and blocks are longer where these would move a share
-    by more than 0.2 %), in an order drawn for that block, and its k-th appearance is its k-th row of a permutation drawn for
-    each epoch, so no row repeats before all were seen.
+    by more than 0.2 %). Its appearances are spread evenly over the block, each at a place drawn from an equal part of it, so
+    shares are kept in any stretch of positions; and its k-th appearance is its k-th row of a permutation drawn for each
+    epoch, so no row repeats before all were seen.
 
     Args:
         subsets: What to draw from; at least one with a positive weight.
@@ -96,8 +99,8 @@ class Mixture(Sequence[Any]):
         self.tally = Tally(tolerate) if tolerate else Strict()
         self._quotas = _quotas([subset.weight for subset in self.subsets])
         self._block = int(self._quotas.sum())
-        self._starts = np.concatenate([[0], np.cumsum(self._quotas)])
         self._begun: dict[str, int] = {}
+        self._orders: dict[int, _Order] = {}
 
     def __len__(self) -> int:
         """Return the number of positions a sampler should walk."""
@@ -119,9 +122,23 @@ class Mixture(Sequence[Any]):
         if index >= self.length:
             raise IndexError(f"position {index} is past the stated length {self.length}")
         subset, ordinal = self.subset_at(index)
-        rng = self.generator_at(index)
+        return self._usable(subset, ordinal, self.generator_at(index), index)
+
+    def redraw(self, position: int, attempt: int) -> Any:
+        """Return another sample of the subset that a position draws from, where its own is of no use to whoever asks.
+
+        Args:
+            position: As for `__getitem__`, whose errors it raises.
+            attempt: From 1; each gives another row, drawn at random.
+        """
+        key = mixed(self.seed ^ mixed(attempt))
+        rng = np.random.Generator(np.random.Philox(key=(key, position)))
+        return self._usable(self.subset_at(position)[0], int(rng.integers(1 << 40)), rng, position)
+
+    def _usable(self, subset: Subset, ordinal: int, rng: np.random.Generator, position: int) -> Any:
+        """Return a subset's row by ordinal, or where it is unusable another one, as far as that is tolerated."""
         for _ in range(_ATTEMPTS):
-            with self.tally.row(f"subset {subset.name!r} at position {index}"):
+            with self.tally.row(f"subset {subset.name!r} at position {position}"):
                 sample = self._draw(subset, ordinal, rng)
                 self.tally.keep()
                 return sample
@@ -158,21 +175,32 @@ class Mixture(Sequence[Any]):
     def subset_at(self, position: int) -> tuple[Subset, int]:
         """Return the subset that a position draws from, and which of the subset's own draws it is, counted from 0."""
         block, place = divmod(position, self._block)
-        slot = int(_block_order(self.seed, self._block, block)[place])
-        chosen = int(np.searchsorted(self._starts, slot, side="right")) - 1
-        return self.subsets[chosen], self._count(chosen, block, place)
+        order = self._order(block)
+        subset = self.subsets[chosen := order.chosen[place]]
+        return subset, self._begun.get(subset.name, 0) + block * int(self._quotas[chosen]) + order.before[place]
+
+    def draw_at(self, position: int) -> tuple[str, int]:
+        """Return the name of the subset that a position draws from, and which of the subset's own draws it is, from 0."""
+        subset, ordinal = self.subset_at(position)
+        return subset.name, ordinal
 
     def drawn_before(self, position: int, name: str) -> int:
         """Return how many positions before this one draw from a subset; in a later stage, those of the earlier ones too."""
+        begun = self._begun.get(name, 0)
         names = [subset.name for subset in self.subsets]
         if name not in names:
-            return self._begun.get(name, 0)
-        return self._count(names.index(name), *divmod(position, self._block))
+            return begun
+        chosen = names.index(name)
+        block, place = divmod(position, self._block)
+        return begun + block * int(self._quotas[chosen]) + self._order(block).chosen[:place].count(chosen)
 
-    def _count(self, chosen: int, block: int, place: int) -> int:
-        slots = _block_order(self.seed, self._block, block)[:place]
-        inside = np.count_nonzero((slots >= self._starts[chosen]) & (slots < self._starts[chosen + 1]))
-        return self._begun.get(self.subsets[chosen].name, 0) + block * int(self._quotas[chosen]) + int(inside)
+    def _order(self, block: int) -> _Order:
+        """Return which subset each place of a block draws from; the last few blocks are kept."""
+        if block not in self._orders:
+            if len(self._orders) >= _BLOCKS_KEPT:
+                del self._orders[next(iter(self._orders))]
+            self._orders[block] = _order(self._quotas, mixed(self.seed ^ 1), block)
+        return self._orders[block]
 
     def following(self, earlier: Mixture, position: int) -> Mixture:
         """Return the mixture with every subset going on, at a position, from the row where an earlier mixture left it.
@@ -184,7 +212,7 @@ class Mixture(Sequence[Any]):
         """
         names = {*earlier._begun, *(subset.name for subset in (*earlier.subsets, *self.subsets))}
         own = copy.copy(self)
-        own._begun = {}
+        own._begun, own._orders = {}, {}
         own._begun = {name: earlier.drawn_before(position, name) - own.drawn_before(position, name) for name in names}
         return own
 
@@ -239,7 +267,19 @@ class Stages(Sequence[Any]):
 
     def subset_at(self, position: int) -> str:
         """Return the name of the subset that a position draws from."""
-        return self._stage_at(position).subset_at(position)[0].name
+        return self.draw_at(position)[0]
+
+    def draw_at(self, position: int) -> tuple[str, int]:
+        """Return the name of the subset that a position draws from, and which of the subset's own draws it is, from 0."""
+        return self._stage_at(position).draw_at(position)
+
+    def redraw(self, position: int, attempt: int) -> Any:
+        """Return another sample of the subset that a position draws from, as `Mixture.redraw` does."""
+        return self._stage_at(position).redraw(position, attempt)
+
+    def shares_at(self, position: int) -> Mapping[str, float]:
+        """Return the share that each subset is to take around a position."""
+        return self._stage_at(position).shares()
 
     def change(self, at: int, weights: Mapping[str, float]) -> None:
         """Change weights from a position on; positions before it stay as they are.
@@ -298,10 +338,20 @@ def _chained(stages: Sequence[tuple[int, Mixture]]) -> tuple[tuple[int, Mixture]
     return tuple(chained)
 
 
-@functools.lru_cache(maxsize=32)
-def _block_order(seed: int, size: int, block: int) -> NDArray[np.int64]:
-    order: NDArray[np.int64] = np.random.Generator(np.random.Philox(key=(mixed(seed ^ 1), block))).permutation(size)
-    return order
+class _Order(NamedTuple):
+    """Place by place of a block, which subset is drawn from, and how often it was before in the block."""
+
+    chosen: list[int]
+    before: list[int]
+
+
+def _order(quotas: NDArray[np.int64], key: int, block: int) -> _Order:
+    """Spread each subset's positions evenly over a block, each at a random place of its equal part."""
+    before = np.concatenate([np.arange(quota) for quota in quotas])
+    chosen = np.repeat(np.arange(len(quotas)), quotas)
+    offsets = np.random.Generator(np.random.Philox(key=(key, block))).random(len(before))
+    places = np.argsort((before + offsets) / quotas[chosen], kind="stable")
+    return _Order(chosen[places].tolist(), before[places].tolist())
 
 
 def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+import functools
+import zlib
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
@@ -16,19 +18,27 @@ TOO_LONG = "longer than the token budget"
 _RECENT = 64
 """Packs a lane remembers, so that looking at the first rows before training does not plan them twice."""
 
+_MARKS = 64
+"""States of a lane, spread over the packs that it has made, from which one further back is reached without planning all."""
+
+_AGAIN = 3
+"""Other samples of the same subset that are tried in the place of one that is too long."""
+
 
 class PackedMixture(Sequence[Any]):
     """A mixture whose rows are packs: row k depends on the mixture, the budget, the look-ahead and the lanes alone.
 
-    The mixture is dealt out to lanes, position by position, and so are the rows: lane l makes rows l, l + lanes, and so
-    on of its own positions. Each walks them in order with a window of samples in hand, see `Lane`. What becomes of
-    samples longer than the budget is up to ``fit``, and counted; nothing is ever cut inside.
+    The mixture is dealt out to lanes, and so are the rows: lane l makes rows l, l + lanes, and so on of its own positions.
+    Those are every so manieth of each subset, so that each lane has the shares of the whole; of a sequence without
+    subsets, every so manieth of all. Each lane walks them in order with a window of samples in hand, and trains each
+    subset in the share in which it comes, see `Lane`. What becomes of samples longer than the budget is up to ``fit``, and
+    counted; nothing is ever cut inside, and where nothing is left another sample of the subset takes the place.
 
     Whoever asks for a row plans its lane up to it and no other. So with as many lanes as rows are trained in a step, a
     process plans what it trains rather than what all do; and going on from a `LaneState` costs the same at any row.
 
     Args:
-        mixture: Samples by position.
+        mixture: Samples by position; a `Mixture` or `Stages` also tells their subsets.
         length: Tokens of a sample, visual ones included, from sizes alone; or what has that many, such as the sample
             encoded, which is then handed on with the row so that no sample is encoded twice.
         budget: Tokens of a row.
@@ -46,9 +56,9 @@ class PackedMixture(Sequence[Any]):
     Examples:
         >>> packed = PackedMixture([6, 5, 4, 3, 2] * 4, length=int, budget=10, lookahead=5, rows=4)
         >>> [pack.tokens for pack in (packed.pack(k) for k in range(4))]
-        [10, 10, 9, 10]
+        [10, 10, 10, 10]
         >>> len(PackedMixture([6, 5, 4, 3, 2] * 4, length=int, budget=10))
-        9
+        8
     """
 
     def __init__(
@@ -72,9 +82,12 @@ class PackedMixture(Sequence[Any]):
         self.lanes, self.fit = lanes, fit
         self._starts: dict[int, LaneState] = {}
         self._lanes: dict[int, Lane] = {}
-        self._recent: dict[int, OrderedDict[int, tuple[Pack, LaneState]]] = {}
-        # What the plan has drawn and is not used yet, so that a process draws each sample once.
-        self._kept: dict[tuple[int, int], tuple[Any, int | Sized]] = {}
+        self._recent: dict[int, OrderedDict[int, tuple[Pack, LaneState | None]]] = {}
+        # By lane, states that it passed through, and how many packs lie between two of them.
+        self._marks: dict[int, tuple[int, list[LaneState]]] = {}
+        # By lane, what the plan has drawn and is not used yet, so that a process draws each sample once.
+        self._kept: defaultdict[int, dict[tuple[int, int], tuple[Any, int | Sized]]] = defaultdict(dict)
+        self._draw_at = getattr(mixture, "draw_at", None)
         self.rows = self._one_pass() if rows is None else rows
 
     def __len__(self) -> int:
@@ -84,15 +97,16 @@ class PackedMixture(Sequence[Any]):
     def __getitem__(self, row: Any) -> Any:
         """Return a row: its ``samples``, their ``positions``, and what was ``dropped`` since its lane's row before.
 
-        ``plan`` is where the lane stands after it, for `resume`. Where ``length`` gives encoded samples, they are there
-        as ``encoded``.
+        ``plan`` is where the lane stands after it, for `resume`. Where the mixture has subsets, their names are there as
+        ``subsets``; where ``length`` gives encoded samples, they are there as ``encoded``.
         """
         index = int(row)
         if not 0 <= index < self.rows:
             raise IndexError(f"row {index} is not one of {self.rows}")
-        pack, state = self._planned(index)
+        pack, state = self._planned(index, whole=True)
+        kept = self._kept[index % self.lanes]
         drawn = [
-            self._kept.pop(place) if place in self._kept else self._fitted(place[0])[0][place[1]]
+            kept.pop(place) if place in kept else self._fitted(place[0])[0][place[1]]
             for place in zip(pack.positions, pack.parts, strict=True)
         ]
         made = {
@@ -101,6 +115,8 @@ class PackedMixture(Sequence[Any]):
             "dropped": dict(pack.dropped),
             "plan": state,
         }
+        if self._draw_at is not None:
+            made["subsets"] = [self._draw_at(position)[0] for position in pack.positions]
         encoded = [length for _, length in drawn if not isinstance(length, int)]
         return made | {"encoded": encoded} if encoded else made
 
@@ -131,39 +147,64 @@ class PackedMixture(Sequence[Any]):
             if lane >= self.lanes:
                 raise ValueError(f"the plan has a lane {lane}, this mixture has {self.lanes}; give it the same number")
         self._starts = starts
-        self._lanes.clear()
-        self._recent.clear()
-        self._kept.clear()
+        for known in (self._lanes, self._recent, self._kept, self._marks):
+            known.clear()
 
-    def _planned(self, row: int) -> tuple[Pack, LaneState]:
-        """Return a row's pack, and where its lane stands after it."""
+    def _planned(self, row: int, *, whole: bool = False) -> tuple[Pack, LaneState | None]:
+        """Return a row's pack and, where it is asked for, the state of its lane after it."""
         packs, number = divmod(row, self.lanes)
         recent = self._recent.setdefault(number, OrderedDict())
-        if packs not in recent:
+        if packs not in recent or (whole and recent[packs][1] is None):
             if number not in self._lanes or packs < self._lanes[number].packs:
-                self._kept = {place: kept for place, kept in self._kept.items() if place[0] % self.lanes != number}
-                self._lanes[number] = self._begun(number, packs)
-            lane = self._lanes[number]
+                self._kept[number].clear()
+                self._lanes[number] = self._lane(number, self._start(number, packs))
+            lane, kept = self._lanes[number], self._kept[number]
             while lane.packs <= packs:
                 pack = lane.plan()
                 if lane.packs <= packs:  # a row of another process
                     for place in zip(pack.positions, pack.parts, strict=True):
-                        self._kept.pop(place, None)
-                recent[lane.packs - 1] = pack, lane.state()
+                        kept.pop(place, None)
+                recent[lane.packs - 1] = pack, lane.state() if whole and lane.packs > packs else None
+                self._mark(lane)
                 if len(recent) > _RECENT:
                     recent.popitem(last=False)
         return recent[packs]
 
-    def _begun(self, number: int, packs: int) -> Lane:
-        """Return a lane that has made no more packs than these: where it was resumed, or else from its beginning."""
-        start = self._starts.get(number)
-        if start is None or start.packs > packs:
-            start = LaneState(number, next=number)
-        return self._lane(self._measure, start)
+    def _start(self, number: int, packs: int) -> LaneState:
+        """Return the last known state of a lane in which it had made no more packs than these."""
+        known = [LaneState(number), *self._marks.get(number, (1, []))[1]]
+        if number in self._starts:
+            known.append(self._starts[number])
+        return max((state for state in known if state.packs <= packs), key=lambda state: state.packs)
 
-    def _lane(self, measure: Measure, start: LaneState) -> Lane:
+    def _mark(self, lane: Lane) -> None:
+        """Remember the state of a lane that came so many packs further than any before; when there are many, every other."""
+        apart, marks = self._marks.get(lane.number, (_RECENT, []))
+        if lane.packs % apart == 0 and (not marks or marks[-1].packs < lane.packs):
+            marks.append(lane.state())
+            if len(marks) > _MARKS:
+                apart, marks = 2 * apart, marks[1::2]
+            self._marks[lane.number] = apart, marks
+
+    def _lane(self, number: int, start: LaneState, measure: Measure | None = None) -> Lane:
+        draw_at = self._draw_at
+
+        def own(position: int) -> int:
+            if draw_at is None:
+                return position + (number - position) % self.lanes
+            while position < len(self.mixture) and _lane_of(*draw_at(position), lanes=self.lanes) != number:
+                position += 1
+            return position
+
         return Lane(
-            measure, start, stride=self.lanes, end=len(self.mixture), budget=self.budget, lookahead=self.lookahead
+            measure or functools.partial(self._measure, number),
+            start,
+            own=own,
+            end=len(self.mixture),
+            budget=self.budget,
+            lookahead=self.lookahead,
+            kind=None if draw_at is None else lambda position, _: draw_at(position)[0],
+            lanes=self.lanes,
         )
 
     def _one_pass(self) -> int:
@@ -173,7 +214,7 @@ class PackedMixture(Sequence[Any]):
             parts, reasons = self._fitted(position)
             return [_count(length) for _, length in parts], reasons
 
-        lane = self._lane(measure, LaneState(0))
+        lane = self._lane(0, LaneState(0), measure)
         while True:
             try:
                 lane.plan()
@@ -185,23 +226,37 @@ class PackedMixture(Sequence[Any]):
             raise ValueError(f"none of {len(self.mixture)} samples goes into a row of {self.budget} tokens ({said})")
         return lane.packs
 
-    def _measure(self, position: int) -> tuple[list[int], Counter[str]]:
+    def _measure(self, number: int, position: int) -> tuple[list[int], Counter[str]]:
         before = drops_of(self.mixture)
         parts, reasons = self._fitted(position)
-        self._kept |= {(position, part): drawn for part, drawn in enumerate(parts)}
+        self._kept[number] |= {(position, part): drawn for part, drawn in enumerate(parts)}
         return [_count(length) for _, length in parts], reasons + (drops_of(self.mixture) - before)
 
     def _fitted(self, position: int) -> tuple[list[tuple[Any, int | Sized]], Counter[str]]:
-        """Return a position's samples and their lengths, and what was done so that they fit."""
-        sample = self.mixture[position]
-        try:
-            length = self.length(sample)
-        except ValueError as error:
-            raise ValueError(f"position {position} of the mixture: {error}") from error
-        if _count(length) <= self.budget:
-            return [(sample, length)], Counter()
-        samples, reasons = ([], Counter([TOO_LONG])) if self.fit is None else self.fit(sample, self.budget)
-        return [(made, self.length(made)) for made in samples], reasons
+        """Return a position's samples and their lengths, and what was done so that they fit.
+
+        Where nothing of a sample is left, others of its subset are tried, so that its share does not shrink by those.
+        """
+        reasons = Counter[str]()
+        redraw = getattr(self.mixture, "redraw", None)
+        for attempt in range(1 + (_AGAIN if redraw is not None else 0)):
+            sample = redraw(position, attempt) if redraw is not None and attempt else self.mixture[position]
+            try:
+                length = self.length(sample)
+            except ValueError as error:
+                raise ValueError(f"position {position} of the mixture: {error}") from error
+            if _count(length) <= self.budget:
+                return [(sample, length)], reasons
+            samples, counts = ([], Counter([TOO_LONG])) if self.fit is None else self.fit(sample, self.budget)
+            reasons += counts
+            if samples:
+                return [(made, self.length(made)) for made in samples], reasons
+        return [], reasons
+
+
+def _lane_of(subset: str, ordinal: int, *, lanes: int) -> int:
+    """Return the lane that a subset's draw goes to; subsets begin at different lanes, so that these get as many samples."""
+    return (ordinal + zlib.crc32(subset.encode())) % lanes
 
 
 def _count(length: int | Sized) -> int:

@@ -125,10 +125,10 @@ def test_what_is_no_state_is_refused() -> None:
 def test_a_lane_takes_the_one_that_waited_longest_first() -> None:
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, BUDGET + 1, 500).tolist()
-    lane = Lane(lambda i: ([lengths[i]], Counter()), LaneState(0), stride=1, end=500, budget=BUDGET, lookahead=20)
+    lane = Lane(lambda i: ([lengths[i]], Counter()), LaneState(0), own=int, end=500, budget=BUDGET, lookahead=20)
     seen: set[int] = set()
     for _ in range(100):
-        waiting = sorted(position for _, position, _ in lane.state().waiting)
+        waiting = sorted(position for _, position, _, _ in lane.state().waiting)
         positions = lane.plan().positions
         assert positions[0] == (waiting[0] if waiting else 0)
         assert seen.isdisjoint(positions)
@@ -139,7 +139,7 @@ def test_a_lane_does_not_look_for_ever_for_what_fits() -> None:
     lane = Lane(
         lambda _: ([], Counter(["longer than the token budget"])),
         LaneState(0),
-        stride=1,
+        own=int,
         end=10**9,
         budget=24,
         lookahead=2,
