@@ -24,6 +24,7 @@ class Notes:
         packed: The samples share one row end to end; otherwise each has its own.
         dropped: Samples left out before these and among them, by reason.
         faults: Samples that train nothing because their image cannot be read: by place, reason and what exactly is wrong.
+        subsets: Subset of the mixture that each is drawn from; empty where it tells none.
         plans: Where the lanes of packed rows stand after them, one entry a row.
     """
 
@@ -33,6 +34,7 @@ class Notes:
     packed: bool
     dropped: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    subsets: tuple[str, ...] = ()
     plans: tuple[LaneState, ...] = ()
 
     def samples_of(self, labels: torch.Tensor) -> torch.Tensor:
@@ -64,7 +66,8 @@ def notes_on(
     Args:
         samples: The samples.
         lengths: Tokens of each.
-        rows: What the data set gave: packs with ``positions``, ``dropped`` and ``plan``, or the samples with ``position``.
+        rows: What the data set gave: packs with ``positions``, ``subsets``, ``dropped`` and ``plan``, or the samples with
+            ``position`` and ``subset``.
         packed: As in `Notes`.
         faults: Samples whose image cannot be read, by place.
     """
@@ -75,8 +78,12 @@ def notes_on(
     dropped.update(reason for reason, _ in faulty.values())
     if packed:
         positions = [place for row in rows for place in row.get("positions") or (-1,) * len(row["samples"])]
+        subsets = [name for row in rows for name in row.get("subsets") or ()]
     else:
+        subsets = [row["subset"] for row in rows if row.get("subset") is not None]
         positions = [-1 if row.get("position") is None else row["position"] for row in rows]
     tasks = tuple(str(sample.get("task") or "unknown") for sample in samples)
     plans = tuple(row["plan"] for row in rows if row.get("plan") is not None)
-    return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped), faulty, plans)
+    # Subsets are told of all samples or of none.
+    known = tuple(subsets) if len(subsets) == len(tasks) else ()
+    return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped), faulty, known, plans)

@@ -16,6 +16,7 @@ from rscovlm.training.encoding import Encoded, Encoder, pixels_of
 from rscovlm.training.memory import Memory
 from rscovlm.training.packing import PackedMixture, drops_of
 from rscovlm.training.readback import LEAST_IOU, check_boxes
+from rscovlm.training.step_estimate import StepEstimate, estimate_step
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Preflight:
         fill: Share of the token budget that the first rows use; None without packing.
         left_out: Samples that the first rows passed over or shrank, by reason.
         steps: Optimiser steps.
+        step: What a step trains, and how many make a pass.
         row: The most that goes through the model at once.
         memory: What a process takes of a device's memory, None where no model was looked at.
     """
@@ -47,6 +49,7 @@ class Preflight:
     fill: float | None
     left_out: dict[str, int]
     steps: int
+    step: StepEstimate
     row: Row
     memory: Memory | None = None
 
@@ -62,6 +65,7 @@ class Preflight:
         if self.fill is not None:
             lines.append(f"rows of {self.budget} tokens are {self.fill:.1%} full")
         lines += [f"{count} samples: {reason}" for reason, count in self.left_out.items()]
+        lines += self.step.lines()
         lines.append(f"{self.steps} steps, at most {self.row.tokens} tokens and {self.row.patches} patches at once")
         if self.memory is not None:
             lines.append(self.memory.text())
@@ -75,6 +79,7 @@ def preflight(
     packed: PackedMixture | None = None,
     batch: int = 1,
     steps: int,
+    rows_per_step: int = 1,
     samples: int = 64,
     tolerate: float = 1.0,
 ) -> Preflight:
@@ -86,6 +91,7 @@ def preflight(
         packed: The packed rows, where there are.
         batch: Rows that go through the model at once.
         steps: Optimiser steps.
+        rows_per_step: Rows that all processes together train in a step.
         samples: Number of samples to look at.
         tolerate: Largest share of samples whose images may turn out unreadable.
 
@@ -120,6 +126,7 @@ def preflight(
     lengths = [len(one) for one in encoded]
     try:
         fill = None if packed is None else packed.fill(min(8, -(-len(packed) // packed.lanes)))
+        step = estimate_step(mixture, encoded, packed=packed, rows_per_step=rows_per_step)
     except IndexError as error:
         # The mixture ended before so many rows were full.
         said = ", ".join(f"{count} {reason}" for reason, count in drops_of(packed).items())
@@ -138,6 +145,7 @@ def preflight(
         fill=fill,
         left_out=dict(left_out),
         steps=steps,
+        step=step,
         row=_largest(encoded, packed, batch),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.run import Run, check_output
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer, check_fixed
+from rscovlm.training.step_estimate import estimate_step
 from rscovlm.training.weighting import Per, Weighting, Written
 
 logger = logging.getLogger(__name__)
@@ -102,7 +104,9 @@ class TrainingRecipe:
     Attributes:
         model: Name on the Hub or folder of the model to start from; ``embedded`` for the small one in the package.
         mixture: What it learns.
-        steps: Optimiser steps.
+        steps: Optimiser steps; None counts in epochs.
+        epochs: In place of steps, passes over the rows of all subsets: so many samples are trained, in the shares of the
+            weights. The steps are estimated from the first rows.
         packing: How samples share rows; None pads them side by side.
         freeze: Parts of the model that stay as they are.
         learning_rates: Learning rate by part, for those that differ from ``train.learning_rate``.
@@ -122,7 +126,8 @@ class TrainingRecipe:
 
     model: str
     mixture: MixtureRecipe
-    steps: int
+    steps: int | None = None
+    epochs: float | None = None
     packing: Packing | None = field(default_factory=Packing)
     freeze: tuple[Part, ...] = ()
     learning_rates: Mapping[Part, float] = field(default_factory=dict)
@@ -147,8 +152,13 @@ class TrainingRecipe:
         values = known_fields(content, cls, "the recipe")
         if not values["model"]:
             raise ValueError("the recipe has no model; give the folder of a checkpoint, or its name on the Hub")
-        if values["steps"] < 1:
-            raise ValueError(f"steps of the recipe is {values['steps']}; give 1 or more")
+        for name, least in (("steps", 1), ("epochs", 0.001)):
+            if values.get(name) is not None and not least <= values[name] < _MOST_ROWS:
+                raise ValueError(f"{name} of the recipe is {values[name]}; give {least} or more")
+        counted = [name for name in ("steps", "epochs") if values.get(name) is not None]
+        if len(counted) != 1:
+            both = "both steps and epochs" if counted else "no steps"
+            raise ValueError(f"the recipe has {both}; give either steps or epochs")
         if values.get("dtype", "bfloat16") not in DTYPES:
             raise ValueError(f"dtype of the recipe is {values['dtype']!r}{nearest(values['dtype'], DTYPES)}")
         values["mixture"] = MixtureRecipe.from_dict(values["mixture"])
@@ -237,12 +247,11 @@ def prepare(
         ValueError: The recipe does not fit the model, the check before the first step found something wrong, the output
             folder cannot be written to, or the checkpoint to go on from is of another recipe or other records.
     """
-    settings = {**trainer_arguments(recipe.train), **arguments, "output_dir": str(output), "max_steps": recipe.steps}
+    settings = {**trainer_arguments(recipe.train), **arguments, "output_dir": str(output)}
     check_fixed(settings, recipe.weighting())
     check_trainer(settings)
     adapter, quantization = adapter_config(recipe.lora), quantization_config(recipe.quantization)
-    rows = _rows(recipe, settings)
-    rows_per_step, plain = rows // recipe.steps, recipe.to_dict()
+    rows_per_step, plain = _rows_per_step(settings), recipe.to_dict()
     check_output(output, resumed=resume)
     checkpoint = to_go_on_from(output) if resume else None
     if checkpoint is not None:
@@ -253,6 +262,11 @@ def prepare(
     fit_processor(processor, recipe.mixture, recipe.model)
     if adapter is not None or recipe.attention is not None:
         check_model(start, attention=recipe.attention, adapter=adapter)
+    steps = recipe.steps or _steps_of(recipe, root, processor, rows_per_step)
+    settings["max_steps"] = steps
+    rows = steps * rows_per_step
+    if rows > _MOST_ROWS:
+        raise ValueError(f"{steps} steps of {rows_per_step} rows are {rows} rows; give fewer than {_MOST_ROWS}")
     # Positions cost nothing; no row can take more of them than it has tokens.
     length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
     mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
@@ -269,7 +283,8 @@ def prepare(
         processor,
         packed=packed,
         batch=_batch(settings),
-        steps=recipe.steps,
+        steps=steps,
+        rows_per_step=rows_per_step,
         tolerate=recipe.mixture.tolerate,
     )
     answers = _answers(recipe, root, processor, rounds)
@@ -283,7 +298,8 @@ def prepare(
             logger.info("attention of the %s: %s", part, fault)
     apply_kernels(model)
     memory = estimate(model, report.row, settings, adapter=adapter, frozen=recipe.freeze)
-    report = replace(report, memory=memory)
+    step = report.step.of_model(sum(weight.numel() for weight in model.parameters()))
+    report = replace(report, memory=memory, step=step)
     logger.log(logging.INFO if memory.fits else logging.WARNING, "%s", report.text())
     if packed is not None:
         isolate_samples(model)
@@ -358,15 +374,22 @@ def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any, rounds: R
     )
 
 
-def _rows(recipe: TrainingRecipe, settings: Mapping[str, Any]) -> int:
-    import os
-
+def _rows_per_step(settings: Mapping[str, Any]) -> int:
+    """Return the rows that all processes together train in a step."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    batch = _batch(settings) * int(settings.get("gradient_accumulation_steps", 1))
-    rows = recipe.steps * batch * world
-    if rows > _MOST_ROWS:
-        raise ValueError(f"{recipe.steps} steps of {batch * world} rows are {rows} rows; give fewer than {_MOST_ROWS}")
-    return rows
+    return _batch(settings) * int(settings.get("gradient_accumulation_steps", 1)) * world
+
+
+def _steps_of(recipe: TrainingRecipe, root: str | Path, processor: Any, rows_per_step: int) -> int:
+    """Return the steps that the epochs of a recipe take; the same at every start, since its records are."""
+    rows = 64 * rows_per_step
+    length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
+    mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
+    packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
+    encoder = Encoder(processor)
+    encoded = [] if packed is not None else [encoder(mixture[position]) for position in range(16)]
+    estimated = estimate_step(mixture, encoded, packed=packed, rows_per_step=rows_per_step)
+    return estimated.steps_of(recipe.epochs or 1)
 
 
 def _batch(settings: Mapping[str, Any]) -> int:

@@ -77,7 +77,9 @@ def build_trainer(
     if "activation_checkpointing" in arguments and not hasattr(SFTConfig, "activation_checkpointing"):
         arguments["gradient_checkpointing"] = arguments.pop("activation_checkpointing")  # as older transformers call it
     show_blank(model)
+    drawn = mixture.mixture if isinstance(mixture, PackedMixture) else mixture
     return TaskTrainer(
+        shares=getattr(drawn, "shares_at", None),
         weighting=weighting,
         tolerate=tolerate,
         describe=describe,
@@ -131,6 +133,7 @@ def as_dataset(mixture: Sequence[Any], rounds: Any = None) -> Any:
     """
     from datasets import Dataset
 
+    draw_at = getattr(mixture, "draw_at", None)
     rows = len(mixture) if rounds is None else min(rounds.rows, len(mixture))
     positions = Dataset.from_dict({"position": range(rows)})
 
@@ -140,7 +143,8 @@ def as_dataset(mixture: Sequence[Any], rounds: Any = None) -> Any:
             position = place if rounds is None else rounds.first_row + place
             before = drops_of(mixture)
             sample = mixture[position]
-            samples.append({"dropped": dict(drops_of(mixture) - before), **sample, "position": position})
+            drawn = {} if draw_at is None else {"subset": draw_at(position)[0]}
+            samples.append({"dropped": dict(drops_of(mixture) - before), **sample, **drawn, "position": position})
         names = dict.fromkeys(name for sample in samples for name in sample)
         return {name: [sample.get(name) for sample in samples] for name in names}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -26,6 +25,7 @@ from rscovlm.training.parts import Part, check_parts, freeze, set_rates
 from rscovlm.training.plan import LaneState
 from rscovlm.training.provenance import RUN_FILE, counts_of, read_plan, write_plan
 from rscovlm.training.stopping import EndWhenTold
+from rscovlm.training.subset_shares import SubsetCounts, log_name
 from rscovlm.training.weighting import Weighting, digit_tokens
 
 Describe = Callable[[int, int], dict[str, Any]]
@@ -35,7 +35,9 @@ class TaskTrainer(SFTTrainer):
     """`trl.SFTTrainer` with the loss by task; the loss itself is TRL's.
 
     Every log holds, over the rows since the last one and all processes, ``loss/TASK`` (mean over the trained tokens),
-    ``tokens/TASK``, ``trained_tokens/TASK``, ``samples/TASK``, and ``dropped/REASON`` where samples were left out.
+    ``tokens/TASK``, ``trained_tokens/TASK``, ``samples/TASK``, and ``dropped/REASON`` where samples were left out. Of each
+    subset it holds the share of the samples that is asked for and what was trained: ``share_asked/SUBSET``,
+    ``share_samples/SUBSET`` and, of all tokens, ``share_tokens/SUBSET``.
 
     Args:
         weighting: How much each trained token weighs. The logged ``loss/TASK`` is without.
@@ -43,6 +45,7 @@ class TaskTrainer(SFTTrainer):
         describe: Given steps done and number of processes, what to write about the run into a checkpoint.
         packed: What the data set draws its rows from, where they are packed; going on from a checkpoint, its plan goes on
             from where it stood.
+        shares: Given a position of the mixture, the share of each subset that is asked for there.
         frozen: Parts of the model that stay as they are, an adapter's weights in them included.
         learning_rates: Learning rate by part, for those that differ.
         settings: For `trl.SFTTrainer`.
@@ -62,6 +65,7 @@ class TaskTrainer(SFTTrainer):
         tolerate: float = 0.005,
         describe: Describe | None = None,
         packed: PackedMixture | None = None,
+        shares: Callable[[int], Mapping[str, float]] | None = None,
         frozen: Collection[Part] = (),
         learning_rates: Mapping[Part, float] | None = None,
         **settings: Any,
@@ -75,6 +79,7 @@ class TaskTrainer(SFTTrainer):
         self._total_train_tokens: int = 0
         self._sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0, 0, 0])
         self._dropped: defaultdict[str, int] = defaultdict(int)
+        self._subsets = SubsetCounts(shares)
         self._rates = learning_rates or {}
         super().__init__(**settings)
         freeze(self.model, frozen)
@@ -202,6 +207,8 @@ class TaskTrainer(SFTTrainer):
             sums = self._sums[task]
             for place, value in enumerate((loss, count, tokens, 1)):
                 sums[place] += value
+            if notes.subsets:
+                self._subsets.add(notes.subsets[number], tokens, notes.positions[number])
         found = Counter(reason for reason, _ in notes.faults.values())
         for reason, count in notes.dropped.items():
             self._dropped[reason] += count
@@ -234,7 +241,8 @@ class TaskTrainer(SFTTrainer):
         """Log with the tasks' figures since the last log."""
         if "loss" in logs:
             everyone = gather_object([(dict(self._sums), dict(self._dropped))])
-            logs = {**logs, **_figures(everyone)}
+            counts = gather_object([self._subsets.taken()])
+            logs = {**logs, **_figures(everyone), **self._subsets.shares(counts)}
             self._sums.clear()
             self._dropped.clear()
         super().log(logs, start_time)
@@ -318,17 +326,12 @@ def _figures(everyone: list[Any]) -> dict[str, float]:
             dropped[reason] += count
     found: dict[str, float] = {}
     for task, (loss, trained, tokens, samples) in sorted(tasks.items()):
-        name = _name(task)
+        name = log_name(task)
         found[f"loss/{name}"] = loss / max(trained, 1)
         found[f"trained_tokens/{name}"] = trained
         found[f"tokens/{name}"] = tokens
         found[f"samples/{name}"] = samples
-    return found | {f"dropped/{_name(reason)}": count for reason, count in sorted(dropped.items())}
-
-
-def _name(text: str) -> str:
-    """Return a text as every logger takes it in a name."""
-    return re.sub(r"[^\w.-]+", "_", text)
+    return found | {f"dropped/{log_name(reason)}": count for reason, count in sorted(dropped.items())}
 
 
 def _check_finite(log_probs: torch.Tensor, samples: torch.Tensor, notes: Notes) -> None:

@@ -1,17 +1,26 @@
 """The share that is asked is the share that is trained: measured on what rows hold, whatever the lengths."""
 
 import itertools
+import json
+import math
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
-from rscovlm.data.mixture import Mixture, Stages, Subset
+from rscovlm.cli import app
+from rscovlm.mixtures.mixture import Mixture, Stages, Subset
 from rscovlm.training.packing import TOO_LONG, PackedMixture
 from rscovlm.training.plan import LaneState
+from rscovlm.training.recipe import TrainingRecipe, prepare
+from tests.training.conftest import recipe_of
 
 BUDGET = 6144
 
@@ -186,3 +195,48 @@ def test_a_row_far_back_is_reached_from_the_nearest_state_that_is_known() -> Non
     assert packed.pack(1700) == far[1]
     # What lies between two states that are kept, not 1,700 rows of about five samples.
     assert drawn["looks"] < 1500
+
+
+def _halves(root: Path) -> dict[str, Any]:
+    """Return a recipe of two subsets, one of them three times as often as the other."""
+    lines = (root / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
+    for task in ("detection", "classification"):
+        chosen = [line for line in lines if json.loads(line)["task"] == task]
+        (root / f"{task}.jsonl").write_text("\n".join(chosen) + "\n", encoding="utf-8")
+    recipe = recipe_of(root, packing={"tokens": 700, "lookahead": 32}, steps=10)
+    weights = {"detection": 1, "classification": 3}
+    subsets = [{"name": name, "records": f"{name}.jsonl", "weight": weight} for name, weight in weights.items()]
+    recipe["mixture"] |= {"subsets": subsets}
+    return recipe
+
+
+def test_a_run_logs_the_shares_that_it_trained_beside_those_asked(root: Path, tmp_path: Path) -> None:
+    run = prepare(TrainingRecipe.from_dict(_halves(root)), root=root, output=tmp_path, logging_steps=10)
+    run.trainer.train()
+    logged = run.trainer.state.log_history[0]
+    for task, share in (("detection", 0.25), ("classification", 0.75)):
+        assert logged[f"share_asked/{task}"] == share
+        assert logged[f"share_samples/{task}"] == pytest.approx(share, abs=0.03)
+        tokens = logged["tokens/detection"] + logged["tokens/classification"]
+        assert logged[f"share_tokens/{task}"] == pytest.approx(logged[f"tokens/{task}"] / tokens)
+
+
+def test_a_dry_run_prints_shares_steps_of_a_pass_and_what_a_step_costs(root: Path, tmp_path: Path) -> None:
+    recipe = _halves(root)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**recipe, "steps": None, "epochs": 2}), encoding="utf-8")
+    done = CliRunner().invoke(
+        app, ["train", str(path), "--root", str(root), "--output", str(tmp_path / "o"), "--dry-run"]
+    )
+    assert done.exit_code == 0, done.output
+    run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path / "o")
+    step, rows = (
+        run.report.step,
+        sum(len((root / f"{name}.jsonl").read_text().splitlines()) for name in ("detection", "classification")),
+    )
+    assert step.steps_of(2) == math.ceil(2 * rows / step.samples)
+    text = run.report.text()
+    assert re.search(r"a step: \d+ rows, about \d+ samples and \d+ tokens, \d+ of them trained, about .* PFLOP", text)
+    assert re.search(r"detection +25.0% +2\d.\d%", text)
+    epochs = prepare(TrainingRecipe.from_dict({**recipe, "steps": None, "epochs": 2}), root=root, output=tmp_path / "o")
+    assert epochs.trainer.args.max_steps == step.steps_of(2)

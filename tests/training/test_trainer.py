@@ -53,6 +53,9 @@ def test_the_loss_by_task_is_that_of_its_samples_alone(root: Path, tmp_path: Pat
         assert logged[f"samples/{task}"] == samples
     total = [sum(values[place] for values in expected.values()) for place in range(3)]
     assert logged["loss"] == pytest.approx(total[0] / total[1], rel=1e-4)
+    subsets = [name.removeprefix("share_asked/") for name in logged if name.startswith("share_asked/")]
+    for kind in ("asked", "samples", "tokens"):
+        assert sum(logged[f"share_{kind}/{name}"] for name in subsets) == pytest.approx(1)
     if packing:
         assert logged["num_tokens"] == total[2]
 
