@@ -29,6 +29,7 @@ from rscovlm.geometry.window import Window
 from rscovlm.rasters import Raster
 from rscovlm.records.paths import file_name
 from rscovlm.records.record import Annotation, ImageRef, Record
+from rscovlm.records.sizes import FileRule, fitted
 from rscovlm.records.tally import Rejected, Strict, Tally
 from rscovlm.records.views import load_image, open_ref, read_window
 
@@ -85,7 +86,7 @@ def tile(
         overlap: Pixels that neighbours share.
         least: Smallest share of an object's area in a tile that holds it.
         keep_empty: Keep tiles without objects.
-        root: The data folder; needed to save tiles.
+        root: The data folder; needed to save tiles. With it, images must have the size that their records say.
         folder: Where to save tiles, relative to `root`.
         tally: Counts objects: those in at least one tile as kept, the others by reason. Records that cannot be tiled, or whose
             image has to be read and cannot be, are counted too; without a tally they are an error.
@@ -108,6 +109,12 @@ def tile(
                 raise Rejected("not one sized image", f"record {record.id!r}: {reason}")
             tally.drop("not one sized image", f"{record.source}/{record.id}", reason)
             continue
+        if root is not None or record.images[0].data is not None:
+            checked: Record | None = None
+            with (tally or Strict()).row(f"{record.source}/{record.id}"):
+                checked = fitted(record, Path(root or ""), FileRule())
+            if checked is None:
+                continue
         yield from _tiles(record, size, overlap, least, keep_empty, root, folder, tally, overwrite)
 
 

@@ -14,6 +14,7 @@ from rscovlm.mixtures.mixture import Mixture, Stages, Subset
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.records.paths import check_relative
+from rscovlm.records.sizes import FileRule
 from rscovlm.settings.checked import known_fields
 from rscovlm.settings.nearest import nearest
 from rscovlm.settings.yamlfiles import read_yaml
@@ -33,6 +34,8 @@ class SubsetRecipe:
         cap: Only the first rows, this many.
         epochs: Passes over its rows at most, such as 2 or 0.5; after them the others share its positions. None has no end.
         render: How to put the records into words.
+        files: How image files are taken: what to do where a record says another size than its file, and whether
+            boxes count the pixels that viewers show.
     """
 
     name: str
@@ -43,6 +46,7 @@ class SubsetRecipe:
     cap: int | None = None
     epochs: float | None = None
     render: RenderOptions = field(default_factory=RenderOptions)
+    files: FileRule = field(default_factory=FileRule)
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ class MixtureRecipe:
             raise FileNotFoundError(
                 f"images of {subset.name!r} are to be in {subset.images!r}, which is no folder below the root; correct it"
             )
-        renderer = RecordRenderer(codec, self.budget, images, subset.render)
+        renderer = RecordRenderer(codec, self.budget, images, subset.render, files=subset.files)
         table = RecordTable(records, split=subset.split)
         return Subset(subset.name, table, subset.weight, renderer, subset.cap)
 
@@ -186,6 +190,8 @@ def _subset(item: Any, place: int) -> SubsetRecipe:
         values["render"] = RenderOptions(
             **known_fields(values["render"], RenderOptions, f"render of {values['name']!r}")
         )
+    if "files" in values:
+        values["files"] = FileRule(**known_fields(values["files"], FileRule, f"files of {values['name']!r}"))
     return SubsetRecipe(**values)
 
 

@@ -17,7 +17,8 @@ from rscovlm.geometry import Frame
 from rscovlm.geometry.window import Window
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.records import Record, Rejected
-from rscovlm.records.pictures import Picture, picture_size
+from rscovlm.records.pictures import Picture
+from rscovlm.records.sizes import FileRule, fitted, picture_size
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.tasks.table import problems, task_of
 from rscovlm.tasks.task import Draw, Example, Shown
@@ -33,6 +34,7 @@ class RecordRenderer:
         budget: Pixels the model sees.
         root: Folder that the records' paths are relative to.
         options: How to put records into words.
+        files: How the files of records are taken.
 
     Examples:
         >>> from rscovlm.records import ImageRef
@@ -43,11 +45,17 @@ class RecordRenderer:
     """
 
     def __init__(
-        self, dialect: Dialect | Codec, budget: PixelBudget, root: str | Path, options: RenderOptions | None = None
+        self,
+        dialect: Dialect | Codec,
+        budget: PixelBudget,
+        root: str | Path,
+        options: RenderOptions | None = None,
+        *,
+        files: FileRule | None = None,
     ) -> None:
         self.dialect = Dialect.of(dialect) if isinstance(dialect, Codec) else dialect
         self.budget, self.root = budget, Path(root)
-        self.options = options or RenderOptions()
+        self.options, self.files = options or RenderOptions(), files or FileRule()
         if self.options.resize_rate and budget.mode != "native":
             raise ValueError(
                 f"resize_rate is {self.options.resize_rate} with a budget of mode {budget.mode!r}, which would undo it; "
@@ -78,6 +86,7 @@ class RecordRenderer:
         missing = problems(record)
         if missing:
             raise Rejected(missing[0], f"record {record.id!r}: {'; '.join(missing)}")
+        record = fitted(record, self.root, self.files)
         redraw = Redraw(record, self, rng.bit_generator, window)
         if window is not None:
             categories = sorted({*record.categories, *(item.label for item in record.objects)})
@@ -102,6 +111,7 @@ class RecordRenderer:
         """
         if not records or any(record.images != records[0].images for record in records):
             raise ValueError(f"{len(records)} records do not share their images; give records of the same images")
+        records = [fitted(record, self.root, self.files) for record in records]
         shown = self._shown(records[0], rng, 1.0, None)
         draw = Draw(self.dialect, self.options, rng)
         examples = [task_of(record.task).example(record, shown, draw) for record in records]
@@ -122,11 +132,14 @@ class RecordRenderer:
 
     def _shown(self, record: Record, rng: np.random.Generator, scale: float, window: Window | None) -> Shown:
         if window is None:
-            sizes = [picture_size(image, self.root) for image in record.images]
+            sizes = [picture_size(image, self.root, self.files.orientation) for image in record.images]
         else:
             sizes = [(window[2] - window[0], window[3] - window[1])]
         planned = [self._shown_size(size, rng, scale) for size in sizes]
-        pictures = [Picture(image, self.root, size, window) for image, size in zip(record.images, planned, strict=True)]
+        pictures = [
+            Picture(image, self.root, size, window, self.files.orientation)
+            for image, size in zip(record.images, planned, strict=True)
+        ]
         return Shown(tuple(pictures), tuple(Frame(*size) for size in sizes), self.budget)
 
     def _shown_size(self, size: tuple[int, int], rng: np.random.Generator, factor: float) -> tuple[int, int]:
@@ -204,7 +217,11 @@ class Redraw:
         return int(((shown >= LEAST) & (best < LEAST)).sum())
 
     def _whole(self) -> Window:
-        return self.window or (0, 0, *picture_size(self.record.images[0], self._renderer.root))
+        return self.window or (
+            0,
+            0,
+            *picture_size(self.record.images[0], self._renderer.root, self._renderer.files.orientation),
+        )
 
     def _rng(self) -> np.random.Generator:
         source = self._kind()

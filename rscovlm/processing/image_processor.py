@@ -178,7 +178,9 @@ def _patchify(
         cut[row].view(item)[...] = cells[..., None, :]
 
 
-def _budget(size: SizeDict, factor: int, mode: Mode) -> PixelBudget:
+def _budget(size: Any, factor: int, mode: Mode) -> PixelBudget:
+    if not isinstance(size, SizeDict):  # as people set it on the processor, a plain mapping
+        size = SizeDict(**size)
     if not size.shortest_edge or not size.longest_edge:
         raise ValueError(
             f"size is {dict(size)}; give 'shortest_edge' and 'longest_edge', the limits of the area in pixels"

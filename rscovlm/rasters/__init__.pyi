@@ -4,4 +4,5 @@ from .limits import Limits as Limits
 from .opening import open_image as open_image
 from .raster import Raster as Raster
 from .stretch import Stretch as Stretch
+from .turned import Orientation as Orientation
 from .view import View as View

@@ -31,7 +31,7 @@ from rscovlm.rasters.quiet import hushed, unwarned
 from rscovlm.rasters.reader import Layout, Level, Place
 from rscovlm.rasters.stated_place import stated_place
 from rscovlm.rasters.tiff import check_deflated
-from rscovlm.rasters.tiff_tags import PAGES, hidden_facts
+from rscovlm.rasters.tiff_tags import PAGES, hidden_facts, orientation_of
 
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG"}
 
@@ -91,6 +91,9 @@ class GdalReader:
                 premultiplied, self._mask_sizes = hidden_facts(source)
                 self.layout = replace(self.layout, premultiplied=premultiplied)
             self.place = self._placed()
+            self.orientation = int(self._file.tags().get("EXIF_Orientation", "1"))
+            if kind == "tiff" and self.place.to_world is None:  # GDAL does not tell that of a TIFF
+                self.orientation = orientation_of(source)
             self.notes: tuple[str, ...] = (*self.place.notes, *self._more())
 
     @cached_property
@@ -293,7 +296,7 @@ class GdalReader:
         pictures = len(self._file.subdatasets)
         if pictures > 1:
             yield first_of(pictures)
-        if self._file.tags().get("EXIF_Orientation", "1") != "1":
+        if self.orientation != 1:
             yield NOT_TURNED
 
     @contextmanager

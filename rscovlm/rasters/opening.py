@@ -27,6 +27,7 @@ from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.side_files import with_side_files
 from rscovlm.rasters.tiff import TiffReader, Unsupported
+from rscovlm.rasters.turned import Orientation, shown_by
 from rscovlm.rasters.vrt import read_vrt
 from rscovlm.rasters.world import in_system
 
@@ -47,6 +48,7 @@ def open_image(
     cache: str | os.PathLike[str] | None = None,
     limits: Limits | None = None,
     backend: Backend = "auto",
+    orientation: Orientation = "shown",
 ) -> Raster:
     """Open an image; nothing is decoded until a view of it is asked for.
 
@@ -54,7 +56,8 @@ def open_image(
     (``pip install rscovlm[geo]``). Without it, TIFFs (uncompressed, Deflate, LZW, PackBits, LZMA, Zstandard, JPEG) are
     still read block by block; other TIFFs, JPEG 2000 and PNG are decoded whole within `limits`. WebP, BMP and GIF always are.
 
-    Coordinates count the stored pixels: an EXIF orientation is not applied (`Raster.notes` says so).
+    A file is opened as viewers show it, turned by its EXIF orientation, and coordinates count those pixels; a file that
+    lies on a map, and a PIL image, is not turned (`Raster.notes` says so).
 
     Args:
         source: Path, bytes of a file, PIL image, or array (h, w[, bands]). URLs and GDAL's virtual paths are refused.
@@ -76,6 +79,7 @@ def open_image(
         cache: ``"beside"`` or a folder: store the overview made of a file that has none.
         limits: Sizes to refuse.
         backend: ``"rasterio"`` or ``"plain"`` (Pillow and tifffile) instead of the better one for the file.
+        orientation: ``"stored"`` leaves the pixels as they are stored, whatever the EXIF orientation.
 
     Raises:
         MissingRasterError: There is no such file (a `ValueError` and a `FileNotFoundError`).
@@ -102,6 +106,7 @@ def open_image(
         "cache": cache,
         "limits": limits,
         "backend": backend,
+        "orientation": orientation,
     }
     bounds = limits or Limits()
     notes: tuple[str, ...] = ()
@@ -136,6 +141,10 @@ def open_image(
             stored = Cache(path, None if cache == "beside" else Path(cache))
     else:
         raise RasterError(f"a {type(source).__name__} cannot be opened; give a path, bytes, PIL image or numpy array")
+    if orientation not in ("shown", "stored"):
+        raise ValueError(f"orientation={orientation!r} is not known; use 'shown' or 'stored'")
+    if orientation == "shown" and not isinstance(source, Image.Image):
+        reader = shown_by(reader)
     if opaque:
         reader.layout = reader.layout.opaque()
     if crs is not None:

@@ -77,6 +77,9 @@ class PillowReader:
         self._decoded: dict[int, NDArray[Any]] = {}
         image = self._open()
         width, height = image.size
+        self.orientation = _orientation(image)
+        if kind == "tiff" and self.orientation > 4:  # Pillow turns these itself when it decodes them
+            width, height = height, width
         if not width or not height:
             raise RasterError(f"{name}: has {width}x{height} pixels; nothing can be shown of it")
         bound = limits.sequential if kind == "jpeg" else limits.in_memory
@@ -103,6 +106,8 @@ class PillowReader:
             *_notes(image, kind),
             *_jp2_notes(bands, bits, self._mode),
         )
+        if kind == "tiff":
+            self.orientation = 1
         self.levels: Sequence[Level] = tuple(_levels(width, height, kind, limits))
         if not isinstance(source, Image.Image):
             image.close()
@@ -214,9 +219,16 @@ def _levels(width: int, height: int, kind: str, limits: Limits) -> list[Level]:
     return [Level(w, h, w, h) for w, h in sizes]
 
 
+def _orientation(image: Image.Image) -> int:
+    """Return how the camera was held, by EXIF's numbers; 1 is upright."""
+    if "exif" not in image.info and image.format != "TIFF":  # asked without, a PNG decodes itself
+        return 1
+    return int(image.getexif().get(ORIENTATION, 1))
+
+
 def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
     notes = []
-    if "exif" in image.info and image.getexif().get(ORIENTATION, 1) != 1:  # asked without, a PNG decodes itself
+    if kind != "tiff" and _orientation(image) != 1:
         notes.append(NOT_TURNED)
     if kind in ("png", "webp", "gif") and int(getattr(image, "n_frames", 1)) > 1:
         notes.append(first_of(int(image.n_frames)))  # type: ignore[attr-defined]

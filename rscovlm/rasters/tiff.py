@@ -98,6 +98,7 @@ class TiffReader:
             self.place = tiff_place(main.tags)
         if self.place.to_world is None and path is not None:
             self.place = Place(world_file(path), self.place.crs, self.place.notes)
+        self.orientation = int(main.tags.valueof(ORIENTATION, 1))
         self.notes: tuple[str, ...] = (*self.place.notes, *_more(main, pages))
 
     def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:

@@ -121,3 +121,15 @@ def hidden_facts(source: Path | bytes) -> tuple[bool, set[tuple[int, int]]]:
     except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, struct.error):
         # What tifffile raises on bytes of strangers.
         return False, set()
+
+
+def orientation_of(source: Path | bytes) -> int:
+    """Return how a TIFF's first picture is to be turned, by the numbers of EXIF; 1 where that cannot be found out."""
+    import tifffile
+
+    try:
+        with hushed("tifffile"), tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as tiff:
+            first: Any = tiff.pages[0]
+            return int(first.tags.valueof(ORIENTATION, 1))
+    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, struct.error):
+        return 1

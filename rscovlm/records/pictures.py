@@ -10,7 +10,7 @@ from PIL import Image
 
 from rscovlm.geometry.window import Window
 from rscovlm.processing.pixels import to_rgb
-from rscovlm.rasters import Raster, open_image
+from rscovlm.rasters import Orientation, Raster, open_image
 from rscovlm.records.record import ImageRef
 from rscovlm.records.tally import Rejected
 from rscovlm.records.views import load_image, open_ref
@@ -25,12 +25,14 @@ class Picture:
         root: Folder that its path is relative to.
         size: Width and height in pixels to show it at.
         window: Part of the image to show, in its own pixels; None shows all of it.
+        orientation: Which pixels its own are, as for `open_image`.
     """
 
     image: ImageRef
     root: Path
     size: tuple[int, int]
     window: Window | None = None
+    orientation: Orientation = "shown"
 
     def load(self) -> Image.Image:
         """Read the pixels, from the original's own resolution.
@@ -40,20 +42,16 @@ class Picture:
         """
         if self.image.window is not None and not self.image.path and self.image.data is None:
             # A tile: its pixels are a window of its parent, and what lies outside is padded.
-            tile = open_image(load_image(self.image, self.root))
+            tile = open_image(load_image(self.image, self.root, orientation=self.orientation))
             return tile.read(self.window or (0, 0, tile.width, tile.height), size=self.size).image
-        with _opened(self.image, self.root) as raster:
+        with self._opened() as raster:
             return raster.read(self.window or (0, 0, raster.width, raster.height), size=self.size).image
 
-
-def picture_size(image: ImageRef, root: Path) -> tuple[int, int]:
-    """Return an image's width and height: the record's where it says them, else the file's header's."""
-    if image.width and image.height:
-        return image.width, image.height
-    if image.window is not None and not image.path and image.data is None:
-        return image.window[2] - image.window[0], image.window[3] - image.window[1]
-    with _opened(image, root) as raster:
-        return raster.width, raster.height
+    def _opened(self) -> Raster:
+        try:
+            return open_ref(self.image, self.root, self.orientation)
+        except FileNotFoundError:
+            raise Rejected("image missing", f"no file {self.image.path!r} below the data folder") from None
 
 
 def loaded(image: Picture | Image.Image) -> Image.Image:
@@ -74,10 +72,3 @@ def loaded(image: Picture | Image.Image) -> Image.Image:
     except (ValueError, OSError, SyntaxError) as error:
         # Pillow tells a broken PNG by a SyntaxError.
         raise Rejected("image unreadable", str(error)) from error
-
-
-def _opened(image: ImageRef, root: Path) -> Raster:
-    try:
-        return open_ref(image, root)
-    except FileNotFoundError:
-        raise Rejected("image missing", f"no file {image.path!r} below the data folder") from None

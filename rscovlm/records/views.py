@@ -10,7 +10,7 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.geometry.window import Window
-from rscovlm.rasters import Raster, open_image
+from rscovlm.rasters import Orientation, Raster, open_image
 from rscovlm.records.paths import resolve
 from rscovlm.records.record import Annotation, ImageRef, Record
 
@@ -18,7 +18,7 @@ PADDING = (124, 116, 104)
 """RGB outside the parent image of a tile: the mean colour that detectors of the field pad with."""
 
 
-def open_ref(image: ImageRef, root: str | Path) -> Raster:
+def open_ref(image: ImageRef, root: str | Path, orientation: Orientation = "shown") -> Raster:
     """Open the file an image's pixels are in: its own, or, for a tile that is a window, its parent's.
 
     Raises:
@@ -26,23 +26,27 @@ def open_ref(image: ImageRef, root: str | Path) -> Raster:
         FileNotFoundError: The file is missing.
     """
     if image.data is not None:
-        return open_image(image.data, bands=image.bands or None)
-    return open_image(resolve(root, image.path or image.parent), bands=image.bands or None)
+        return open_image(image.data, bands=image.bands or None, orientation=orientation)
+    path = resolve(root, image.path or image.parent)
+    return open_image(path, bands=image.bands or None, orientation=orientation)
 
 
-def load_image(image: ImageRef, root: str | Path, *, max_pixels: int | None = None) -> Image.Image:
+def load_image(
+    image: ImageRef, root: str | Path, *, max_pixels: int | None = None, orientation: Orientation = "shown"
+) -> Image.Image:
     """Read an image's pixels as RGB; a window is cut from its parent, and padded where it reaches past the edge.
 
     Args:
         image: What a record refers to.
         root: Folder that paths are relative to.
         max_pixels: Largest number of pixels of the result; by default all there are.
+        orientation: As for `open_image`.
 
     Raises:
         ValueError: The path is unsafe, the file is no image, or the window lies outside it.
         FileNotFoundError: The file is missing.
     """
-    with open_ref(image, root) as raster:
+    with open_ref(image, root, orientation) as raster:
         if image.path or image.data is not None or image.window is None:
             return raster.read((0, 0, raster.width, raster.height), max_pixels).image
         return read_window(raster, image.window, max_pixels=max_pixels)

@@ -13,8 +13,9 @@ from rscovlm.codec import Codec
 from rscovlm.data.textboxes import find_boxes
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.geometry.affine import Floats
-from rscovlm.records.pictures import Picture, picture_size
+from rscovlm.records.pictures import Picture
 from rscovlm.records.record import BOX_MARK, Annotation, Record
+from rscovlm.records.sizes import picture_size
 from rscovlm.training.encoding import IGNORED, Encoded
 from rscovlm.zoom.calls import read_calls
 
@@ -58,7 +59,7 @@ def check_boxes(sample: Mapping[str, Any], encoded: Encoded, processor: Any, *, 
         redraw = sample.get("redraw")
         if redraw is None or not all(isinstance(image, Picture) for image in images):
             continue
-        frames = [Frame(*picture_size(image.image, image.root)) for image in images]
+        frames = [Frame(*picture_size(image.image, image.root, image.orientation)) for image in images]
         if sample["task"] == "zoom" and len(images) == 2:
             count = _called(images[1].window, frames[0], frames[0].resized(*shown[0]), answer, reader, name)
         else:

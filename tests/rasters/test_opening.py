@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rscovlm.rasters import Limits, MissingRasterError, RasterError, open_image
 from rscovlm.rasters.opening import Backend
@@ -194,14 +194,38 @@ def test_tiles_of_a_large_png_decode_it_once(tmp_path: Path, monkeypatch: pytest
     assert np.array_equal(np.asarray(raster.read((5, 5, 50, 50)).image), array[5:50, 5:50])  # and back to the top
 
 
-def test_a_camera_held_sideways_is_noted_and_not_turned(tmp_path: Path) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+def test_a_file_is_opened_as_viewers_show_it(tmp_path: Path, name: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(picture(64, 48)).save(tmp_path / name, exif=exif)
+    with Image.open(tmp_path / name) as opened:
+        shown = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    backends: tuple[Backend, ...] = ("auto", "plain")
+    for backend in backends:
+        raster = open_image(tmp_path / name, backend=backend)
+        assert (raster.width, raster.height) == (shown.shape[1], shown.shape[0])
+        assert np.array_equal(np.asarray(raster.read((0, 0, raster.width, raster.height)).image), shown)
+        assert np.array_equal(np.asarray(raster.read((7, 5, 30, 21)).image), shown[5:21, 7:30])
+        assert not any("EXIF" in note for note in raster.notes)
+    stored = open_image(tmp_path / name, orientation="stored")
+    assert (stored.width, stored.height) == (64, 48)
+    if orientation != 1:
+        assert any("EXIF orientation is not applied" in note for note in stored.notes)
+
+
+def test_pixels_in_memory_and_files_on_a_map_are_not_turned(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
-    for name in ("a.jpg", "a.png", "a.webp"):
-        Image.fromarray(picture(64, 48)).save(tmp_path / name, exif=exif)
-        raster = open_image(tmp_path / name)
-        assert (raster.width, raster.height) == (64, 48)
-        assert "EXIF orientation is not applied" in raster.notes[0]
+    Image.fromarray(picture(64, 48)).save(tmp_path / "a.jpg", exif=exif)
+    assert open_image(Image.open(tmp_path / "a.jpg")).width == 64
+    (tmp_path / "a.jgw").write_text("1\n0\n0\n-1\n500\n900\n", encoding="utf-8")
+    placed = open_image(tmp_path / "a.jpg")
+    assert placed.width == 64
+    assert any("EXIF orientation is not applied" in note for note in placed.notes)
+    with pytest.raises(ValueError, match="orientation='turned' is not known; use 'shown' or 'stored'"):
+        open_image(tmp_path / "a.jpg", orientation="turned")  # type: ignore[arg-type]
 
 
 def test_a_cmyk_jpeg_is_read_as_pillow_shows_it(tmp_path: Path) -> None:

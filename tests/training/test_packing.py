@@ -11,6 +11,7 @@ import torch
 
 from rscovlm.experiments.embedded import STAGES, build_mixture, build_processor
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
+from rscovlm.records.pictures import loaded
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.packing import PackedMixture
@@ -31,7 +32,7 @@ def samples() -> list[dict[str, Any]]:
     mixture = build_mixture(STAGES, seed=5)
     made = [mixture[i] for i in [*range(4), *range(200_000, 200_008)]]
     # Other sizes, several images and none at all among them.
-    made[0]["images"] = [made[0]["images"][0].resize((300, 90))]
+    made[0]["images"] = [loaded(made[0]["images"][0]).resize((300, 90))]
     return [*made, _text_only("is this text?"), _text_only("and this, with more words?")]
 
 
