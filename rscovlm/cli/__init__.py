@@ -9,6 +9,7 @@ import typer
 from rscovlm import __version__
 from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
+from rscovlm.cli.export import export
 from rscovlm.cli.predict import predict
 from rscovlm.cli.serve import serve
 from rscovlm.cli.terminal import say
@@ -41,6 +42,7 @@ def _root(
 
 app.command()(demo)
 app.command()(train)
+app.command()(export)
 app.command()(predict)
 app.command()(serve)
 app.add_typer(data, name="data")

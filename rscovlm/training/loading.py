@@ -10,6 +10,7 @@ from typing import Any
 from rscovlm.codec import Codec
 from rscovlm.mixtures.recipe import MixtureRecipe
 from rscovlm.settings.nearest import nearest
+from rscovlm.training.adapters import base_of, merged
 
 _FAULTS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
 """What loading the files of others may raise, besides safetensors' own error."""
@@ -73,10 +74,10 @@ def fit_processor(processor: Any, mixture: MixtureRecipe, source: str) -> None:
 
 
 def load_model(source: str, *, dtype: str, attention: str | None = None, quantization: Any = None) -> Any:
-    """Load the weights of a Qwen-VL checkpoint, all of them.
+    """Load the weights of a Qwen-VL checkpoint, all of them; those of an adapter are added into those of its model.
 
     Args:
-        source: Folder, or name on the Hub.
+        source: Folder, also of an adapter, or name on the Hub.
         dtype: Type of the weights.
         attention: Name of the attention; None leaves it to transformers.
         quantization: A `transformers.BitsAndBytesConfig`; None loads the weights as they are.
@@ -87,6 +88,11 @@ def load_model(source: str, *, dtype: str, attention: str | None = None, quantiz
     from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText
 
+    base = base_of(source)
+    if base is not None:
+        if quantization is not None:
+            raise ValueError(f"{source!r} is an adapter, which weights of few bits cannot take up; export it first")
+        return merged(load_model(base, dtype=dtype, attention=attention), source)
     options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
     if quantization is not None:
         options["quantization_config"] = quantization
@@ -107,13 +113,16 @@ def load_model(source: str, *, dtype: str, attention: str | None = None, quantiz
     return model
 
 
-def check_model(source: str, *, attention: str | None = None, adapter: Any = None) -> None:
+def check_model(source: str, *, attention: str | None = None, adapter: Any = None) -> list[str]:
     """Build a model without weights, with an attention and an adapter: what does not fit is found before they are loaded.
 
     Args:
         source: Folder, or name on the Hub.
         attention: Name of the attention; None tries none.
         adapter: A `peft.LoraConfig`; None tries none.
+
+    Returns:
+        The modules that the adapter reaches.
 
     Raises:
         ValueError: The attention is unknown or not installed; or the adapter names modules that the model has not, or cannot
@@ -122,19 +131,21 @@ def check_model(source: str, *, attention: str | None = None, adapter: Any = Non
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
 
+    reached: list[str] = []
     options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
     tried = "the configuration" if attention is None else f"attention {attention!r} of the recipe"
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(base_of(source) or source, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForImageTextToText.from_config(config, **options)
             if adapter is not None:
                 tried = "lora of the recipe"
-                with_adapter(model, adapter)
+                reached = list(with_adapter(model, adapter).base_model.targeted_module_names)
     except _FAULTS as error:
         raise ValueError(
             f"{tried} does not fit model {source!r} here ({' '.join(str(error).split())}); correct it"
         ) from error
+    return reached
 
 
 def with_adapter(empty: Any, adapter: Any, **options: Any) -> Any:

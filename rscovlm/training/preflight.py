@@ -12,10 +12,12 @@ import numpy as np
 from rscovlm.mixtures.mixture import Stages
 from rscovlm.records.tally import Rejected
 from rscovlm.training.activations import Row
+from rscovlm.training.adapters import reached_text
 from rscovlm.training.encoding import Encoded, Encoder, pixels_of
 from rscovlm.training.memory import Memory
 from rscovlm.training.packing import PackedMixture, drops_of
 from rscovlm.training.readback import LEAST_IOU, check_boxes
+from rscovlm.training.shown_scale import scale_lines
 from rscovlm.training.step_estimate import StepEstimate, estimate_step
 
 
@@ -37,6 +39,8 @@ class Preflight:
         step: What a step trains, and how many make a pass.
         row: The most that goes through the model at once.
         memory: What a process takes of a device's memory, None where no model was looked at.
+        reached: Modules that the adapter reaches.
+        scale: At which scale detections are shown, in words.
     """
 
     samples: int
@@ -52,6 +56,8 @@ class Preflight:
     step: StepEstimate
     row: Row
     memory: Memory | None = None
+    reached: tuple[str, ...] = ()
+    scale: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Return the findings as lines of text."""
@@ -65,8 +71,11 @@ class Preflight:
         if self.fill is not None:
             lines.append(f"rows of {self.budget} tokens are {self.fill:.1%} full")
         lines += [f"{count} samples: {reason}" for reason, count in self.left_out.items()]
+        lines += self.scale
         lines += self.step.lines()
         lines.append(f"{self.steps} steps, at most {self.row.tokens} tokens and {self.row.patches} patches at once")
+        if self.reached:
+            lines.append(reached_text(self.reached))
         if self.memory is not None:
             lines.append(self.memory.text())
         return "\n".join(lines)
@@ -147,6 +156,7 @@ def preflight(
         steps=steps,
         step=step,
         row=_largest(encoded, packed, batch),
+        scale=tuple(scale_lines(seen, processor.image_processor.budget.max_pixels)),
     )
 
 

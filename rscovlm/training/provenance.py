@@ -109,6 +109,7 @@ def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: i
         f"{name} {then[name]}, now {now.get(name, 'absent')}" for name in then if then[name] != now.get(name)
     ]:
         logger.warning("%s was written with %s: what follows may differ by that", checkpoint, "; ".join(changed))
+    recipe = _with_more_steps(said, recipe, checkpoint)
     # What is measured decides the weights to come where they follow it.
     bound = ("evaluation",) if recipe.get("balance") else ()
     differing = [
@@ -127,6 +128,21 @@ def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: i
             f"{checkpoint} trained {said['rows_per_step']} rows a step, this run would train {rows_per_step}; "
             "set processes x per_device_train_batch_size x gradient_accumulation_steps to the same product"
         )
+
+
+def _with_more_steps(said: Mapping[str, Any], recipe: Mapping[str, Any], checkpoint: Path) -> Mapping[str, Any]:
+    """Return the recipe with the steps of the checkpoint's where it now asks for more; rows do not depend on them."""
+    then, now = said["recipe"].get("steps"), recipe.get("steps")
+    if not (isinstance(then, int) and isinstance(now, int) and now > then):
+        return recipe
+    logger.info(
+        "%s is of a run of %d steps, which goes on to %d; the learning rate follows the schedule of %d steps from here on",
+        checkpoint,
+        then,
+        now,
+        now,
+    )
+    return {**recipe, "steps": then}
 
 
 def check_same_records(checkpoint: Path, records: Mapping[str, Mapping[str, str]]) -> None:

@@ -20,6 +20,7 @@ from rscovlm.records.tally import Tally
 from rscovlm.settings.checked import known_fields
 from rscovlm.settings.nearest import nearest
 from rscovlm.settings.yamlfiles import read_yaml
+from rscovlm.training.adapters import base_of
 from rscovlm.training.arguments import adapter_config, check_trainer, quantization_config, trainer_arguments
 from rscovlm.training.attention import attention_of, choose_attention
 from rscovlm.training.checkpoints import to_go_on_from
@@ -260,8 +261,14 @@ def prepare(
     start = embedded_model() if recipe.model == "embedded" else recipe.model
     processor = load_processor(start if checkpoint is None else str(checkpoint))
     fit_processor(processor, recipe.mixture, recipe.model)
+    if adapter is not None and base_of(str(start)) is not None:
+        raise ValueError(
+            f"model {recipe.model!r} is an adapter, and lora of the recipe would train another on top, which would lie on no "
+            f"checkpoint; write one by `rscovlm export {recipe.model} FOLDER` and set it as the recipe's model"
+        )
+    reached: list[str] = []
     if adapter is not None or recipe.attention is not None:
-        check_model(start, attention=recipe.attention, adapter=adapter)
+        reached = check_model(start, attention=recipe.attention, adapter=adapter)
     steps = recipe.steps or _steps_of(recipe, root, processor, rows_per_step)
     settings["max_steps"] = steps
     rows = steps * rows_per_step
@@ -299,7 +306,7 @@ def prepare(
     apply_kernels(model)
     memory = estimate(model, report.row, settings, adapter=adapter, frozen=recipe.freeze)
     step = report.step.of_model(sum(weight.numel() for weight in model.parameters()))
-    report = replace(report, memory=memory, step=step)
+    report = replace(report, memory=memory, step=step, reached=tuple(reached))
     logger.log(logging.INFO if memory.fits else logging.WARNING, "%s", report.text())
     if packed is not None:
         isolate_samples(model)

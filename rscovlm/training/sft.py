@@ -15,14 +15,15 @@ SFT_ARGUMENTS: Mapping[str, Any] = {
     "max_length": None,
     "packing": False,
     "padding_free": False,
+    "per_device_eval_batch_size": 1,
     "remove_unused_columns": False,
     "ignore_data_skip": False,
     "auto_find_batch_size": False,
     "train_sampling_strategy": "sequential",
     "dataset_kwargs": {"skip_prepare_dataset": True},
 }
-"""Arguments of `trl.SFTConfig` with which TRL neither cuts, joins nor reorders samples; what `build_trainer` sets, and what a
-stock `trl.SFTTrainer` wants beside our collators."""
+"""Arguments of `trl.SFTConfig` with which TRL neither cuts, joins nor reorders samples, and evaluates one packed row at a
+time; what `build_trainer` sets, and what a stock `trl.SFTTrainer` wants beside our collators."""
 
 
 def build_trainer(

@@ -24,6 +24,7 @@ from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part, check_parts, freeze, set_rates
 from rscovlm.training.plan import LaneState
 from rscovlm.training.provenance import RUN_FILE, counts_of, read_plan, write_plan
+from rscovlm.training.run_card import write_card
 from rscovlm.training.stopping import EndWhenTold
 from rscovlm.training.subset_shares import SubsetCounts, log_name
 from rscovlm.training.weighting import Weighting, digit_tokens
@@ -293,10 +294,36 @@ class TaskTrainer(SFTTrainer):
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
 
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write our card of the run, in place of TRL's, which knows neither its data nor its base in a folder."""
+        if self.is_world_process_zero():
+            self._write_card(Path(self.args.output_dir))
+
+    def _write_card(self, folder: Path) -> None:
+        said = self._describe(self.state.global_step, self.accelerator.num_processes) if self._describe else {}
+        recipe = said.get("recipe")
+        config = self.model.config
+        write_card(
+            folder,
+            base=(recipe or {}).get("model") or getattr(config, "_name_or_path", "") or None,
+            adapter=hasattr(self.model, "peft_config"),
+            steps=self.state.global_step,
+            samples=self.tally.kept,
+            tokens=self._total_train_tokens,
+            history=self.state.log_history,
+            recipe=recipe,
+        )
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Save model and processor; an adapter so that it loads in plain transformers as in peft."""
+        """Save model, processor and card; an adapter so that it loads in plain transformers as in peft."""
+        folder = Path(output_dir or self.args.output_dir)
+        card = folder / "README.md"
+        there = card.exists()
         super()._save(output_dir, state_dict)
-        name_magnitudes(Path(output_dir or self.args.output_dir))
+        if not there:
+            card.unlink(missing_ok=True)  # peft's, which says nothing
+        self._write_card(folder)
+        name_magnitudes(folder)
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Save, and wait for the others: the state file, which makes a checkpoint count, comes after all they write."""

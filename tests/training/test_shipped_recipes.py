@@ -41,6 +41,13 @@ def _raw(folder: Path) -> None:
         rows.append({"id": number, "image": f"aid/{number}.jpg", "conversations": asked})
     text(root, "vhm_sft_mix_qwen2_5_vl_conversations.json", rows)
 
+    root = folder / "geochat"
+    rows = []
+    for number in range(3):
+        picture(root, f"final_images_llava/{number}.jpg", SIDE, SIDE)
+        rows.append({"id": number, "image": f"{number}.jpg", "conversations": chat("<image>\nDescribe.", "A field.")})
+    text(root, "GeoChat_Instruct.json", rows)
+
     root = folder / "refgeo"
     picture(root, "images/rsvg/a.jpg", SIDE, SIDE)
     row: dict[str, Any] = {"image_id": "a.jpg", "bbox": [60, 80, 200, 180], "image_width": SIDE, "image_height": SIDE}
@@ -131,6 +138,14 @@ def test_the_paper_s_numbers_are_what_the_trainer_gets(name: str, tmp_path: Path
     assert arguments.learning_rate == 2e-6
 
 
+def test_the_paper_s_recipe_draws_forms_and_sizes_as_the_paper_does() -> None:
+    subsets = {subset.name: subset for subset in TrainingRecipe.load(RECIPES / "rscovlm-7b.yaml").mixture.subsets}
+    assert {"vhm", "geochat", "refgeo", "dota", "teochat", "lrs_vqa_zoom", "llava_onevision"} == set(subsets)
+    assert all(subset.render.resize_rate > 0 for subset in subsets.values())
+    assert all(0 < (subsets[name].render.json_rate or 0) < 1 for name in ("vhm", "refgeo", "dota", "teochat"))
+    assert dict(subsets["refgeo"].render.kinds) == {"hbb": 1}
+
+
 # What their configurations say: width, width of the gated layers, layers, heads, of which for keys, words, whether the
 # head is the embedding; and how many weights vision tower, merger and language model have, of 8.29 and 3.75 billions.
 SIZES = {
@@ -190,8 +205,8 @@ def test_the_paper_s_recipe_runs(data: Path, tmp_path: Path) -> None:
     run = prepare(recipe, root=data, output=tmp_path)
     assert set(run.report.tasks) == {"conversation", "grounding", "detection", "zoom"}
     (shares,) = run.report.shares
-    assert len(shares) == 6
-    assert all(share == pytest.approx(1 / 6, abs=0.001) for share in shares.values())
+    assert len(shares) == 7
+    assert all(share == pytest.approx(1 / 7, abs=0.001) for share in shares.values())
     assert run.report.fill is not None
     assert run.report.fill > 0.97
     assert not run.report.left_out

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset, Image, List
 from PIL import Image as Pillow
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from trl import SFTConfig, SFTTrainer
 
 from rscovlm.testing import tiny_checkpoint
@@ -88,6 +89,50 @@ def test_a_stock_trainer_trains_an_ordinary_data_set_packed(tmp_path: Path) -> N
     logged = [log["loss"] for log in trainer.state.log_history if "loss" in log]
     assert len(logged) == 2 * len(packs)
     assert logged == pytest.approx(_course(processor, other, data, packs * 2, rate=1e-3), rel=1e-4)
+
+
+def test_a_stock_trainer_evaluates_rows_within_the_budget(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path / "start")
+    processor: Any = AutoProcessor.from_pretrained(tmp_path / "start")
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "start", dtype="float32")
+    isolate_samples(model)
+    packed = PackedMixture(_dataset(40), length=Encoder(processor), budget=400, lookahead=16)
+    lengths = []
+
+    class Watched(PackedCollator):
+        def __call__(self, rows: Any) -> dict[str, Any]:
+            batch = super().__call__(rows)
+            lengths.append(batch["input_ids"].shape[1])
+            return batch
+
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=str(tmp_path / "run"), max_steps=1, per_device_train_batch_size=1, use_cpu=True, bf16=False,
+            activation_checkpointing=False, report_to="none", save_strategy="no", disable_tqdm=True, **SFT_ARGUMENTS,
+        ),
+        train_dataset=as_dataset(packed),
+        eval_dataset=as_dataset(packed),
+        data_collator=Watched(processor),
+        processing_class=processor,
+    )  # fmt: skip
+    trainer.evaluate()
+    assert lengths == [packed.pack(row).tokens for row in range(len(packed))]
+    assert max(lengths) <= 400
+
+
+def test_the_size_may_be_set_as_a_plain_mapping(tmp_path: Path) -> None:
+    tiny_checkpoint(tmp_path / "start")
+    processor: Any = AutoProcessor.from_pretrained(tmp_path / "start")
+    size = {"shortest_edge": 3136, "longest_edge": 50_176}
+    stock = Qwen2VLImageProcessorPil(patch_size=processor.image_processor.patch_size, size=size)
+    processor.image_processor.size = size
+    picture = Pillow.fromarray(np.zeros((500, 700, 3), dtype=np.uint8))
+    grid = stock(images=[picture], return_tensors="pt")["image_grid_thw"]
+    assert processor.image_processor(images=[picture], return_tensors="pt")["image_grid_thw"].equal(grid)
+    sample = {**_dataset(2)[1], "images": [picture]}
+    assert [list(one) for one in Encoder(processor)(sample).grids] == grid.tolist()
+    assert PackedCollator(processor)([{"samples": [sample]}])["image_grid_thw"].equal(grid)
 
 
 def _course(processor: Any, model: Any, data: Any, packs: Sequence[Sequence[int]], *, rate: float) -> list[float]:

@@ -1,0 +1,101 @@
+"""Adapters as starting points and as results: what they reach, what they stand on, and merged into one checkpoint."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+_CONFIG = "adapter_config.json"
+
+
+def base_of(source: str) -> str | None:
+    """Return the model that an adapter's folder stands on; None where it is no folder of an adapter.
+
+    Args:
+        source: Folder, or name on the Hub.
+
+    Raises:
+        ValueError: The folder does not say.
+    """
+    path = Path(source) / _CONFIG
+    # A run that trained all weights may have the configuration of its starting point beside its own.
+    if not path.is_file() or (Path(source) / "config.json").is_file():
+        return None
+    try:
+        base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error!r}); give the folder of an adapter as peft saves it"
+        ) from error
+    if not isinstance(base, str) or not base:
+        raise ValueError(
+            f"{path} names no base_model_name_or_path; set it to the model that the adapter was trained on"
+        )
+    return base
+
+
+def merged(model: Any, source: str) -> Any:
+    """Return a model with an adapter added into its weights.
+
+    Args:
+        model: What the adapter was trained on.
+        source: Folder of the adapter.
+
+    Raises:
+        ValueError: The adapter does not fit the model.
+    """
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        adapted: Any = PeftModel.from_pretrained(model, source)
+        whole = adapted.merge_and_unload(safe_merge=True)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"adapter {source!r} cannot be added to its model ({said}); give it the one it is of"
+        ) from error
+    return whole.requires_grad_(True)  # peft froze what it stood around
+
+
+def export(source: str, target: str | Path, *, dtype: str = "bfloat16") -> Path:
+    """Write a checkpoint that loads by itself: a run's weights, or its adapter added into its model, and the processor.
+
+    Args:
+        source: Folder of a run, a checkpoint or an adapter.
+        target: Folder to write; made, and not there yet or empty.
+        dtype: Type of the weights that are written.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: The source cannot be loaded, or the target holds files.
+        FileNotFoundError: There is no such source.
+    """
+    from rscovlm.training.loading import load_model, load_processor
+
+    folder = Path(target)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ValueError(f"{folder} is there already; nothing is written over, choose another folder")
+    processor = load_processor(source)
+    model = load_model(source, dtype=dtype)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def reached_text(names: Iterable[str]) -> str:
+    """Return which modules an adapter reaches, equal ones of many layers together.
+
+    >>> reached_text(["layers.0.q_proj", "layers.1.q_proj", "head"])
+    'the adapter reaches 3 modules: 2 x layers.*.q_proj, head'
+    """
+    found = Counter(re.sub(r"\.\d+(?=\.|$)", ".*", name) for name in names)
+    kinds = ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in found.items())
+    return f"the adapter reaches {found.total()} modules: {kinds}"
