@@ -7,12 +7,12 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.mixtures.permutation import mixed, permuted
+from rscovlm.mixtures.permutation import mixed, permuted, permuted_each
 from rscovlm.records.tally import Strict, Tally
 
 Draw = Callable[[np.random.Generator], Any]
@@ -116,11 +116,7 @@ class Mixture(Sequence[Any]):
             ValueError: The item is unusable and none may be, or more than tolerated were; the message names subset and
                 position, or holds the table of reasons.
         """
-        index = int(position)
-        if index < 0:
-            raise IndexError(f"position {index} is negative; a mixture has no end to count from")
-        if index >= self.length:
-            raise IndexError(f"position {index} is past the stated length {self.length}")
+        index = self._checked(int(position))
         subset, ordinal = self.subset_at(index)
         return self._usable(subset, ordinal, self.generator_at(index), index)
 
@@ -135,29 +131,70 @@ class Mixture(Sequence[Any]):
         rng = np.random.Generator(np.random.Philox(key=(key, position)))
         return self._usable(self.subset_at(position)[0], int(rng.integers(1 << 40)), rng, position)
 
-    def _usable(self, subset: Subset, ordinal: int, rng: np.random.Generator, position: int) -> Any:
+    def _usable(self, subset: Subset, ordinal: int, rng: np.random.Generator, position: int, **given: Any) -> Any:
         """Return a subset's row by ordinal, or where it is unusable another one, as far as that is tolerated."""
         for _ in range(_ATTEMPTS):
             with self.tally.row(f"subset {subset.name!r} at position {position}"):
-                sample = self._draw(subset, ordinal, rng)
+                sample = self._draw(subset, ordinal, rng, **given)
                 self.tally.keep()
                 return sample
             self.tally.check(BLOCK)
-            ordinal = int(rng.integers(1 << 40))
+            ordinal, given = int(rng.integers(1 << 40)), {}
         raise ValueError(
             f"subset {subset.name!r}: {_ATTEMPTS} rows one after another cannot be used\n{self.tally.table()}"
         ) from self.tally.cause
 
-    def _draw(self, subset: Subset, ordinal: int, rng: np.random.Generator) -> Any:
-        """Return a subset's row by ordinal, rendered."""
-        if callable(subset.source):
+    def __getitems__(self, positions: Sequence[int]) -> list[Any]:
+        """Return the samples at several positions, as data loaders ask for a batch: each source is read once for all.
+
+        They are those that one by one gives.
+        """
+        drawn = [self.subset_at(self._checked(position)) for position in positions]
+        # By subset and pass over its rows, the places in this list and how many draws of the pass came before.
+        passes: dict[tuple[str, int], tuple[Subset, list[int], list[int]]] = {}
+        for index, (subset, ordinal) in enumerate(drawn):
+            if not callable(subset.source) and hasattr(subset.source, "__getitems__"):
+                epoch, before = divmod(ordinal, _rows_of(subset))
+                entry = passes.setdefault((subset.name, epoch), (subset, [], []))
+                entry[1].append(index)
+                entry[2].append(before)
+        items: dict[int, Any] = {}
+        for (name, epoch), (subset, places, earlier) in passes.items():
+            rows = permuted_each(np.asarray(earlier), _rows_of(subset), self._key(name, epoch))
+            source: Any = subset.source
+            items |= zip(places, source.__getitems__(rows.tolist()), strict=True)
+        samples = []
+        for place, (subset, ordinal) in enumerate(drawn):
+            if place in items and subset.render is None:
+                self.tally.keep()
+                samples.append(items[place])
+            else:
+                rng = self.generator_at(positions[place])
+                given = {"item": items[place]} if place in items else {}
+                samples.append(self._usable(subset, ordinal, rng, positions[place], **given))
+        return samples
+
+    def _draw(self, subset: Subset, ordinal: int, rng: np.random.Generator, **given: Any) -> Any:
+        """Return a subset's row by ordinal, rendered; the row itself may be given."""
+        if given:
+            item = given["item"]
+        elif callable(subset.source):
             item = subset.source(rng)
         else:
-            rows = len(subset.source) if subset.cap is None else min(subset.cap, len(subset.source))
-            epoch, place = divmod(ordinal, rows)
-            key = mixed(self.seed ^ mixed(zlib.crc32(subset.name.encode()) ^ mixed(epoch)))
-            item = subset.source[permuted(place, rows, key)]
+            epoch, place = divmod(ordinal, _rows_of(subset))
+            item = subset.source[permuted(place, _rows_of(subset), self._key(subset.name, epoch))]
         return item if subset.render is None else subset.render(item, rng)
+
+    def _key(self, name: str, epoch: int) -> int:
+        """Return what chooses the order of a subset's rows in a pass over them."""
+        return mixed(self.seed ^ mixed(zlib.crc32(name.encode()) ^ mixed(epoch)))
+
+    def _checked(self, position: int) -> int:
+        if position < 0:
+            raise IndexError(f"position {position} is negative; a mixture has no end to count from")
+        if position >= self.length:
+            raise IndexError(f"position {position} is past the stated length {self.length}")
+        return position
 
     @property
     def dropped(self) -> Counter[str]:
@@ -336,6 +373,12 @@ def _chained(stages: Sequence[tuple[int, Mixture]]) -> tuple[tuple[int, Mixture]
         chained.append((count, mixture))
         start += count
     return tuple(chained)
+
+
+def _rows_of(subset: Subset) -> int:
+    """Return how many rows of a subset are drawn from."""
+    rows = len(cast(Sequence[Any], subset.source))
+    return rows if subset.cap is None else min(subset.cap, rows)
 
 
 class _Order(NamedTuple):

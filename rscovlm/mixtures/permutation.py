@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 _MASK = (1 << 64) - 1
 _ROUNDS = 4
 
@@ -36,6 +39,44 @@ def permuted(index: int, size: int, key: int) -> int:
         value = left << half | right
         if value < size:
             return value
+
+
+def permuted_each(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
+    """Return where the permutation of `permuted` puts each of many indices.
+
+    Args:
+        indices: (n,) numbers from 0 to ``size - 1``.
+        size: Number of rows.
+        key: Chooses the permutation.
+
+    Raises:
+        ValueError: An index is not one of the rows.
+
+    Examples:
+        >>> permuted_each(np.arange(10), 10, key=3).tolist() == [permuted(i, 10, key=3) for i in range(10)]
+        True
+    """
+    if len(indices) and not (0 <= indices.min() and indices.max() < size):
+        raise ValueError(f"indices {indices.min()} to {indices.max()} are not all of {size} rows")
+    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+    low = np.uint64((1 << int(half)) - 1)
+    keys = [np.uint64(mixed(key + turn)) for turn in range(_ROUNDS)]
+    values = indices.astype(np.uint64)
+    left_to_do = np.arange(len(values))
+    while len(left_to_do):
+        left, right = values[left_to_do] >> half, values[left_to_do] & low
+        for round_key in keys:
+            left, right = right, left ^ (_mixed_each(right ^ round_key) & low)
+        values[left_to_do] = left << half | right
+        left_to_do = left_to_do[values[left_to_do] >= size]
+    return values.astype(np.int64)
+
+
+def _mixed_each(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
 
 
 def mixed(value: int) -> int:

@@ -165,3 +165,32 @@ def test_rows_that_cannot_be_used_keep_their_cause() -> None:
         with pytest.raises(ValueError, match="odd") as caught:
             list(mixture)
         assert isinstance(caught.value.__cause__, Rejected)
+
+
+class _Rows(list[int]):
+    """Rows that are read many at a time, and count how often they are."""
+
+    calls = 0
+
+    def __getitems__(self, places: list[int]) -> list[int]:
+        self.calls += 1
+        return [self[place] for place in places]
+
+
+@pytest.mark.parametrize("render", [None, lambda item, rng: item + float(rng.random()), _picky])
+def test_many_positions_at_once_give_what_one_by_one_does(render: Any) -> None:
+    def made() -> Mixture:
+        subsets = [
+            Subset("rows", _Rows(range(1, 500)), 3.0, render, cap=300),
+            Subset("made", lambda rng: float(rng.random()), 1.0),
+            Subset("plain", list(range(40)), 1.0),
+        ]
+        return Mixture(subsets, seed=5, length=10_000, tolerate=0.2)
+
+    mixture = made()
+    positions = [*range(995, 1400), 7, 7, 9999]
+    assert mixture.__getitems__(positions) == [made()[position] for position in positions]
+    rows: Any = mixture.subsets[0].source
+    assert rows.calls <= 6
+    with pytest.raises(IndexError, match="position 10000 is past the stated length"):
+        mixture.__getitems__([3, 10_000])
