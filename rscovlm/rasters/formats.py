@@ -36,7 +36,7 @@ MARKS = (
 NOT_TURNED = "its EXIF orientation is not applied: coordinates count the pixels as they are stored"
 
 
-def first_of(pictures: int) -> str:
+def first_of(pictures: int | str) -> str:
     """Say that a file holds several pictures."""
     return f"it holds {pictures} pictures, of which the first is read; save the others as files of their own"
 

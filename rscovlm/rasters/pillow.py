@@ -230,7 +230,9 @@ def _notes(image: Image.Image, kind: str) -> tuple[str, ...]:
     notes = []
     if kind != "tiff" and _orientation(image) != 1:
         notes.append(NOT_TURNED)
-    if kind in ("png", "webp", "gif") and int(getattr(image, "n_frames", 1)) > 1:
+    if kind == "gif" and image.is_animated:  # type: ignore[attr-defined]  # counting them reads all of the file
+        notes.append(first_of("several"))
+    if kind in ("png", "webp") and int(getattr(image, "n_frames", 1)) > 1:
         notes.append(first_of(int(image.n_frames)))  # type: ignore[attr-defined]
     tiles = getattr(image, "tile", None)
     if kind == "png" and tiles and ";16" in str(tiles[0][3]) and image.mode not in NUMBERS:
