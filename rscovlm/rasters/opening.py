@@ -27,6 +27,7 @@ from rscovlm.rasters.raster import Raster, StretchChoice
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.side_files import with_side_files
 from rscovlm.rasters.tiff import TiffReader, Unsupported
+from rscovlm.rasters.tiff_directories import check_directories
 from rscovlm.rasters.turned import Orientation, shown_by
 from rscovlm.rasters.vrt import read_vrt
 from rscovlm.rasters.world import in_system
@@ -213,6 +214,8 @@ def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend:
     use_gdal = has_gdal and backend != "plain" and kind in gdal.DRIVERS
     if kind in ("png", "jpeg") and use_gdal and backend == "auto":
         use_gdal = _wants_gdal(source, kind, name, limits)
+    if kind == "tiff":
+        check_directories(source, name)
     if use_gdal:
         return gdal.GdalReader(source, kind, name=name, limits=limits)
     if kind == "tiff":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 import zlib
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rscovlm.rasters import RasterError, open_image
 from rscovlm.rasters.opening import Backend
@@ -116,3 +118,46 @@ def test_a_chain_of_directories_that_bites_its_tail_ends(tmp_path: Path) -> None
         except RasterError:
             pass  # its one tile is eight bytes long
         assert time.process_time() - begin < 3
+
+
+def _many_directories(count: int, *, order: str, big: bool) -> bytes:
+    """A TIFF of so many pictures of one pixel, all of the same byte."""
+    tag = struct.Struct(order + ("HHQQ" if big else "HHLL"))
+    tags = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 1)]
+    # Numbers of the size of a place (LONG8 or LONG) stand alike in both orders.
+    written = b"".join(tag.pack(number, 16 if big else 4, 1, value) for number, value in tags)
+    length, place = struct.Struct(order + ("Q" if big else "H")), struct.Struct(order + ("Q" if big else "L"))
+    mark = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
+    data = bytearray(mark + (struct.pack(order + "HH", 8, 0) if big else b"") + place.pack(16 if big else 8))
+    for number in range(count):
+        ends = len(data) + length.size + len(written) + place.size
+        data += length.pack(len(tags)) + written + place.pack(ends if number < count - 1 else 0)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("backend", ["auto", "plain"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_directories_are_counted_before_they_are_followed(
+    order: str, big: bool, backend: Backend, tmp_path: Path
+) -> None:
+    few, many = (_many_directories(count, order=order, big=big) for count in (70, 100_000))
+    assert open_image(few, backend=backend).width == 1
+    path = tmp_path / "many.tif"
+    path.write_bytes(many)
+    for source in (many, path):
+        start = time.monotonic()
+        with pytest.raises(RasterError, match="more than 4096 pictures"):
+            open_image(source, backend=backend)
+        assert time.monotonic() - start < 2
+
+
+def test_frames_of_a_gif_are_not_counted() -> None:
+    memory = io.BytesIO()
+    Image.new("P", (1, 1)).save(memory, "GIF")
+    data = memory.getvalue()
+    start = data.index(b",")
+    frames = data[:start] + data[start:-1] * 400_000 + b";"
+    began = time.monotonic()
+    assert "several pictures" in " ".join(open_image(frames).notes)
+    assert time.monotonic() - began < 2
