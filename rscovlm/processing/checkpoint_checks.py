@@ -86,6 +86,7 @@ def check_checkpoint(folder: str | os.PathLike[str]) -> None:
     files = {name: _json_object(root / name) for name in _READ if (root / name).is_file()}
     for name in _SIZED:
         _check_sizes(root / name, files.get(name))
+    _check_kind(root / "config.json", files.get("config.json", {}))
     _check_weights(root, files)
     for path, template in _templates(root, files):
         _try_template(path, template)
@@ -144,6 +145,18 @@ def _check_sizes(path: Path, values: object) -> None:
             least = int(name in _LEAST_ONE)
             if not least <= value <= _LARGEST[name]:
                 raise ValueError(f"{path}: {name} is {value}; give a number from {least} to {_LARGEST[name]}")
+
+
+def _check_kind(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a model that transformers does not have: only code in the checkpoint could make it."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = config.get("model_type")
+    if kind is not None and kind not in CONFIG_MAPPING:
+        raise ValueError(
+            f"{path}: model_type is {str(kind)[:80]!r}, which transformers does not have, and code of a checkpoint is "
+            "never run; give a checkpoint of Qwen2.5-VL or Qwen3-VL"
+        )
 
 
 def _check_weights(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:

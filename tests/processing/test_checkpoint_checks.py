@@ -123,6 +123,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another vocabulary": (_vocabulary(500), r"config.json: vocab_size is 500 and .*embed_tokens.weight .* has 471"),
     "no patch size": (_config("preprocessor_config.json", patch_size=0), r"preprocessor_config.json: patch_size is 0"),
     "pictures of 10**11 pixels": (_pixels, r"processor_config.json: shortest_edge is 100000000000"),
+    "a model of its own": (_config("config.json", model_type="evil"), r"config.json: model_type is 'evil'"),
     "half a config": (_text("config.json", '{"model_type":'), r"config.json is not JSON"),
     "a deep config": (_text("config.json", "[" * 100_000), r"config.json is not JSON"),
     "a list as config": (_text("config.json", "[1]"), r"config.json holds a list"),
