@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 
-SECONDS = 5
+SECONDS = 3
 BYTES = 2**31
 CHARACTERS = 2**20
 
