@@ -25,7 +25,7 @@ from rscovlm.data.formats.coco import corners
 from rscovlm.files import write_picture
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import window_starts
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.rasters import Raster
 from rscovlm.records.paths import file_name
 from rscovlm.records.record import Annotation, ImageRef, Record
@@ -39,7 +39,7 @@ LEAST = 0.7
 _NAME = re.compile(r"(?P<stem>.+)__(?P<scale>\d+(?:\.\d+)?)__(?P<x>-?\d+)___(?P<y>-?\d+)")
 
 
-def plan_windows(width: int, height: int, *, size: int = 512, overlap: int = 100) -> list[Window]:
+def plan_windows(width: int, height: int, *, size: int = 512, overlap: int = 100) -> list[WindowLike]:
     """Plan the windows of an image, row by row, each (x1, y1, x2, y2) of `size` x `size` pixels.
 
     Args:
@@ -160,7 +160,7 @@ def _tiles(
 
 
 def shared_out(
-    objects: Sequence[Annotation], windows: Sequence[Window], *, least: float = LEAST
+    objects: Sequence[Annotation], windows: Sequence[WindowLike], *, least: float = LEAST
 ) -> tuple[list[tuple[Annotation, ...]], NDArray[np.float64]]:
     """Share objects out over windows of their image.
 
@@ -186,7 +186,7 @@ def shared_out(
     return parts, best
 
 
-def halves(window: Window, *, overlap: float = 0.2) -> list[Window]:
+def halves(window: WindowLike, *, overlap: float = 0.2) -> list[WindowLike]:
     """Cut a window in two along its longer side, and in four where the other is longer than the pieces.
 
     Args:
@@ -221,7 +221,7 @@ class Foreground:
         self._centres = points.mean(axis=1)
         self._tree = shapely.STRtree(self._shapes)
 
-    def shares(self, window: Window) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def shares(self, window: WindowLike) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Give the objects that touch a window, by index, and the share of their area in it, from 0 to 1.
 
         An object without area counts as wholly inside the windows that hold its centre.
@@ -267,15 +267,17 @@ def parse_tile_name(name: str) -> tuple[str, float, int, int]:
     return match["stem"], float(match["scale"]), int(match["x"]), int(match["y"])
 
 
-def _tile_image(image: ImageRef, window: Window, **pixels: Any) -> ImageRef:
+def _tile_image(image: ImageRef, window: WindowLike, **pixels: Any) -> ImageRef:
     """Return a window of an image; with the tile's own pixels where it has some."""
-    x1, y1, x2, y2 = window
+    whole = Window(*window)
     parent = image.path
     if not parent and image.window is not None:
         left, top = image.window[:2]
-        parent, window = image.parent, (x1 + left, y1 + top, x2 + left, y2 + top)
+        parent, window = image.parent, whole.moved(left, top)
     bands = () if pixels else image.bands
-    return ImageRef(parent=parent, window=window, width=x2 - x1, height=y2 - y1, time=image.time, bands=bands, **pixels)
+    return ImageRef(
+        parent=parent, window=window, width=whole.width, height=whole.height, time=image.time, bands=bands, **pixels
+    )
 
 
 def _kept(

@@ -5,5 +5,6 @@ from rscovlm.geometry.frame import Frame
 from rscovlm.geometry.objects import Objects
 from rscovlm.geometry.points import PointSets
 from rscovlm.geometry.similarity import iou
+from rscovlm.geometry.window import Window
 
-__all__ = ["Boxes", "Frame", "Objects", "PointSets", "iou"]
+__all__ = ["Boxes", "Frame", "Objects", "PointSets", "Window", "iou"]

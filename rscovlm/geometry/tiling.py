@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageStat
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 
 
-def tiles(width: int, height: int, tile: int, overlap: int) -> Iterator[Window]:
+def tiles(width: int, height: int, tile: int, overlap: int) -> Iterator[WindowLike]:
     """Yield windows that cover an image row by row, the last of each row and column moved back to the border.
 
     Args:

@@ -14,7 +14,7 @@ from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
 from rscovlm.data.tiles import LEAST, halves, shared_out
 from rscovlm.geometry import Frame
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.records import Record, Rejected
 from rscovlm.records.pictures import Picture
@@ -68,7 +68,7 @@ class RecordRenderer:
         return self.dialect.codec
 
     def __call__(
-        self, record: Record, rng: np.random.Generator, *, scale: float = 1.0, window: Window | None = None
+        self, record: Record, rng: np.random.Generator, *, scale: float = 1.0, window: WindowLike | None = None
     ) -> Sample:
         """Render a record.
 
@@ -130,11 +130,11 @@ class RecordRenderer:
             images = False
         return _sample(Example(messages, shown.pictures), "+".join(record.task for record in records))
 
-    def _shown(self, record: Record, rng: np.random.Generator, scale: float, window: Window | None) -> Shown:
+    def _shown(self, record: Record, rng: np.random.Generator, scale: float, window: WindowLike | None) -> Shown:
         if window is None:
             sizes = [picture_size(image, self.root, self.files.orientation) for image in record.images]
         else:
-            sizes = [(window[2] - window[0], window[3] - window[1])]
+            sizes = [Window(*window).size]
         planned = [self._shown_size(size, rng, scale) for size in sizes]
         pictures = [
             Picture(image, self.root, size, window, self.files.orientation)
@@ -178,7 +178,7 @@ class Redraw:
     """
 
     def __init__(
-        self, record: Record, renderer: RecordRenderer, source: np.random.BitGenerator, window: Window | None = None
+        self, record: Record, renderer: RecordRenderer, source: np.random.BitGenerator, window: WindowLike | None = None
     ) -> None:
         self.record, self.window, self._renderer = record, window, renderer
         self._kind, self._state = type(source), source.state
@@ -191,8 +191,7 @@ class Redraw:
         """Return the longer side of what was shown, in the image's own pixels; 0 where it cannot be cut into tiles."""
         if self.record.task != "detection" or len(self.record.images) != 1:
             return 0
-        x1, y1, x2, y2 = self._whole()
-        return max(x2 - x1, y2 - y1)
+        return max(self._whole().size)
 
     def tiles(self, *, overlap: float = 0.2) -> list[Sample]:
         """Cut a detection into the `halves` of what was shown, row by row.
@@ -210,18 +209,17 @@ class Redraw:
         windows = halves(self._whole(), overlap=overlap)
         return [self._renderer(self.record, self._rng(), window=window) for window in windows]
 
-    def outside(self, windows: Sequence[Window]) -> int:
+    def outside(self, windows: Sequence[WindowLike]) -> int:
         """Return how many of the objects shown lie in none of some windows."""
         _, shown = shared_out(self.record.objects, [self._whole()])
         _, best = shared_out(self.record.objects, windows)
         return int(((shown >= LEAST) & (best < LEAST)).sum())
 
     def _whole(self) -> Window:
-        return self.window or (
-            0,
-            0,
-            *picture_size(self.record.images[0], self._renderer.root, self._renderer.files.orientation),
-        )
+        if self.window:
+            return Window(*self.window)
+        size = picture_size(self.record.images[0], self._renderer.root, self._renderer.files.orientation)
+        return Window.whole(*size)
 
     def _rng(self) -> np.random.Generator:
         source = self._kind()

@@ -20,6 +20,7 @@ from PIL import Image
 from rscovlm.data.formats.coco import corners
 from rscovlm.data.textboxes import TextBox, recognise
 from rscovlm.files import mark, write_text
+from rscovlm.geometry.window import Window
 from rscovlm.quality.fingerprints import Print, fingerprint, near_pairs
 from rscovlm.quality.near_duplicates.crops import Crops
 from rscovlm.records.record import Annotation, ImageRef, Record
@@ -277,7 +278,7 @@ class _Survey:
     def _half(self, image: ImageRef, root: Path, file: tuple[int, int]) -> Image.Image | None:
         """Read a picture at half its scale, or nothing of one that is too large for it."""
         window = image.window if not image.path and image.data is None else None
-        width, height = (window[2] - window[0], window[3] - window[1]) if window else file
+        width, height = Window(*window).size if window else file
         if self.crops is None or not self.crops.fits(width, height):
             return None
         across, down = self.crops.shrunk(width, height)

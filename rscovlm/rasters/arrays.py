@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.reader import Layout, Level, Place
 
@@ -55,18 +55,18 @@ class ArrayReader:
         self.notes: tuple[str, ...] = ()
         self.levels: Sequence[Level] = (Level(width, height, width, height),)
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) numbers of a window."""
         x1, y1, x2, y2 = window
         part = self._array[y1:y2, x1:x2]
         return np.stack([part[..., band] for band in bands])
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_] | None:
         """Return (h, w) True where a masked array holds numbers; None for other arrays."""
         x1, y1, x2, y2 = window
         return None if self._valid is None else self._valid[y1:y2, x1:x2]
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Return False: an array has no holes."""
         return False
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rscovlm.files import check_output, mark, replacing
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters import sampling
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.samples import Samples
@@ -47,7 +47,7 @@ class Base:
         samples = sampling.read_reduced(pixels, level, (0, 0, grid.width, grid.height), (step, step))
         return cls(samples, step * root.width / grid.width, root.width, root.height)
 
-    def sample(self, window: Window, size: tuple[int, int]) -> Samples:
+    def sample(self, window: WindowLike, size: tuple[int, int]) -> Samples:
         """Return a window of the original grid at a size."""
         height, width = self.samples.values.shape[1:]
         x1, y1, x2, y2 = (side / self.factor for side in window)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import IDENTITY, Affine6
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.crs import crs_name, north_first
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
@@ -102,7 +102,7 @@ class GdalReader:
         with self._environment():
             return tuple(_level(file) for file in self._level_files)
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window of a level."""
         x1, y1, x2, y2 = window
         each = len(bands) * self.layout.dtype.itemsize
@@ -131,7 +131,7 @@ class GdalReader:
         self._kept = {bands: (first, kept)}
         return kept[:, y1 - first : y2 - first]
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_] | None:
         """Return (h, w) True where the file's own mask says valid."""
         x1, y1, x2, y2 = window
         with self._environment():
@@ -140,7 +140,7 @@ class GdalReader:
             values = file.read_masks(1, window=((y1, y2), (x1, x2)))
         return np.asarray(values > 0)
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Tell whether all blocks under a window are holes of a sparse TIFF."""
         if level or self._stored is None:
             return False
@@ -219,7 +219,7 @@ class GdalReader:
         numbers = world_file(path) if path is not None and stated.transform is None else None
         return Place(stated.transform or numbers)
 
-    def _check_deflated(self, file: Any, window: Window) -> None:
+    def _check_deflated(self, file: Any, window: WindowLike) -> None:
         """Refuse blocks of bytes that came from elsewhere (an upload) whose pixels GDAL would not fill to the end."""
         if self._kind != "tiff" or not isinstance(self._source, bytes):
             return

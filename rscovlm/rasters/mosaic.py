@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.georeference import points_place
 from rscovlm.rasters.reader import Layout, Level, Place, Reader
@@ -85,18 +85,18 @@ class MosaicReader:
             found.append(Level(across, down, min(BLOCK, across), min(BLOCK, down)))
         return tuple(found)
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) numbers of a window of a level."""
         return np.stack([self._lay(self._mosaic.bands[band], level, window) for band in bands]).astype(
             self.layout.dtype, copy=False
         )
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_] | None:
         """Return (h, w) True where the mosaic's mask says valid."""
         band = self._mosaic.mask
         return None if band is None else np.asarray(self._lay(band, level, window) > 0)
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Tell whether no source lies under a window."""
         x1, y1, x2, y2 = self._in_root(level, window)
         for band in self._mosaic.bands:
@@ -126,12 +126,12 @@ class MosaicReader:
             self._readers.popitem(last=False)[1].close()
         return reader
 
-    def _in_root(self, level: int, window: Window) -> tuple[float, float, float, float]:
+    def _in_root(self, level: int, window: WindowLike) -> tuple[float, float, float, float]:
         grid = self.levels[level]
         across, down = self._mosaic.width / grid.width, self._mosaic.height / grid.height
         return window[0] * across, window[1] * down, window[2] * across, window[3] * down
 
-    def _lay(self, band: Band, level: int, window: Window) -> NDArray[Any]:
+    def _lay(self, band: Band, level: int, window: WindowLike) -> NDArray[Any]:
         x1, y1, x2, y2 = window
         grid = self.levels[level]
         out = np.zeros((y2 - y1, x2 - x1), dtype=band.dtype)
@@ -176,7 +176,9 @@ class MosaicReader:
             out[place] = part if valid is None else np.where(valid[picked], part, out[place])
 
 
-def gathered(u: NDArray[np.intp], v: NDArray[np.intp]) -> Iterator[tuple[Window, tuple[NDArray[np.intp], ...], slice]]:
+def gathered(
+    u: NDArray[np.intp], v: NDArray[np.intp]
+) -> Iterator[tuple[WindowLike, tuple[NDArray[np.intp], ...], slice]]:
     """Yield windows to read, the pixels of each to pick, and the rows these are, for columns u and rows v of a file.
 
     Args:
@@ -201,7 +203,7 @@ def nearest(positions: NDArray[np.floating[Any]], scale: float) -> NDArray[np.in
 
 
 def _values(
-    reader: Reader, level: int, window: Window, source: Source
+    reader: Reader, level: int, window: WindowLike, source: Source
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Return a window of a source's band, changed as the VRT says, and which of it is laid (None: all)."""
     if source.band is None:
@@ -223,7 +225,7 @@ def _values(
     return raw, valid
 
 
-def _valid(reader: Reader, level: int, window: Window) -> NDArray[np.bool_]:
+def _valid(reader: Reader, level: int, window: WindowLike) -> NDArray[np.bool_]:
     """Return where a file says that its pixels are valid: by a mask, an alpha band, or no-data."""
     mask = reader.mask(level, window) if reader.layout.masked else None
     if mask is not None:

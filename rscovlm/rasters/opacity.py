@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.reader import Reader
 
 SAMPLED = 2**18
@@ -77,7 +77,7 @@ class Opacity:
     def _level(self) -> int:
         return len(self._reader.levels) - 1
 
-    def _windows(self) -> Iterator[Window]:
+    def _windows(self) -> Iterator[WindowLike]:
         grid = self._reader.levels[self._level]
         if grid.width * grid.height <= SAMPLED:
             yield 0, 0, grid.width, grid.height

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.arrays import COLOURS
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of, jp2_header
@@ -112,17 +112,17 @@ class PillowReader:
         if not isinstance(source, Image.Image):
             image.close()
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) numbers of a window; the first read of a level decodes it whole."""
         x1, y1, x2, y2 = window
         part = self._level(level)[y1:y2, x1:x2]
         return np.stack([part[..., band] for band in bands])
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_] | None:
         """Return None: transparency is a band here."""
         return None
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Return False: a picture has no holes."""
         return False
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.bands import CMYK, choose
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.opacity import Opacity
@@ -89,7 +89,7 @@ class Pixels:
         shown = stored if self._white is None else [self._white - value for value in stored]
         return tuple(int(min(max(value, 0), 255)) for value in shown)
 
-    def read(self, level: int, window: Window) -> Samples:
+    def read(self, level: int, window: WindowLike) -> Samples:
         """Return a window of a level, its values of `dtype`."""
         wanted = self.bands if self._alpha is None else (*self.bands, self._alpha)
         raw = self.reader.read(level, window, wanted)

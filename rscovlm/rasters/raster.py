@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.geometry import Frame
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.rasters import sampling
 from rscovlm.rasters.cache import Base, Cache
 from rscovlm.rasters.digests import fingerprint, print_of
@@ -120,7 +120,7 @@ class Raster:
         """
         return self.read((0, 0, self.width, self.height), max_pixels, size=size)
 
-    def read(self, window: Window, max_pixels: int | None = None, *, size: tuple[int, int] | None = None) -> View:
+    def read(self, window: WindowLike, max_pixels: int | None = None, *, size: tuple[int, int] | None = None) -> View:
         """Return a window of the original image.
 
         Args:
@@ -202,7 +202,7 @@ class Raster:
         crs = (self.frame.crs or "")[:24] or None
         return f"Raster({self.path!r}, {self.width}x{self.height}, bands={self.bands}, crs={crs})"
 
-    def _checked(self, window: Sequence[Any]) -> Window:
+    def _checked(self, window: Sequence[Any]) -> WindowLike:
         try:
             x1, y1, x2, y2 = (_integer(value) for value in window)
         except (TypeError, ValueError):
@@ -222,12 +222,13 @@ class Raster:
             )
         return inside
 
-    def _sample(self, window: Window, size: tuple[int, int]) -> Samples:
-        ratio = min((window[2] - window[0]) / size[0], (window[3] - window[1]) / size[1])
+    def _sample(self, window: WindowLike, size: tuple[int, int]) -> Samples:
+        part = Window(*window)
+        ratio = min(part.width / size[0], part.height / size[1])
         level = sampling.choose_level(self._reader.levels, ratio)
         grid = self._reader.levels[level]
         scale = self.width / grid.width
-        work = (window[2] - window[0]) * (window[3] - window[1]) / scale**2
+        work = part.area / scale**2
         whole = window == (0, 0, self.width, self.height)
         if self._base is None and self._cache is not None:
             self._base = self._cache.load(self._pixels)

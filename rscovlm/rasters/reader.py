@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Affine6
 from rscovlm.geometry.control_points import ControlPoints
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class Reader(Protocol):
     def levels(self) -> Sequence[Level]:
         """Levels of detail, the full resolution first."""
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window x1, y1, x2, y2 of a level; bands count from 0."""
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_] | None:
         """Return (h, w) True where the file's own mask says valid; None where it holds no mask."""
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Tell whether a window is known to hold nothing at all (a hole in a sparse file), without reading it."""
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Level
 from rscovlm.rasters.samples import Mosaic, Samples
@@ -48,7 +48,7 @@ def squares(length: float, wanted: int) -> int:
     return 1 << max(0, math.floor(math.log2(max(length / wanted, 1.0) / 1.5) + 1e-9))
 
 
-def read_reduced(pixels: Pixels, level: int, window: Window, factors: tuple[int, int]) -> Samples:
+def read_reduced(pixels: Pixels, level: int, window: WindowLike, factors: tuple[int, int]) -> Samples:
     """Average a window of a level over squares of `factors` pixels, in one pass.
 
     Args:
@@ -137,7 +137,7 @@ def _sample_level(pixels: Pixels, level: int, window: Rectangle, size: tuple[int
     return resize(reduced, box, size)
 
 
-def _pieces(level: Level, window: Window, factors: tuple[int, int]) -> Iterator[Window]:
+def _pieces(level: Level, window: WindowLike, factors: tuple[int, int]) -> Iterator[WindowLike]:
     """Cut a window into pieces aligned with blocks and factors, each of about `PIECE` pixels."""
     x1, y1, x2, y2 = window
     kx, ky = factors

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Affine6
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.crs import stated_crs
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.georeference import beside, points_place, unread
@@ -191,11 +191,11 @@ class Masked:
         """Levels of the image."""
         return self._reader.levels
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window of a level."""
         return self._reader.read(level, window, bands)
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_]:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_]:
         """Return (h, w) True where the mask says valid."""
         grid, masks = self.levels[level], self._mask.levels
         fine = [k for k, other in enumerate(masks) if other.width >= grid.width and other.height >= grid.height]
@@ -206,7 +206,7 @@ class Masked:
         rows = [self._mask.read(chosen, part, [0])[0][picked] > 0 for part, picked, _ in gathered(u, v)]
         return np.concatenate(rows)
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Tell whether a window of the image is known to hold nothing."""
         return self._reader.blank(level, window)
 

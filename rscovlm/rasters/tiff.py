@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.geokeys import tiff_place
@@ -101,18 +101,18 @@ class TiffReader:
         self.orientation = int(main.tags.valueof(ORIENTATION, 1))
         self.notes: tuple[str, ...] = (*self.place.notes, *_more(main, pages))
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window, decoding only the blocks under it."""
         with self._errors():
             return self._read(self._pages[level], window, bands)
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_] | None:
         """Return (h, w) True where the file's own mask says valid."""
         page = self._masks[level]
         with self._errors():
             return None if page is None else np.asarray(self._read(page, window, [0])[0] > 0)
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Tell whether all blocks under a window are holes of a sparse file."""
         page, grid = self._pages[level], self.levels[level]
         with self._errors():
@@ -123,7 +123,7 @@ class TiffReader:
         self._file.close()
         self._kept = None
 
-    def _read(self, page: Any, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def _read(self, page: Any, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         x1, y1, x2, y2 = window
         grid = _level(page)
         out = np.zeros((len(bands), y2 - y1, x2 - x1), dtype=page.dtype)
@@ -200,7 +200,7 @@ class TiffReader:
             raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); is it whole?") from error
 
 
-def check_deflated(page: Any, data: bytes, window: Window, known: set[tuple[int, int]]) -> None:
+def check_deflated(page: Any, data: bytes, window: WindowLike, known: set[tuple[int, int]]) -> None:
     """Refuse Deflate blocks under a window that hold more than their pixels.
 
     libdeflate, through which GDAL inflates, stops before the first copy that would not fit: up to 257 bytes at the end
@@ -301,7 +301,7 @@ def _level(page: Any) -> Level:
     return Level(width, height, width, min(int(page.rowsperstrip), height))
 
 
-def _blocks(page: Any, grid: Level, window: Window) -> Iterator[tuple[int, int, int, int]]:
+def _blocks(page: Any, grid: Level, window: WindowLike) -> Iterator[tuple[int, int, int, int]]:
     """Give index, plane, left and top of the blocks under a window."""
     x1, y1, x2, y2 = window
     wide, high = (int(page.tilewidth), int(page.tilelength)) if page.is_tiled else (grid.width, grid.block_height)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.formats import NOT_TURNED
 from rscovlm.rasters.reader import Level, Reader
 
@@ -62,16 +62,16 @@ class TurnedReader:
             Level(level.height, level.width, level.block_height, level.block_width) for level in self._reader.levels
         ]
 
-    def read(self, level: int, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+    def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) numbers of a window."""
         return self._turned(self._reader.read(level, self._stored(level, window), bands))
 
-    def mask(self, level: int, window: Window) -> NDArray[np.bool_] | None:
+    def mask(self, level: int, window: WindowLike) -> NDArray[np.bool_] | None:
         """Return (h, w) True where the file's own mask says valid; None where it holds no mask."""
         mask = self._reader.mask(level, self._stored(level, window))
         return None if mask is None else self._turned(mask)
 
-    def blank(self, level: int, window: Window) -> bool:
+    def blank(self, level: int, window: WindowLike) -> bool:
         """Tell whether a window is known to hold nothing at all."""
         return self._reader.blank(level, self._stored(level, window))
 
@@ -79,7 +79,7 @@ class TurnedReader:
         """Close the file."""
         self._reader.close()
 
-    def _stored(self, level: int, window: Window) -> Window:
+    def _stored(self, level: int, window: WindowLike) -> WindowLike:
         x1, y1, x2, y2 = window
         shown = self.levels[level]
         if self._columns:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TASKS: Mapping[str, str] = {
+    "vqa": "answer",
+    "detection": "detect",
+    "grounding": "ground",
     "classification": "classify",
     "caption": "caption",
-    "vqa": "answer",
-    "conversation": "conversation",
-    "grounding": "ground",
-    "detection": "detect",
     "counting": "count",
+    "conversation": "conversation",
     "zoom": "zoom",
     "segmentation": "segment",
     "change": "change",

@@ -8,7 +8,7 @@ from typing import cast
 
 from PIL import Image
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.processing.pixels import to_rgb
 from rscovlm.rasters import Orientation, Raster, open_image
 from rscovlm.records.record import ImageRef
@@ -31,7 +31,7 @@ class Picture:
     image: ImageRef
     root: Path
     size: tuple[int, int]
-    window: Window | None = None
+    window: WindowLike | None = None
     orientation: Orientation = "shown"
 
     def load(self) -> Image.Image:

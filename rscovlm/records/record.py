@@ -31,6 +31,7 @@ from typing import Any, Literal, cast, get_args
 
 from rscovlm.extras import optional
 from rscovlm.geometry.kinds import Kind
+from rscovlm.geometry.window import Window
 from rscovlm.records.jsonfiles import parsed
 from rscovlm.records.names import TASKS
 from rscovlm.records.paths import check_relative
@@ -79,7 +80,7 @@ class ImageRef:
             raise ValueError(f"time {self.time!r} is no text; write it as the source does, or leave it out")
         if self.width < 0 or self.height < 0:
             raise ValueError(f"image size {self.width}x{self.height} is negative; give pixels")
-        if self.window is not None and (self.window[2] <= self.window[0] or self.window[3] <= self.window[1]):
+        if self.window is not None and Window(*self.window).empty:
             raise ValueError(f"window {self.window} is empty; give (x1, y1, x2, y2) with x1 < x2 and y1 < y2")
         if self.bands and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
             raise ValueError(f"bands {self.bands} cannot be shown; give one or three numbers from 1")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from rscovlm.geometry import Boxes
+from rscovlm.geometry.window import Window
 from rscovlm.rasters import Orientation, Raster
 from rscovlm.records.paths import resolve
 from rscovlm.records.record import Annotation, ImageRef, Record
@@ -43,7 +44,7 @@ def picture_size(image: ImageRef, root: Path, orientation: Orientation = "shown"
         ValueError: The file cannot be opened, and the record says no size.
     """
     if image.window is not None and not image.path and image.data is None:
-        return image.window[2] - image.window[0], image.window[3] - image.window[1]
+        return Window(*image.window).size
     try:
         if image.data is not None:
             return _opened_size(open_ref(image, root, orientation))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.kinds import Kind
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.rasters import Orientation, Raster, open_image
 from rscovlm.records.paths import resolve
 from rscovlm.records.record import Annotation, ImageRef, Record
@@ -52,7 +52,7 @@ def load_image(
         return read_window(raster, image.window, max_pixels=max_pixels)
 
 
-def read_window(raster: Raster, window: Window, *, max_pixels: int | None = None) -> Image.Image:
+def read_window(raster: Raster, window: WindowLike, *, max_pixels: int | None = None) -> Image.Image:
     """Read a window of an image as RGB, padded where it reaches past the edge.
 
     Args:
@@ -63,15 +63,13 @@ def read_window(raster: Raster, window: Window, *, max_pixels: int | None = None
     Raises:
         ValueError: The window lies outside the image.
     """
-    x1, y1, x2, y2 = window
-    inside = (max(0, x1), max(0, y1), min(raster.width, x2), min(raster.height, y2))
-    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+    asked = Window(*window)
+    inside = asked.clipped(raster.width, raster.height)
+    if inside.empty:
         raise ValueError(f"window {window} lies outside the image of {raster.width}x{raster.height} pixels")
-    whole = (x2 - x1) * (y2 - y1)
-    scale = min(1.0, (max_pixels / whole) ** 0.5) if max_pixels else 1.0
-    size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
-    left, top = round((inside[0] - x1) * scale), round((inside[1] - y1) * scale)
-    right, bottom = round((inside[2] - x1) * scale), round((inside[3] - y1) * scale)
+    scale = min(1.0, (max_pixels / asked.area) ** 0.5) if max_pixels else 1.0
+    size = max(1, round(asked.width * scale)), max(1, round(asked.height * scale))
+    left, top, right, bottom = (round(side * scale) for side in inside.moved(-asked.x1, -asked.y1))
     part = raster.read(inside, size=(max(1, right - left), max(1, bottom - top))).image
     if part.size == size:
         return part

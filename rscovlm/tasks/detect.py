@@ -23,7 +23,7 @@ from rscovlm.engines.engine import Conversation, Reply, check_engine, dialect_of
 from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.geometry.tiling import count_tiles, tiles
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
@@ -258,7 +258,7 @@ class _Tiles:
         self._question(1)
 
     def run(
-        self, windows: Sequence[Window], skip: Callable[[Image.Image], bool] | None
+        self, windows: Sequence[WindowLike], skip: Callable[[Image.Image], bool] | None
     ) -> Iterator[tuple[Objects, TileStats]]:
         """Yield the objects (in original pixels) and the statistics of each window, those left out too."""
         shown = [self._read(window) for window in windows]
@@ -293,10 +293,10 @@ class _Tiles:
             "budget": asdict(self.engine.budget),
         }
 
-    def _read(self, window: Window) -> tuple[Image.Image, Frame]:
+    def _read(self, window: WindowLike) -> tuple[Image.Image, Frame]:
         """Return a tile's picture and the grid in which the model sees it."""
         budget = self.engine.budget
-        width, height = window[2] - window[0], window[3] - window[1]
+        width, height = Window(*window).size
         # A planned size is planned as itself, so the processor leaves such a picture as it is.
         limits = replace(budget, mode="max") if self.mode == "max" else budget
         planned = planned_size(self.raster, width, height, limits)
@@ -312,7 +312,7 @@ class _Tiles:
         limit = largest if self.constrained else None
         return question(dialect_of(self.engine), self.classes, kind=self.kind, style=self.style, largest=limit)
 
-    def _decode(self, reply: Reply, window: Window, frame: Frame) -> tuple[Objects, TileStats]:
+    def _decode(self, reply: Reply, window: WindowLike, frame: Frame) -> tuple[Objects, TileStats]:
         decoded = self.engine.codec.decode(reply.text, frame, kind=self.kind, categories=self.classes)
         objects, problems = decoded.objects, Counter(decoded.problems)
         # A box without an area is dropped here: it counts once, as ``no_area``.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.engines.engine import Finish
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,7 +35,7 @@ class TileStats:
         problems: Counts by reason of what could not be read.
     """
 
-    window: Window
+    window: WindowLike
     found: int = 0
     tokens: int = 0
     seconds: float = 0.0

@@ -10,14 +10,14 @@ from shapely import STRtree
 from shapely import box as shapely_box
 
 from rscovlm.geometry import Boxes, Objects, iou
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.tasks.pieces import CUT, Merged, continued, joined_groups, margins
 
 
 def merge(
     objects: Objects,
     tile_of: Sequence[int],
-    windows: Sequence[Window],
+    windows: Sequence[WindowLike],
     size: tuple[int, int],
     *,
     overlap: float = 0.1,
@@ -53,7 +53,7 @@ def merge(
 def merge_and_join(
     objects: Objects,
     tile_of: Sequence[int],
-    windows: Sequence[Window],
+    windows: Sequence[WindowLike],
     size: tuple[int, int],
     *,
     overlap: float = 0.1,
@@ -91,7 +91,7 @@ class _Rivals:
         self,
         objects: Objects,
         tile_of: Sequence[int],
-        windows: Sequence[Window],
+        windows: Sequence[WindowLike],
         size: tuple[int, int],
         overlap: float,
         fragment: float,

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rscovlm.geometry import Boxes, Objects
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 
 CUT = 2.0
 """An object this close to a tile's border, in pixels of the original, was probably cut by it."""
@@ -131,7 +131,7 @@ def joined_groups(
     pairs: NDArray[np.intp],
     margin: Floats,
     tile_of: Sequence[int],
-    windows: Sequence[Window],
+    windows: Sequence[WindowLike],
     size: tuple[int, int],
 ) -> Merged:
     """Join the pieces among what stays and flag what is still cut.

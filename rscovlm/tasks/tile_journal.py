@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rscovlm.geometry import Boxes, Objects
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.tasks.detections import TileStats
 from rscovlm.zoom.journal import Journal
 
@@ -50,10 +50,10 @@ class FinishedTiles:
     def __exit__(self, *_: object) -> None:
         self._journal.close()
 
-    def __contains__(self, window: Window) -> bool:
+    def __contains__(self, window: WindowLike) -> bool:
         return window in self._tiles
 
-    def __getitem__(self, window: Window) -> Tile:
+    def __getitem__(self, window: WindowLike) -> Tile:
         return self._tiles[window]
 
     def add(self, tiles: Iterable[Tile]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,7 +16,7 @@ from rscovlm.tasks.answer import TASK as ANSWER
 from rscovlm.tasks.answer import question, question_needs
 from rscovlm.tasks.task import Draw, Example, Shown, Task
 from rscovlm.zoom.layouts import ZoomWords, zoom_conversation
-from rscovlm.zoom.windows import Limits, enclose, overlap
+from rscovlm.zoom.windows import Limits, enclose
 
 
 class Zoom(Task):
@@ -37,10 +36,10 @@ class Zoom(Task):
         frame, overview = shown.frames[0], shown.pictures[0]
         window, call = _called(_whole_pixels(record, frame), frame, overview.size, draw.dialect.codec)
         window = _beside(enclose(list(map(float, window)), frame, Limits()), frame, draw)
-        if overlap(window, (0, 0, frame.width, frame.height)) > Limits().same:
+        if window.overlap((0, 0, frame.width, frame.height)) > Limits().same:
             # The chain refuses to show again what it shows already, so it is not trained as a look.
             return ANSWER.example(record, shown, draw)
-        size = plan_size(window[2] - window[0], window[3] - window[1], shown.budget)
+        size = plan_size(*window.size, shown.budget)
         crop = Picture(overview.image, overview.root, size, window)
         asked = question(draw.dialect, record.question, record.choices).user
         words = ZoomWords(**draw.dialect.wording.zoom)
@@ -52,14 +51,8 @@ TASK = Zoom()
 
 
 def _whole_pixels(record: Record, frame: Frame) -> Window:
-    x1, y1, x2, y2 = record.regions[0]
-    window = (
-        max(0, math.floor(x1)),
-        max(0, math.floor(y1)),
-        min(frame.width, math.ceil(x2)),
-        min(frame.height, math.ceil(y2)),
-    )
-    if window[2] <= window[0] or window[3] <= window[1]:
+    window = Window.around(*record.regions[0]).clipped(frame.width, frame.height)
+    if window.empty:
         raise Rejected("region outside the image", f"record {record.id!r}: region {record.regions[0]} shows nothing")
     return window
 
@@ -69,14 +62,13 @@ def _beside(window: Window, frame: Frame, draw: Draw) -> Window:
     jitter = draw.options.crop_jitter
     if not jitter:
         return window
-    x1, y1, x2, y2 = window
     across, down = (
         round(float(share) * side)
-        for share, side in zip(draw.rng.uniform(-jitter, jitter, 2), (x2 - x1, y2 - y1), strict=True)
+        for share, side in zip(draw.rng.uniform(-jitter, jitter, 2), window.size, strict=True)
     )
-    across = min(max(across, -x1), frame.width - x2)
-    down = min(max(down, -y1), frame.height - y2)
-    return x1 + across, y1 + down, x2 + across, y2 + down
+    return window.moved(
+        min(max(across, -window.x1), frame.width - window.x2), min(max(down, -window.y1), frame.height - window.y2)
+    )
 
 
 def _called(window: Window, frame: Frame, shown: tuple[int, int], codec: Codec) -> tuple[Window, list[int]]:
@@ -88,10 +80,4 @@ def _called(window: Window, frame: Frame, shown: tuple[int, int], codec: Codec) 
         if call[2] > call[0] and call[3] > call[1]:
             return grown, call
         margin = max(1, 2 * margin)
-        x1, y1, x2, y2 = window
-        grown = (
-            max(0, x1 - margin),
-            max(0, y1 - margin),
-            min(frame.width, x2 + margin),
-            min(frame.height, y2 + margin),
-        )
+        grown = window.grown(margin).clipped(frame.width, frame.height)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rscovlm.engines.engine import Finish
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.zoom.calls import Call, Refusal
 from rscovlm.zoom.windows import ZoomView
 
@@ -77,7 +77,7 @@ class ZoomResult:
     read_seconds: float
 
     @property
-    def windows(self) -> list[Window]:
+    def windows(self) -> list[WindowLike]:
         """The windows zoomed into, in original pixels, in order; overviews left out."""
         return [view.window for view in self.crops]
 

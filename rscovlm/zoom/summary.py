@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.geometry import Boxes
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import WindowLike
 from rscovlm.zoom.result import ZoomResult
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _mode(results: Sequence[ZoomResult], truths: Sequence[str], judge: Callable[
     )
 
 
-def covered(region: Iterable[float], window: Window) -> float:
+def covered(region: Iterable[float], window: WindowLike) -> float:
     """Return the share of a region (x1, y1, x2, y2) that lies inside a window, both in original pixels.
 
     >>> covered((0, 0, 10, 10), (5, 0, 100, 100))

@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.zoom.calls import Call, Refusal
 from rscovlm.zoom.refusals import refusal_text
-from rscovlm.zoom.windows import Limits, ZoomView, locate, overlap, show
+from rscovlm.zoom.windows import Limits, ZoomView, locate, show
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
@@ -26,7 +26,7 @@ class Found(NamedTuple):
         cut: The region reached over the border of the image it was named on.
     """
 
-    window: Window
+    window: WindowLike
     source: int
     cut: bool
 
@@ -83,11 +83,11 @@ class Shown:
             return "outside"
         window, cut = located
         former = (other.window for other in self.views if other.source == view.source)
-        if any(overlap(window, other) > self.limits.same for other in former):
+        if any(Window(*window).overlap(other) > self.limits.same for other in former):
             return "repeated"
         return Found(window, view.source, cut)
 
-    def read(self, window: Window, source: int) -> ZoomView | None:
+    def read(self, window: WindowLike, source: int) -> ZoomView | None:
         """Read a window within the visual tokens that are left, and count it; ``None`` where they are too few."""
         start = time.perf_counter()
         left = self.limits.max_visual_tokens - self.spent

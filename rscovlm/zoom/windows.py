@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from rscovlm.geometry.window import Window
+from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.processing.resolution import MAX_ASPECT_RATIO, PixelBudget, Size, plan_size
 from rscovlm.zoom.calls import Call
 
@@ -74,7 +74,7 @@ class ZoomView:
 
     image: Image.Image
     frame: Frame
-    window: Window
+    window: WindowLike
     source: int
     tokens: int
 
@@ -108,24 +108,10 @@ def enclose(box: list[float], raster: Raster | Frame, limits: Limits) -> Window:
     least = max(limits.min_side, math.ceil(longest / limits.max_aspect))
     x1, x2 = _widen(x1, x2, least, raster.width)
     y1, y2 = _widen(y1, y2, least, raster.height)
-    return x1, y1, x2, y2
+    return Window(x1, y1, x2, y2)
 
 
-def overlap(a: Window, b: Window) -> float:
-    """Return the IoU of two windows.
-
-    >>> overlap((0, 0, 4, 4), (2, 0, 6, 4))
-    0.3333333333333333
-    """
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
-
-
-def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget, tokens: int) -> ZoomView | None:
+def show(raster: Raster, window: WindowLike | None, source: int, budget: PixelBudget, tokens: int) -> ZoomView | None:
     """Read a window (``None``: the whole image) at the best resolution that costs at most ``tokens`` visual tokens.
 
     A window of no more pixels than the model may see is handed over as it is, and the processor resizes it as in
@@ -135,8 +121,8 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
     Returns:
         The view, or ``None`` when even the smallest picture the budget knows costs more.
     """
-    x1, y1, x2, y2 = window or (0, 0, raster.width, raster.height)
-    width, height = x2 - x1, y2 - y1
+    part = Window(*window) if window else Window.whole(raster.width, raster.height)
+    width, height = part.size
     size = _processable(planned_size(raster, width, height, budget))
     as_is = width * height <= budget.max_pixels and squeezed(width, height) == (width, height)
     if budget.tokens(size) > tokens:
@@ -148,9 +134,9 @@ def show(raster: Raster, window: Window | None, source: int, budget: PixelBudget
         size = _processable(plan_size(*squeezed(width, height), smaller))
         if budget.tokens(plan_size(*size, budget)) > tokens:
             return None
-    view = raster.read((x1, y1, x2, y2)) if as_is else raster.read((x1, y1, x2, y2), size=size)
+    view = raster.read(part) if as_is else raster.read(part, size=size)
     planned = plan_size(*view.image.size, budget)
-    return ZoomView(view.image, view.frame.resized(*planned), (x1, y1, x2, y2), source, budget.tokens(planned))
+    return ZoomView(view.image, view.frame.resized(*planned), part, source, budget.tokens(planned))
 
 
 def planned_size(raster: Raster, width: int, height: int, budget: PixelBudget) -> Size:

@@ -61,7 +61,8 @@ def test_long_objects_come_back_once_and_whole(slanted: bool, least: float, over
         truth = _truth(rng, slanted)
         objects, tile_of, windows = _seen(truth, overlap, slanted, rng)
         merged = merge_and_join(objects, tile_of, windows, SIZE)
-        found = shapely.polygons(merged.objects.boxes.as_kind("quad").coords.reshape(-1, 4, 2))
+        corners = merged.objects.boxes.as_kind("quad").coords.reshape(-1, 4, 2)
+        found = np.array([shapely.Polygon(quad) for quad in corners])
         assert len(found) >= len(truth) and merged.removed == len(objects) - len(found) and merged.joined
         for shape in truth:
             shares = shapely.area(shapely.intersection(shape, found)) / shapely.area(shapely.union(shape, found))

@@ -130,6 +130,7 @@ def test_the_paper_s_numbers_are_what_the_trainer_gets(name: str, tmp_path: Path
     }
     optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=arguments.learning_rate)
     warmup = arguments.get_warmup_steps(recipe.steps)
+    assert recipe.steps is not None
     assert warmup == recipe.steps // 20
     schedule: Any = get_scheduler(arguments.lr_scheduler_type, optimizer, warmup, recipe.steps)
     (rate,) = schedule.lr_lambdas
