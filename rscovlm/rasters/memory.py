@@ -6,10 +6,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from rscovlm.rasters.arrays import ArrayReader
 from rscovlm.rasters.cache import KEPT
 from rscovlm.rasters.gdal import ROWS
-from rscovlm.rasters.pillow import PillowReader
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.sampling import PIECE
@@ -35,13 +33,14 @@ def reading_bytes(reader: Reader, pixels: Pixels, source: Any, max_pixels: int) 
     """
     root, layout = reader.levels[0], reader.layout
     size, each = root.width * root.height, len(layout.colours) * layout.dtype.itemsize
-    if isinstance(reader, ArrayReader):
+    kind, block = _kind(source), min(size, root.block_width * root.block_height)
+    if not kind:  # in memory already
         decoding = 0
-    elif isinstance(reader, PillowReader):
-        decoding = size * (_WHOLE.get(_kind(source), _OTHERS) + _kept_by_libjpeg(source))
+    elif block == size:  # by Pillow, or in one block
+        decoding = size * max(_WHOLE.get(kind, _OTHERS) + _kept_by_libjpeg(source), 3 * each)
     else:
-        decoding = 3 * min(size, root.block_width * root.block_height) * each
-        if _kind(source) == "jp2":
+        decoding = 3 * block * each
+        if kind == "jp2":
             decoding += 4 * min(size, _JP2_CODE_BLOCKS) * each
         if reader.front_to_back:
             whole = each * _interlaced(source) + _kept_by_libjpeg(source)

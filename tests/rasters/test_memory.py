@@ -57,6 +57,10 @@ def bomb(kind: str, side: int = SIDE) -> bytes:
             save_all=True,
             append_images=[Image.new("RGB", (side, side), (9, 9, 9))],
         )
+    elif kind == "webp-turned":
+        held = Image.Exif()
+        held[274] = 6
+        Image.new("RGB", (side, side)).save(memory, "WEBP", lossless=True, method=0, quality=0, exif=held)
     elif name == "webp":
         mode = "RGBA" if variant == "alpha" else "RGB"
         colour = (1, 2, 3, 4)[: len(mode)]
@@ -110,7 +114,7 @@ def interlaced(side: int) -> bytes:
 
 
 KINDS = (
-    "webp", "webp-alpha", "webp-frames", "png", "png-alpha", "png-16", "png-interlaced", "jpeg", "jpeg-progressive", "gif",
+    "webp", "webp-alpha", "webp-frames", "webp-turned", "png", "png-alpha", "png-16", "png-interlaced", "jpeg", "jpeg-progressive", "gif",
     "gif-frames", "bmp", "jp2", "tiff", "tiff-16", "tiff-double",
 )  # fmt: skip
 
