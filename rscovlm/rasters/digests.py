@@ -12,7 +12,7 @@ from PIL import Image
 
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import sniff
-from rscovlm.rasters.georeference import world_files
+from rscovlm.rasters.georeference import beside, world_files
 from rscovlm.rasters.vrt import read_vrt
 
 PIECE = 65536
@@ -53,9 +53,11 @@ def content(path: str | os.PathLike[str]) -> str:
         found = hashlib.file_digest(file, "sha256")
     for source in _sources(image, head):
         found.update(content(source).encode())
-    beside = [image.with_name(f"{image.name}{ending}") for ending in (".ovr", ".msk", ".aux.xml")]
-    for side in (*beside, image.with_suffix(".prj"), *world_files(image)):
-        if side.is_file():
+    names = [f"{image.name}{ending}" for ending in (".ovr", ".msk", ".aux.xml")]
+    names += [f"{image.stem}.prj", *(side.name for side in world_files(image))]
+    for name in names:
+        side = beside(image, name)
+        if side is not None:
             with side.open("rb") as file:
                 found.update(side.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return found.hexdigest()

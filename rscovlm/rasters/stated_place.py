@@ -11,7 +11,7 @@ import io
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from rscovlm.rasters.quiet import hushed
 
 SCALE, TIEPOINTS, MATRIX, DIRECTORY, DOUBLES, TEXTS, RATIONAL = 33550, 33922, 34264, 34735, 34736, 34737, 50844
 NUMBERS = (SCALE, TIEPOINTS, MATRIX, DOUBLES, RATIONAL)
+SYSTEMS = {2048, 3072}
+"""GeoKeys that state a coordinate system, geographic or projected."""
 MOST = 2**20
 """Values of a tag that are read; files placed by control points have some thousand."""
 
@@ -34,12 +36,16 @@ _KEYWORD = re.compile(r"[A-Za-z_]\w*\s*[\[(]")
 
 @dataclass(frozen=True)
 class Stated:
-    """What a file states of its place: a GeoTIFF of one pixel, or a grid of GMLJP2, or a transform; and notes."""
+    """What a file states of its place: a GeoTIFF of one pixel, or a grid of GMLJP2, or a transform; and notes.
+
+    The last tells whether the GeoTIFF states a coordinate system.
+    """
 
     stub: bytes | None = None
     grid: GmlGrid | None = None
     transform: Affine6 | None = None
     notes: tuple[str, ...] = ()
+    has_system: bool = False
 
 
 def stated_place(source: Path | bytes, kind: str) -> Stated:
@@ -51,8 +57,9 @@ def stated_place(source: Path | bytes, kind: str) -> Stated:
     boxes = jp2_boxes(source)
     found = [stated for stated in (_of_tiff(io.BytesIO(box)) for box in boxes.geotiffs[:2]) if stated.stub]
     notes = tuple(note for stated in found for note in stated.notes)
-    if found:
-        return Stated(found[0].stub, notes=notes)
+    if found:  # Erdas writes two, of which one may state no system
+        best = next((stated for stated in found if stated.has_system), found[0])
+        return replace(best, notes=notes)
     grid = gml_grid(boxes.gml) if boxes.gml is not None else None
     if grid is not None:
         return Stated(grid=grid)
@@ -78,7 +85,8 @@ def _of_tiff(source: Path | io.BytesIO) -> Stated:
     keys, citations, dropped = _checked(directory, texts)
     if not given and keys is None:
         return Stated()
-    return Stated(_written(given, keys, citations), notes=(DROPPED,) if dropped else ())
+    known = keys is not None and not SYSTEMS.isdisjoint(keys[4::4])
+    return Stated(_written(given, keys, citations), notes=(DROPPED,) if dropped else (), has_system=known)
 
 
 def _numbers(tags: Any, code: int) -> tuple[float, ...] | None:

@@ -18,6 +18,7 @@ from rscovlm.exports import map_page, to_geojson, to_geopackage, to_geoparquet
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.rasters import RasterError, open_image
 from rscovlm.rasters.crs import check_crs, read_crs
+from rscovlm.rasters.digests import content
 from rscovlm.rasters.opening import Backend
 from rscovlm.rasters.world import transformed
 from tests.rasters.canaries import SECRET, Canaries, canaries
@@ -219,6 +220,7 @@ def test_links_beside_it_that_lead_elsewhere_are_not_opened(side_files: bool, ke
             (tmp_path / f"{stem}{side}").unlink(missing_ok=True)
             (tmp_path / f"{stem}{side}").symlink_to(kept.folder / "secret.tif")
     use(path, tmp_path, side_files=side_files)
+    content(path)
     assert not kept.touched()
 
 

@@ -93,9 +93,13 @@ def test_an_msig_box_is_a_world_file(tmp_path: Path) -> None:
     same(tmp_path / "a.jp2")
 
 
-def test_of_two_geotiff_boxes_that_with_a_system_counts(tmp_path: Path) -> None:
-    (tmp_path / "a.jp2").write_bytes(jp2(box(b"uuid", GEOTIFF + tiff())))
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_geotiff_boxes_that_with_a_system_counts(order: int, tmp_path: Path) -> None:
+    bare = write_tiff(tmp_path / "bare.tif", np.ones((1, 1), dtype=np.uint8), transform=TRANSFORMS[0], crs=None)
+    boxes = [box(b"uuid", GEOTIFF + data) for data in (bare.read_bytes(), tiff())][::order]
+    (tmp_path / "a.jp2").write_bytes(jp2(*boxes))
     same(tmp_path / "a.jp2")
+    assert open_image(tmp_path / "a.jp2").frame.crs == "EPSG:32633"
 
 
 def test_a_citation_that_defines_a_system_is_used_where_it_names_no_file(tmp_path: Path) -> None:
