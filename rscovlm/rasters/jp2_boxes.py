@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from rscovlm.geometry.affine import Affine6
 from rscovlm.rasters.crs import authority
+from rscovlm.rasters.plain_xml import plain_xml
 
 GEOTIFF = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
 MSIG = bytes.fromhex("96a9f1f1dc98402da7aed68e34451809")
@@ -117,11 +118,9 @@ def _coverage(file: BinaryIO, start: int, end: int) -> bytes | None:
 def gml_grid(text: bytes) -> GmlGrid | None:
     """Read the rectified grid of a coverage; None where there is none that is whole."""
     text = text.rstrip(b"\0 \r\n").replace(b"\0", b"\n")
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        return None
     try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError, LookupError):
+        root = plain_xml(text)
+    except ValueError:
         return None
     grid = next((element for element in root.iter() if _name(element) == "RectifiedGrid"), None)
     if grid is None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from rscovlm.rasters.crs import stated_crs
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.georeference import beside, points_place, unread
 from rscovlm.rasters.mosaic import gathered, nearest
+from rscovlm.rasters.plain_xml import plain_xml
 from rscovlm.rasters.reader import Layout, Level, Place, Reader
 
 LARGEST = 2**22
@@ -138,10 +138,8 @@ def _links(path: Path) -> Iterator[str]:
 def read_aux(file: Path) -> Aux | None:
     """Read an .aux.xml file; None where it is not one. Names of other files in it are left alone."""
     text = file.read_bytes() if file.stat().st_size <= LARGEST else b""
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        return None
     try:
-        root = ElementTree.fromstring(text)
+        root = plain_xml(text)
         if root.tag != "PAMDataset":
             return None
         gcps = root.find("GCPList")
@@ -153,7 +151,7 @@ def read_aux(file: Path) -> Aux | None:
             points=tuple(p for p in points if all(map(math.isfinite, p))),  # type: ignore[misc]
             nodata=tuple((band, float(value)) for band, value in bands if value),
         )
-    except (ElementTree.ParseError, ValueError, LookupError):
+    except ValueError:
         # Not XML, of an encoding that nobody knows, or numbers that are none.
         return None
 

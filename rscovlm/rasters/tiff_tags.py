@@ -8,10 +8,10 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
+from rscovlm.rasters.plain_xml import plain_xml
 from rscovlm.rasters.quiet import hushed
 from rscovlm.rasters.reader import Layout
 from rscovlm.rasters.tiff_blocks import packed
@@ -82,11 +82,11 @@ def _extra(page: Any) -> list[int]:
 
 def _items(metadata: Any) -> list[tuple[str, int, str]]:
     """Return role, band from 0 and text of what GDAL wrote of bands beside the standard's own tags."""
-    if not isinstance(metadata, str) or len(metadata) > 2**20 or "<!" in metadata:
+    if not isinstance(metadata, str) or len(metadata) > 2**20:
         return []
     try:
-        items = list(ElementTree.fromstring(metadata.strip("\0 ")).iter("Item"))
-    except ElementTree.ParseError:
+        items = list(plain_xml(metadata.strip("\0 ")).iter("Item"))
+    except ValueError:
         return []
     found = [(item.get("role", ""), item.get("sample", ""), item.text or "") for item in items]
     return [(role, int(band), text) for role, band, text in found if band.isdecimal()]

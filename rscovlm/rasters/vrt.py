@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Affine6
 from rscovlm.rasters.errors import RasterError
+from rscovlm.rasters.plain_xml import plain_xml
 
 LARGEST = 64 * 2**20
 """Bytes of a VRT; one of a hundred thousand sources has about 50 MB."""
@@ -117,12 +118,10 @@ def read_vrt(path: Path, name: str) -> Mosaic:
     if path.stat().st_size > LARGEST:
         raise RasterError(f"{name}: {path.stat().st_size:,} bytes is too large for a VRT; convert it to a GeoTIFF")
     text = path.read_bytes()
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise RasterError(f"{name}: declares XML entities, which a VRT has no need of; write it anew with gdalbuildvrt")
     try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise RasterError(f"{name}: is not well-formed XML ({error}); write it anew with gdalbuildvrt") from error
+        root = plain_xml(text)
+    except ValueError as error:
+        raise RasterError(f"{name}: cannot be read as a VRT ({error}); write it anew with gdalbuildvrt") from error
     for element in root.iter():
         kind = element.get("subClass", "")
         if _tag(element) in REFUSED or (kind and kind != "VRTSourcedRasterBand"):

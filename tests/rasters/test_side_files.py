@@ -116,10 +116,11 @@ def test_statistics_alone_are_no_reason_for_a_note(tmp_path: Path) -> None:
     assert open_image(path).notes == ()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("text", ["", "<", '<!DOCTYPE a [<!ENTITY b "c">]><PAMDataset>&b;</PAMDataset>', "<a/>"])
-def test_an_aux_xml_that_is_none_is_named(text: str, tmp_path: Path) -> None:
+def test_an_aux_xml_that_is_none_is_named(text: str, encoding: str, tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", picture(90, 70))
-    (tmp_path / "a.tif.aux.xml").write_text(text)
+    (tmp_path / "a.tif.aux.xml").write_bytes(text.encode(encoding))
     for asked in (False, True):
         assert open_image(path, side_files=asked).notes == (
             "a.tif.aux.xml beside it is not read: it is no XML of GDAL's",
