@@ -46,13 +46,16 @@ def content(path: str | os.PathLike[str]) -> str:
     Raises:
         OSError: The file cannot be read.
     """
-    image = Path(path)
+    return _content(Path(path), laid_out=True)
+
+
+def _content(image: Path, *, laid_out: bool) -> str:
     with image.open("rb") as file:
         head = file.read(4096)
         file.seek(0)
         found = hashlib.file_digest(file, "sha256")
-    for source in _sources(image, head):
-        found.update(content(source).encode())
+    for source in _sources(image, head) if laid_out else ():  # one that is a VRT is not opened, nor looked into
+        found.update(_content(source, laid_out=False).encode())
     names = [f"{image.name}{ending}" for ending in (".ovr", ".msk", ".aux.xml")]
     names += [f"{image.stem}.prj", *(side.name for side in world_files(image))]
     for name in names:

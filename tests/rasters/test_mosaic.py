@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.rasters import RasterError, open_image
+from rscovlm.rasters.digests import content
 from rscovlm.rasters.opening import Backend
 from tests.rasters.files import write_tiff
 from tests.rasters.test_raster import picture
@@ -158,3 +159,10 @@ def test_what_is_not_computed_is_refused_by_name(body: str, why: str, sources: P
     path = vrt(sources / "m.vrt", 20, 20, body)
     with pytest.raises(RasterError, match=why):
         open_image(path, allow_vrt=True).overview()
+
+
+def test_a_mosaic_of_itself_is_refused_and_has_a_digest(tmp_path: Path) -> None:
+    path = vrt(tmp_path / "m.vrt", 20, 20, source("m.vrt", 1, (0, 0, 20, 20), (0, 0, 20, 20)))
+    assert len(content(path)) == 64
+    with pytest.raises(RasterError, match="is a VRT itself"):
+        open_image(path, allow_vrt=True)
