@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, Self, TypeVar, get_args
@@ -147,6 +147,13 @@ class Settings:
         elif form == "obb":
             unit[4] = 0.5
         return unit
+
+    def written_in(self, tokens: Iterable[str]) -> bool:
+        """Return whether tags hold any of some tokens, so that an answer without these has lost its tags."""
+        if self.tags is None:
+            return False
+        templates = (self.tags.label, self.tags.boxes, *map(self.tags.template, self.tags.kinds))
+        return any(token in template for token in tokens if token for template in templates)
 
     @cached_property
     def tag_pattern(self) -> TagPattern | None:

@@ -89,6 +89,8 @@ class Transformers:
         self._options = {**_GREEDY, **(generation or {})}
         self.prefixes = Prefixes(model, processor, reuse_bytes, self._options)
         self._ends = _end_tokens(model, processor.tokenizer)
+        # Where a dialect's tags are special tokens, an answer without these has lost its boxes.
+        self._skips = not self.codec.written_in(processor.tokenizer.all_special_tokens)
         self._vocabulary: Vocabulary | None = None
         self._masks: OrderedDict[tuple[str, str], Masks] = OrderedDict()
         self._masks_of(grammar)
@@ -208,7 +210,7 @@ class Transformers:
         if tokens and tokens[-1] in self._ends:
             tokens = tokens[:-1]
         text: str = self.processor.tokenizer.decode(
-            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            tokens, skip_special_tokens=self._skips, clean_up_tokenization_spaces=False
         )
         return text
 

@@ -243,7 +243,10 @@ def unmatched(agree: NDArray[np.bool_]) -> int | None:
 
 
 def _text(ids: Sequence[int], processor: Any) -> str:
-    return str(processor.tokenizer.decode(ids, skip_special_tokens=True))
+    # Where a dialect's tags are special tokens, they are part of the answer.
+    skips = not processor.codec.written_in(processor.tokenizer.all_special_tokens)
+    text = str(processor.tokenizer.decode(ids, skip_special_tokens=skips))
+    return text if skips else text.removesuffix("\n").removesuffix(processor.tokenizer.eos_token or "")
 
 
 def _plain(labels: Sequence[str]) -> list[str]:

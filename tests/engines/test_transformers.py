@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -6,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from rscovlm.codec import Codec
 from rscovlm.engines import Conversation, Engine, Transformers
-from rscovlm.geometry import Boxes
+from rscovlm.geometry import Boxes, Frame
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.tokenizer import build_tokenizer
 from rscovlm.tasks import detect
@@ -177,3 +179,19 @@ def test_a_saved_checkpoint_asks_zooms_and_detects_as_in_the_readme(tmp_path: Pa
     found = rscovlm.detect(chain.engine, image, classes=["plane", "ship"], tile=450, max_new_tokens=6)
     found.to_geojson(tmp_path / "objects.geojson")
     assert (tmp_path / "objects.geojson").stat().st_size > 0
+
+
+def test_tags_that_are_special_tokens_stay_in_the_answer(parts: tuple[Any, Any]) -> None:
+    model, processor = parts
+    tokenizer = copy.deepcopy(processor.tokenizer)
+    tags = ["<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": tags})
+    speaking = copy.copy(processor)
+    speaking.tokenizer = tokenizer
+    answer = "<|object_ref_start|>ship<|object_ref_end|><|box_start|>(287,194),(333,296)<|box_end|>"
+    tokens = [*tokenizer(answer, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    codec = Codec.preset("qwen2-vl")
+    text = Transformers(model, speaking, codec=codec)._text(tokens)
+    assert text == answer and codec.decode(text, Frame(1000, 1000)).objects.labels == ("ship",)
+    # Other dialects go without special tokens, as before.
+    assert "<|" not in Transformers(model, speaking, codec=Codec.preset("rscovlm-v1"))._text(tokens)
