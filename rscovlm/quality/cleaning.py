@@ -267,4 +267,5 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     return Rule(entry["name"], pattern, entry["replace"], side)
 
 
-_SIDES: dict[str, Side] = {"system": "both", "user": "user", "assistant": "model"}
+# What a tool returned is no prose of either side, and is left to rules for both.
+_SIDES: dict[str, Side] = {"system": "both", "user": "user", "assistant": "model", "tool": "both"}

@@ -10,7 +10,7 @@ What each task fills in, beside `images`:
 | `classification` | `classes` (usually one); `categories`: the names to choose from |
 | `caption` | `captions`: one or several references for the same image |
 | `vqa` | `question`, `answer`; `choices` for multiple choice (`answer` is then the letter) |
-| `conversation` | `turns`; a place mentioned in a text is written `<box:i>` and stands for `objects[i]` |
+| `conversation` | `turns`; a place mentioned in a text is written `<box:i>` and stands for `objects[i]`; `extra["tools"]`: what may be called |
 | `grounding` | `expression`, and in `objects` the places it refers to |
 | `counting` | `categories`: the one class; `answer`: how many |
 | `detection` | `objects`; `categories`: every name that was looked for, so that absent ones are known to be absent |
@@ -37,7 +37,7 @@ from rscovlm.records.names import TASKS
 from rscovlm.records.paths import check_relative
 from rscovlm.records.rows import Row, as_text
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 BOX_MARK = re.compile(r"<box:(\d+)>")
 
 _NUMBERS = {"hbb": 4, "obb": 5, "quad": 8}
@@ -125,7 +125,11 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a conversation; `<image>` marks where an image goes, `<box:i>` stands for `objects[i]`."""
+    """One message of a conversation; `<image>` marks where an image goes, `<box:i>` stands for `objects[i]`.
+
+    A call of a tool is written in the assistant's text as `<tool_call>{"name": ..., "arguments": ...}</tool_call>`; a turn of the role
+    `tool` holds what it returned.
+    """
 
     role: Role
     text: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from rscovlm.codec import Codec
 from rscovlm.geometry import Boxes
 from rscovlm.records import Annotation, Record, Rejected, Turn
+from rscovlm.records.jsonfiles import parsed
 from rscovlm.records.record import BOX_MARK
 from rscovlm.tasks.task import Draw, Example, Message, Shown, Task
 
@@ -26,6 +27,8 @@ class Conversation(Task):
         yield "assistant" not in roles, "no answer in the conversation"
         yield bool(roles) and roles[0] != "user" or _unasked(record.turns), "answer without a question"
         yield any(turn.role == "assistant" and not turn.text.strip() for turn in record.turns), "empty answer"
+        marks = sum(turn.text.count("<image>") for turn in record.turns)
+        yield bool(marks) and marks != len(record.images), "image marks do not match"
 
     def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
         """Write the turns as they are; images stand where they are marked, else before the first question."""
@@ -44,10 +47,24 @@ class Conversation(Task):
             messages.append({"role": turn.role, "content": content or [{"type": "text", "text": ""}]})
             if turn.role == "assistant" and place == 0:
                 raise Rejected("answer without a question", f"record {record.id!r} begins with an assistant turn")
-        return Example(messages, shown.pictures)
+        return Example(messages, shown.pictures, tools=declared_tools(record.extra.get("tools", "")))
 
 
 TASK = Conversation()
+
+
+def declared_tools(tools: str) -> list[dict[str, Any]] | None:
+    """Give the functions that a record's `extra["tools"]` declares as the chat template takes them, or None.
+
+    Raises:
+        ValueError: They are no list of objects in JSON.
+    """
+    if not tools:
+        return None
+    found = parsed(tools)
+    if not isinstance(found, list) or not all(isinstance(tool, Mapping) for tool in found):
+        raise Rejected("malformed tools", f"tools {tools[:80]!r} are no list of functions")
+    return [dict(tool) for tool in found] or None
 
 
 def _box_text(item: Annotation, shown: Shown, codec: Codec) -> str:

@@ -1,10 +1,9 @@
-"""OpenAI-style `messages` JSON lines: one conversation a line, images as parts of the content.
+"""Conversation files: reading any form that trainers take, writing OpenAI-style `messages` as JSON lines.
 
     {"messages": [{"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "How many?"}]},
                   {"role": "assistant", "content": [{"type": "text", "text": "Two."}]}]}
 
-Read as well: content that is a plain string, `image_url` parts, base64 data URIs, and `file://` before a relative path. Boxes in the text
-are in original pixels on writing; on reading they stay text until a scale is given.
+Boxes in the text are in original pixels on writing; on reading they stay text until a scale is given.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from rscovlm.data.formats.conversations import IMAGE, read_conversation
 from rscovlm.data.textboxes import Scale, lift
 from rscovlm.files import replacing
 from rscovlm.records.jsonfiles import read_items
-from rscovlm.records.record import BOX_MARK, ImageRef, Record, Role, Turn
-from rscovlm.records.rows import Row, as_list, as_text, as_whole
+from rscovlm.records.record import BOX_MARK, ImageRef, Record, Turn
+from rscovlm.records.rows import Row
 from rscovlm.records.tally import Rejected, Strict, Tally
+from rscovlm.tasks.conversation import declared_tools
 
-_IMAGE = "<image>"
-_DATA = re.compile(r"data:image/[\w.+-]+;base64,")
 _MEDIA = {
     b"\x89PNG": "png",
     b"\xff\xd8\xff": "jpeg",
@@ -36,17 +35,18 @@ _MEDIA = {
 
 
 def read_messages(
-    path: str | Path,
+    path: str | Path | Iterable[Any],
     *,
     source: str = "messages",
     split: str = "train",
     scale: Scale | None = None,
     tally: Tally | None = None,
 ) -> Iterator[Record]:
-    """Read conversations; a file that is one JSON array of them, or of bare message lists, is read too.
+    """Read conversations in any form of `rscovlm.data.formats.conversations`.
 
     Args:
-        path: The file; image paths in it are relative to the data folder.
+        path: A JSON file (an array of rows or of bare message lists) or a JSON-lines file; image paths in it are relative to the
+            data folder. Or the rows themselves: a list, a `datasets.Dataset` or `IterableDataset`, its images decoded or not.
         source: Written into the records.
         split: Written into the records.
         scale: What the numbers of boxes in the text mean (see `textboxes`); None leaves them in the text.
@@ -56,12 +56,22 @@ def read_messages(
         ValueError: A row cannot be read; the message names file and row.
     """
     tally = tally or Strict()
-    yield from tally.counted(message_records(Path(path), tally, source=source, split=split, scale=scale))
+    if isinstance(path, (str, Path)):
+        if Path(path).suffix.lower() in (".parquet", ".arrow"):
+            raise ValueError(
+                f"{Path(path).name} is no JSON; give the rows of datasets.load_dataset, or use `rscovlm data convert chat`"
+            )
+        rows = read_items(Path(path))
+    else:
+        rows = ((f"row {number}", row) for number, row in enumerate(path, start=1))
+    yield from tally.counted(conversation_records(rows, tally, source=source, split=split, scale=scale))
 
 
-def message_records(path: Path, tally: Tally, *, source: str, split: str, scale: Scale | None) -> Iterator[Record]:
-    """Do what `read_messages` does, leaving it to the caller to count what is kept."""
-    for place, item in read_items(path):
+def conversation_records(
+    rows: Iterable[tuple[str, Any]], tally: Tally, *, source: str, split: str, scale: Scale | None
+) -> Iterator[Record]:
+    """Do what `read_messages` does with rows and their places, leaving it to the caller to count what is kept."""
+    for place, item in rows:
         with tally.row(place):
             yield _record(item, place, source, split, scale)
 
@@ -94,46 +104,24 @@ def write_messages(
 
 
 def _record(item: Any, place: str, source: str, split: str, scale: Scale | None) -> Record:
-    row = Row({"messages": item} if isinstance(item, list) else item)
-    images: list[ImageRef] = []
-    turns = [Turn(_role(message["role"]), _text(message.get("content"), images)) for message in row.rows("messages")]
-    objects: list[Any] = []
-    if scale is not None:
-        size = (images[0].width, images[0].height) if images else (0, 0)
+    said = read_conversation(item)
+    turns, objects = said.turns, said.objects
+    if scale is not None and not objects:
+        size = (said.images[0].width, said.images[0].height) if said.images else (0, 0)
         turns = [Turn(turn.role, lift(turn.text, objects, scale, *size)) for turn in turns]
-    name = str(row.get("id", place.rpartition("row ")[2]))
-    return Record(name, source, split, "conversation", tuple(images), turns=tuple(turns), objects=tuple(objects))
-
-
-def _role(name: str) -> Role:
-    return cast(Role, "system" if name == "developer" else name)
-
-
-def _text(content: Any, images: list[ImageRef]) -> str:
-    if isinstance(content, str):
-        return content
-    parts = []
-    for part in map(Row, as_list(content or [], "'content'")):
-        if part["type"] == "text":
-            parts.append(part.text("text"))
-        elif part["type"] in ("image", "image_url"):
-            images.append(_image(part))
-            parts.append(_IMAGE)
-        else:
-            raise Rejected(
-                "unsupported content", f"content part of type {part['type']!r}; only text and images are read"
-            )
-    return "".join(parts)
-
-
-def _image(part: Row) -> ImageRef:
-    given = part["image"] if "image" in part else part["image_url"]
-    where = as_text(given["url"] if isinstance(given, dict) and "url" in given else given, "an image")
-    size = {side: as_whole(part.get(side, 0), repr(side)) for side in ("width", "height")}
-    inline = _DATA.match(where)
-    if inline:
-        return ImageRef(data=base64.b64decode(where[inline.end() :], validate=True), **cast(Any, size))
-    return ImageRef(where.removeprefix("file://"), **cast(Any, size))
+    own = None if isinstance(item, list) else Row(item).get("id")
+    name = place.rpartition("row ")[2] if own is None else str(own)
+    extra = {"tools": said.tools} if said.tools else {}
+    return Record(
+        name,
+        source,
+        split,
+        "conversation",
+        tuple(said.images),
+        turns=tuple(turns),
+        objects=tuple(objects),
+        extra=extra,
+    )
 
 
 def _line(record: Record) -> dict[str, Any]:
@@ -152,7 +140,7 @@ def _line(record: Record) -> dict[str, Any]:
             "task without wording", f"a {record.task} record has no wording before it is rendered; render it first"
         )
     pending = list(record.images)
-    placed = sum(turn.text.count(_IMAGE) for turn in turns)
+    placed = sum(turn.text.count(IMAGE) for turn in turns)
     if placed > len(pending):
         raise Rejected("more image marks than images", f"{placed} <image> marks for {len(pending)} images")
     messages: list[dict[str, Any]] = []
@@ -160,13 +148,15 @@ def _line(record: Record) -> dict[str, Any]:
         parts = []
         if turn.role == "user" and not _has_user(messages):
             parts = [_part(pending.pop(0)) for _ in range(len(pending) - placed)]
-        for piece in re.split(f"({_IMAGE})", turn.text):
-            if piece == _IMAGE:
+        for piece in re.split(f"({IMAGE})", turn.text):
+            if piece == IMAGE:
                 parts.append(_part(pending.pop(0)))
             elif piece:
                 parts.append({"type": "text", "text": _spelled(piece, record)})
         messages.append({"role": turn.role, "content": parts})
-    return {"id": record.id, "messages": messages}
+    line = {"id": record.id, "messages": messages}
+    tools = declared_tools(record.extra.get("tools", ""))
+    return {**line, "tools": tools} if tools else line
 
 
 def _has_user(messages: list[dict[str, Any]]) -> bool:

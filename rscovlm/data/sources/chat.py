@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rscovlm.data.textboxes import Scale, lift
 from rscovlm.records.record import Annotation, ImageRef, Record, Role, Turn
-from rscovlm.records.rows import Row, as_list
+from rscovlm.records.rows import Row
 from rscovlm.records.tally import Rejected
 
 _ROLES: dict[str, Role] = {
@@ -71,29 +71,6 @@ def chat_record(
     return Record(
         name, source, split, "conversation", tuple(images), turns=turns, objects=tuple(objects), extra=dict(extra or {})
     )
-
-
-def spoken(row: Row) -> Row:
-    """Give a row in the LLaVA form: bare or wrapped OpenAI messages become `conversations` and a list of images.
-
-    >>> spoken(Row([{"role": "user", "content": [{"type": "image", "image": "file://a.png"}, {"type": "text", "text": "?"}]}])).value
-    {'conversations': [{'from': 'user', 'value': '<image>?'}], 'image': ['a.png']}
-    """
-    wrapped = Row({"messages": row.value}) if isinstance(row.value, list) else row
-    if "messages" not in wrapped:
-        images = wrapped.get("image") or []
-        return Row({**wrapped, "image": [images] if isinstance(images, str) else as_list(images, "'image'")})
-    turns, names = [], []
-    for message in wrapped.rows("messages"):
-        content = message["content"]
-        parts = [Row({"type": "text", "text": content})] if isinstance(content, str) else message.rows("content")
-        for part in parts:
-            if part["type"] == "image":
-                names.append(part.text("image").removeprefix("file://"))
-        value = "".join(part.text("text") if part["type"] == "text" else "<image>" for part in parts)
-        turns.append({"from": message["role"], "value": value})
-    rest = {key: value for key, value in wrapped.items() if key != "messages"}
-    return Row({**rest, "conversations": turns, "image": names})
 
 
 def named(row: Row, place: str) -> str:

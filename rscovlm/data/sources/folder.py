@@ -102,8 +102,15 @@ class Folder:
                 for image in (*record.images, *record.masks):
                     if image.path:
                         self.path(image.path)
-                sized = (image if image.width or not image.path else self.image(image.path) for image in record.images)
-                yield replace(record, images=tuple(sized))
+                yield replace(record, images=tuple(map(self._sized, record.images)))
+
+    def _sized(self, image: ImageRef) -> ImageRef:
+        if image.width:
+            return image
+        if image.data is not None:
+            width, height = image_size(image.data)
+            return replace(image, width=width, height=height)
+        return self.image(image.path) if image.path else image
 
     def files(self, folder: str, *endings: str) -> list[str]:
         """List the files directly in `folder` by name, only those with one of the endings (of any case) if some are given.

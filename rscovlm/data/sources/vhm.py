@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
-from rscovlm.data.sources.chat import chat_record, named, spoken
+from rscovlm.data.formats.conversations import read_conversation
+from rscovlm.data.sources.chat import named
 from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.registry import source
 from rscovlm.records.paths import below
 from rscovlm.records.record import Record
+from rscovlm.records.rows import Row
 
 
 @source(
@@ -30,7 +32,11 @@ def vhm(folder: Folder, split: str) -> Iterator[Record]:
     for file in published:
         for place, row in folder.items(file):
             with folder.row(place):
-                given = spoken(row)
-                inner = below(pictures, given["source_dataset"]) if given.get("source_dataset") else pictures
-                images = [folder.image(name, under=inner) for name in given["image"]]
-                yield chat_record(given, f"{file}/{named(given, place)}", "vhm", split, images, scale=None)
+                # A bare list of messages has no fields of its own.
+                given = Row({"messages": row.value}) if isinstance(row.value, list) else row
+                said = read_conversation(given)
+                dataset = given.get("source_dataset")
+                inner = below(pictures, dataset) if dataset else pictures
+                images = tuple(folder.image(image.path, under=inner) for image in said.images)
+                name = f"{file}/{named(given, place)}"
+                yield Record(name, "vhm", split, "conversation", images, turns=tuple(said.turns))

@@ -109,6 +109,28 @@ CASES: dict[str, tuple[str, str, str, Any, str]] = {
     ),
     "vhm": ("vhm", "train", "vhm.json", [{"id": 1, "image": "a.png", "conversations": _TALK}], "images/a.png"),
     "vhm messages": ("vhm", "train", "vhm.json", [{"id": 1, "messages": _MESSAGES}], "images/a.png"),
+    "chat messages": (
+        "chat",
+        "train",
+        "a.jsonl",
+        [
+            {"messages": _MESSAGES, "images": [], "tools": [{"name": "zoom"}]},
+            {"messages": [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "A port."}], "images": [{"bytes": _PNG}]},
+            {"query": "<image>?", "response": "At <bbox>.", "history": [["?", "!"]], "image": "a.png", "objects": {"bbox": [[1, 2, 3, 4]]}},
+        ],
+        "a.png",
+    ),
+    "chat calls": (
+        "chat",
+        "train",
+        "a.json",
+        [
+            {"conversations": [*_TALK, {"from": "function_call", "value": {"name": "zoom", "arguments": {"a": 1}}}], "image": "a.png"},
+            {"prompt": "?", "completion": [{"role": "assistant", "tool_calls": [{"function": {"name": "zoom", "arguments": {}}}]}]},
+            {"instruction": "?", "input": "!", "output": "A port.", "system": "Be brief."},
+        ],
+        "a.png",
+    ),
     "lrs-vqa": (
         "lrs-vqa",
         "test",
