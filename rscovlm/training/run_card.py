@@ -11,6 +11,7 @@ import jinja2
 import yaml
 
 from rscovlm import __version__
+from rscovlm.files import write_text
 
 MARKER = "<!-- written by rscovlm; a card without this line is left as it is -->"
 
@@ -65,7 +66,7 @@ def write_card(
         recipe=yaml.safe_dump(dict(recipe), sort_keys=False).strip() if recipe else "",
     )
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text, overwrite=True)  # a card of our own, as looked at above
     return True
 
 

@@ -33,6 +33,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("synthesise", "journal"): ("data", "synthesise", "asking.yaml", "records.jsonl", "new.jsonl", "--journal", "OUT"),
     ("unpack", "folder"): ("data", "unpack", "pack.zip", "OUT"),
     ("train", "output"): ("train", "training.yaml", "--root", ".", "--output", "OUT"),
+    ("export", "target"): ("export", "in", "OUT"),
     ("read", "out"): ("wording", "read", "in", "--out", "OUT"),
     ("demo", "out"): ("demo", "--out", "OUT"),
 }
