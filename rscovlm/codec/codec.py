@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rscovlm.codec import presets
 from rscovlm.codec.categories import Matcher, ranks
@@ -18,7 +19,7 @@ from rscovlm.codec.dialect_detection import DialectGuess, detect_dialect
 from rscovlm.codec.found_objects import LARGEST, Found
 from rscovlm.codec.grammar import Grammar, box_numbers, json_grammar, plain_grammar, tagged_grammar
 from rscovlm.codec.keys import Names
-from rscovlm.codec.layouts import KIND_OF
+from rscovlm.codec.layouts import KIND_OF, Form
 from rscovlm.codec.none_answers import says_none
 from rscovlm.codec.placing import boxes_of, points_of
 from rscovlm.codec.reading import Reader
@@ -126,10 +127,7 @@ class Codec(Settings):
         places = ranks(objects.labels, categories)
         order_written = self.layout(what, lines)
         form, space = order_written.form, self.space_of(what)
-        own = KIND_OF[form]
-        boxes = objects.boxes if objects.boxes.kind == own else objects.boxes.as_kind("quad")
-        pixel_numbers = spread(boxes.to(frame).as_kind(own), form, self.angle_from, frame)
-        whole = quantise(pixel_numbers, form, space, self.decimals, frame)
+        whole = self._steps(objects.boxes, what, form, frame)
         seen = restore(whole, form, space, self.decimals, frame).as_kind("hbb")
         corner = quantise(seen.coords, "hbb", space, self.decimals, frame)[:, 1::-1].tolist()
         keys = zip(places, corner, whole.tolist(), objects.labels, strict=True)
@@ -284,6 +282,34 @@ class Codec(Settings):
         {'type': 'string', 'enum': ['ship']}
         """
         return self.grammar(**choice).json_schema(most)
+
+    def mention(self, box: Boxes, frame: Frame) -> str:
+        """Write one box as a sentence mentions it: its numbers in brackets.
+
+        Args:
+            box: One box. An oriented one keeps its rotation where the dialect knows such boxes, in its own kind if that is oriented.
+            frame: Pixel grid the model sees.
+
+        Raises:
+            ValueError: When there is not exactly one box.
+
+        >>> Codec.preset("qwen3-vl").mention(Boxes([[0, 0, 200, 50]], "hbb", Frame(400, 400)), Frame(400, 400))
+        '[0, 0, 500, 125]'
+        """
+        if len(box) != 1:
+            raise ValueError(f"there are {len(box)} boxes; give exactly one")
+        oriented = [kind for kind in (self.kind, "quad", "obb") if kind in ("quad", "obb") and kind in self.kinds]
+        what: BoxKind = oriented[0] if oriented and box.kind != "hbb" else "hbb"
+        order = self.layout(what, "json")
+        row = written(self._steps(box, what, order.form, frame), order.form, self.decimals)[0]
+        return f"[{', '.join(order.written(row))}]"
+
+    def _steps(self, boxes: Boxes, what: BoxKind, form: Form, frame: Frame) -> NDArray[np.int64]:
+        """Give boxes as the whole steps in which the dialect counts them."""
+        own = KIND_OF[form]
+        corners = boxes if boxes.kind == own else boxes.as_kind("quad")
+        numbers = spread(corners.to(frame).as_kind(own), form, self.angle_from, frame)
+        return quantise(numbers, form, self.space_of(what), self.decimals, frame)
 
     def encode_box(self, box: Boxes, frame: Frame) -> list[int]:
         """Return one box as the numbers of a tool's ``bbox`` argument.

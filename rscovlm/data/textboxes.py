@@ -138,7 +138,8 @@ def lift(
             objects.append(item)
         parts += [before, f"<box:{objects.index(item)}>"]
         last = box.end
-    return _DELIMITER.sub(", ", _PHRASE.sub("", "".join([*parts, text[last:]])))
+    told = _WRAPPED.sub(r"\1", "".join([*parts, text[last:]]))
+    return _DELIMITER.sub(", ", _PHRASE.sub("", _CLOSED.sub(" ", told)))
 
 
 def _within(box: TextBox, scale: Scale) -> bool:
@@ -166,7 +167,12 @@ def is_box(box: TextBox) -> bool:
     )
 
 
-_NAMED_BEFORE = re.compile(r"(?:<p>|<ref>|<\|ref\|>|<\|object_ref_start\|>)([^<]*)<[^<>]*>\s*$")
+_NAMED_BEFORE = re.compile(r"(?:<p>|<ref>|<\|ref\|>|<\|object_ref_start\|>)([^<]*)<[^<>]*>\s*(?:<[^<>]*>[\s\[]*)?$")
+# What stands around marks where the tags of a dialect hold a list of boxes, as InternVL writes it.
+_WRAPPED = re.compile(
+    r"(?:<box>|<quad>|<\|det\|>|<\|box_start\|>)[\s\[]*(<box:\d+>(?:[,\s]*<box:\d+>)*)[\s\]]*(?:</box>|</quad>|<\|/det\|>|<\|box_end\|>)"
+)
+_CLOSED = re.compile(r"(?:</(?:p|ref)>|<\|/ref\|>|<\|object_ref_end\|>)(?=<box:\d)")
 _PHRASE = re.compile(r"</?(?:p|ref)>|<\|/?ref\|>|<\|object_ref_(?:start|end)\|>")
 # GeoChat writes several boxes of one phrase with <delim> between them.
 _DELIMITER = re.compile(r"\s*<delim>\s*")

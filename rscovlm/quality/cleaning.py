@@ -20,7 +20,9 @@ from rscovlm.records.record import BOX_MARK, Annotation, Record, Turn
 from rscovlm.settings.yamlfiles import read_yaml
 
 Side = Literal["user", "model", "both"]
-_TAG = re.compile(r"(?P<marks>(?:<image>|\s)*)\[(?P<tag>[A-Za-z]+)\]\s*")
+_TAG = re.compile(r"(?P<marks>(?:<image>|\s)*)(?:\[(?P<square>[A-Za-z]+)\]|\{(?P<curly>[A-Za-z]+)\})\s*")
+# Boxes as marks or as they are written, and nothing but words that join them.
+_PLACES = re.compile(r"(?:<box:\d+>|\{<[^{}]*>\}|\[[-\d.,\s]+\]|\band\b|[,\s])+")
 _EXAMPLES = 5
 _SURVEYED = 5000
 
@@ -72,12 +74,15 @@ class Cleaner:
         shipped = resources.files("rscovlm.quality") / "cleaning.yaml"
         content = read_yaml(rules) if rules else yaml.safe_load(shipped.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
-            raise ValueError(f"cleaning rules are {content!r}; give tags, sentence_starts, boxes, rules, typos")
-        unknown = set(content) - {"tags", "sentence_starts", "boxes", "rules", "typos"}
+            raise ValueError(
+                f"cleaning rules are {content!r}; give tags, sentence_starts, determiners, boxes, rules, typos"
+            )
+        unknown = set(content) - {"tags", "sentence_starts", "determiners", "boxes", "rules", "typos"}
         if unknown:
             raise ValueError(f"cleaning rules have unknown parts {sorted(unknown)}; see cleaning.yaml in rscovlm.data")
         self._tags: dict[str, dict[str, list[str]]] = content.get("tags") or {}
         self._starts = frozenset((content.get("sentence_starts") or "").split())
+        self._determiners = frozenset((content.get("determiners") or "").split())
         self._drop_echoed = bool((content.get("boxes") or {}).get("drop_echoed"))
         self._rules = [_rule(entry) for entry in content.get("rules") or ()]
         self._typos: dict[str, str] = content.get("typos") or {}
@@ -172,20 +177,31 @@ class Cleaner:
 
     def _untagged(self, text: str, touched: set[str], *, phrased: bool) -> str:
         match = _TAG.match(text)
-        if match is None or match["tag"].lower() not in self._tags:
+        name = (match["square"] or match["curly"]).lower() if match else ""
+        if match is None or name not in self._tags:
             return text
-        tag = self._tags[match["tag"].lower()] or {}
+        tag = self._tags[name] or {}
         rest = self._untagged(text[match.end() :], touched, phrased=phrased).strip()
         if phrased and rest and not self._is_sentence(rest) and tag.get("phrase"):
-            rest = _pick(tag["phrase"], rest).format(text=rest.rstrip("."))
+            rest = self._asked(tag, rest)
         elif phrased and rest and tag.get("append"):
             rest = f"{rest if rest[-1] in '.?!' else rest + '.'} {_pick(tag['append'], rest)}"
         after = match["marks"].rstrip() + rest
-        self._note(f"tag [{match['tag'].lower()}]", 1, text, after, touched)
+        self._note(f"tag [{name}]", 1, text, after, touched)
         return after
 
+    def _asked(self, tag: Mapping[str, list[str]], rest: str) -> str:
+        """Put a phrase or boxes alone into words that fit it, whether it is one thing or several."""
+        rest = rest.rstrip(".")
+        if tag.get("place") and _PLACES.fullmatch(rest):
+            return _pick(tag["place"], rest).replace("{text}", rest)
+        named = rest[0] in "<{[" or rest.split()[0].lower() in self._determiners
+        return _pick(tag["phrase"], rest).replace("{text}", rest if named else f"the {rest}")
+
     def _is_sentence(self, text: str) -> bool:
-        return text[-1] in ".?!" or text.split()[0].lower().strip(",") in self._starts
+        first = re.split(r"[,'\u2019]", text.split()[0].lower())[0]
+        clause = text.startswith(("<box:", "{<")) and not _PLACES.fullmatch(text)
+        return text[-1] in ".?!" or first in self._starts or clause
 
     def _lifted(self, record: Record, touched: set[str]) -> Record:
         for turn in record.turns:

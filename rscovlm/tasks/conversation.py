@@ -68,9 +68,8 @@ def declared_tools(tools: str) -> list[dict[str, Any]] | None:
 
 
 def _box_text(item: Annotation, shown: Shown, codec: Codec) -> str:
-    """A box inside a sentence, as four numbers in the codec's coordinates."""
-    box = Boxes(np.array([item.box]), item.kind, shown.frames[item.image]).as_kind("hbb")
-    return "[" + ", ".join(map(str, codec.encode_box(box, shown.seen(item.image)))) + "]"
+    box = Boxes(np.array([item.box]), item.kind, shown.frames[item.image])
+    return codec.mention(box, shown.seen(item.image))
 
 
 def _unasked(turns: Iterable[Turn]) -> bool:

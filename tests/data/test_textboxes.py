@@ -157,3 +157,25 @@ def test_five_numbers_are_told_from_the_whole_set(corners: bool, expected: bool)
 def test_tags_of_dialects_are_boxes_in_sentences(text: str, numbers: tuple[float, ...]) -> None:
     (box,) = find_boxes(f"I see {text} there")
     assert box.numbers == numbers and box.stated is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "count"),
+    [
+        ("<ref>the ship</ref><box>[[287, 97, 333, 148]]</box>", "the ship <box:0>", 1),
+        ("<ref>the ship</ref><box>[[1, 2, 30, 40], [5, 6, 70, 80]]</box>.", "the ship <box:0>, <box:1>.", 2),
+        ("<ref>the ship</ref><box>(287,97),(333,148)</box>", "the ship <box:0>", 1),
+        ("<ref>the ship</ref><quad>(1,2),(9,2),(9,8),(1,8)</quad>", "the ship <box:0>", 1),
+        (
+            "<|object_ref_start|>the ship<|object_ref_end|><|box_start|>(287,97),(333,148)<|box_end|>",
+            "the ship <box:0>",
+            1,
+        ),
+        ("<|ref|>the ship<|/ref|><|det|>[[287, 97, 333, 148]]<|/det|>", "the ship <box:0>", 1),
+        ("<p>the ship</p>{<10><20><30><40>}", "the ship <box:0>", 1),
+    ],
+)
+def test_tags_around_boxes_go_and_give_the_label(text: str, told: str, count: int) -> None:
+    objects: list[Annotation] = []
+    assert lift(text, objects, 0, 1000, 1000) == told
+    assert [item.label for item in objects] == ["the ship"] * count

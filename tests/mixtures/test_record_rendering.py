@@ -1,6 +1,7 @@
 """Records become conversations that say the same, at any size, in any form."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,23 @@ def test_other_tasks_ask_and_answer(root: Path) -> None:
     sample = renderer(talk, rng)
     assert sample["messages"][0]["content"][0] == {"type": "image"}
     assert _texts(sample, "user")[0].startswith("Is [")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "numbers"), [("rscovlm-v1", 8), ("qwen3-vl", 8), ("geochat", 5), ("earthdial", 5), ("vhm", 4)]
+)
+def test_a_box_in_a_sentence_keeps_its_rotation(root: Path, dialect: str, numbers: int) -> None:
+    codec = Codec.preset(dialect)
+    item = Annotation((90, 75, 60, 20, 30), "pool", "obb")
+    talk = _record(
+        "conversation", turns=(Turn("user", "What is at <box:0>?"), Turn("assistant", "A pool.")), objects=(item,)
+    )
+    (asked,) = _texts(RecordRenderer(codec, BUDGET, root)(talk, np.random.default_rng(1)), "user")
+    assert asked.count(",") == numbers - 1
+    upright = Annotation((40, 50, 140, 100), "pool", "hbb")
+    talk = replace(talk, objects=(upright,))
+    (asked,) = _texts(RecordRenderer(codec, BUDGET, root)(talk, np.random.default_rng(1)), "user")
+    assert asked.count(",") == 3
 
 
 def test_a_sample_depends_on_its_generator_alone(root: Path) -> None:

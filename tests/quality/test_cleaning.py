@@ -198,3 +198,71 @@ def test_what_a_converter_left_is_not_surveyed() -> None:
         "9", "s", "train", "conversation", (image,), turns=(Turn("user", "?"), Turn("assistant", "[90, 9, 132, 24]"))
     )
     assert survey([*marked, left]) == {} and survey([left])["s"].certain is False
+
+
+@pytest.mark.parametrize(
+    ("question", "clean"),
+    [
+        ("<image>\n{VQA} Is there a harbour?", "<image>Is there a harbour?"),
+        ("<image>{CLS} Choose the class.", "<image>Choose the class."),
+        ("{IT} Count the ships. Answer the number.", "Count the ships. Answer the number."),
+        ("{IDK} Is the plane red?", "Is the plane red?"),
+        ("{VG} Where is the big ship?", "Where is the big ship?"),
+        ("[seg] Segment the roads", "Segment the roads"),
+        ("[change] What is new?", "What is new?"),
+        ("[geoloc] Where was this taken?", "Where was this taken?"),
+        ("{x} stays", "{x} stays"),
+    ],
+)
+def test_tags_of_vhm_and_georsmllm_go(question: str, clean: str) -> None:
+    assert Cleaner().clean(_talk(question, "Two.")).turns[0].text == clean
+
+
+@pytest.mark.parametrize(
+    ("question", "wordings"),
+    [
+        ("[refer] 2 ships", ("the 2 ships",)),
+        ("[refer] red roof on the left", ("the red roof on the left",)),
+        ("[refer] these roofs", ("Locate these roofs.", "Find these roofs", "Point out these", "the box of these")),
+        ("[refer] where's the ship", ("where's the ship",)),
+        ("[refer] I need the place of the ship", ("I need the place of the ship",)),
+        ("[identify] <box:0>, <box:0>", ("What is at <box:0>, <box:0>?", "what is at <box:0>, <box:0>.")),
+        ("[identify] what's this <box:0>", ("what's this <box:0>",)),
+        ("[identify] the object at <box:0>", ("Identify the object at <box:0>.", "Name the object at <box:0>.")),
+        ("[identify] object <box:0>", ("Identify the object <box:0>.", "Name the object <box:0>.")),
+        ("[identify] <box:0> is what kind of ship", ("<box:0> is what kind of ship",)),
+        ("[detection] ships", ("all of the ships.",)),
+        ("[seg] roads {2}", ("the roads {2}.",)),
+    ],
+)
+def test_wordings_fit_one_thing_and_several(question: str, wordings: tuple[str, ...]) -> None:
+    found = Cleaner().clean(_talk(question, "A ship.", SHIP)).turns[0].text
+    assert found.endswith(wordings) or any(words in found for words in wordings)
+    assert not any(words in found for words in ("is at the", "Where is 2", "is these", "What is at where"))
+
+
+def test_boxes_beyond_the_image_and_stray_numbers_keep_their_scale(tmp_path: Path) -> None:
+    """One number too large neither hides a box of its own scale, nor makes `clean` guess another from what was refused."""
+    picture(tmp_path, "Images_train/Images_train/a.png", 400, 200)
+    answers = ["{<90><10><154><30>}", "{<10><20><30><40>}", "{<76><982><82><99>}"]
+    rows = [
+        {"id": i, "image": "a.png", "conversations": chat("<image>\n?", answer)} for i, answer in enumerate(answers)
+    ]
+    text(tmp_path, "VRSBench_train.json", rows)
+    found = list(convert("vrsbench", tmp_path))
+    assert survey(found) == {}
+    cleaner = Cleaner()
+    clean = list(cleaner.clean_all(found))
+    assert [[item.box for item in record.objects] for record in clean] == [
+        [(360, 20, 616, 60)],
+        [(40, 40, 120, 80)],
+        [],
+    ]
+    assert clean[2].turns[1].text == answers[2]
+    assert cleaner.changes["boxes that cannot be, left as text"].substitutions == 1
+
+
+@pytest.mark.parametrize("rows", [1, 19])
+def test_no_scale_is_certain_from_a_few_boxes(rows: int) -> None:
+    records = [_talk(f"What is at [{i}, {i}, {i + 30}, {i + 40}]?", "A ship.") for i in range(rows)]
+    assert not survey(records)["s"].certain

@@ -3,7 +3,7 @@
     {"image_id": "00001.jpg", "dataset": "dior_rsvg", "question": "the red roof", "question_id": 7, "bbox": [x1, y1, x2, y2],
      "poly": [[x, y], [x, y], [x, y], [x, y]], "image_width": 800, "image_height": 800, "mask_exists": true}
 
-Pictures are `images/<dataset>/<image_id>`, masks `masks/<dataset>/<stem of the picture>_<question_id>.png`. The record keeps `bbox` as its
+The published rows have neither size nor `mask_exists`: the size is then 0. Pictures are `images/<dataset>/<image_id>`, masks `masks/<dataset>/<stem of the picture>_<question_id>.png`. The record keeps `bbox` as its
 box, because that is what is scored, and `poly` as its polygon.
 """
 
@@ -76,7 +76,7 @@ def write_refgeo(
 
 
 def _record(row: Row, source: str, split: str, prefix: str) -> Record:
-    width, height = row.whole("image_width"), row.whole("image_height")
+    width, height = (row.whole(side) if row.get(side) is not None else 0 for side in ("image_width", "image_height"))
     dataset, picture, name = row.text("dataset"), row.text("image_id"), str(row["question_id"])
     image = ImageRef(f"{prefix}images/{check_relative(dataset)}/{check_relative(picture)}", width=width, height=height)
     points = as_list(row.get("poly") or [], "'poly'")
@@ -86,9 +86,7 @@ def _record(row: Row, source: str, split: str, prefix: str) -> Record:
     item = Annotation(row.numbers("bbox"), row["question"], "hbb", polygons=(ring,) if ring else ())
     masks: tuple[ImageRef, ...] = ()
     if row.get("mask_exists"):
-        # The published reader cuts the name at its first dot.
-        mask = f"{prefix}masks/{dataset}/{picture.partition('.')[0]}_{name}.png"
-        masks = (ImageRef(mask, width=width, height=height),)
+        masks = (ImageRef(mask_path(dataset, picture, name, prefix), width=width, height=height),)
     extra = {"dataset": dataset}
     return Record(
         f"{dataset}/{name}",
@@ -101,6 +99,11 @@ def _record(row: Row, source: str, split: str, prefix: str) -> Record:
         masks=masks,
         extra=extra,
     )
+
+
+def mask_path(dataset: str, picture: str, question: str, prefix: str = "") -> str:
+    """Name the mask of an expression; the published reader cuts the picture's name at its first dot."""
+    return f"{prefix}masks/{dataset}/{picture.partition('.')[0]}_{question}.png"
 
 
 def _line(record: Record) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rscovlm.records.tally import Rejected
 
 _LICENCE = """instructions Apache-2.0; images of fMoW, QFabric, S2Looking, xBD (CC BY-NC-SA 4.0), ABCD, CDVQA, AID, UC Merced, LRBEN and HRBEN
 under their own terms"""
-_HELD = """ermongroup/TEOChat videollava/train/train.py and videollava/eval/inference.py (video, timestamp as YYYY-MM-DD, task, polygon as WKT,
+_HELD = """the form of train/instruct.json (dataset, task, video, timestamps, conversations) as two public readers take it; ermongroup/TEOChat videollava/train/train.py and videollava/eval/inference.py (video, timestamp as YYYY-MM-DD, task, polygon as WKT,
 conversations, series put in order of time), videollava/eval/eval.py (names of the evaluation parts); VisionXLab/RSCoVLM
 rscovlm/eval/data/teochatlas_bench.py (their files, paths that begin with TEOChatlas/, turns without a speaker). A real file was not seen."""
 
@@ -44,27 +44,43 @@ def _spoken(row: Row) -> Row:
     return Row({**row, "conversations": said})
 
 
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
 def _register(name: str, train: str, evals: tuple[str, ...], pictures: str = "") -> None:
     def read(folder: Folder, split: str) -> Iterator[Record]:
         top = folder.first("TEOChatlas/train", "train", "TEOChatlas/eval", "eval").rpartition("/")[0]
         prefix = f"{top}/" if top else ""
-        files = [f"{prefix}train/{train}.json"]
+        one = f"{prefix}train/instruct.json"
+        published = split == "train" and not (folder.root / f"{prefix}train/{train}.json").is_file()
+        files = [one if published else f"{prefix}train/{train}.json"]
         if split == "eval":
             here = folder.files(f"{prefix}eval", ".json")
             files = [path for path in here if stem_of(path).lower().startswith(tuple(map(str.lower, evals)))]
         for path in files:
             for place, row in folder.items(path):
                 with folder.row(place):
-                    images = _images(folder, row, pictures if split == "train" else "", top)
+                    if published and not _plain(row.text("dataset")).startswith(
+                        _plain(name.removeprefix("teochatlas-"))
+                    ):
+                        folder.tally.set_aside("row of another data set", place)
+                        continue
+                    inside = pictures if split == "train" and not published else ""
+                    images = _images(folder, row, inside, top)
                     extra = {key: str(row[key]) for key in ("task", "dataset", "polygon") if row.get(key)}
                     identity = f"{stem_of(path)}/{named(row, place)}"
                     yield chat_record(_spoken(row), identity, name, split, images, scale=100, extra=extra)
 
     splits = [*(["train"] if train else []), "eval"]
-    layout = f"train/{train}.json, one array; " if train else ""
+    layout = (
+        f"train/instruct.json as published, of which rows of this `dataset` are read, or train/{train}.json, one array; "
+        if train
+        else ""
+    )
     layout += f"""eval/{"*.json, eval/".join(evals)}*.json. Both may lie in TEOChatlas/. Pictures by the path in `video` or `image`, relative
     to the data folder, with or without its TEOChatlas/"""
-    layout += f"; in training below {pictures}/." if pictures else "."
+    layout += f"; in train/{train}.json below {pictures}/." if pictures else "."
     source(name, splits=splits, tasks=["conversation"], licence=_LICENCE, layout=layout, held=_HELD)(read)
 
 

@@ -27,25 +27,33 @@ seen."""
     tasks=["conversation", "vqa", "caption", "grounding"],
     licence=_LICENCE,
     layout="""VRSBench_train.json, one array of LLaVA conversations with boxes {<x1><y1><x2><y2>} in per cent, pictures in Images_train/;
-    VRSBench_EVAL_vqa.json, VRSBench_EVAL_Cap.json, VRSBench_EVAL_referring.json (any of them) with pictures in Images_val/.""",
+    VRSBench_EVAL_vqa.json, VRSBench_EVAL_Cap.json, VRSBench_EVAL_referring.json (any of them) with pictures in Images_val/. A picture folder may be nested, as Images_train/Images_train/. Boxes reach up to 154 per
+    cent: what lies beyond the image is kept, and lint counts it.""",
     held=_HELD,
 )
 def vrsbench(folder: Folder, split: str) -> Iterator[Record]:
     """Read conversations for training; questions, captions and expressions for validation."""
     if split == "train":
+        pictures = _nested(folder, "Images_train")
         for place, row in folder.items("VRSBench_train.json"):
             with folder.row(place):
-                image = folder.image(row["image"], under="Images_train")
+                image = folder.image(row["image"], under=pictures)
                 yield chat_record(row, named(row, place), "vrsbench", split, [image], scale=100)
         return
+    pictures = _nested(folder, "Images_val")
     for file, read in (("vqa", _question), ("Cap", _caption), ("referring", _expression)):
         name = f"VRSBench_EVAL_{file}.json"
         if not (folder.root / name).exists():
             continue
         for place, row in folder.items(name):
             with folder.row(place):
-                image = folder.image(row["image_id"], under="Images_val")
+                image = folder.image(row["image_id"], under=pictures)
                 yield read(row, f"{file}/{named(row, place)}", image)
+
+
+def _nested(folder: Folder, name: str) -> str:
+    """Give the folder that an archive unpacks to, which may hold another of its name."""
+    return f"{name}/{name}" if (folder.root / name / name).is_dir() else name
 
 
 def _question(row: Row, name: str, image: ImageRef) -> Record:
@@ -85,10 +93,11 @@ def _expression(row: Row, name: str, image: ImageRef) -> Record:
 )
 def vrsbench_objects(folder: Folder, split: str) -> Iterator[Record]:
     """Read the chips' own annotations: expressions, the caption, question-answer pairs."""
-    for file in folder.files(f"Annotations_{split}", ".json"):
+    pictures = _nested(folder, f"Images_{split}")
+    for file in folder.files(_nested(folder, f"Annotations_{split}"), ".json"):
         with folder.row(file):
             row = folder.json(file)
-            image = folder.image(row["image"], under=f"Images_{split}")
+            image = folder.image(row["image"], under=pictures)
             stem = stem_of(file)
             common = ("vrsbench-objects", split)
             objects, pairs = (row.rows(key) if row.get(key) else [] for key in ("objects", "qa_pairs"))

@@ -111,6 +111,28 @@ def test_vhm_in_its_folder_with_messages(tmp_path: Path) -> None:
     assert record.turns == (Turn("user", "<image>Which class?"), Turn("assistant", "Airport"))
 
 
+def test_teochatlas_as_published_is_one_file(tmp_path: Path) -> None:
+    frames = [picture(tmp_path, f"TEOChatlas/train/S2Looking/1{part}.png", 200, 100) for part in "AB"]
+    single = picture(tmp_path, "TEOChatlas/train/GeoChat/a.png", 200, 100)
+    row = {
+        "id": "1",
+        "dataset": "S2Looking",
+        "task": "change_detection_detection",
+        "video": frames,
+        "timestamps": ["2019-02-01", "2018-01-01"],
+        "conversations": chat("This is a pair: <video>\nWhat has changed?", "[10, 20, 30, 40]"),
+    }
+    other = row | {"dataset": "GeoChat", "video": [single], "timestamps": ["2018-01-01"]}
+    text(tmp_path, "TEOChatlas/train/instruct.json", [row, other, row | {"dataset": "fMoW"}])
+    (record,), tally = read("teochatlas-s2looking", tmp_path)
+    assert [image.path for image in record.images] == frames[::-1]
+    assert record.turns[0].text == "This is a pair:<image><image>What has changed?"
+    assert record.objects == (Annotation((20, 20, 60, 40), "", "hbb"),)
+    assert tally.aside == {"row of another data set": 2}
+    (record,), _ = read("teochatlas-geochat", tmp_path)
+    assert record.images[0].path == single
+
+
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_llava_onevision_has_pictures_and_pure_text(tmp_path: Path, kind: str) -> None:
     pyarrow = pytest.importorskip("pyarrow")
@@ -154,6 +176,17 @@ def test_refgeo_by_split_with_masks(tmp_path: Path, top: str) -> None:
     assert rows[0].objects[0].polygons == ((1, 2, 11, 2, 11, 9, 1, 9),)
     (val,), _ = read("refgeo", root, "val")
     assert val.objects[0].polygons == rows[0].objects[0].polygons
+
+
+def test_refgeo_as_published_has_sizes_and_masks_of_its_files(tmp_path: Path) -> None:
+    picture(tmp_path, "images/dior_rsvg/00001.jpg", 80, 60)
+    picture(tmp_path, "masks/dior_rsvg/00001_7.png", 80, 60)
+    row = {"image_id": "00001.jpg", "dataset": "dior_rsvg", "question": "the red roof", "bbox": [10, 20, 60, 50]}
+    text(tmp_path, "metainfo/dior_rsvg_test.jsonl", [row | {"question_id": 7}, row | {"question_id": 8}])
+    (first, second), _ = read("refgeo", tmp_path, "test")
+    assert [(record.images[0].width, record.images[0].height) for record in (first, second)] == [(80, 60)] * 2
+    assert [mask.path for mask in first.masks] == ["masks/dior_rsvg/00001_7.png"]
+    assert second.masks == ()
 
 
 def test_vrsbench_training_and_evaluation(tmp_path: Path) -> None:
