@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import GRPOConfig, GRPOTrainer
 from trl.chat_template_utils import qwen3_template
 
@@ -39,7 +38,7 @@ def generated(folder: Path, count: int) -> list[dict[str, Any]]:
 
 def main(arguments: list[str] | None = None) -> GRPOTrainer:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=rscovlm.embedded_model(), help="checkpoint; the embedded model by default")
+    parser.add_argument("--model", default="embedded", help="checkpoint; the embedded model by default")
     parser.add_argument("--rows", type=Path, help="JSONL file; generated scenes without it")
     parser.add_argument("--output", type=Path, default=Path("runs/grpo"), help="where scenes and checkpoints go")
     parser.add_argument("--steps", type=int, default=200)
@@ -55,11 +54,10 @@ def main(arguments: list[str] | None = None) -> GRPOTrainer:
     else:
         rows = [json.loads(line) for line in options.rows.read_text(encoding="utf-8").splitlines()]
 
-    processor = AutoProcessor.from_pretrained(options.model, trust_remote_code=False)
-    processor.tokenizer.padding_side = "left"
+    model, processor = rscovlm.load(options.model, device="cpu")  # the trainer moves it
     processor.tokenizer.response_template = qwen3_template  # how TRL finds the calls; it knows only stock templates
     trainer = GRPOTrainer(
-        AutoModelForImageTextToText.from_pretrained(options.model, trust_remote_code=False, use_safetensors=True),
+        model,
         processing_class=processor,
         # The environment shows the overview and the question: what a row's prompt says is filled in there.
         train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": ""}], **row} for row in rows]),

@@ -4,6 +4,7 @@ from . import engines as engines
 from . import exports as exports
 from . import geometry as geometry
 from . import hub as hub
+from . import loading as loading
 from . import metrics as metrics
 from . import mixtures as mixtures
 from . import predicting as predicting
@@ -21,6 +22,7 @@ from .geometry import Frame as Frame
 from .geometry import Objects as Objects
 from .geometry import PointSets as PointSets
 from .geometry import iou as iou
+from .loading import load as load
 from .processing import PixelBudget as PixelBudget
 from .processing import RSCoVLMImageProcessor as RSCoVLMImageProcessor
 from .processing import RSCoVLMProcessor as RSCoVLMProcessor

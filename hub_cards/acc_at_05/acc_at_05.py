@@ -38,7 +38,9 @@ _CITATION = """\
 """
 
 
-class AccAt05(evaluate.Metric):
+# `evaluate` makes the module's name of the class's name; its documentation is what its doctests are found in.
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
+class AccAt_05(evaluate.Metric):
     """Accuracy of visual grounding."""
 
     def _info(self) -> evaluate.MetricInfo:
@@ -58,8 +60,19 @@ class AccAt05(evaluate.Metric):
         """Add several items."""
         super().add_batch(predictions=[_stored(box) for box in predictions], references=list(references), **kwargs)
 
-    def _compute(self, predictions: Any, references: Any, **options: Any) -> dict[str, Any]:
-        return grounding_accuracy([box if len(box) else None for box in predictions], references, **options)
+    def _compute(
+        self,
+        predictions: Any,
+        references: Any,
+        thresholds: Any = (0.5,),
+        strict: Any = True,
+        overlap: Any = "given",
+        protocol: Any = "plain",
+    ) -> dict[str, Any]:
+        answered = [box if len(box) else None for box in predictions]
+        return grounding_accuracy(
+            answered, references, thresholds=thresholds, strict=strict, overlap=overlap, protocol=protocol
+        )
 
 
 def _stored(box: Any) -> Any:

@@ -47,7 +47,9 @@ _COLUMNS = {
 }
 
 
-class APnc(evaluate.Metric):
+# `evaluate` makes the module's name of the class's name; its documentation is what its doctests are found in.
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
+class ApNc(evaluate.Metric):
     """Average precision of detections without confidence."""
 
     def _info(self) -> evaluate.MetricInfo:
@@ -73,11 +75,34 @@ class APnc(evaluate.Metric):
         true = [_stored(item, "difficult") for item in references]
         super().add_batch(predictions=found, references=true, **kwargs)
 
-    def _compute(self, predictions: Any, references: Any, **options: Any) -> dict[str, Any]:
+    def _compute(
+        self,
+        predictions: Any,
+        references: Any,
+        protocol: Any = "dota",
+        classes: Any = None,
+        iou_thresholds: Any = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        interpolation: Any = None,
+        overlap: Any = None,
+        strict: Any = None,
+        difficult: Any = None,
+        ties: Any = "random",
+        repeats: Any = 10,
+        seed: Any = 0,
+    ) -> dict[str, Any]:
         return ap_nc(
             [_bare(item, "scores") for item in predictions],
             [_bare(item, "difficult") for item in references],
-            **options,
+            protocol=protocol,
+            classes=classes,
+            iou_thresholds=iou_thresholds,
+            interpolation=interpolation,
+            overlap=overlap,
+            strict=strict,
+            difficult=difficult,
+            ties=ties,
+            repeats=repeats,
+            seed=seed,
         )
 
 

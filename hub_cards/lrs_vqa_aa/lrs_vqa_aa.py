@@ -38,7 +38,9 @@ _CITATION = """\
 """
 
 
-class LRSVQAaa(evaluate.Metric):
+# `evaluate` makes the module's name of the class's name; its documentation is what its doctests are found in.
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
+class LrsVqaAa(evaluate.Metric):
     """Average accuracy of LRS-VQA."""
 
     def _info(self) -> evaluate.MetricInfo:
@@ -60,13 +62,13 @@ class LRSVQAaa(evaluate.Metric):
         """Add several questions."""
         super().add_batch(predictions=list(predictions), references=[_checked(item) for item in references], **kwargs)
 
-    def _compute(self, predictions: Any, references: Any, **options: Any) -> dict[str, Any]:
+    def _compute(self, predictions: Any, references: Any, normalisation: Any = "official") -> dict[str, Any]:
         return lrs_vqa_aa(
             predictions,
             [item["answer"] for item in references],
             categories=[item["category"] for item in references],
             sources=[item["source"] for item in references],
-            **options,
+            normalisation=normalisation,
         )
 
 

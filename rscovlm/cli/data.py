@@ -158,21 +158,16 @@ def inspect(
     overwrite: Overwrite = False,
 ) -> None:
     """Show a mixture before it is trained: shares, lengths, boxes, and twelve samples as a page."""
-    from transformers import AutoProcessor
-
-    import rscovlm
     from rscovlm.files import check_output
+    from rscovlm.loading import load_processor
     from rscovlm.mixtures.recipe import load_recipe
-    from rscovlm.processing.checkpoint_checks import loading
     from rscovlm.training.inspection import PAGE
     from rscovlm.training.inspection import inspect as look
 
     with refusals("rscovlm data"):
         check_output(out, PAGE, overwrite=overwrite)
         wanted = load_recipe(recipe)
-        name = model or rscovlm.embedded_model()
-        with loading(name):
-            processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        processor = load_processor(model or "embedded")
         processor.image_processor.budget = wanted.budget
         found = look(wanted.build(root, length=max(draws, 1000), codec=processor.codec), processor, draws=draws)
         found.write(out, overwrite=overwrite)

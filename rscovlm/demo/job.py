@@ -19,13 +19,13 @@ from PIL import Image
 from rscovlm.codec.dialect import Dialect
 from rscovlm.demo.report import REPORT, Figure, Story, Talk, write_report
 from rscovlm.demo.tuning import NEW_CLASSES, Tuned, known_scenes, new_scenes, tune
-from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
 from rscovlm.engines.engine import dialect_of
 from rscovlm.experiments.scenes import Score, score_detection, score_grounding, score_words, score_zoom
 from rscovlm.exports.geojson import GEOJSON
 from rscovlm.files import check_folder, check_output, claim_folder, write_picture
 from rscovlm.geometry import Frame
+from rscovlm.loading import load
 from rscovlm.mixtures.scene_records import scene_questions
 from rscovlm.rasters import Raster, open_image
 from rscovlm.scenes import Layout, LayoutConfig, Scene, SceneConfig, make_scene, write_geotiff, write_large_scene
@@ -109,10 +109,7 @@ def run_demo(
         ValueError: The image cannot be read, or the folder holds files of these names that no demo wrote.
     """
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
     from transformers.utils import logging
-
-    import rscovlm  # noqa: F401  registers the processor
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -121,10 +118,7 @@ def run_demo(
     _check_outputs(folder)
     raster, asked, truth = _large_image(run, image, question)
     run.step("load the embedded model")
-    processor = AutoProcessor.from_pretrained(embedded_model(), trust_remote_code=False)
-    model = AutoModelForImageTextToText.from_pretrained(
-        embedded_model(), trust_remote_code=False, use_safetensors=True
-    ).eval()
+    model, processor = load("embedded", device="cpu")
     engine = Transformers(model, processor, batch_size=48)
     run.step("measure it on scenes it never saw")
     before = _measure(engine, seed)

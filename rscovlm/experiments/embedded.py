@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.trainer_utils import get_last_checkpoint
 
 from rscovlm.codec import Codec
+from rscovlm.loading import load_model, load_processor
 from rscovlm.mixtures.mixture import Mixture, Stages, Subset
 from rscovlm.mixtures.renderer import Sample
 from rscovlm.mixtures.scene_records import SceneTurns, ZoomTurns
@@ -130,9 +130,8 @@ def build_processor(samples: Sequence[Sample]) -> Any:
     """Build the processor: its tokenizer learns the words of the samples, fixed texts are one token each."""
     tokenizer = build_tokenizer(_corpus(samples), phrases=_phrases(samples), vocab_size=480)
     template = chat_template()
-    return RSCoVLMProcessor(
-        RSCoVLMImageProcessor(), tokenizer, chat_template=template, codec="rscovlm-v1", budget=budget()
-    )
+    images = RSCoVLMImageProcessor.for_family("qwen2_5_vl", budget())
+    return RSCoVLMProcessor(images, tokenizer, chat_template=template, codec="rscovlm-v1")
 
 
 def train(
@@ -163,15 +162,9 @@ def train(
         places = np.random.default_rng(seed).integers(0, len(mixture), 600)
         processor = build_processor([mixture[int(place)] for place in places])
     else:
-        processor = AutoProcessor.from_pretrained(last, trust_remote_code=False)
+        processor = load_processor(last)
     # The trainer's own loading knows the names of the weights in memory, not those they are saved under.
-    model = (
-        build_model(processor.tokenizer, seed=seed)
-        if last is None
-        else AutoModelForImageTextToText.from_pretrained(
-            last, dtype="float32", trust_remote_code=False, use_safetensors=True
-        )
-    )
+    model = build_model(processor.tokenizer, seed=seed) if last is None else load_model(last, dtype="float32")
     steps = sum(stage.steps for stage in stages)
     settings = {
         **_settings(folder, seed, workers),

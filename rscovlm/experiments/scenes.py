@@ -188,10 +188,9 @@ def markdown_table(scores: Mapping[str, Score]) -> str:
 
 def main() -> None:
     """Measure a checkpoint from the command line, print the table, and write the scores where ``--out`` says."""
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
     from rscovlm.engines import Transformers
     from rscovlm.experiments.embedded import STAGES, scene_config
+    from rscovlm.loading import load
 
     parser = argparse.ArgumentParser(description="Measure a checkpoint on generated scenes it never saw.")
     parser.add_argument("folder", help="checkpoint folder")
@@ -199,10 +198,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=4242, help="of the scenes")
     parser.add_argument("--out", type=Path, help="JSON file for the scores; nothing is written without it")
     options = parser.parse_args()
-    model = AutoModelForImageTextToText.from_pretrained(
-        options.folder, trust_remote_code=False, use_safetensors=True
-    ).eval()
-    engine = Transformers(model, AutoProcessor.from_pretrained(options.folder, trust_remote_code=False), batch_size=48)
+    engine = Transformers(*load(options.folder, device="cpu"), batch_size=48)
     scores = score_scenes(engine, scene_config(STAGES[-1]), count=options.count, seed=options.seed)
     if options.out is not None:
         kept = {

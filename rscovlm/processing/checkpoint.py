@@ -2,70 +2,62 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
-# Class names that every transformers since 4.49 (Qwen2.5-VL) or 4.57 (Qwen3-VL) knows.
-_STOCK = {
-    14: ("qwen2_5_vl", "Qwen2_5_VLProcessor", "Qwen2VLVideoProcessor"),
-    16: ("qwen3_vl", "Qwen3VLProcessor", "Qwen3VLVideoProcessor"),
-}
-
-
-# Where trust_remote_code finds the classes in a folder.
-_REMOTE = "processing_rscovlm"
+from rscovlm.processing.families import MODEL_TYPES, family_of_patch
 
 
 def write_for_other_tools(folder: Path, image_processor: Any) -> list[str]:
     """Complete a folder that `RSCoVLMProcessor` was saved to.
 
-    Writes ``preprocessor_config.json`` and ``video_preprocessor_config.json`` with the stock classes' names, for older tools,
-    and ``processing_rscovlm.py``, from which ``trust_remote_code=True`` gives our classes where rscovlm is not installed.
-    Where the model's ``config.json`` is there, it also takes our class names out of ``processor_config.json`` and
-    ``tokenizer_config.json``: the Auto classes then choose by model type, which is ours once rscovlm is imported and the
-    stock processor where it is not. In a folder without a model the names stay: there is nothing else to choose by.
+    Writes ``preprocessor_config.json`` and ``video_preprocessor_config.json`` with the stock classes' names, for tools that
+    read those, and takes our class names out of ``processor_config.json`` and ``tokenizer_config.json``. The Auto classes
+    then choose by the type of the model: ours once rscovlm is imported, the stock classes where it is not. A folder without
+    ``config.json``, as of an adapter or of a processor alone, gets one that says the type and nothing else; a model that is
+    saved later overwrites it. Beside a model of another kind the names stay: its type would choose other classes.
 
     Returns:
         The files written.
     """
-    family, processor, video = _STOCK[16 if image_processor.patch_size == 16 else 14]
+    written = []
+    kind = _model_type(folder)
+    if kind is None:
+        kind = family_of_patch(image_processor.patch_size).name
+        written.append(_write(folder / "config.json", {"model_type": kind}))
+    family = MODEL_TYPES.get(kind) or family_of_patch(image_processor.patch_size)
     values = image_processor.to_dict()
-    for ours in ("mode", "auto_map", "image_processor_type"):
+    for ours in ("mode", "image_processor_type"):
         values.pop(ours, None)
-    limits = {"min_pixels": values["size"]["shortest_edge"], "max_pixels": values["size"]["longest_edge"]}
-    images = values | limits | {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": processor}
+    budget = image_processor.budget
+    limits = {"min_pixels": budget.min_pixels, "max_pixels": budget.max_pixels}
+    images = values | limits | {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": family.processor}
     shape = ("patch_size", "merge_size", "temporal_patch_size", "image_mean", "image_std")
-    videos = {key: values[key] for key in shape} | {"video_processor_type": video}
-    (folder / f"{_REMOTE}.py").write_text(_source(), encoding="utf-8")
-    written = [
+    videos = {key: values[key] for key in shape} | {"video_processor_type": family.video_processor}
+    written += [
         _write(folder / "preprocessor_config.json", images),
         _write(folder / "video_preprocessor_config.json", videos),
-        str(folder / f"{_REMOTE}.py"),
     ]
-    stands_for_itself = _model_type(folder) == family
-    for name in ("processor_config.json", "tokenizer_config.json"):
+    for name in ("processor_config.json", "tokenizer_config.json") if kind in MODEL_TYPES else ():
         config = json.loads((folder / name).read_text(encoding="utf-8"))
-        if name == "processor_config.json":
-            config["auto_map"] = {"AutoProcessor": f"{_REMOTE}.RSCoVLMProcessor"}
-            config["image_processor"]["auto_map"] = {"AutoImageProcessor": f"{_REMOTE}.RSCoVLMImageProcessor"}
-        if stands_for_itself:
-            config.pop("processor_class", None)
-            config.get("image_processor", {}).pop("image_processor_type", None)
+        config.pop("processor_class", None)
+        config.get("image_processor", {}).pop("image_processor_type", None)
         _write(folder / name, config)
     return written
 
 
-def _source() -> str:
-    if not __name__.startswith("rscovlm."):  # this is such a file
-        return Path(__file__).read_text(encoding="utf-8")
-    return str(importlib.import_module("rscovlm.processing.bundle").bundle())
+def drop_bare_config(folder: Path) -> None:
+    """Take out a ``config.json`` that says the type alone: pushed to a repository, it would replace the model's own."""
+    config = folder / "config.json"
+    if config.is_file() and set(json.loads(config.read_text(encoding="utf-8"))) == {"model_type"}:
+        config.unlink()
 
 
 def _model_type(folder: Path) -> str | None:
+    """Return the type of the model in a folder, or None where there is no model."""
     config = folder / "config.json"
-    return json.loads(config.read_text(encoding="utf-8")).get("model_type") if config.is_file() else None
+    return json.loads(config.read_text(encoding="utf-8")).get("model_type", "") if config.is_file() else None
 
 
 def _write(path: Path, values: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     Qwen2VLImageProcessorPil,
 )
 
-from .pixels import to_rgb
-from .resolution import Mode, PixelBudget, plan_size
-
-# What the vision tower of each family was trained on.
-FAMILIES: dict[str, dict[str, Any]] = {
-    "qwen2_5_vl": {"patch_size": 14},
-    "qwen3_vl": {"patch_size": 16, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]},
-}
+from rscovlm.processing.families import FAMILIES
+from rscovlm.processing.pixels import to_rgb
+from rscovlm.processing.resolution import Mode, PixelBudget, plan_size
 
 
 class RSCoVLMImageProcessorKwargs(Qwen2VLImageProcessorKwargs, total=False):  # type: ignore[call-arg]
@@ -45,16 +41,22 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
     mode: Mode = "native"
     size: Any = {"shortest_edge": 224 * 224, "longest_edge": 1008 * 1008}  # noqa: RUF012 - copied by the base class
 
+    def __init__(self, **kwargs: Any) -> None:
+        # Here and not in the stock class, which takes a lower maximum as it is and has none of our checks to satisfy.
+        limits = kwargs.pop("min_pixels", None), kwargs.pop("max_pixels", None)
+        size = kwargs.pop("size", None)
+        super().__init__(size=_limited(self.size if size is None else size, *limits), **kwargs)
+
     @classmethod
     def for_family(cls, family: str, budget: PixelBudget | None = None) -> RSCoVLMImageProcessor:
-        """Make the processor of a model family, ``"qwen2_5_vl"`` or ``"qwen3_vl"``.
+        """Make the processor of a model family (`rscovlm.processing.families`), such as ``"qwen2_5_vl"``.
 
         Raises:
             ValueError: The family is unknown, or the budget is of another factor.
         """
         if family not in FAMILIES:
             raise ValueError(f"family {family!r} is unknown; choose one of {', '.join(FAMILIES)}")
-        processor = cls(**FAMILIES[family])
+        processor = cls(**FAMILIES[family].image_settings())
         if budget is not None:
             processor.budget = budget
         return processor
@@ -62,7 +64,7 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
     @property
     def budget(self) -> PixelBudget:
         """The limits in force, as `plan_size` takes them."""
-        return _budget(self.size, self.patch_size * self.merge_size, self.mode)
+        return _budget(self._limits({}), self.patch_size * self.merge_size, self.mode)
 
     @budget.setter
     def budget(self, budget: PixelBudget) -> None:
@@ -73,18 +75,29 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
                 f"(patch {self.patch_size} x merge {self.merge_size}); make it with factor={factor}"
             )
         self.size = SizeDict(shortest_edge=budget.min_pixels, longest_edge=budget.max_pixels)
+        self.min_pixels = self.max_pixels = None
         self.mode = budget.mode
 
     def get_number_of_image_patches(self, height: int, width: int, images_kwargs: dict[str, Any] | None = None) -> int:
         """Return the number of patches of an image of this size (servers plan with it before any image exists)."""
         given = images_kwargs or {}
-        size = dict(given.get("size") or self.size)
-        size["shortest_edge"] = given.get("min_pixels", size["shortest_edge"])
-        size["longest_edge"] = given.get("max_pixels", size["longest_edge"])
         merge = int(given.get("merge_size") or self.merge_size)
         factor = int(given.get("patch_size") or self.patch_size) * merge
-        budget = _budget(SizeDict(**size), factor, given.get("mode", self.mode))
+        budget = _budget(self._limits(given), factor, given.get("mode") or self.mode)
         return budget.tokens(plan_size(width, height, budget)) * merge**2
+
+    def _limits(self, given: Mapping[str, Any]) -> Any:
+        """Return the size in force where some arguments of a call are given; attributes count as in the stock class."""
+        one = {name: given.get(name) or getattr(self, name, None) for name in ("size", "min_pixels", "max_pixels")}
+        return _limited(one["size"], one["min_pixels"], one["max_pixels"])
+
+    def _standardize_kwargs(
+        self, size: Any = None, min_pixels: int | None = None, max_pixels: int | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        if min_pixels is not None or max_pixels is not None:
+            size = _limited(self.size if size is None else size, min_pixels, max_pixels)
+        standard: dict[str, Any] = super()._standardize_kwargs(size=size, **kwargs)
+        return standard
 
     def _prepare_image_like_inputs(
         self, images: Any, *args: Any, input_data_format: Any = None, **kwargs: Any
@@ -178,14 +191,34 @@ def _patchify(
         cut[row].view(item)[...] = cells[..., None, :]
 
 
+def _edges(size: Any) -> dict[str, Any]:
+    """Return the limits that a size states, under the names of today; transformers before 4.49 saved the others."""
+    stated = dict(size) if isinstance(size, Mapping | SizeDict) else {}
+    return {
+        "shortest_edge": stated.get("shortest_edge", stated.get("min_pixels")),
+        "longest_edge": stated.get("longest_edge", stated.get("max_pixels")),
+    }
+
+
+def _limited(size: Any, min_pixels: int | None, max_pixels: int | None) -> Any:
+    """Return a size with one or both limits changed; one that is changed alone takes the other along where they cross."""
+    edges = _edges(size)
+    least, most = edges.values()
+    if min_pixels is None and max_pixels is None:
+        return size if least is most is None else edges
+    if min_pixels is None:
+        min_pixels = max_pixels if least and max_pixels and least > max_pixels else least
+    elif max_pixels is None:
+        max_pixels = min_pixels if most and most < min_pixels else most
+    return {"shortest_edge": min_pixels, "longest_edge": max_pixels}
+
+
 def _budget(size: Any, factor: int, mode: Mode) -> PixelBudget:
-    if not isinstance(size, SizeDict):  # as people set it on the processor, a plain mapping
-        size = SizeDict(**size)
-    if not size.shortest_edge or not size.longest_edge:
-        raise ValueError(
-            f"size is {dict(size)}; give 'shortest_edge' and 'longest_edge', the limits of the area in pixels"
-        )
-    return PixelBudget(size.shortest_edge, size.longest_edge, factor, mode)
+    # A plain dict where somebody assigned one to `size`, as the stock class allows.
+    least, most = _edges(size).values()
+    if not least or not most:
+        raise ValueError(f"size is {size}; give 'shortest_edge' and 'longest_edge', the limits of the area in pixels")
+    return PixelBudget(least, most, factor, mode)
 
 
 def _flat(images: Any) -> list[Any]:

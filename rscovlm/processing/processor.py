@@ -7,24 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
 from transformers.processing_utils import MultiModalData, ProcessorMixin
 
-from .checkpoint import write_for_other_tools
-from .image_processor import RSCoVLMImageProcessor
-from .resolution import PixelBudget, plan_size
-from .template import default_template, same_text
+from rscovlm.codec import Codec
+from rscovlm.geometry import Frame
+from rscovlm.processing.checkpoint import drop_bare_config, write_for_other_tools
+from rscovlm.processing.families import family_of_patch
+from rscovlm.processing.image_processor import RSCoVLMImageProcessor
+from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.processing.stock import check_named, family_of, image_processor_of, stock_processor, template_of
+from rscovlm.processing.template import default_template, same_text
 
-# The coordinates each family was trained to write: pixels of the resized image, or 0 to 1000.
+# The coordinates that our own checkpoints of a family write: pixels of the resized image, or 0 to 1000.
 _CODECS = {"qwen2_5_vl": "rscovlm-v1", "qwen3_vl": "qwen3-vl"}
 
 
 class RSCoVLMProcessor(ProcessorMixin):
-    """Processor of Qwen2.5-VL and Qwen3-VL checkpoints: image processor, tokenizer, chat template, and the text form of boxes.
+    """Processor of Qwen-VL checkpoints: image processor, tokenizer, chat template, and the text form of boxes.
 
     It needs no torchvision, and no torch with ``return_tensors="np"``. Codec and budget are saved in ``processor_config.json``,
     so training, inference and evaluation read and write boxes alike. Beside it `save_pretrained` writes what tools that
-    do not know this class look for: where the folder holds the model's ``config.json``, they load it as the stock processor.
+    do not know this class look for: they load it as the stock processor. The tokenizer pads on the left, as generation in
+    batches wants it; training pads its rows itself.
 
     Args:
         image_processor: An `RSCoVLMImageProcessor`.
@@ -32,10 +36,12 @@ class RSCoVLMProcessor(ProcessorMixin):
         chat_template: A jinja template; the family's own (`chat_template`) when None.
         codec: How boxes are written: a `Codec`, the name of a preset, or the dict of ``Codec.to_dict``. When None, what the
             family writes: "rscovlm-v1" for Qwen2.5-VL, "qwen3-vl" for Qwen3-VL.
-        budget: Limits of the visual tokens; those of the image processor when None.
+
+    Attributes:
+        codec: How boxes are written: a `rscovlm.codec.Codec`.
 
     Raises:
-        ValueError: if the tokenizer lacks the image token or the budget is of another factor than the image processor.
+        ValueError: if the tokenizer lacks the image token, or the codec is no preset.
     """
 
     return_mm_token_type_ids = True
@@ -47,7 +53,6 @@ class RSCoVLMProcessor(ProcessorMixin):
         tokenizer: Any = None,
         chat_template: str | None = None,
         codec: Any = None,
-        budget: PixelBudget | None = None,
     ) -> None:
         if image_processor is None or tokenizer is None:
             missing = "image_processor" if image_processor is None else "tokenizer"
@@ -56,32 +61,22 @@ class RSCoVLMProcessor(ProcessorMixin):
         self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
         if self.image_token_id in (None, getattr(tokenizer, "unk_token_id", None)):
             raise ValueError(f"the tokenizer has no {self.image_token} token; give that of a Qwen-VL checkpoint")
+        # A row that is padded on the right goes on after its padding: batches would answer otherwise than single rows.
+        tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # the latter is what is saved
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
-        self._codec = codec if codec is not None else _CODECS[self.family]
+        self.codec = _codec(codec if codec is not None else _CODECS[self.family])
         if chat_template is None:
             self.chat_template = default_template(self.family)
-        if budget is not None:
-            self.budget = budget
 
     @property
     def family(self) -> str:
         """The model family these pixels are for, ``"qwen2_5_vl"`` or ``"qwen3_vl"``: known by the patch size."""
-        return "qwen3_vl" if self.image_processor.patch_size == 16 else "qwen2_5_vl"
+        return family_of_patch(self.image_processor.patch_size).name
 
     @property
-    def codec(self) -> Any:
-        """How boxes are written as text: a `rscovlm.codec.Codec`."""
-        if isinstance(self._codec, str | Mapping):
-            try:
-                from rscovlm.codec import Codec
-            except ImportError as error:
-                raise ImportError("boxes in answers are read by the package itself: pip install rscovlm") from error
-            self._codec = Codec.preset(self._codec) if isinstance(self._codec, str) else Codec.from_dict(self._codec)
-        return self._codec
-
-    @codec.setter
-    def codec(self, codec: Any) -> None:
-        self._codec = codec
+    def saved_codec(self) -> Any:
+        """The codec as it is saved: the name of a preset, or what ``Codec.to_dict`` gives."""
+        return _codec_name(self.codec) or self.codec.to_dict()
 
     @property
     def budget(self) -> PixelBudget:
@@ -99,16 +94,14 @@ class RSCoVLMProcessor(ProcessorMixin):
 
     # Images in, text out ----------------------------------------------------------------------------------------------
 
-    def __call__(
-        self, images: Any = None, text: Any = None, videos: Any = None, audio: Any = None, **kwargs: Any
-    ) -> Any:
+    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
         """Turn texts and images into what the model takes; see `ProcessorMixin` for the arguments.
 
         Raises:
             ValueError: Videos or audio are given, which this processor does not take.
         """
-        for name, given in (("videos", videos), ("audio", audio)):
-            if given is not None:
+        for name in ("videos", "audio"):
+            if kwargs.pop(name, None) is not None:
                 raise ValueError(f"{name} were given, but this processor takes images; give the frames as images")
         # transformers before 5.23 does not read the attribute; without these types the positions of images are wrong.
         if "return_mm_token_type_ids" not in kwargs.get("text_kwargs", {}):
@@ -227,10 +220,7 @@ class RSCoVLMProcessor(ProcessorMixin):
     def to_dict(self) -> dict[str, Any]:
         """Return what ``processor_config.json`` holds: codec (name or dict) and image processor with its budget."""
         config: dict[str, Any] = super().to_dict()
-        codec = self._codec
-        if not isinstance(codec, str | Mapping):
-            codec = _codec_name(codec) or codec.to_dict()
-        return config | {"codec": codec}
+        return config | {"codec": self.saved_codec}
 
     def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
         """Save processor and tokenizer, and the files by which other tools find their stock classes.
@@ -250,6 +240,7 @@ class RSCoVLMProcessor(ProcessorMixin):
     def _upload_modified_files(self, working_dir: Any, *arguments: Any, **options: Any) -> Any:
         # The base class uploads what it saved; other tools need the rest of the folder too.
         write_for_other_tools(Path(working_dir), self.image_processor)
+        drop_bare_config(Path(working_dir))
         return super()._upload_modified_files(working_dir, *arguments, **options)
 
     @classmethod
@@ -266,7 +257,7 @@ class RSCoVLMProcessor(ProcessorMixin):
         budget: PixelBudget | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Load a checkpoint, ours or a stock one of either family.
+        """Load a checkpoint, ours or a stock one, in whatever files its publisher or trainer left.
 
         A template not saved by this class gives way to ours where both write the same text: ours also has tools and marks.
 
@@ -277,9 +268,12 @@ class RSCoVLMProcessor(ProcessorMixin):
             local_files_only: See there.
             token: See there.
             revision: See there.
-            codec: Replaces the saved one.
+            codec: Replaces the saved one; a checkpoint that saved none has that of its family (`rscovlm.processing.families`).
             budget: Replaces the saved one.
             **kwargs: As every ``from_pretrained`` takes them.
+
+        Raises:
+            ValueError: The checkpoint is of no family that is read here, or names a processor of its own.
         """
         kwargs |= {"cache_dir": cache_dir, "force_download": force_download, "revision": revision}
         kwargs |= {"local_files_only": local_files_only} | ({} if token is None else {"token": token})
@@ -287,15 +281,18 @@ class RSCoVLMProcessor(ProcessorMixin):
         saved, _ = cls.get_processor_dict(pretrained_model_name_or_path, **kwargs)
         ours = "codec" in saved
         if from_auto and not ours:  # an Auto class must give what the checkpoint's owner expects
-            stock = _stock_class(pretrained_model_name_or_path, kwargs)
+            stock = stock_processor(pretrained_model_name_or_path, kwargs)
             return stock.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        check_named(pretrained_model_name_or_path, saved.get("processor_class"))
+        if not ours and codec is None:
+            codec = family_of(pretrained_model_name_or_path, kwargs).dialect
         processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         if not ours and "chat_template" not in kwargs:
+            given = template_of(saved.get("chat_template"), processor.tokenizer)
             template = default_template(processor.family)
-            if same_text(processor.chat_template, template):
-                processor.chat_template = template
+            processor.chat_template = template if given is None or same_text(given, template) else given
         if codec is not None:
-            processor.codec = codec
+            processor.codec = _codec(codec)
         if budget is not None:
             processor.budget = budget
         return processor
@@ -310,15 +307,10 @@ class RSCoVLMProcessor(ProcessorMixin):
             key: value for key, value in kwargs.items() if key not in RSCoVLMImageProcessor.valid_kwargs.__annotations__
         }
         tokenizer = cls._load_tokenizer_from_pretrained("tokenizer", pretrained_model_name_or_path, **others)
-        kwargs.pop("trust_remote_code", None)
-        return [RSCoVLMImageProcessor.from_pretrained(pretrained_model_name_or_path, **kwargs), tokenizer]
+        return [image_processor_of(pretrained_model_name_or_path, kwargs), tokenizer]
 
 
 def _frame(image: Any) -> Any:
-    try:
-        from rscovlm.geometry import Frame
-    except ImportError as error:
-        raise ImportError("frames are the package's own: pip install rscovlm") from error
     if isinstance(image, Frame):
         return image
     frame = getattr(image, "frame", None)
@@ -342,6 +334,12 @@ def _root(frame: Any) -> Any:
     return replace(frame, width=max(1, width), height=max(1, height), to_root=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
 
 
+def _codec(given: Any) -> Codec:
+    if isinstance(given, str):
+        return Codec.preset(given)
+    return Codec.from_dict(given) if isinstance(given, Mapping) else given
+
+
 def _codec_name(codec: Any) -> str | None:
     """The preset's name where the codec is a preset as it stands."""
     try:
@@ -350,13 +348,3 @@ def _codec_name(codec: Any) -> str | None:
         # A codec of one's own need not be a preset, nor have a name.
         return None
     return str(codec.name) if preset == codec else None
-
-
-def _stock_class(path: Any, kwargs: Mapping[str, Any]) -> Any:
-    import transformers
-
-    options = {
-        key: kwargs[key] for key in ("cache_dir", "revision", "token", "local_files_only", "subfolder") if key in kwargs
-    }
-    family = AutoConfig.from_pretrained(path, trust_remote_code=False, **options).model_type
-    return {"qwen3_vl": transformers.Qwen3VLProcessor}.get(family, transformers.Qwen2_5_VLProcessor)

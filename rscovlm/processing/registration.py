@@ -8,9 +8,11 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+from rscovlm.processing.families import MODEL_TYPES
+
 
 def register_processor(_: ModuleType) -> None:
-    """Register `RSCoVLMProcessor` with ``AutoProcessor`` for both families."""
+    """Register `RSCoVLMProcessor` with ``AutoProcessor`` for all families."""
     processor = _ours("processor", "RSCoVLMProcessor")
     if processor is not None:
         from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
@@ -20,7 +22,7 @@ def register_processor(_: ModuleType) -> None:
 
 
 def register_image_processor(_: ModuleType) -> None:
-    """Register `RSCoVLMImageProcessor` with ``AutoImageProcessor`` for both families, whatever the backend."""
+    """Register `RSCoVLMImageProcessor` with ``AutoImageProcessor`` for all families, whatever the backend."""
     processor = _ours("image_processor", "RSCoVLMImageProcessor")
     if processor is not None:
         # Not AutoImageProcessor.register: that loads the stock classes too, which warns where torchvision is absent.
@@ -41,7 +43,8 @@ def _ours(module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"rscovlm.processing.{module}"), name, None)
 
 
-def _configs() -> tuple[Any, ...]:
-    from transformers import Qwen2_5_VLConfig, Qwen3VLConfig
+def _configs() -> list[Any]:
+    """Return the configurations of the families that the installed transformers knows."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    return Qwen2_5_VLConfig, Qwen3VLConfig
+    return [CONFIG_MAPPING[name] for name in MODEL_TYPES if name in CONFIG_MAPPING]

@@ -2,6 +2,8 @@
 
 from importlib import resources
 
+from rscovlm.processing.families import FAMILIES
+
 # What a tokenizer takes as ``response_template``. Without one, `transformers serve` and TRL look for tool calls in what
 # Qwen models write, strip it, and fail on a call that is no valid JSON.
 RESPONSE_AS_WRITTEN = {
@@ -30,19 +32,19 @@ def chat_template(family: str = "qwen2_5_vl") -> str:
     ``return_assistant_tokens_mask`` makes labels.
 
     Args:
-        family: ``"qwen2_5_vl"``, which opens with a default system turn where the conversation has none, or
-            ``"qwen3_vl"``, which does not.
+        family: ``"qwen2_vl"`` or ``"qwen2_5_vl"``, which open with a default system turn where the conversation has none,
+            or ``"qwen3_vl"`` or ``"qwen3_5"``, which do not.
 
     Raises:
-        ValueError: if the family is neither.
+        ValueError: if the family is none of them.
 
     >>> "image_pad" in chat_template()
     True
     """
-    if family not in ("qwen2_5_vl", "qwen3_vl"):
-        raise ValueError(f"family {family!r} has no chat template here; choose qwen2_5_vl or qwen3_vl")
+    if family not in FAMILIES:
+        raise ValueError(f"family {family!r} has no chat template here; choose one of {', '.join(FAMILIES)}")
     text = resources.files(__package__).joinpath("chat_template.jinja").read_text(encoding="utf-8")
-    return text if family == "qwen2_5_vl" else text.replace(_DEFAULT_SYSTEM, _NO_SYSTEM)
+    return text if FAMILIES[family].patch_size == 14 else text.replace(_DEFAULT_SYSTEM, _NO_SYSTEM)
 
 
 def same_text(one: str, other: str) -> bool:

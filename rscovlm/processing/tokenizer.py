@@ -63,5 +63,6 @@ def build_tokenizer(corpus: Iterable[str], *, phrases: Sequence[str] = (), vocab
         pad_token="<|endoftext|>",
         additional_special_tokens=["<|im_start|>", *SPECIAL_TOKENS[3:]],
         model_max_length=32768,
+        padding_side="left",
         clean_up_tokenization_spaces=False,
     )

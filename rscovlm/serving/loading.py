@@ -41,6 +41,7 @@ def load_engine(
         mode: How pictures are laid out in that budget; the checkpoint's own by default.
 
     Raises:
+        FileNotFoundError: There is no such checkpoint.
         ValueError: Servers are given without the model's name or with what only a model in this process has, an address is
             wrong, device or dtype are not known, or the checkpoint cannot be loaded safely and whole.
     """
@@ -55,25 +56,9 @@ def load_engine(
         return rscovlm.engines.Server(endpoints, model, api_key=os.environ.get("RSCOVLM_API_KEY"), budget=budget)
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; choose one of {', '.join(DTYPES)}")
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    from rscovlm.processing.checkpoint_checks import loading
-
-    name = model or rscovlm.embedded_model()
-    where = _device(device)
-    options: dict[str, Any] = {} if revision is None else {"revision": revision}
-    with loading(name):
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=False, **options)
-        processor.image_processor.budget = _budget(processor.budget, max_pixels, mode)
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            name,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            trust_remote_code=False,
-            use_safetensors=True,
-            **options,
-        )
-        return rscovlm.engines.Transformers(loaded.to(where).eval(), processor, batch_size=batch_size)
+    loaded, processor = rscovlm.load(model or "embedded", revision=revision, device=_device(device), dtype=dtype)
+    processor.budget = _budget(processor.budget, max_pixels, mode)
+    return rscovlm.engines.Transformers(loaded, processor, batch_size=batch_size)
 
 
 def _device(name: str | None) -> Any:

@@ -23,7 +23,7 @@ def base_of(source: str) -> str | None:
     """
     path = Path(source) / _CONFIG
     # A run that trained all weights may have the configuration of its starting point beside its own.
-    if not path.is_file() or (Path(source) / "config.json").is_file():
+    if not path.is_file() or any(Path(source).glob("model*.safetensors")):
         return None
     try:
         base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
@@ -52,7 +52,7 @@ def merged(model: Any, source: str) -> Any:
     from safetensors import SafetensorError
 
     try:
-        adapted: Any = PeftModel.from_pretrained(model, source)
+        adapted: Any = PeftModel.from_pretrained(model, source, trust_remote_code=False, use_safetensors=True)
         whole = adapted.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         said = " ".join(str(error).split())
@@ -77,7 +77,8 @@ def export(source: str, target: str | Path, *, dtype: str = "bfloat16") -> Path:
         ValueError: The source cannot be loaded, or the target holds files.
         FileNotFoundError: There is no such source.
     """
-    from rscovlm.training.loading import load_model, load_processor
+    from rscovlm.loading import load_processor
+    from rscovlm.training.loading import load_model
 
     folder = Path(target)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):

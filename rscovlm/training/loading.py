@@ -1,49 +1,17 @@
-"""The processor and the model that a run starts from, or in words why they cannot be had."""
+"""The model that a run starts from, and whether it fits its recipe."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rscovlm.codec import Codec
+from rscovlm.loading import load_model as load_weights
 from rscovlm.mixtures.recipe import MixtureRecipe
-from rscovlm.settings.nearest import nearest
 from rscovlm.training.adapters import base_of, merged
 
 _FAULTS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
-"""What loading the files of others may raise, besides safetensors' own error."""
-
-
-def load_processor(source: str) -> Any:
-    """Load the processor of a Qwen-VL checkpoint.
-
-    Args:
-        source: Folder, or name on the Hub.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It cannot be read, or is that of another kind of model.
-    """
-    from transformers import AutoProcessor
-
-    from rscovlm.processing import RSCoVLMProcessor
-
-    # Names on the Hub are an owner's and a model's; asking there takes minutes where it cannot be reached.
-    if (source.startswith(("/", ".", "~")) or source.count("/") != 1) and not Path(source).is_dir():
-        raise FileNotFoundError(_words(source, "there is no such folder"))
-    try:
-        processor: Any = AutoProcessor.from_pretrained(source, trust_remote_code=False)
-    except ModuleNotFoundError:
-        raise
-    except _FAULTS as error:
-        raise (FileNotFoundError if isinstance(error, OSError) else ValueError)(_words(source, error)) from error
-    if not isinstance(processor, RSCoVLMProcessor):
-        raise ValueError(
-            f"model {source!r} comes with a {type(processor).__name__}; give a checkpoint of Qwen2.5-VL or Qwen3-VL"
-        )
-    return processor
+"""What building a model after the files of others may raise."""
 
 
 def fit_processor(processor: Any, mixture: MixtureRecipe, source: str) -> None:
@@ -85,32 +53,12 @@ def load_model(source: str, *, dtype: str, attention: str | None = None, quantiz
     Raises:
         ValueError: They cannot be read, are not those of the configuration, or some are not there.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForImageTextToText
-
     base = base_of(source)
-    if base is not None:
-        if quantization is not None:
-            raise ValueError(f"{source!r} is an adapter, which weights of few bits cannot take up; export it first")
-        return merged(load_model(base, dtype=dtype, attention=attention), source)
-    options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
+    if base is None:
+        return load_weights(source, dtype=dtype, attention=attention, quantization=quantization)
     if quantization is not None:
-        options["quantization_config"] = quantization
-    try:
-        model, found = AutoModelForImageTextToText.from_pretrained(
-            source,
-            dtype=dtype,
-            output_loading_info=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            **options,
-        )
-    except ModuleNotFoundError:
-        raise
-    except (*_FAULTS, SafetensorError) as error:
-        raise ValueError(_words(source, error)) from error
-    _check_whole(source, found)
-    return model
+        raise ValueError(f"{source!r} is an adapter, which weights of few bits cannot take up; export it first")
+    return merged(load_weights(base, dtype=dtype, attention=attention), source)
 
 
 def check_model(source: str, *, attention: str | None = None, adapter: Any = None) -> list[str]:
@@ -161,22 +109,3 @@ def with_adapter(empty: Any, adapter: Any, **options: Any) -> Any:
     some = copy.deepcopy(adapter)
     some.init_lora_weights = True  # other ways look at the weights
     return get_peft_model(empty, some, **options)
-
-
-def _check_whole(source: str, found: Mapping[str, Any]) -> None:
-    """Refuse weights that are not all there: those that are missing would begin as random numbers, without a word."""
-    missing = sorted(found.get("missing_keys", ()))
-    if missing:
-        raise ValueError(
-            f"the weights of model {source!r} lack {len(missing)} that its configuration has, such as {missing[0]!r}; "
-            "give a whole checkpoint"
-        )
-
-
-def _words(source: str, fault: object) -> str:
-    said = " ".join(str(fault).split())
-    if "trust_remote_code" in said:
-        said = "its configuration names no model that transformers has, and code of others is not run"
-    near = nearest(source, ["embedded"])
-    hint = near if "did you mean" in near else "; give the folder of a checkpoint, or its name on the Hub"
-    return f"model {source!r} cannot be loaded ({said}){hint}"

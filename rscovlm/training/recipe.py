@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rscovlm.embedded import embedded_model
+from rscovlm.loading import load_processor
 from rscovlm.mixtures.balance import BalanceRule
 from rscovlm.mixtures.mixture import Stages
 from rscovlm.mixtures.recipe import MixtureRecipe, SubsetRecipe
@@ -28,7 +29,7 @@ from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.fitting import Fitting, Way, ways_of
 from rscovlm.training.kernels import apply_kernels
-from rscovlm.training.loading import check_model, fit_processor, load_model, load_processor
+from rscovlm.training.loading import check_model, fit_processor, load_model
 from rscovlm.training.memory import estimate
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-Family = Literal["qwen2_5_vl", "qwen3_vl"]
+from rscovlm.processing.families import FAMILIES
+from rscovlm.processing.families import FamilyName as Family
 
 _DEVIATION = 0.1
 """Standard deviation of the weights: widths this small need it; the usual 0.02 does not train."""
@@ -21,7 +22,7 @@ def build_model(
     heads: int = 4,
     seed: int = 0,
 ) -> Any:
-    """Build a plain Qwen2.5-VL or Qwen3-VL model of about a million parameters.
+    """Build a plain Qwen-VL model of about a million parameters.
 
     Args:
         tokenizer: Gives the vocabulary and the ids of the special tokens.
@@ -39,8 +40,8 @@ def build_model(
     import torch
     from transformers import AutoModelForImageTextToText
 
-    if family not in ("qwen2_5_vl", "qwen3_vl"):
-        raise ValueError(f"family {family!r} is unknown; choose qwen2_5_vl or qwen3_vl")
+    if family not in FAMILIES:
+        raise ValueError(f"family {family!r} is unknown; choose one of {', '.join(FAMILIES)}")
     head = width // heads
     if head % 8:
         raise ValueError(f"a head of {head} cannot hold three rotary sections; give a multiple of 8")
@@ -93,13 +94,24 @@ _NAMES = ("endoftext", "im_end", "image_pad", "video_pad", "vision_start", "visi
 
 
 def _config(family: Family, text: dict[str, Any], vision: dict[str, Any], common: dict[str, Any]) -> Any:
-    from transformers import Qwen2_5_VLConfig, Qwen3VLConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     depth = vision["depth"]
-    if family == "qwen2_5_vl":
-        vision |= {"patch_size": 14, "window_size": 112, "fullatt_block_indexes": list(range(depth))}
-        return Qwen2_5_VLConfig(text_config=text, vision_config=vision, **common)
-    text["rope_parameters"]["mrope_interleaved"] = True
-    text["head_dim"] = text["hidden_size"] // text["num_attention_heads"]
-    vision |= {"patch_size": 16, "num_position_embeddings": 256, "deepstack_visual_indexes": [depth - 1]}
-    return Qwen3VLConfig(text_config=text, vision_config=vision, **common)
+    vision["patch_size"] = FAMILIES[family].patch_size
+    if family == "qwen2_vl":
+        vision |= {"embed_dim": vision["hidden_size"], "hidden_size": vision.pop("out_hidden_size"), "mlp_ratio": 3}
+        vision.pop("intermediate_size")
+    elif family == "qwen2_5_vl":
+        vision |= {"window_size": 112, "fullatt_block_indexes": list(range(depth))}
+    else:
+        text["rope_parameters"]["mrope_interleaved"] = True
+        text["head_dim"] = text["hidden_size"] // text["num_attention_heads"]
+        vision["num_position_embeddings"] = 256
+    if family == "qwen3_vl":
+        vision["deepstack_visual_indexes"] = [depth - 1]
+    if family == "qwen3_5":
+        layers = text["num_hidden_layers"]
+        text["layer_types"] = [*["linear_attention"] * (layers - 1), "full_attention"]
+        text |= {"linear_num_key_heads": 2, "linear_num_value_heads": 2}
+        text |= {"linear_key_head_dim": 32, "linear_value_head_dim": 32}
+    return CONFIG_MAPPING[family](text_config=text, vision_config=vision, **common)

@@ -68,3 +68,22 @@ def test_fifty_thousand_boxes_cost_two_seconds_at_most(seen: dict[str, Any]) -> 
 )
 def test_malformed_items_are_refused_with_reason(seen: dict[str, Any], name: str, part: str) -> None:
     assert part in seen["messages"][name]
+
+
+def test_each_module_meets_what_evaluate_asks_of_every_module(tmp_path: Path) -> None:
+    """No open options, examples that are found and run, and the name of its folder."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(FOLDER.parent),
+    }
+    command = [sys.executable, "-m", "tests.hub_cards.loaded", str(FOLDER)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name, seen_there in json.loads(done.stdout.splitlines()[-1]).items():
+        assert seen_there["attempted"] > 1 and seen_there["failed"] == 0, (name, done.stdout)
+        assert seen_there["open"] == [] and seen_there["same options"], name
+        assert seen_there["name"] == name

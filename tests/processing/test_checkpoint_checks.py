@@ -236,7 +236,7 @@ def _loading_calls() -> Iterator[tuple[str, ast.Call, str]]:
 
 def test_every_loading_call_says_that_code_of_a_checkpoint_is_not_run() -> None:
     calls = list(_loading_calls())
-    assert len(calls) > 8
+    assert len(calls) > 5
     for place, call, name in calls:
         said = {one.arg: ast.unparse(one.value) for one in call.keywords}
         assert said.get("trust_remote_code") == "False", f"{place}: {name} passes no trust_remote_code=False"

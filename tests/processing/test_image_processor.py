@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.version import Version
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -145,3 +147,49 @@ def test_preprocessing_is_at_least_four_times_as_fast_as_the_stock_class() -> No
     from tests.benchmarks.bench_image_processor import measure
 
     assert measure(rounds=3, repeats=5)["ratio"] >= 4
+
+
+@given(
+    width=st.integers(20, 900),
+    height=st.integers(20, 900),
+    limits=st.tuples(st.integers(1, 300), st.integers(1, 300)).map(sorted),
+    how=st.sampled_from(["size at the call", "limits at the call", "size", "attributes", "init", "loaded"]),
+)
+def test_limits_are_taken_wherever_the_stock_class_takes_them(
+    width: int, height: int, limits: list[int], how: str
+) -> None:
+    """The same grid as the stock class, and the same budget as the grid."""
+    least, most = limits[0] * 28 * 28, limits[1] * 28 * 28
+    size, pixels = {"shortest_edge": least, "longest_edge": most}, {"min_pixels": least, "max_pixels": most}
+    grids = []
+    for kind in (RSCoVLMImageProcessor, Qwen2VLImageProcessorPil):
+        given_at_start = {"init": pixels, "loaded": {"size": size}}.get(how, {})
+        processor = kind.from_dict({}, **given_at_start) if how == "loaded" else kind(**given_at_start)
+        if how == "size":
+            processor.size = dict(size)
+        elif how == "attributes":
+            processor.min_pixels, processor.max_pixels = least, most
+        options = {"size at the call": {"size": size}, "limits at the call": pixels}.get(how, {})
+        made = processor(Image.new("RGB", (width, height)), return_tensors="np", **options)
+        counted = processor.get_number_of_image_patches(height, width, {} if "call" not in how else pixels)
+        grids.append(made["image_grid_thw"].tolist())
+        if how != "attributes" or kind is RSCoVLMImageProcessor:  # the stock one does not count these
+            assert counted == made["image_grid_thw"].prod()
+        if kind is RSCoVLMImageProcessor and "call" not in how:
+            planned = plan_size(width, height, processor.budget)
+            assert [planned.height // 14, planned.width // 14] == grids[0][0][1:]
+    assert grids[0] == grids[1]
+
+
+def test_a_maximum_below_the_minimum_is_kept() -> None:
+    """Where the maximum alone is given: at the call, as an attribute, or while the object is made."""
+    picture, most = Image.new("RGB", (1500, 1000)), 28 * 28 * 9
+    for processor in (RSCoVLMImageProcessor(), RSCoVLMImageProcessor(max_pixels=most)):
+        made = processor(picture, max_pixels=most, return_tensors="np")
+        assert made["image_grid_thw"].prod() * 14 * 14 <= most
+        assert processor.get_number_of_image_patches(1000, 1500, {"max_pixels": most}) == made["image_grid_thw"].prod()
+    processor = RSCoVLMImageProcessor()
+    processor.max_pixels = most
+    assert processor.budget == PixelBudget(most, most)
+    processor.budget = PixelBudget()
+    assert processor.budget == PixelBudget()

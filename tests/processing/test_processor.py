@@ -1,5 +1,6 @@
 """The processor as a user meets it: conversations to tensors, saving and loading, answers to boxes."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ def picture(width: int = 300, height: int = 200) -> Image.Image:
     return Image.new("RGB", (width, height), (90, 120, 60))
 
 
-def make(family: str = "qwen2_5_vl", **options: Any) -> RSCoVLMProcessor:
+def make(family: str = "qwen2_5_vl", budget: PixelBudget | None = None, **options: Any) -> RSCoVLMProcessor:
     tokenizer = build_tokenizer(["find the plane 1234567890"], phrases=["You are a helpful assistant."])
-    return RSCoVLMProcessor(RSCoVLMImageProcessor.for_family(family), tokenizer, **options)
+    return RSCoVLMProcessor(RSCoVLMImageProcessor.for_family(family, budget), tokenizer, **options)
 
 
 CONVERSATION = [
@@ -126,6 +127,9 @@ def test_limits_and_mode_can_be_given_while_loading_and_per_call(tmp_path: Path)
     make().save_pretrained(tmp_path)
     loaded = AutoProcessor.from_pretrained(tmp_path, min_pixels=28 * 28, max_pixels=56 * 56)
     assert loaded.budget == PixelBudget(28 * 28, 56 * 56)
+    # One limit that is set below the other takes it along.
+    assert AutoProcessor.from_pretrained(tmp_path, max_pixels=84 * 84).budget == PixelBudget(84 * 84, 84 * 84)
+    assert RSCoVLMImageProcessor(min_pixels=2000 * 2000).budget == PixelBudget(2000 * 2000, 2000 * 2000)
     largest = AutoProcessor.from_pretrained(tmp_path, mode="max")
     assert largest.budget == PixelBudget(mode="max") and "mode" not in largest.tokenizer.init_kwargs
     options: dict[str, Any] = {"tokenize": True, "return_dict": True, "return_tensors": "np"}
@@ -240,10 +244,28 @@ def test_a_codec_that_is_no_preset_is_saved_whole(tmp_path: Path) -> None:
     assert AutoProcessor.from_pretrained(tmp_path).codec == codec
     assert make(codec=Codec.preset("qwen3-vl")).to_dict()["codec"] == "qwen3-vl"
     with pytest.raises(ValueError, match="'v9'"):
-        _ = make(codec="v9").codec
+        make(codec="v9")
 
 
 def test_videos_are_refused_not_dropped(tmp_path: Path) -> None:
     processor = RSCoVLMProcessor.from_pretrained(tiny_checkpoint(tmp_path / "tiny"))
     with pytest.raises(ValueError, match="videos were given"):
         processor(text=["hello"], videos=[[Image.new("RGB", (84, 84))]])
+
+
+def test_the_call_names_no_argument_that_it_refuses() -> None:
+    named = inspect.signature(RSCoVLMProcessor.__call__).parameters
+    assert set(named) == {"self", "images", "text", "kwargs"}
+    assert set(make()(text="hello", videos=None, audio=None)) == {"input_ids", "attention_mask", "mm_token_type_ids"}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_saved_tokenizer_pads_on_the_left(tmp_path: Path, side: str) -> None:
+    tokenizer = build_tokenizer(["find the plane"])
+    tokenizer.padding_side = side
+    RSCoVLMProcessor(RSCoVLMImageProcessor(), tokenizer).save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path).padding_side == "left"
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    short, long = processor(text=["a", "find the plane"], padding=True)["attention_mask"]
+    assert not short[0] and all(long)
+    assert processor(text=["a", "find the plane"], padding=True, padding_side="right")["attention_mask"][0][0]

@@ -40,8 +40,8 @@ def _processor(samples: list[dict[str, Any]], family: Family) -> Any:
     made = build_processor(samples)
     factor = 28 if family == "qwen2_5_vl" else 32
     budget = PixelBudget(min_pixels=56 * 56, max_pixels=160 * 160, factor=factor)
-    images = RSCoVLMImageProcessor.for_family(family)
-    return RSCoVLMProcessor(images, made.tokenizer, chat_template=made.chat_template, codec="rscovlm-v1", budget=budget)
+    images = RSCoVLMImageProcessor.for_family(family, budget)
+    return RSCoVLMProcessor(images, made.tokenizer, chat_template=made.chat_template, codec="rscovlm-v1")
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])

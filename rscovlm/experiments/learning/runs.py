@@ -134,13 +134,10 @@ def run_arm(claim: Claim, arm: Arm, seed: int, done: Sequence[Run], *, times: fl
         times: How many times its own steps it takes.
         count: Test scenes.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    from rscovlm.embedded import embedded_model
     from rscovlm.engines import Transformers
+    from rscovlm.loading import load
 
-    model = AutoModelForImageTextToText.from_pretrained(embedded_model(), trust_remote_code=False, use_safetensors=True)
-    processor = AutoProcessor.from_pretrained(embedded_model(), trust_remote_code=False)
+    model, processor = load("embedded", device="cpu")
     processor.codec, processor.budget = arm.codec, EVERYTHING
     steps = arm.steps_at(times)
     seconds, loss, weights = 0.0, 0.0, {}

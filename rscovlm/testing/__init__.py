@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rscovlm.testing.adapters import AdapterLayout, tiny_adapter
+from rscovlm.testing.layouts import Layout, lay_out
 from rscovlm.zoom import layouts
 
 if TYPE_CHECKING:
     from rscovlm.processing import PixelBudget
     from rscovlm.training.tiny import Family
+
+__all__ = ["AdapterLayout", "Layout", "tiny_adapter", "tiny_checkpoint", "tiny_scenes"]
 
 # What the tokenizer learns its words from; every byte can be written besides.
 _CORPUS = (
@@ -25,6 +28,7 @@ def tiny_checkpoint(
     folder: str | Path,
     family: Family = "qwen2_5_vl",
     *,
+    layout: Layout = "ours",
     seed: int = 0,
     codec: Any = None,
     budget: PixelBudget | None = None,
@@ -37,18 +41,19 @@ def tiny_checkpoint(
 
     Args:
         folder: Where to save; made if absent.
-        family: ``"qwen2_5_vl"`` or ``"qwen3_vl"``.
+        family: ``"qwen2_vl"``, ``"qwen2_5_vl"``, ``"qwen3_vl"`` or ``"qwen3_5"``.
+        layout: Whose files the folder holds: ours, or as others publish or save such a model (`Layout`).
         seed: Seed of the weights.
-        codec: As in `RSCoVLMProcessor`; None for the family's own.
-        budget: Limits of the visual tokens; None for the processor's own.
+        codec: As in `RSCoVLMProcessor`; None for the family's own. Other layouts than ours do not say it.
+        budget: Limits of the visual tokens; None for the processor's own. Other layouts have the published limits.
 
     Returns:
-        The folder, ready for ``AutoModelForImageTextToText`` and ``AutoProcessor``.
+        The folder, ready for `rscovlm.load`.
 
     Raises:
-        ValueError: if the family is unknown.
+        ValueError: if the family or the layout is unknown.
     """
-    from rscovlm.processing import RSCoVLMImageProcessor, RSCoVLMProcessor
+    from rscovlm.processing import RSCoVLMImageProcessor, RSCoVLMProcessor, chat_template
     from rscovlm.processing.tokenizer import build_tokenizer
     from rscovlm.training.tiny import build_model
 
@@ -59,7 +64,8 @@ def tiny_checkpoint(
     model = build_model(tokenizer, family=family, vision_width=64, width=128, depth=2, heads=2, seed=seed)
     folder = Path(folder)
     model.save_pretrained(folder)
-    RSCoVLMProcessor(image_processor, tokenizer, codec=codec).save_pretrained(folder)
+    RSCoVLMProcessor(image_processor, tokenizer, chat_template(family), codec).save_pretrained(folder)
+    lay_out(folder, layout)
     return folder
 
 
@@ -92,7 +98,3 @@ def tiny_scenes(folder: str | Path) -> Path:
         records += [found, seen]
     write_jsonl(records, folder / "scenes.jsonl")
     return folder
-
-
-if __name__ == "__main__":
-    tiny_scenes(sys.argv[1] if len(sys.argv) > 1 else "tiny")

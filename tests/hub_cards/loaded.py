@@ -1,0 +1,42 @@
+"""Run by the tests in a process of its own: what `evaluate`'s own test of every module asks of ours, printed as JSON."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import json
+import sys
+from pathlib import Path
+
+import evaluate
+from evaluate.loading import evaluation_module_factory, import_main_class
+
+from rscovlm.metrics import ap_nc, grounding_accuracy, lrs_vqa_aa
+
+METRICS = {"ap_nc": ap_nc, "acc_at_05": grounding_accuracy, "lrs_vqa_aa": lrs_vqa_aa}
+
+
+def main(folder: Path) -> None:
+    """Load the modules under the names that their examples use."""
+    (Path.cwd() / "rscovlm").symlink_to(folder)
+    found = {}
+    for name, metric in METRICS.items():
+        module = importlib.import_module(evaluation_module_factory(f"rscovlm/{name}", module_type="metric").module_path)
+        given = inspect.signature(import_main_class(module.__name__)._compute).parameters
+        options = {key: one.default for key, one in given.items() if one.default is not inspect.Parameter.empty}
+        own = inspect.signature(metric).parameters
+        wanted = {key: one.default for key, one in own.items() if one.default is not inspect.Parameter.empty}
+        ran = doctest.testmod(module)
+        found[name] = {
+            "open": [key for key, one in given.items() if one.kind is inspect.Parameter.VAR_KEYWORD],
+            "same options": options == wanted,
+            "failed": ran.failed,
+            "attempted": ran.attempted,
+            "name": evaluate.load(f"rscovlm/{name}").name,
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
