@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rscovlm.data.nearest import nearest
 from rscovlm.embedded import embedded_model
+from rscovlm.settings.nearest import nearest
 
 SETTINGS = ("*.json", "*.jinja", "*.txt", "*.model")
 WEIGHTS = (*SETTINGS, "*.safetensors")

@@ -39,6 +39,8 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
 
     valid_kwargs = RSCoVLMImageProcessorKwargs
     mode: Mode = "native"
+    min_pixels: int | None = None
+    max_pixels: int | None = None
     size: Any = {"shortest_edge": 224 * 224, "longest_edge": 1008 * 1008}  # noqa: RUF012 - copied by the base class
 
     def __init__(self, **kwargs: Any) -> None:

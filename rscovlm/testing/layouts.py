@@ -184,7 +184,7 @@ def _flat(config: dict[str, Any]) -> dict[str, Any]:
         vision.pop(new, None)
     scaling = {"type": "mrope", "mrope_section": rope["mrope_section"]}
     more = {"rope_theta": rope["rope_theta"], "rope_scaling": scaling, "torch_dtype": config.pop("dtype", "float32")}
-    return text | config | more | {"transformers_version": "4.41.2"}
+    return {**text, **config, **more, "transformers_version": "4.41.2"}
 
 
 def _shard(folder: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rscovlm.processing.families import FAMILIES
-from rscovlm.processing.families import FamilyName as Family
+from rscovlm.processing.families import FAMILIES, FamilyName
+
+Family = FamilyName
 
 _DEVIATION = 0.1
 """Standard deviation of the weights: widths this small need it; the usual 0.02 does not train."""

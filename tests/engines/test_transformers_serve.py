@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(bool(ABSENT), reason=f"transformers serve needs 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two checkpoints as people publish them, with the processor's code beside it and Qwen's chat defaults."""
+    """Two checkpoints as people publish them, with Qwen's chat defaults."""
     home = tmp_path_factory.mktemp("served")
     tiny = tiny_checkpoint(home / "tiny", budget=PixelBudget(56 * 56, 168 * 168))
     _edit(tiny / "generation_config.json", do_sample=True, temperature=0.5, repetition_penalty=1.05)
@@ -47,11 +47,13 @@ def address(home: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    where = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--trust-remote-code"]
+    where = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    # The stock processor needs torchvision; ours takes its place once rscovlm is imported.
+    start = "import rscovlm; from transformers.cli.transformers import main; main()"
     environment = {**os.environ, "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "transformers.cli.transformers", "serve", *where],
+            [sys.executable, "-c", start, "serve", *where],
             cwd=home,
             env=environment,
             stdout=log,

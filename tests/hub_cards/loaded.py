@@ -7,14 +7,16 @@ import importlib
 import inspect
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import evaluate
 from evaluate.loading import evaluation_module_factory, import_main_class
 
 from rscovlm.metrics import ap_nc, grounding_accuracy, lrs_vqa_aa
 
-METRICS = {"ap_nc": ap_nc, "acc_at_05": grounding_accuracy, "lrs_vqa_aa": lrs_vqa_aa}
+METRICS: dict[str, Callable[..., Any]] = {"ap_nc": ap_nc, "acc_at_05": grounding_accuracy, "lrs_vqa_aa": lrs_vqa_aa}
 
 
 def main(folder: Path) -> None:
@@ -23,7 +25,8 @@ def main(folder: Path) -> None:
     found = {}
     for name, metric in METRICS.items():
         module = importlib.import_module(evaluation_module_factory(f"rscovlm/{name}", module_type="metric").module_path)
-        given = inspect.signature(import_main_class(module.__name__)._compute).parameters
+        main_class: Any = import_main_class(module.__name__)
+        given = inspect.signature(main_class._compute).parameters
         options = {key: one.default for key, one in given.items() if one.default is not inspect.Parameter.empty}
         own = inspect.signature(metric).parameters
         wanted = {key: one.default for key, one in own.items() if one.default is not inspect.Parameter.empty}

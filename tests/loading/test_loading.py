@@ -13,12 +13,12 @@ from PIL import Image
 
 import rscovlm
 from rscovlm.codec import Codec
-from rscovlm.data.records import ImageRef, Record
 from rscovlm.data.storage import write_jsonl
 from rscovlm.engines import Conversation, Transformers
 from rscovlm.loading import load_processor
 from rscovlm.processing import PixelBudget, RSCoVLMProcessor, chat_template
 from rscovlm.processing.families import FAMILIES
+from rscovlm.records.record import ImageRef, Record
 from rscovlm.testing import AdapterLayout, Layout, tiny_adapter, tiny_checkpoint
 
 LAYOUTS, ADAPTERS = get_args(Layout), get_args(AdapterLayout)

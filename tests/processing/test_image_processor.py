@@ -163,13 +163,15 @@ def test_limits_are_taken_wherever_the_stock_class_takes_them(
     size, pixels = {"shortest_edge": least, "longest_edge": most}, {"min_pixels": least, "max_pixels": most}
     grids = []
     for kind in (RSCoVLMImageProcessor, Qwen2VLImageProcessorPil):
-        given_at_start = {"init": pixels, "loaded": {"size": size}}.get(how, {})
+        starts: dict[str, dict[str, Any]] = {"init": pixels, "loaded": {"size": size}}
+        given_at_start = starts.get(how, {})
         processor = kind.from_dict({}, **given_at_start) if how == "loaded" else kind(**given_at_start)
         if how == "size":
             processor.size = dict(size)
         elif how == "attributes":
             processor.min_pixels, processor.max_pixels = least, most
-        options = {"size at the call": {"size": size}, "limits at the call": pixels}.get(how, {})
+        calls: dict[str, dict[str, Any]] = {"size at the call": {"size": size}, "limits at the call": pixels}
+        options = calls.get(how, {})
         made = processor(Image.new("RGB", (width, height)), return_tensors="np", **options)
         counted = processor.get_number_of_image_patches(height, width, {} if "call" not in how else pixels)
         grids.append(made["image_grid_thw"].tolist())
