@@ -68,15 +68,15 @@ print(json.dumps(found))
 
 
 def save_checkpoints(root: Path) -> list[Path]:
-    """Save what is opened: whole checkpoints, one whose processor was saved first, and an adapter."""
+    """Save what is opened: whole checkpoints, and one whose processor was saved first."""
     from rscovlm.loading import load
-    from rscovlm.testing import tiny_adapter, tiny_checkpoint
+    from rscovlm.testing import tiny_checkpoint
 
     whole = [tiny_checkpoint(root / family, family) for family in ("qwen2_5_vl", "qwen3_vl")]
     model, processor = load(whole[0], device="cpu")
     processor.save_pretrained(root / "processor first")
     model.save_pretrained(root / "processor first")
-    return [*whole, root / "processor first", tiny_adapter(root / "adapter", whole[0])]
+    return [*whole, root / "processor first"]
 
 
 def opened(folder: Path, python: str, imported: bool) -> dict[str, str]:

@@ -15,15 +15,17 @@ def write_for_other_tools(folder: Path, image_processor: Any) -> list[str]:
     Writes ``preprocessor_config.json`` and ``video_preprocessor_config.json`` with the stock classes' names, for tools that
     read those, and takes our class names out of ``processor_config.json`` and ``tokenizer_config.json``. The Auto classes
     then choose by the type of the model: ours once rscovlm is imported, the stock classes where it is not. A folder without
-    ``config.json``, as of an adapter or of a processor alone, gets one that says the type and nothing else; a model that is
-    saved later overwrites it. Beside a model of another kind the names stay: its type would choose other classes.
+    ``config.json``, as of a processor alone, gets one that says the type and nothing else; a model that is saved later
+    overwrites it. Beside an adapter, or a model of another kind, the names stay: no type would choose these classes.
 
     Returns:
         The files written.
     """
     written = []
     kind = _model_type(folder)
-    if kind is None:
+    if kind is None and (folder / "adapter_config.json").is_file():
+        kind = ""  # with a configuration of its own, transformers would take the folder for a whole model
+    elif kind is None:
         kind = family_of_patch(image_processor.patch_size).name
         written.append(_write(folder / "config.json", {"model_type": kind}))
     family = MODEL_TYPES.get(kind) or family_of_patch(image_processor.patch_size)
