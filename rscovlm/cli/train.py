@@ -21,7 +21,8 @@ def train(
     """Fine-tune a Qwen-VL model by a recipe, after checking that its labels decode back to what they say."""
     log_to_terminal("%(message)s")
     with refusals("rscovlm train", extra="train"):
-        from rscovlm.training.recipe import TrainingRecipe, prepare
+        from rscovlm.training.recipe import TrainingRecipe
+        from rscovlm.training.stages import prepare
 
         run = prepare(TrainingRecipe.load(recipe), root=root, output=output, resume=resume)
         if not dry_run:

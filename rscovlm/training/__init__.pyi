@@ -4,9 +4,9 @@ from .collator import PackedCollator as PackedCollator
 from .encoding import Encoder as Encoder
 from .packing import PackedMixture as PackedMixture
 from .recipe import TrainingRecipe as TrainingRecipe
-from .recipe import prepare as prepare
 from .segments import isolate_samples as isolate_samples
 from .sft import SFT_ARGUMENTS as SFT_ARGUMENTS
 from .sft import as_dataset as as_dataset
 from .sft import build_trainer as build_trainer
+from .stages import prepare as prepare
 from .weighting import Weighting as Weighting

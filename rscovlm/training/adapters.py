@@ -27,7 +27,7 @@ def base_of(source: str) -> str | None:
         return None
     try:
         base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:  # a file that another trainer wrote
         raise ValueError(
             f"{path} cannot be read ({error!r}); give the folder of an adapter as peft saves it"
         ) from error
@@ -54,6 +54,7 @@ def merged(model: Any, source: str) -> Any:
     try:
         adapted: Any = PeftModel.from_pretrained(model, source, trust_remote_code=False, use_safetensors=True)
         whole = adapted.merge_and_unload(safe_merge=True)
+    # peft raises any of these for an adapter of another model.
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         said = " ".join(str(error).split())
         raise ValueError(

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from transformers import TrainerCallback
 
 from rscovlm.engines import Conversation, Engine
 from rscovlm.engines.engine import dialect_of, replies
@@ -23,6 +22,7 @@ from rscovlm.records.pictures import loaded
 from rscovlm.settings.nearest import nearest
 from rscovlm.tasks.table import task_of
 from rscovlm.tasks.task import Answered, Task
+from rscovlm.training.callbacks import TrainerBound
 from rscovlm.training.segments import NAME
 
 Sample = dict[str, Any]
@@ -152,7 +152,7 @@ def _results(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-class Answers(TrainerCallback):
+class Answers(TrainerBound):
     """Logs ``eval_TASK/METRIC`` of a fixed set every so many steps and at the end; processes share the set out.
 
     The same goes into ``evaluation.jsonl`` of the run's folder.
@@ -181,7 +181,6 @@ class Answers(TrainerCallback):
             raise ValueError(f"{len(samples)} samples every {every} steps; give at least one of each")
         self.samples, self.every = list(samples), every
         self.max_new_tokens, self.batch_size, self.decide = max_new_tokens, batch_size, decide
-        self.trainer: Any = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure where it is time."""

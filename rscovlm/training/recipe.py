@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rscovlm.embedded import embedded_model
-from rscovlm.loading import load_processor
 from rscovlm.mixtures.balance import BalanceRule
-from rscovlm.mixtures.mixture import Stages
 from rscovlm.mixtures.recipe import MixtureRecipe, SubsetRecipe
 from rscovlm.records.names import TASKS
-from rscovlm.records.pictures import loaded
-from rscovlm.records.tally import Tally
 from rscovlm.settings.checked import known_fields
 from rscovlm.settings.nearest import nearest
 from rscovlm.settings.yamlfiles import read_yaml
-from rscovlm.training.adapters import base_of
-from rscovlm.training.arguments import adapter_config, check_trainer, quantization_config, trainer_arguments
-from rscovlm.training.attention import attention_of, choose_attention
-from rscovlm.training.checkpoints import to_go_on_from
-from rscovlm.training.collator import Collator, PackedCollator
-from rscovlm.training.encoding import Encoder
-from rscovlm.training.fitting import Fitting, Way, ways_of
-from rscovlm.training.kernels import apply_kernels
-from rscovlm.training.loading import check_model, fit_processor, load_model
-from rscovlm.training.memory import estimate
-from rscovlm.training.packing import PackedMixture
+from rscovlm.training.fitting import Way, ways_of
 from rscovlm.training.parts import Part
-from rscovlm.training.precision import warn_of_rounding
-from rscovlm.training.preflight import preflight
-from rscovlm.training.provenance import changes_of, check_same_records, check_same_run, records_of, run_of
-from rscovlm.training.rounds import Rebalanced, Rounds
-from rscovlm.training.run import Run, check_output
-from rscovlm.training.segments import isolate_samples
-from rscovlm.training.sft import build_trainer, check_fixed
-from rscovlm.training.step_estimate import estimate_step
 from rscovlm.training.weighting import Per, Weighting, Written
 
 logger = logging.getLogger(__name__)
 
 _MOST_ROWS, _MOST_IN_HAND = 10**12, 10**6
-"""Rows of a run, tokens of one and samples in hand, that no machine comes to the end of."""
+"""Upper bounds that catch typos: no real run has this many rows, tokens in one, or samples to choose from."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -231,189 +207,3 @@ class TrainingRecipe:
         """Return the recipe as plain values, every default written out."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
-
-
-def prepare(
-    recipe: TrainingRecipe, *, root: str | Path, output: str | Path, resume: bool = False, **arguments: Any
-) -> Run:
-    """Load model and data, check them, and build the trainer.
-
-    Args:
-        recipe: What to run.
-        root: Folder that the recipe's data paths are relative to.
-        output: Where checkpoints go.
-        resume: Go on from the last whole checkpoint in ``output``; where there is none, begin.
-        arguments: For `trl.SFTConfig`, over those of the recipe.
-
-    Raises:
-        ValueError: The recipe does not fit the model, the check before the first step found something wrong, the output
-            folder cannot be written to, or the checkpoint to go on from is of another recipe or other records.
-    """
-    settings = {**trainer_arguments(recipe.train), **arguments, "output_dir": str(output)}
-    check_fixed(settings, recipe.weighting())
-    check_trainer(settings)
-    adapter, quantization = adapter_config(recipe.lora), quantization_config(recipe.quantization)
-    rows_per_step, plain = _rows_per_step(settings), recipe.to_dict()
-    check_output(output, resumed=resume)
-    checkpoint = to_go_on_from(output) if resume else None
-    if checkpoint is not None:
-        check_same_run(checkpoint, plain, rows_per_step)
-        logger.info("going on from %s", checkpoint)
-    start = embedded_model() if recipe.model == "embedded" else recipe.model
-    processor = load_processor(start if checkpoint is None else str(checkpoint))
-    fit_processor(processor, recipe.mixture, recipe.model)
-    if adapter is not None and base_of(str(start)) is not None:
-        raise ValueError(
-            f"model {recipe.model!r} is an adapter, and lora of the recipe would train another on top, which would lie on no "
-            f"checkpoint; write one by `rscovlm export {recipe.model} FOLDER` and set it as the recipe's model"
-        )
-    reached: list[str] = []
-    if adapter is not None or recipe.attention is not None:
-        reached = check_model(start, attention=recipe.attention, adapter=adapter)
-    steps = recipe.steps or _steps_of(recipe, root, processor, rows_per_step)
-    settings["max_steps"] = steps
-    rows = steps * rows_per_step
-    if rows > _MOST_ROWS:
-        raise ValueError(f"{steps} steps of {rows_per_step} rows are {rows} rows; give fewer than {_MOST_ROWS}")
-    # Positions cost nothing; no row can take more of them than it has tokens.
-    length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
-    mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
-    records = records_of(mixture)
-    if checkpoint is not None:
-        check_same_records(checkpoint, records)
-    rounds = _rounds(recipe, mixture, rows_per_step, checkpoint)
-    if rounds is not None:
-        # Loaders look ahead to the end of a round, which may lie beyond the last step.
-        rows = -(-rows // rounds.rows) * rounds.rows
-    packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
-    report = preflight(
-        mixture,
-        processor,
-        packed=packed,
-        batch=_batch(settings),
-        steps=steps,
-        rows_per_step=rows_per_step,
-        tolerate=recipe.mixture.tolerate,
-    )
-    answers = _answers(recipe, root, processor, rounds)
-    # The trainer loads an adapter, or weights in shards, into the model it was made for; whole ones are loaded here, once.
-    whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
-    model = load_model(
-        str(checkpoint) if whole else start, dtype=recipe.dtype, attention=recipe.attention, quantization=quantization
-    )
-    if recipe.attention is None:
-        for part, fault in choose_attention(model).items():
-            logger.info("attention of the %s: %s", part, fault)
-    apply_kernels(model)
-    memory = estimate(model, report.row, settings, adapter=adapter, frozen=recipe.freeze)
-    step = report.step.of_model(sum(weight.numel() for weight in model.parameters()))
-    report = replace(report, memory=memory, step=step, reached=tuple(reached))
-    logger.log(logging.INFO if memory.fits else logging.WARNING, "%s", report.text())
-    if packed is not None:
-        isolate_samples(model)
-    logger.info("attention: %s", attention_of(model))
-    trainer = build_trainer(
-        model,
-        processor,
-        mixture if packed is None else packed,
-        collator=(Collator if packed is None else PackedCollator)(processor, notes=True),
-        peft_config=adapter,
-        frozen=recipe.freeze,
-        learning_rates=recipe.learning_rates,
-        callbacks=[callback for callback in (answers, rounds) if callback is not None],
-        rounds=rounds,
-        weighting=recipe.weighting(),
-        tolerate=recipe.mixture.tolerate,
-        describe=lambda step, processes: {
-            **run_of(plain, records=records, rows_per_step=rows_per_step, step=step, processes=processes),
-            "changes": [] if rounds is None else rounds.to_dict(),
-        },
-        **settings,
-    )
-    for callback in (answers, rounds):
-        if callback is not None:
-            callback.trainer = trainer
-    warn_of_rounding(trainer)
-    return Run(trainer, report, checkpoint)
-
-
-def _rounds(recipe: TrainingRecipe, mixture: Stages, rows_per_step: int, checkpoint: Path | None) -> Rounds | None:
-    """Return the callback that changes weights, with the changes made so far, or None."""
-    if recipe.balance is None:
-        return None
-    limited = [subset.name for subset in recipe.mixture.subsets if subset.epochs is not None]
-    if limited:
-        raise ValueError(
-            f"balance changes weights as it goes, so when {', '.join(limited)} made its epochs cannot be planned; leave out one of the two"
-        )
-    changes = [] if checkpoint is None else [Rebalanced.from_dict(change) for change in changes_of(checkpoint)]
-    return Rounds(recipe.balance, mixture, rows_per_step=rows_per_step, changes=changes)
-
-
-def _answers(recipe: TrainingRecipe, root: str | Path, processor: Any, rounds: Rounds | None) -> Any:
-    """Return the callback that measures the recipe's fixed set, or None."""
-    if recipe.evaluation is None:
-        return None
-    from rscovlm.training.evaluation import Answers, check_targets
-
-    wanted = recipe.evaluation
-    mixture = replace(recipe.mixture, subsets=wanted.subsets, schedule=()).build(
-        root, length=wanted.count, codec=processor.codec
-    )
-    samples, tally = [], Tally(1.0)
-    for position in range(wanted.count):
-        with tally.row(f"position {position}"):
-            sample = mixture[position]
-            for image in sample["images"]:
-                loaded(image)
-            samples.append(sample)
-            tally.keep()
-    if tally.dropped:
-        logger.warning("of the samples to evaluate on, %s", tally.table())
-    if not samples:
-        raise ValueError(f"evaluation has no sample that can be used; mend its records or images\n{tally.table()}")
-    if recipe.balance is not None:
-        check_targets(recipe.balance.targets, samples)
-    return Answers(
-        samples,
-        every=wanted.every,
-        max_new_tokens=wanted.max_new_tokens,
-        decide=None if rounds is None else rounds.decide,
-    )
-
-
-def _rows_per_step(settings: Mapping[str, Any]) -> int:
-    """Return the rows that all processes together train in a step."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    return _batch(settings) * int(settings.get("gradient_accumulation_steps", 1)) * world
-
-
-def _steps_of(recipe: TrainingRecipe, root: str | Path, processor: Any, rows_per_step: int) -> int:
-    """Return the steps that the epochs of a recipe take; the same at every start, since its records are."""
-    rows = 64 * rows_per_step
-    length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
-    mixture = recipe.mixture.build(root, length=length, codec=processor.codec)
-    packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
-    encoder = Encoder(processor)
-    encoded = [] if packed is not None else [encoder(mixture[position]) for position in range(16)]
-    estimated = estimate_step(mixture, encoded, packed=packed, rows_per_step=rows_per_step)
-    return estimated.steps_of(recipe.epochs or 1)
-
-
-def _batch(settings: Mapping[str, Any]) -> int:
-    return int(settings.get("per_device_train_batch_size", 8))
-
-
-def _packed(recipe: TrainingRecipe, mixture: Stages, processor: Any, rows: int, *, lanes: int) -> PackedMixture | None:
-    if recipe.packing is None:
-        return None
-    encoder, packing = Encoder(processor), recipe.packing
-    return PackedMixture(
-        mixture,
-        length=encoder,
-        budget=packing.tokens,
-        lookahead=packing.lookahead,
-        rows=rows,
-        lanes=lanes,
-        fit=Fitting(encoder, ways_of(packing.too_long), overlap=packing.overlap, least_tile=packing.least_tile),
-    )

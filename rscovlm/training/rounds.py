@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from transformers import TrainerCallback
-
 from rscovlm.mixtures.balance import BalanceRule
 from rscovlm.mixtures.mixture import Stages
+from rscovlm.training.callbacks import TrainerBound
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Rebalanced:
             raise ValueError(f"this is no change of weights ({error!r}): {str(content)[:80]!r}") from error
 
 
-class Rounds(TrainerCallback):
+class Rounds(TrainerBound):
     """Divides a run into rounds of equal numbers of steps, each with the weights that the one before calls for.
 
     A round is an epoch to the trainer, so its data loaders begin anew and no process holds samples drawn with weights of
@@ -68,7 +67,6 @@ class Rounds(TrainerCallback):
         self.rule, self.mixture, self.rows_per_step = rule, mixture, rows_per_step
         self.first_row = 0
         self.changes: list[Rebalanced] = []
-        self.trainer: Any = None
         for change in changes:
             self._make(change)
 

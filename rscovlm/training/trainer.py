@@ -18,6 +18,7 @@ from trl import SFTTrainer
 from rscovlm.mixtures.mixture import BLOCK
 from rscovlm.records.tally import Tally
 from rscovlm.training.batch_info import Notes
+from rscovlm.training.callbacks import TrainerBound
 from rscovlm.training.checkpoints import Engine, check_same_engine, list_files, name_magnitudes, writing
 from rscovlm.training.fitting import BY_RECIPE
 from rscovlm.training.packing import PackedMixture
@@ -83,6 +84,9 @@ class TaskTrainer(SFTTrainer):
         self._subsets = SubsetCounts(shares)
         self._rates = learning_rates or {}
         super().__init__(**settings)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TrainerBound):
+                callback.bind(self)
         freeze(self.model, frozen)
         check_parts(self.model, frozen, self._rates)
         zero = self.accelerator.state.deepspeed_plugin

@@ -21,8 +21,9 @@ import torch
 import trl
 
 import rscovlm  # noqa: F401  registers the processor
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.rounds import Rounds
+from rscovlm.training.stages import prepare
 from tests.training.courses import Job, descendants
 
 _SAVING = ("_save", "_save_optimizer_and_scheduler", "_save_scaler", "_save_rng_state", "_save_checkpoint")

@@ -11,8 +11,9 @@ from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.run_card import write_card
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 
 LORA = {"r": 4, "target_modules": r".*language_model.*\.(q_proj|v_proj)"}

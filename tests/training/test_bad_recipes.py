@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.training.precision import share_out_of_reach, warn_of_rounding
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 
 NAN, INF = float("nan"), float("inf")

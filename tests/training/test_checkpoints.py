@@ -9,7 +9,8 @@ from PIL import Image
 
 from rscovlm.testing import tiny_checkpoint
 from rscovlm.training.collator import Collator
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 
 LORA = {"r": 4, "target_modules": r".*language_model.*\.(q_proj|v_proj)"}

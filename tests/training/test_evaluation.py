@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from rscovlm.training.evaluation import Answers, Asked, score
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 
 _SET = {"subsets": [{"name": "held", "records": "scenes.jsonl"}], "count": 6, "every": 2, "max_new_tokens": 12}

@@ -22,7 +22,8 @@ from rscovlm.training.checkpoints import last_complete
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import IGNORED
 from rscovlm.training.provenance import RUN_FILE
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from rscovlm.training.trainer import TaskTrainer
 from tests.training.conftest import recipe_of
 

@@ -24,8 +24,9 @@ from rscovlm.training.activations import Row
 from rscovlm.training.memory import Memory, Sharing, adapted, estimate, sharing_of
 from rscovlm.training.parts import Part, freeze, part_of
 from rscovlm.training.positions import multimodal_positions
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.segments import isolate_samples
+from rscovlm.training.stages import prepare
 from rscovlm.training.tiny import Family
 from tests.training.conftest import recipe_of
 

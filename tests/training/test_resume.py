@@ -22,8 +22,9 @@ from rscovlm.training.checkpoints import (
     last_complete,
 )
 from rscovlm.training.provenance import PLAN_FILE, RUN_FILE, differences, read_plan
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.run import claimed
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 from tests.training.courses import ROOT, Course, Server
 

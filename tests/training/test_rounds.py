@@ -15,7 +15,8 @@ from rscovlm.cli import app
 from rscovlm.mixtures.balance import BalanceRule
 from rscovlm.mixtures.mixture import Mixture, Stages, Subset
 from rscovlm.training.evaluation import RESULTS_FILE, write_results
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from rscovlm.training.trainer import TaskTrainer
 from tests.training.conftest import balanced_recipe
 from tests.training.courses import Course, Server

@@ -19,7 +19,8 @@ from rscovlm.cli import app
 from rscovlm.mixtures.mixture import Mixture, Stages, Subset
 from rscovlm.training.packing import TOO_LONG, PackedMixture
 from rscovlm.training.plan import LaneState
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 
 BUDGET = 6144

@@ -20,7 +20,8 @@ from rscovlm.training.arguments import adapter_config, trainer_arguments
 from rscovlm.training.checkpoints import last_complete
 from rscovlm.training.parts import Part, freeze, part_of
 from rscovlm.training.provenance import RUN_FILE
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from tests.data.sources.layouts import chat, encoded, picture, text
 from tests.training.courses import ENVIRONMENT, ROOT
 

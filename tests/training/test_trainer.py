@@ -10,7 +10,8 @@ import torch
 
 from rscovlm.training.collator import Collator
 from rscovlm.training.encoding import Encoder
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 
 

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from rscovlm.cli import app
 from rscovlm.training.arguments import trainer_arguments
 from rscovlm.training.parts import part_of
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
+from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
 
 ROOT = Path(__file__).resolve().parents[2]

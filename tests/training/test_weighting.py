@@ -9,8 +9,9 @@ import torch
 
 from rscovlm.training.batch_info import Notes
 from rscovlm.training.collator import Collator
-from rscovlm.training.recipe import TrainingRecipe, prepare
+from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.sft import build_trainer
+from rscovlm.training.stages import prepare
 from rscovlm.training.weighting import Per, Weighting, digit_tokens, trained_by_sample
 from tests.training.conftest import recipe_of
 
