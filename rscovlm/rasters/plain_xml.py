@@ -23,5 +23,5 @@ def plain_xml(text: str | bytes) -> ElementTree.Element:
     """
     try:
         return ElementTree.fromstring(text, ElementTree.XMLParser(target=_Plain()))
-    except (ElementTree.ParseError, LookupError) as error:
+    except (ElementTree.ParseError, LookupError) as error:  # the latter for an encoding that Python does not know
         raise ValueError(f"it is not well-formed XML: {error}") from error

@@ -132,4 +132,5 @@ def orientation_of(source: Path | bytes) -> int:
             first: Any = tiff.pages[0]
             return int(first.tags.valueof(ORIENTATION, 1))
     except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, struct.error):
+        # tifffile on damaged bytes raises any of these; the reader that opens the file names what is wrong.
         return 1

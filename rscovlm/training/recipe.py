@@ -21,8 +21,8 @@ from rscovlm.training.weighting import Per, Weighting, Written
 
 logger = logging.getLogger(__name__)
 
-_MOST_ROWS, _MOST_IN_HAND = 10**12, 10**6
-"""Upper bounds that catch typos: no real run has this many rows, tokens in one, or samples to choose from."""
+_MOST_IN_HAND = 10**6
+"""Upper bound that catches typos: no real row has this many tokens, and no choice this many samples."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -131,7 +131,7 @@ class TrainingRecipe:
         if not values["model"]:
             raise ValueError("the recipe has no model; give the folder of a checkpoint, or its name on the Hub")
         for name, least in (("steps", 1), ("epochs", 0.001)):
-            if values.get(name) is not None and not least <= values[name] < _MOST_ROWS:
+            if values.get(name) is not None and values[name] < least:
                 raise ValueError(f"{name} of the recipe is {values[name]}; give {least} or more")
         counted = [name for name in ("steps", "epochs") if values.get(name) is not None]
         if len(counted) != 1:
