@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rscovlm.quality.near_duplicates.alignment import grain
+
 _SIDE = 16
+_FINE = 64
+_LEVELS = 40
+"""Whole steps of a detail of size 1."""
 _BANDS = 8
 _ROWS = 512
 
@@ -23,11 +28,18 @@ class Print:
         digest: SHA-256 of the pixels, first 16 hexadecimal digits.
         bits: 64 bits: whether each pixel of a 9 x 8 miniature is brighter than its left neighbour.
         look: 16 x 16 grey miniature, mean 0 and norm 1; all zero for a flat picture.
+        fine: (64, 64) finest details of a grey miniature in whole steps; see `grain`.
     """
 
     digest: str
     bits: int
     look: NDArray[np.float32]
+    fine: NDArray[np.int8]
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing to see, as in a tile without data: it equals any other of its kind."""
+        return not self.fine.any()
 
 
 def fingerprint(picture: Image.Image) -> Print:
@@ -40,20 +52,26 @@ def fingerprint(picture: Image.Image) -> Print:
     norm = float(np.linalg.norm(look))
     # Below two grey levels of contrast a miniature is noise: flat sea looks like any other flat sea.
     look = look / norm if norm > 2 * _SIDE else np.zeros_like(look)
-    return Print(hashlib.sha256(picture.tobytes() + repr(picture.size).encode()).hexdigest()[:16], bits, look)
+    miniature = np.asarray(grey.resize((_FINE, _FINE), Image.Resampling.BOX), np.float32)
+    fine = np.clip(np.rint(grain(miniature) * _LEVELS), -127, 127).astype(np.int8)
+    return Print(hashlib.sha256(picture.tobytes() + repr(picture.size).encode()).hexdigest()[:16], bits, look, fine)
 
 
-def near_pairs(prints: Sequence[Print], *, distance: int = 7, likeness: float = 0.97) -> Iterator[tuple[int, int]]:
+def near_pairs(
+    prints: Sequence[Print], *, distance: int = 7, likeness: float = 0.97, agreement: float = 0.3
+) -> Iterator[tuple[int, int]]:
     """Find pairs of pictures that look the same.
 
     Two pictures are a pair if their bits differ in at most `distance` (up to 7) places and their miniatures correlate by at least
     `likeness`. With at most 7 differing bits one of 8 bytes is equal, so only pictures that share a byte in place are compared. Flat
-    pictures look like any other flat picture and are left out.
+    pictures look like any other flat picture and are left out. So are pairs of which too few places agree in their finest details:
+    two shapes on plain ground, or the shading of two waters, may look the same in a miniature.
 
     Args:
         prints: The pictures' fingerprints.
         distance: Differing bits allowed.
         likeness: Correlation asked for, between 0 and 1.
+        agreement: Share of places whose finest details agree that is asked for.
 
     Yields:
         Indices (i, j) with i < j, each pair once.
@@ -80,4 +98,10 @@ def near_pairs(prints: Sequence[Print], *, distance: int = 7, likeness: float = 
                 )
                 i, j = i[fresh], j[fresh]
                 alike = np.einsum("ij,ij->i", looks[i], looks[j]) >= likeness
-                yield from zip(vivid[i[alike]].tolist(), vivid[j[alike]].tolist(), strict=True)
+                for one, other in zip(vivid[i[alike]].tolist(), vivid[j[alike]].tolist(), strict=True):
+                    if _agreement(prints[one], prints[other]) >= agreement:
+                        yield one, other
+
+
+def _agreement(one: Print, other: Print) -> float:
+    return float(np.dot(one.fine.ravel().astype(np.float32), other.fine.ravel())) / (one.fine.size * _LEVELS**2)

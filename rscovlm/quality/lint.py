@@ -316,6 +316,8 @@ class _Survey:
         first: dict[str, int] = {}
         equal: set[tuple[int, int]] = set()
         for index, item in enumerate(self.prints):
+            if item.plain:
+                continue
             if item.digest in first:
                 equal.add((first[item.digest], index))
             first.setdefault(item.digest, index)

@@ -16,6 +16,9 @@ _LEAST_CONTRAST = 0.4
 _HOPEFUL = 0.45
 _EVEN = 6
 _FAINT = 0.3
+_GRAIN = 2
+# Energy of details that JPEG alone makes on plain ground.
+_PLAIN = 0.03
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,22 @@ def evenly(laid: Laid) -> float:
     """Correlate the details with every place weighing alike: one bright tank in a field and in another is not the same ground."""
     one, other = (details / np.sqrt(blurred(details**2, _EVEN) + _FAINT) for details in (laid.one, laid.other))
     return _correlation(one, other)
+
+
+def grain(picture: Grey) -> Grey:
+    """Give the finest details of a picture, every place weighing alike: near 1 in size where there is detail, near 0 on plain ground."""
+    fine = picture - blurred(picture, 1)
+    return np.asarray(fine / np.sqrt(blurred(fine**2, _GRAIN) + _PLAIN), np.float32)
+
+
+def agreeing(one: Grey, other: Grey) -> float:
+    """Give the share of two pictures' places whose finest details agree: shapes on plain ground agree at their edges alone.
+
+    Args:
+        one: (h, w), what `grain` gave.
+        other: (h, w).
+    """
+    return float((one * other).mean())
 
 
 def repeats(one: Grey, other: Grey) -> float:

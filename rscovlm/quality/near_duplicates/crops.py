@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rscovlm.quality.near_duplicates.alignment import best_laid, evenly, repeats, resized, shrunken, turned
+from rscovlm.quality.near_duplicates.alignment import (
+    agreeing,
+    best_laid,
+    evenly,
+    grain,
+    repeats,
+    resized,
+    shrunken,
+    turned,
+)
 from rscovlm.quality.near_duplicates.keypoints import Grey, landmarks
 
 _SHRINK = 2
@@ -24,6 +33,9 @@ _STRIDE = 768
 _CROWD = 200
 _BIN = 4
 _CHUNK = 1 << 20
+# Of unrelated pictures with one to three shapes on plain ground, up to 0.35 of what coincides agrees, and up to 0.48 where that is
+# small and one shape fills it; of crops of scenes and of real pictures mostly more than 0.5.
+_AGREED, _AGREED_SMALL, _SMALL = 0.38, 0.5, 3000
 # Landmarks are found again within a tenth of their scale, so four steps down from it meet anything up to twice as large.
 _STEP = 2**0.25
 _LEVELS = 5
@@ -166,6 +178,9 @@ class Crops:
         if laid is None or laid.likeness < self._likeness:
             return None
         if evenly(laid) < self._likeness or laid.likeness < (1 + repeats(laid.one, laid.other)) / 2:
+            return None
+        wanted = _AGREED_SMALL if laid.one.size < _SMALL else _AGREED
+        if agreeing(grain(laid.one), grain(laid.other)) < wanted:
             return None
         return Overlap(one.picture, other.picture, laid.share, laid.likeness, turned=way.turn != 0, scale=laid.scale)
 
