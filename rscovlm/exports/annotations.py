@@ -86,12 +86,12 @@ def to_dota(
     Args:
         images: Image name -> its objects, in pixels of that image; an object without score gets 1.
         path: Folder, which is made, or a file that ends in ``.zip``.
-        categories: All class names, each gets its file; by default those found, sorted.
+        categories: All class names, each that occurs gets its file; by default those found, sorted.
         overwrite: Replace files of these names that something else wrote.
 
     Raises:
-        ValueError: Objects lie on a view, a label is not among the categories, a name has blanks or slashes, or another
-            file is there.
+        ValueError: Objects lie on a view, a label is not among the categories, a name has blanks or slashes or is a tile's,
+            or another file is there.
     """
     numbers = _numbers(images, categories)
     detections: dict[str, dict[str, Any]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ _LIMIT = 1 << 30
 """Bytes of text that a zip may unpack to: no real submission comes near."""
 
 _NO_NAME = frozenset('/\\:*?"<>|')  # what a file's name cannot hold on one system or another
+_TILE = re.compile(r"__\d+(?:\.\d+)?__-?\d+___-?\d+$")
 _LONGEST = 200  # bytes of a name: file systems take 255, with Task1_ and the ending
 
 
@@ -35,7 +37,8 @@ def write_task1(
         path: A folder, which is made, or a file that ends in ``.zip``.
         detections: Image name -> ``boxes`` (n, 8), ``labels`` and, if there are any, ``scores`` (else 1), such as
             `merge_tiles` returns.
-        classes: All classes: each gets its file ``Task1_<class>.txt``, empty or not.
+        classes: All classes that may occur. Each that does gets its file ``Task1_<class>.txt``; the benchmark's own program ends in
+            an error at an empty one.
         decimals: Digits after the point of a coordinate.
         score_decimals: Digits after the point of a score; the peers write 2, which ties nearly all.
         overwrite: Replace files of these names; without it only a zip that this function wrote is replaced.
@@ -45,11 +48,15 @@ def write_task1(
 
     Raises:
         ValueError: If a label is not among `classes`, an image or class name has blanks, slashes or control characters, or boxes are
-            malformed; or another file is there.
+            malformed, or an image's name is that of a tile; or another file is there.
     """
     lines: dict[str, list[str]] = {_checked(name, "class"): [] for name in classes}
     for image, item in detections.items():
         _checked(image, "image")
+        if _TILE.search(image):
+            raise ValueError(
+                f"image {image!r} has the name of a tile; join tiles with merge_tiles first, as images are scored whole"
+            )
         boxes = quads(item["boxes"], f"detections[{image!r}]['boxes']")
         labels = item["labels"]
         scores = item.get("scores")
@@ -68,7 +75,7 @@ def write_task1(
             zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive,
         ):
             archive.comment = mark("task1").encode()
-            for name in sorted(lines):
+            for name in sorted(name for name in lines if lines[name]):
                 # A fixed date: the same detections make the same bytes.
                 archive.writestr(zipfile.ZipInfo(f"Task1_{name}.txt", _STAMP), "".join(lines[name]))
         return target
@@ -78,7 +85,11 @@ def write_task1(
     for file in texts:
         check_output(file, overwrite=overwrite)
     for file, text in texts.items():
-        write_text(file, text, overwrite=overwrite)
+        if text:
+            write_text(file, text, overwrite=overwrite)
+        else:
+            # An earlier run's file would be scored with this run's.
+            file.unlink(missing_ok=True)
     return target
 
 

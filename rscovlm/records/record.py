@@ -123,6 +123,21 @@ class Annotation:
                 raise ValueError(f"ring {ring} is not finite; drop the outline or mend it")
 
 
+def is_degenerate(item: Annotation) -> bool:
+    """Tell whether a box has no width or no height: it is a line or a point.
+
+    >>> is_degenerate(Annotation((4, 4, 4, 9), kind="hbb")), is_degenerate(Annotation((9, 9, 4, 4), kind="hbb"))
+    (True, False)
+    """
+    box = item.box
+    if item.kind == "hbb":
+        return box[0] == box[2] or box[1] == box[3]
+    if item.kind == "obb":
+        return box[2] == 0 or box[3] == 0
+    # The shoelace sum is nothing where four corners enclose nothing.
+    return abs(sum(box[k - 2] * box[k + 1] - box[k] * box[k - 1] for k in range(0, 8, 2))) < 1e-9
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One message of a conversation; `<image>` marks where an image goes, `<box:i>` stands for `objects[i]`.

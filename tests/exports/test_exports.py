@@ -113,7 +113,7 @@ def test_dota_files_have_a_line_an_object(tmp_path: Path) -> None:
     plain = Objects(objects.boxes, tuple(label.replace(" ", "-") for label in objects.labels), objects.scores)
     to_dota({"P0001": plain}, tmp_path / "out", categories=["class-0", "class-1", "class-2", "none"])
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        f"Task1_{c}.txt" for c in ("class-0", "class-1", "class-2", "none")
+        f"Task1_{c}.txt" for c in ("class-0", "class-1", "class-2")
     ]
     lines = (tmp_path / "out" / "Task1_class-0.txt").read_text().splitlines()
     name, score, *corners = lines[0].split()

@@ -106,6 +106,25 @@ def test_task1_files_come_back(tmp_path: Path, name: str) -> None:
     assert kept["ap50"] == ap_nc(found, true)["ap50"]
 
 
+def test_classes_that_were_not_found_have_no_file(tmp_path: Path) -> None:
+    """The benchmark's own program reads each file into a matrix and sorts its rows, which ends in an error without one."""
+    item = {"boxes": [[0, 0, 1, 0, 1, 1, 0, 1]], "labels": ["ship"]}
+    with zipfile.ZipFile(write_task1(tmp_path / "a.zip", {"P1": item}, ["plane", "ship"])) as archive:
+        assert archive.namelist() == ["Task1_ship.txt"]
+    for found in ("plane", "ship"):
+        write_task1(tmp_path / "out", {"P1": item | {"labels": [found]}}, ["plane", "ship"], overwrite=True)
+        assert [file.name for file in (tmp_path / "out").iterdir()] == [f"Task1_{found}.txt"]
+    with pytest.raises(ValueError, match="exists"):
+        write_task1(tmp_path / "out", {"P1": item | {"labels": ["plane"]}}, ["plane", "ship"])
+
+
+@pytest.mark.parametrize("name", ["P0706__1__0___0", "P0706__1024__512___-24", "P0706__0.5__0___824"])
+def test_tiles_that_were_not_joined_are_refused(tmp_path: Path, name: str) -> None:
+    item = {"boxes": [[0, 0, 1, 0, 1, 1, 0, 1]], "labels": ["ship"]}
+    with pytest.raises(ValueError, match="merge_tiles"):
+        write_task1(tmp_path / "a.zip", {name: item}, ["ship"])
+
+
 def test_the_same_detections_make_the_same_zip(tmp_path: Path) -> None:
     found, _ = scenes(2, seed=4)
     classes = [f"class-{k}" for k in range(4)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 from rscovlm.data.sources.folder import Folder
-from rscovlm.records.record import Record
+from rscovlm.records.record import Record, is_degenerate
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.settings.nearest import nearest
 from rscovlm.tasks.table import problems as problems_of
@@ -113,9 +114,19 @@ def _understood(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
         ) from error
 
 
+def _without_degenerate(record: Record, tally: Tally) -> Record:
+    """Count boxes without width or height, and leave them out of detections, where nothing points at them by number."""
+    flat = [item for item in record.objects if is_degenerate(item)]
+    for item in flat:
+        tally.set_aside("box without width or height", f"{tally.at or record.id}: {item.label!r} {item.box}")
+    if not flat or record.task != "detection":
+        return record
+    return replace(record, objects=tuple(item for item in record.objects if item not in flat))
+
+
 def _counted(chosen: Source, folder: Folder, split: str) -> Iterator[Record]:
     tally, before = folder.tally, folder.tally.seen
-    for record in _understood(chosen, folder, split):
+    for record in map(_without_degenerate, _understood(chosen, folder, split), repeat(tally)):
         problems = problems_of(record)
         if problems:
             tally.drop(problems[0], tally.at or f"{chosen.name}/{record.id}")

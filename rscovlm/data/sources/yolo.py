@@ -18,7 +18,7 @@ from rscovlm.records.tally import Rejected
     splits=["train", "val", "test"],
     tasks=["detection"],
     licence="your own",
-    layout="""data.yaml (or dataset.yaml) with names, a list or a table, or classes.txt, one a line; images/<split>/* with labels/<split>/<stem>.txt, or
+    layout="""data.yaml (or dataset.yaml, or the only .yaml of another name) with names, a list or a table, or classes.txt, one a line; images/<split>/* with labels/<split>/<stem>.txt, or
     <split>/images/* with <split>/labels/<stem>.txt; lines of
     'class x1 y1 x2 y2 x3 y3 x4 y4', 'class cx cy w h' or outlines of other lengths in shares. A picture without a label file has no
     objects. Folders in these folders are read too.""",
@@ -45,10 +45,26 @@ def yolo_obb(folder: Folder, split: str) -> Iterator[Record]:
         folder.tally.drop("labels without a picture", name)
 
 
+_MOST = 2.0
+"""No share of a side is larger: objects that the image cuts reach beyond it by less than its size."""
+
+
+def as_class(word: str) -> int:
+    """Read a class number, written as a whole number or with decimals that are none.
+
+    >>> as_class("3"), as_class("0.000000")
+    (3, 0)
+    """
+    number = float(word)
+    if not number.is_integer():
+        raise ValueError(f"class {word!r} is no whole number")
+    return int(number)
+
+
 def _names(folder: Folder) -> dict[int, str]:
-    file = folder.first("data.yaml", "dataset.yaml", "classes.txt")
+    file = _names_file(folder)
     lines = folder.lines(file)
-    if not file.endswith(".yaml"):
+    if file.endswith(".txt"):
         return dict(enumerate(line.strip() for line in lines if line.strip()))
     try:
         # Names are taken as they are written: `no` and `1` are names here.
@@ -67,15 +83,31 @@ def _names(folder: Folder) -> dict[int, str]:
     return pairs
 
 
+def _names_file(folder: Folder) -> str:
+    usual = ("data.yaml", "dataset.yaml", "classes.txt")
+    if any((folder.root / name).is_file() for name in usual):
+        return folder.first(*usual)
+    own = folder.files("", ".yaml", ".yml")
+    if len(own) > 1:
+        raise ValueError(f"{', '.join(own)} may each name the classes; call the one that does data.yaml")
+    return own[0] if own else folder.first(*usual)
+
+
 def _object(row: int, line: str, image: ImageRef, names: dict[int, str]) -> Annotation:
     words = line.split()
     try:
         values = [float(word) for word in words[1:]]
-        number = int(words[0].removesuffix(".0"))
+        # Label files saved from an array of numbers write the class as 0.000000.
+        number = as_class(words[0])
     except ValueError as error:
         raise Rejected("malformed label", f"line {row}, {line!r}, is not a class number and shares: {error}") from error
     if number not in names:
         raise Rejected("unknown class", f"class {number} has no name in data.yaml")
+    if values and max(values) > _MOST:
+        raise Rejected(
+            "pixels, not shares",
+            f"line {row}, {line!r}, has {max(values):g} where shares of the sides are 0 to 1; divide pixels by width and height",
+        )
     pixels = [share * (image.height if i % 2 else image.width) for i, share in enumerate(values)]
     if len(pixels) == 8:
         return Annotation(tuple(pixels), names[number], "quad")

@@ -282,3 +282,46 @@ def test_real_dior_and_voc_documents(tmp_path: Path) -> None:
     lines = shared("trees/OSBS_029.csv").read_text().splitlines()[1:]
     assert [item.box for item in trees] == [tuple(map(float, line.split(",")[1:5])) for line in lines]
     assert size == (400, 400)
+
+
+@pytest.mark.parametrize("name", ["my-roofs.yaml", "fields.yml"])
+def test_yolo_class_numbers_with_decimals_and_a_file_of_ones_own_name(tmp_path: Path, name: str) -> None:
+    picture(tmp_path, "images/train/a.png")
+    text(tmp_path, name, yaml.safe_dump({"names": ["plane", "ship"]}))
+    text(tmp_path, "labels/train/a.txt", "1.000000 0.5 0.5 0.2 0.4\n0.000000 0.5 0.5 0.2 0.4\n")
+    (record,), _ = read("yolo-obb", tmp_path)
+    assert [item.label for item in record.objects] == ["ship", "plane"]
+    text(tmp_path, "labels/train/a.txt", "0.5 0.5 0.5 0.2 0.4\n")
+    _, tally = read("yolo-obb", tmp_path, limit=1.0)
+    assert tally.dropped == {"malformed label": 1}
+    text(tmp_path, "other.yaml", "names: [a]")
+    with pytest.raises(ValueError, match="other.yaml.*data.yaml"):
+        read("yolo-obb", tmp_path)
+
+
+def test_yolo_labels_in_pixels_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path, "images/train/a.png")
+    text(tmp_path, "classes.txt", "ship\n")
+    text(tmp_path, "labels/train/a.txt", "0 4 6 20 6 20 18 4 18\n")
+    _, tally = read("yolo-obb", tmp_path, limit=1.0)
+    assert tally.dropped == {"pixels, not shares": 1}
+    assert "divide" in tally.places["pixels, not shares"][0]
+
+
+@pytest.mark.parametrize("line", ["0 0.5 0.5 0 0.4", "0 0.5 0.5 0.4 0", "0 0.1 0.2 0.5 0.2 0.5 0.2 0.1 0.2"])
+def test_boxes_without_width_or_height_are_counted_and_left_out(tmp_path: Path, line: str) -> None:
+    picture(tmp_path, "images/train/a.png")
+    text(tmp_path, "classes.txt", "ship\n")
+    text(tmp_path, "labels/train/a.txt", f"{line}\n0 0.5 0.5 0.2 0.4\n")
+    (record,), tally = read("yolo-obb", tmp_path)
+    assert len(record.objects) == 1
+    assert tally.aside == {"box without width or height": 1}
+
+
+def test_degenerate_boxes_of_a_sentence_are_counted_and_stay(tmp_path: Path) -> None:
+    picture(tmp_path, "Images_train/a.png", 200, 100)
+    turns = [{"from": "human", "value": "<image>\nWhere?"}, {"from": "gpt", "value": "{<10><20><10><40>}"}]
+    text(tmp_path, "VRSBench_train.json", [{"id": 0, "image": "a.png", "conversations": turns}])
+    (record,), tally = read("vrsbench", tmp_path)
+    assert record.turns[1].text == "<box:0>"
+    assert tally.aside == {"box without width or height": 1}
