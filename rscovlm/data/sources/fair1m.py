@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from rscovlm.data.sources.folder import Folder, child, stem_of, value
-from rscovlm.data.sources.labeltxt import canonical, canonical_names
+from rscovlm.data.sources.labeltxt import canonical, canonical_names, read_unlabelled
 from rscovlm.data.sources.registry import source
 from rscovlm.records.record import Annotation, Record
 from rscovlm.records.tally import Rejected
@@ -54,15 +54,19 @@ FAIR1M = [
 
 @source(
     "fair1m",
-    splits=["train", "validation"],
+    splits=["train", "validation", "test"],
     tasks=["detection"],
     licence="academic use only; images of the Gaofen satellites and Google Earth",
     layout="""train/part1/images/*.tif with train/part1/labelXml/*.xml (labelXmls in some releases), train/part2 likewise;
-    validation/images with validation/labelXml. Names repeat between parts. The test split's labels are not published.""",
+    validation/images with validation/labelXml. Names repeat between parts. The test split's labels are not published: its records
+    are the pictures of test/images, to be predicted.""",
     held="""torchgeo/torchgeo torchgeo/datasets/fair1m.py and tests/data/fair1m (folders, elements, 37 names, five points a rectangle).""",
 )
 def fair1m(folder: Folder, split: str) -> Iterator[Record]:
     """Read one detection record an image."""
+    if split == "test":
+        yield from read_unlabelled(folder, "fair1m", split, "test/images", FAIR1M)
+        return
     parts = [part for part in folder.folders(split) if part.rpartition("/")[2].startswith("part")] or [split]
     for part in parts:
         labels = folder.first(f"{part}/labelXml", f"{part}/labelXmls")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from rscovlm.data.sources.folder import Folder, stem_of
+from rscovlm.data.sources.folder import PICTURES, Folder, stem_of
 from rscovlm.data.sources.registry import source
 from rscovlm.records.record import Annotation, Record
 from rscovlm.records.tally import Rejected
@@ -107,11 +107,27 @@ def read_pairs(folder: Folder, name: str, split: str, labels: str, images: str, 
             )
 
 
+def read_unlabelled(folder: Folder, name: str, split: str, images: str, classes: Sequence[str]) -> Iterator[Record]:
+    """Yield one detection record for every picture of a split whose labels are not published; `extra` says so.
+
+    They are there to be predicted: a record without objects would otherwise say that nothing is in the picture.
+    """
+    for file in folder.tree(images, *PICTURES):
+        with folder.row(file):
+            identity, extra = file.removeprefix(f"{images}/").rpartition(".")[0], {"labels": "not published"}
+            yield Record(
+                identity, name, split, "detection", (folder.image(file),), categories=tuple(classes), extra=extra
+            )
+
+
 def _dota(version: str, classes: list[str]) -> None:
     name = f"dota-v{version}"
 
     def read(folder: Folder, split: str) -> Iterator[Record]:
         top = f"{split}/" if (folder.root / split).is_dir() else ""
+        if split == "test":
+            yield from read_unlabelled(folder, name, split, f"{top}images", classes)
+            return
         versioned = f"{top}labelTxt-v{version}"
         labels = folder.first(
             f"{versioned}/DOTA-v{version}_{split}",
@@ -124,12 +140,12 @@ def _dota(version: str, classes: list[str]) -> None:
 
     source(
         name,
-        splits=["train", "val", "trainval"],
+        splits=["train", "val", "trainval", "test"],
         tasks=["detection"],
         licence=_DOTA_LICENCE,
         layout=f"""<split>/images/P0001.png; <split>/labelTxt-v{version}/P0001.txt, or below DOTA-v{version}_<split>/ in it
         (v1.0 also <split>/labelTxt/, and tiles in <split>/annfiles/). A folder that is one split
-        has no <split>/. The test split's labels are not published.""",
+        has no <split>/. The test split's labels are not published: its records are the pictures, to be predicted.""",
         held="""published labels of ten images of v1.0; open-mmlab/mmrotate mmrotate/datasets/dota.py (annfiles of tiles);
         torchgeo/torchgeo torchgeo/datasets/dota.py (classes of the three versions, annotations/version<v>/).""",
     )(read)
