@@ -31,7 +31,6 @@ LISTED = {
     "rscovlm.engines.answers._piece": "reads one field of what a foreign server sent",
     "rscovlm.metrics.grounding._box": "converts a user's box",
     "rscovlm.processing.checkpoint_checks.loading": "transformers on a damaged checkpoint raises anything; it is the cause",
-    "rscovlm.processing.processor._codec_name": "a codec of a user's own, which need not be as ours are",
     "rscovlm.processing.template.same_text": "renders a foreign Jinja template, which may raise anything",
     "rscovlm.processing.template_trial.try_template": "renders a foreign Jinja template, which may raise anything",
     "rscovlm.rasters.cache.Cache.load": "reads a file that may be damaged; without it the image itself is read",

@@ -169,7 +169,7 @@ def inspect(
         wanted = load_recipe(recipe)
         processor = load_processor(model or "embedded")
         processor.image_processor.budget = wanted.budget
-        found = look(wanted.build(root, length=max(draws, 1000), codec=processor.codec), processor, draws=draws)
+        found = look(wanted.build(root, length=max(draws, 1000), codec=processor.dialect), processor, draws=draws)
         found.write(out, overwrite=overwrite)
     say(found.table())
     say(f"Open {out}")

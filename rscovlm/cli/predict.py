@@ -34,6 +34,10 @@ def predict(
     max_pixels: Annotated[
         int | None, typer.Option(min=1, help="Largest picture the model sees, in pixels; the checkpoint's by default.")
     ] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
+    ] = None,
+    wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
     mode: Annotated[
         str, typer.Option(help="native, or max: enlarge pictures to the largest the model sees.")
     ] = "native",
@@ -108,6 +112,8 @@ def predict(
             dtype=dtype,
             max_pixels=max_pixels,
             mode=None if mode == "native" or task == "detect" else "max",
+            dialect=dialect,
+            wording=wording,
         )
         counts = run(engine, items, asked, out, batch=batch)
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""

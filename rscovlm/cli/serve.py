@@ -18,6 +18,10 @@ def serve(
         list[str] | None,
         typer.Option(help="Answer through these OpenAI-compatible servers; their key: RSCOVLM_API_KEY."),
     ] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
+    ] = None,
+    wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     name: Annotated[str, typer.Option(help="Name under which the model is listed.")] = "rscovlm",
@@ -59,7 +63,7 @@ def serve(
             seconds=max_seconds,
         )
         shown = check_layout(layout)
-        engine = load_engine(model, endpoints=server, batch_size=batch)
+        engine = load_engine(model, endpoints=server, batch_size=batch, dialect=dialect, wording=wording)
         service = ZoomServer(engine, host=host, port=port, model=name, api_key=key, limits=limits, layout=shown)
     say(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container or a service manager stops it

@@ -93,6 +93,27 @@ class Dialect:
         return cls(name, codec, wording, str(values.get("source") or ""))
 
     @classmethod
+    def given(cls, value: Any) -> Dialect:
+        """Return the dialect that a value stands for.
+
+        Args:
+            value: A `Dialect`, a `Codec`, the name of a preset, the path of a YAML file, or what ``to_dict`` of either gave.
+
+        Raises:
+            ValueError: It is none of these.
+
+        >>> Dialect.given("qwen3-vl") is Dialect.given(Dialect.preset("qwen3-vl"))
+        True
+        """
+        if isinstance(value, Dialect):
+            return value
+        if isinstance(value, (str, Path)):
+            return cls.load(value)
+        if isinstance(value, Mapping):
+            return cls.from_dict(value) if {"codec", "wording"} & set(value) else cls.of(Codec.from_dict(value))
+        return cls.of(value)
+
+    @classmethod
     def of(cls, codec: Codec) -> Dialect:
         """Return the dialect of a codec: the words of the preset of its name, or of ``rscovlm-v1`` where there is none."""
         preset = _preset(codec.name if codec.name in presets() else _BASE)
@@ -124,6 +145,12 @@ class Dialect:
     def _form(self, task: str, kind: BoxKind | None, style: Style | None) -> tuple[BoxKind, Style]:
         own_kind, own_style = self.wording.form(task)
         return kind or own_kind or self.codec.kind, style or own_style or self.codec.style
+
+    def saved(self) -> Any:
+        """Return what a processor saves: the name of a preset, or the values of the codec or of the whole dialect."""
+        if self.name in presets() and self == _preset(self.name):
+            return self.name
+        return self.codec.to_dict() if self == Dialect.of(self.codec) else self.to_dict()
 
     def with_wording(self, wording: Wording) -> Dialect:
         """Return the dialect with other words for the tasks that a wording has."""

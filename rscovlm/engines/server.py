@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import httpx2
 from PIL import Image
 
-from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import Unreadable, read_reply, retry_after, told
 from rscovlm.engines.engine import Conversation, Reply
@@ -46,7 +46,7 @@ class Server:
     Args:
         endpoints: Base address such as ``"http://127.0.0.1:8000/v1"``, or one for each replica.
         model: Name of the model at the server.
-        codec: How the model writes boxes, a `Codec` or the name of a preset.
+        dialect: How the model writes boxes and what it is asked: name of a preset, YAML file, `Dialect` or `Codec`.
         budget: What the server's processor lets the model see of an image.
         api_key: Sent as a bearer token; never shown.
         concurrency: Requests in flight at most.
@@ -72,7 +72,7 @@ class Server:
         endpoints: str | Sequence[str],
         model: str,
         *,
-        codec: Codec | str = "rscovlm-v1",
+        dialect: Any = "rscovlm-v1",
         budget: PixelBudget | None = None,
         api_key: str | None = None,
         concurrency: int = 32,
@@ -92,7 +92,8 @@ class Server:
         listed = [endpoints] if isinstance(endpoints, str) else list(endpoints)
         if not listed:
             raise ValueError("there is no endpoint; give at least one address such as http://127.0.0.1:8000/v1")
-        self.codec = Codec.preset(codec) if isinstance(codec, str) else codec
+        self.dialect = Dialect.given(dialect)
+        self.codec = self.dialect.codec
         self.budget = budget or PixelBudget()
         self.model, self.concurrency, self.timeout = model, concurrency, timeout
         self._tries, self._pause = tries, pause

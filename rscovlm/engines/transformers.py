@@ -13,6 +13,7 @@ import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
 from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.constrained import Constrained, Masks, Vocabulary
 from rscovlm.engines.engine import Conversation, Finish, Reply
@@ -47,7 +48,8 @@ class Transformers:
         model: A Qwen2.5-VL or Qwen3-VL model with ``generate``.
         processor: Its ``RSCoVLMProcessor``, which knows codec and budget.
         batch_size: Conversations answered at a time.
-        codec: How the model writes boxes; the processor's when omitted.
+        dialect: How the model writes boxes and what it is asked: name of a preset, YAML file, `Dialect` or `Codec`; the
+            processor's when omitted.
         budget: What the processor lets the model see of an image; the processor's when omitted.
         repeat_guard: Ends endless replies; ``None`` lets them run to the limit.
         grammar: What answers must look like (``codec.grammar(kind=..., categories=[...])``) where a conversation says
@@ -70,7 +72,7 @@ class Transformers:
         processor: Any,
         batch_size: int = 8,
         *,
-        codec: Codec | None = None,
+        dialect: Any = None,
         budget: PixelBudget | None = None,
         repeat_guard: RepeatGuard | None = _GUARD,
         grammar: Grammar | None = None,
@@ -83,7 +85,10 @@ class Transformers:
         if reuse_bytes < 0:
             raise ValueError(f"reuse_bytes is {reuse_bytes}; give a number of bytes, or 0 to read every turn anew")
         self.model, self.processor, self.batch_size = model, processor, batch_size
-        self.codec: Codec = codec if codec is not None else _own(processor, "codec")
+        if dialect is None:
+            dialect = getattr(processor, "dialect", None) or _own(processor, "codec")
+        self.dialect = Dialect.given(dialect)
+        self.codec: Codec = self.dialect.codec
         self.budget: PixelBudget = budget if budget is not None else _own(processor, "budget")
         self.repeat_guard, self.grammar, self.max_objects = repeat_guard, grammar, max_objects
         self._options = {**_GREEDY, **(generation or {})}

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import token_texts
 from rscovlm.engines.engine import Conversation, Finish, Reply
@@ -20,7 +20,7 @@ from rscovlm.engines.server import to_openai
 from rscovlm.extras import optional
 from rscovlm.processing.resolution import PixelBudget
 
-_OWN = ("codec", "chat_template", "lora", "sampling", "grammar", "max_objects")
+_OWN = ("dialect", "chat_template", "lora", "sampling", "grammar", "max_objects")
 
 
 class VLLM:
@@ -31,7 +31,7 @@ class VLLM:
 
     Args:
         llm: A ``vllm.LLM`` that allows as many images a prompt as a chain shows.
-        codec: How the model writes boxes, a `Codec` or the name of a preset.
+        dialect: How the model writes boxes and what it is asked: name of a preset, YAML file, `Dialect` or `Codec`.
         budget: What vLLM's processor lets the model see of an image.
         chat_template: Template to use instead of the checkpoint's own; the native zoom layout needs one that renders
             images in tool turns, such as ``rscovlm.processing.template.chat_template()``.
@@ -45,7 +45,7 @@ class VLLM:
         self,
         llm: Any,
         *,
-        codec: Codec | str = "rscovlm-v1",
+        dialect: Any = "rscovlm-v1",
         budget: PixelBudget | None = None,
         chat_template: str | None = None,
         lora: Any = None,
@@ -54,7 +54,8 @@ class VLLM:
         max_objects: int = 200,
     ) -> None:
         self.llm, self.lora, self.chat_template = llm, lora, chat_template
-        self.codec = Codec.preset(codec) if isinstance(codec, str) else codec
+        self.dialect = Dialect.given(dialect)
+        self.codec = self.dialect.codec
         self.budget = budget or PixelBudget()
         self.grammar, self.max_objects = grammar, max_objects
         self._sampling = {"temperature": 0.0, "repetition_penalty": 1.0, **(sampling or {})}
@@ -67,7 +68,7 @@ class VLLM:
             model: Folder or repository.
             images: Images a prompt may hold.
             budget: Pixels the model sees of an image.
-            options: ``codec``, ``chat_template``, ``lora``, ``sampling``, ``grammar`` and ``max_objects`` as for the
+            options: ``dialect``, ``chat_template``, ``lora``, ``sampling``, ``grammar`` and ``max_objects`` as for the
                 class; the rest goes to ``vllm.LLM``, such as ``tensor_parallel_size`` or ``enable_lora``.
 
         Raises:

@@ -55,7 +55,7 @@ def load(
         adapter: Folder or name of an adapter (PEFT) to load onto ``repo``.
         quantised: ``"4bit"``, ``"8bit"``, or arguments of `transformers.BitsAndBytesConfig`; None keeps the weights as saved.
         attention: Name of the attention; None leaves it to transformers.
-        dialect: How the model writes boxes: a `Codec` or the name of a preset. When None, the saved one, or else that of the
+        dialect: How the model writes boxes and is asked: the name of a preset, a YAML file, a `Dialect` or a `Codec`. When None, the saved one, or else that of the
             family; give it for a checkpoint that was trained on another.
         budget: Limits of the visual tokens of an image; None for the saved ones.
 
@@ -118,8 +118,7 @@ def load_model(
 ) -> Any:
     """Load the weights of a checkpoint, all of them; arguments and errors as in `load`.
 
-    Args:
-        quantization: A `transformers.BitsAndBytesConfig`; None loads the weights as they are.
+    ``quantization`` is a `transformers.BitsAndBytesConfig`; None loads the weights as they are.
     """
     base, added = parts_of(repo, adapter, revision=revision, wanted=WEIGHTS)
     with _checked(base, added):
@@ -166,7 +165,7 @@ def _changed_by(added: Path, processor: Any, dialect: Any) -> Any:
     """Return a base's processor with what the folder of an adapter holds in place of the base's."""
     from rscovlm.processing import RSCoVLMProcessor
 
-    codec = processor.codec if dialect is None else dialect
+    codec = processor.dialect if dialect is None else dialect
     saved, _ = RSCoVLMProcessor.get_processor_dict(added)
     if not (added / "tokenizer_config.json").is_file():
         return RSCoVLMProcessor(processor.image_processor, processor.tokenizer, processor.chat_template, codec)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.data.table import RecordTable
 from rscovlm.mixtures.mixture import Mixture, Stages, Subset
 from rscovlm.mixtures.renderer import RecordRenderer
@@ -70,7 +71,7 @@ class MixtureRecipe:
         subsets: What to draw from.
         seed: Any integer.
         tolerate: Largest share of unusable rows.
-        codec: Name of the codec's preset.
+        codec: The dialect that is trained: name of a preset, or a YAML file; None for that of the model.
         budget: Pixels the model sees.
         schedule: Changes of weights, by position.
         history: Weights of earlier rounds of balancing, oldest first.
@@ -79,7 +80,7 @@ class MixtureRecipe:
     subsets: tuple[SubsetRecipe, ...]
     seed: int = 0
     tolerate: float = 0.005
-    codec: str = "rscovlm-v1"
+    codec: str | None = None
     budget: PixelBudget = field(default_factory=PixelBudget)
     schedule: tuple[Change, ...] = ()
     history: tuple[Mapping[str, float], ...] = ()
@@ -111,20 +112,20 @@ class MixtureRecipe:
                     raise ValueError(f"schedule at {change.at} names subset {name!r}{nearest(name, names)}")
         return recipe
 
-    def build(self, root: str | Path, *, length: int, codec: Codec | None = None) -> Stages:
+    def build(self, root: str | Path, *, length: int, codec: Codec | Dialect | None = None) -> Stages:
         """Open the records and build the mixture.
 
         Args:
             root: Folder that the recipe's paths are relative to.
             length: Number of positions.
-            codec: Replaces the preset, such as the processor's own.
+            codec: Replaces the recipe's dialect, such as the processor's own; ``rscovlm-v1`` where neither names one.
 
         Raises:
             ValueError: A path leaves the root, or a subset has no rows.
             FileNotFoundError: Records are missing.
         """
-        codec = codec or Codec.preset(self.codec)
-        subsets = [self._open(subset, Path(root), codec) for subset in self.subsets]
+        dialect = Dialect.given(codec or self.codec or "rscovlm-v1")
+        subsets = [self._open(subset, Path(root), dialect) for subset in self.subsets]
         return Stages(self._stages(subsets, length))
 
     def _stages(self, subsets: list[Subset], length: int) -> list[tuple[int, Mixture]]:
@@ -155,14 +156,14 @@ class MixtureRecipe:
             start = end
         return stages
 
-    def _open(self, subset: SubsetRecipe, root: Path, codec: Codec) -> Subset:
+    def _open(self, subset: SubsetRecipe, root: Path, dialect: Dialect) -> Subset:
         records = _below(root, subset.records)
         images = _below(root, subset.images) if subset.images else records if records.is_dir() else records.parent
         if not images.is_dir() and subset.images:
             raise FileNotFoundError(
                 f"images of {subset.name!r} are to be in {subset.images!r}, which is no folder below the root; correct it"
             )
-        renderer = RecordRenderer(codec, self.budget, images, subset.render, files=subset.files)
+        renderer = RecordRenderer(dialect, self.budget, images, subset.render, files=subset.files)
         table = RecordTable(records, split=subset.split)
         return Subset(subset.name, table, subset.weight, renderer, subset.cap)
 

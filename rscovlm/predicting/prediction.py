@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from rscovlm.codec.control_tokens import check_words
+from rscovlm.engines.engine import dialect_of
 from rscovlm.geometry.kinds import Kind
 from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.predicting.items import Item
@@ -174,7 +175,7 @@ def settings(engine: Engine, asked: Asked) -> Row:
         **json.loads(json.dumps(vars(named), default=str)),
         "checkpoint": checkpoint_of(engine, asked.model),
         "dtype": str(getattr(getattr(engine, "model", None), "dtype", "")),
-        "codec": engine.codec.to_dict(),
+        "dialect": dialect_of(engine).to_dict(),
         "budget": asdict(engine.budget),
     }
 

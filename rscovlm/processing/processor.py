@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers.processing_utils import MultiModalData, ProcessorMixin
 
-from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.geometry import Frame
 from rscovlm.processing.checkpoint import drop_bare_config, write_for_other_tools
 from rscovlm.processing.families import family_of_patch
@@ -34,7 +34,8 @@ class RSCoVLMProcessor(ProcessorMixin):
         image_processor: An `RSCoVLMImageProcessor`.
         tokenizer: The checkpoint's tokenizer; it must know ``<|image_pad|>``.
         chat_template: A jinja template; the family's own (`chat_template`) when None.
-        codec: How boxes are written: a `Codec`, the name of a preset, or the dict of ``Codec.to_dict``. When None, what the
+        codec: How boxes are written and what is asked: a `Codec` or `Dialect`, the name of a preset, a dialect's YAML file, or what
+            ``to_dict`` of either gave. When None, what the
             family writes: "rscovlm-v1" for Qwen2.5-VL, "qwen3-vl" for Qwen3-VL.
 
     Attributes:
@@ -64,7 +65,7 @@ class RSCoVLMProcessor(ProcessorMixin):
         # A row that is padded on the right goes on after its padding: batches would answer otherwise than single rows.
         tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # the latter is what is saved
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
-        self.codec = _codec(codec if codec is not None else _CODECS[self.family])
+        self.dialect = Dialect.given(codec if codec is not None else _CODECS[self.family])
         if chat_template is None:
             self.chat_template = default_template(self.family)
 
@@ -74,9 +75,14 @@ class RSCoVLMProcessor(ProcessorMixin):
         return family_of_patch(self.image_processor.patch_size).name
 
     @property
-    def saved_codec(self) -> Any:
-        """The codec as it is saved: the name of a preset, or what ``Codec.to_dict`` gives."""
-        return _codec_name(self.codec) or self.codec.to_dict()
+    def dialect(self) -> Dialect:
+        """How the model writes boxes and what it is asked: codec and wording; setting it sets `codec` too."""
+        return self._dialect if self._dialect.codec == self.codec else Dialect.of(self.codec)
+
+    @dialect.setter
+    def dialect(self, dialect: Any) -> None:
+        self._dialect = Dialect.given(dialect)
+        self.codec = self._dialect.codec
 
     @property
     def budget(self) -> PixelBudget:
@@ -220,7 +226,8 @@ class RSCoVLMProcessor(ProcessorMixin):
     def to_dict(self) -> dict[str, Any]:
         """Return what ``processor_config.json`` holds: codec (name or dict) and image processor with its budget."""
         config: dict[str, Any] = super().to_dict()
-        return config | {"codec": self.saved_codec}
+        config.pop("_dialect", None)
+        return config | {"codec": self.dialect.saved()}
 
     def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
         """Save processor and tokenizer, and the files by which other tools find their stock classes.
@@ -292,7 +299,7 @@ class RSCoVLMProcessor(ProcessorMixin):
             template = default_template(processor.family)
             processor.chat_template = template if given is None or same_text(given, template) else given
         if codec is not None:
-            processor.codec = _codec(codec)
+            processor.dialect = codec
         if budget is not None:
             processor.budget = budget
         return processor
@@ -332,19 +339,3 @@ def _root(frame: Any) -> Any:
     width = round(max(a * x + b * y + c for x in (0, frame.width) for y in (0, frame.height)))
     height = round(max(d * x + e * y + f for x in (0, frame.width) for y in (0, frame.height)))
     return replace(frame, width=max(1, width), height=max(1, height), to_root=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
-
-
-def _codec(given: Any) -> Codec:
-    if isinstance(given, str):
-        return Codec.preset(given)
-    return Codec.from_dict(given) if isinstance(given, Mapping) else given
-
-
-def _codec_name(codec: Any) -> str | None:
-    """The preset's name where the codec is a preset as it stands."""
-    try:
-        preset = type(codec).preset(codec.name)
-    except (ValueError, KeyError, AttributeError):
-        # A codec of one's own need not be a preset, nor have a name.
-        return None
-    return str(codec.name) if preset == codec else None

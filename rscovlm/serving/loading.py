@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rscovlm.codec.dialect import Dialect
 from rscovlm.processing.resolution import Mode, PixelBudget
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def load_engine(
     dtype: str = "auto",
     max_pixels: int | None = None,
     mode: Mode | None = None,
+    dialect: str | None = None,
+    wording: str | None = None,
 ) -> Engine:
     """Return an engine.
 
@@ -39,6 +42,9 @@ def load_engine(
         dtype: ``"auto"`` for the checkpoint's own, ``"bfloat16"``, ``"float16"`` or ``"float32"``.
         max_pixels: Largest picture the model sees; the checkpoint's own by default.
         mode: How pictures are laid out in that budget; the checkpoint's own by default.
+        dialect: How the model writes boxes and what it is asked: name of a preset, or YAML file; the checkpoint's own by
+            default, ``rscovlm-v1`` of a server.
+        wording: YAML file of a dialect of which only the words are taken (`rscovlm wording read` writes one).
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
@@ -53,12 +59,26 @@ def load_engine(
         if revision or device or dtype != "auto":
             raise ValueError("--revision, --device and --dtype are for a model in this process; set them at the server")
         budget = _budget(PixelBudget(), max_pixels, mode)
-        return rscovlm.engines.Server(endpoints, model, api_key=os.environ.get("RSCOVLM_API_KEY"), budget=budget)
+        return rscovlm.engines.Server(
+            endpoints,
+            model,
+            dialect=_worded(Dialect.load(dialect or "rscovlm-v1"), wording),
+            api_key=os.environ.get("RSCOVLM_API_KEY"),
+            budget=budget,
+        )
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; choose one of {', '.join(DTYPES)}")
-    loaded, processor = rscovlm.load(model or "embedded", revision=revision, device=_device(device), dtype=dtype)
+    loaded, processor = rscovlm.load(
+        model or "embedded", revision=revision, device=_device(device), dtype=dtype, dialect=dialect
+    )
     processor.budget = _budget(processor.budget, max_pixels, mode)
+    processor.dialect = _worded(processor.dialect, wording)
     return rscovlm.engines.Transformers(loaded, processor, batch_size=batch_size)
+
+
+def _worded(dialect: Dialect, wording: str | None) -> Dialect:
+    """Return a dialect with the words of another."""
+    return dialect if wording is None else dialect.with_wording(Dialect.load(wording).wording)
 
 
 def _device(name: str | None) -> Any:

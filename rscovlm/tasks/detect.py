@@ -289,7 +289,7 @@ class _Tiles:
             **({"constrained": True} if self.constrained else {}),
             "max_new_tokens": self.max_new_tokens,
             "skip": None if skip is None else getattr(skip, "__qualname__", type(skip).__qualname__),
-            "codec": self.engine.codec.to_dict(),
+            "dialect": dialect_of(self.engine).to_dict(),
             "budget": asdict(self.engine.budget),
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.loading import load_model as load_weights
 from rscovlm.mixtures.recipe import MixtureRecipe
 from rscovlm.training.adapters import base_of, merged
@@ -15,7 +15,7 @@ _FAULTS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeErro
 
 
 def fit_processor(processor: Any, mixture: MixtureRecipe, source: str) -> None:
-    """Give a processor the budget of a mixture.
+    """Give a processor the budget of a mixture, and the dialect where the recipe names one.
 
     Args:
         processor: An `RSCoVLMProcessor`.
@@ -33,12 +33,15 @@ def fit_processor(processor: Any, mixture: MixtureRecipe, source: str) -> None:
             f"set budget.factor to {factor}"
         )
     processor.image_processor.budget = wanted
-    preset = Codec.preset(mixture.codec)
-    if processor.codec.space != preset.space:
+    if mixture.codec is None:
+        return
+    dialect = Dialect.load(mixture.codec)
+    if processor.codec.space != dialect.codec.space:
         raise ValueError(
-            f"{source} writes coordinates as {processor.codec.space!r}, the recipe's codec {preset.name!r} as "
-            f"{preset.space!r}; name a codec of the same space"
+            f"{source} writes coordinates as {processor.codec.space!r}, the recipe's codec {dialect.name!r} as "
+            f"{dialect.codec.space!r}; name a codec of the same space"
         )
+    processor.dialect = dialect
 
 
 def load_model(source: str, *, dtype: str, attention: str | None = None, quantization: Any = None) -> Any:

@@ -178,7 +178,7 @@ def open_data(checked: Checked) -> Opened:
         raise ValueError(f"{steps} steps of {checked.rows_per_step} rows are {rows} rows; give fewer than {_MOST_ROWS}")
     # Positions cost nothing; no row can take more of them than it has tokens.
     length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
-    mixture = recipe.mixture.build(checked.root, length=length, codec=processor.codec)
+    mixture = recipe.mixture.build(checked.root, length=length, codec=processor.dialect)
     records = records_of(mixture)
     if checkpoint is not None:
         check_same_records(checkpoint, records)
@@ -288,7 +288,7 @@ def _answers(checked: Checked, processor: Any, rounds: Rounds | None) -> Any:
 
     wanted = recipe.evaluation
     mixture = replace(recipe.mixture, subsets=wanted.subsets, schedule=()).build(
-        checked.root, length=wanted.count, codec=processor.codec
+        checked.root, length=wanted.count, codec=processor.dialect
     )
     samples, tally = [], Tally(1.0)
     for position in range(wanted.count):
@@ -323,7 +323,7 @@ def _steps_of(checked: Checked, processor: Any) -> int:
     recipe, rows_per_step = checked.recipe, checked.rows_per_step
     rows = 64 * rows_per_step
     length = rows * (8 if recipe.packing is None else recipe.packing.tokens)
-    mixture = recipe.mixture.build(checked.root, length=length, codec=processor.codec)
+    mixture = recipe.mixture.build(checked.root, length=length, codec=processor.dialect)
     packed = _packed(recipe, mixture, processor, rows, lanes=rows_per_step)
     encoder = Encoder(processor)
     encoded = [] if packed is not None else [encoder(mixture[position]) for position in range(16)]

@@ -250,7 +250,7 @@ def test_engines_give_equal_texts(local: Transformers, layout: Layout) -> None:
         question(3),
     ]
     with serving(answer) as (server,):
-        remote = Server(server.address, "tiny", codec=local.codec, budget=local.budget, concurrency=2)
+        remote = Server(server.address, "tiny", dialect=local.codec, budget=local.budget, concurrency=2)
         replies = remote.generate(asked, max_new_tokens=10)
     expected = local.generate(asked, max_new_tokens=10)
     assert [reply.text for reply in replies] == [reply.text for reply in expected]
@@ -292,7 +292,7 @@ def test_a_grammar_goes_in_the_field_that_the_server_reads(form: Any) -> None:
         return said(written)
 
     with serving(held) as (server,):
-        engine = Server(server.address, "tiny", codec=codec, structured=form, max_objects=3)
+        engine = Server(server.address, "tiny", dialect=codec, structured=form, max_objects=3)
         asked = [Conversation(question(n).messages, grammar=codec.grammar(categories=[f"class {n}"])) for n in range(3)]
         replies = engine.generate([*asked, question(9)], max_new_tokens=200)
         short = Server(server.address, "tiny", grammar=codec.grammar(categories=["class 5"]), structured=form)
@@ -305,7 +305,7 @@ def test_a_grammar_goes_in_the_field_that_the_server_reads(form: Any) -> None:
         assert decoded.objects.labels == (f"class {number}",) and not decoded.problems
     plain = Conversation(question(1).messages, grammar=codec.grammar(style="plain"))
     with serving(held) as (server,):
-        engine = Server(server.address, "tiny", codec=codec, structured="json")
+        engine = Server(server.address, "tiny", dialect=codec, structured="json")
         with pytest.raises(ValueError, match="no JSON"):
             engine.generate([plain])
     with pytest.raises(ValueError, match="structured is 'bnf'"):

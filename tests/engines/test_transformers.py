@@ -191,7 +191,7 @@ def test_tags_that_are_special_tokens_stay_in_the_answer(parts: tuple[Any, Any])
     answer = "<|object_ref_start|>ship<|object_ref_end|><|box_start|>(287,194),(333,296)<|box_end|>"
     tokens = [*tokenizer(answer, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
     codec = Codec.preset("qwen2-vl")
-    text = Transformers(model, speaking, codec=codec)._text(tokens)
+    text = Transformers(model, speaking, dialect=codec)._text(tokens)
     assert text == answer and codec.decode(text, Frame(1000, 1000)).objects.labels == ("ship",)
     # Other dialects go without special tokens, as before.
-    assert "<|" not in Transformers(model, speaking, codec=Codec.preset("rscovlm-v1"))._text(tokens)
+    assert "<|" not in Transformers(model, speaking, dialect=Codec.preset("rscovlm-v1"))._text(tokens)

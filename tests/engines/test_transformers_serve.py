@@ -69,7 +69,7 @@ def address(home: Path) -> Iterator[str]:
 
 def test_greedy_answers_equal_those_of_transformers(home: Path, address: str) -> None:
     local = _loaded(home / "tiny")
-    remote = Server(address, str(home / "tiny"), codec=local.codec, budget=local.budget, concurrency=4, tries=1)
+    remote = Server(address, str(home / "tiny"), dialect=local.codec, budget=local.budget, concurrency=4, tries=1)
     image, crop = _noise(300, 260), _noise(90, 400)
     asked = [
         Conversation([{"role": "user", "content": "How many ships?"}]),
@@ -108,7 +108,7 @@ def test_the_prompt_holds_the_planned_tokens(home: Path, address: str) -> None:
 
 def test_whole_chains_are_equal(home: Path, address: str) -> None:
     local = _loaded(home / "embedded")
-    remote = Server(address, str(home / "embedded"), codec=local.codec, budget=local.budget, tries=1)
+    remote = Server(address, str(home / "embedded"), dialect=local.codec, budget=local.budget, tries=1)
     scenes = [make_zoom_scene(seed) for seed in range(3)]
     asked = [(scene.image, scene.question) for scene in scenes]
     found, expected = ZoomChain(remote).ask_many(asked), ZoomChain(local).ask_many(asked)

@@ -32,7 +32,7 @@ def answer(checkpoint: Any, text: str = "find the plane") -> str:
     chat = [{"role": "user", "content": [{"type": "image", "image": PICTURE}, {"type": "text", "text": text}]}]
     factor = 2 * checkpoint.processor.image_processor.patch_size
     checkpoint.processor.budget = PixelBudget(factor**2, 16 * factor**2, factor)
-    engine = Transformers(*checkpoint, codec=Codec.preset("rscovlm-v1"))
+    engine = Transformers(*checkpoint, dialect=Codec.preset("rscovlm-v1"))
     return engine.generate([Conversation(chat)], max_new_tokens=6)[0].text
 
 
@@ -63,7 +63,7 @@ def test_a_checkpoint_of_any_layout_answers_as_ours(
     assert processor.chat_template == chat_template(family)  # the same text, with marks to train by
     assert processor.tokenizer.padding_side == "left"
     if layout != "ours":
-        assert processor.saved_codec == stated.dialect
+        assert processor.dialect.saved() == stated.dialect
         budget = processor.budget
         assert (budget.min_pixels, budget.max_pixels) == (stated.min_pixels, stated.max_pixels)
         assert processor.image_processor.image_mean == stated.image_mean
@@ -89,7 +89,7 @@ def test_an_adapter_of_any_layout_is_put_on_its_base(folders: Path, tmp_path: Pa
     plain = rscovlm.loading.Checkpoint(PeftModel.from_pretrained(stock, tmp_path).eval(), alone.processor)
     texts = [answer(one) for one in (found, named, plain, alone)]
     assert texts[0] == texts[1] == texts[2] != texts[3]
-    assert found.processor.saved_codec == FAMILIES[family].dialect
+    assert found.processor.dialect.saved() == FAMILIES[family].dialect
 
 
 def test_what_is_given_goes_before_what_is_saved(folders: Path) -> None:
@@ -202,7 +202,7 @@ train: {{per_device_train_batch_size: 1, use_cpu: true, report_to: none, save_st
     )
     run("train", recipe, "--root", tmp_path, "--output", tmp_path / "run")
     trained = rscovlm.load(tmp_path / "run" / "checkpoint-1", device="cpu")
-    assert trained.model.config.model_type == family and trained.processor.saved_codec == FAMILIES[family].dialect
+    assert trained.model.config.model_type == family and trained.processor.dialect.saved() == FAMILIES[family].dialect
 
 
 def run(*arguments: Any) -> None:

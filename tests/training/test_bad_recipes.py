@@ -123,7 +123,7 @@ def _changed(recipe: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("attention", "kernels-of/nobody", "attention 'kernels-of/nobody' of the recipe does not fit model"),
         ("train.packing", True, "packing=True would cut, join or reorder samples"),
         ("mixture", [], "the recipe is []; give keys and values"),
-        ("mixture.codec", "rscovlm_v1", "choose one of 'rscovlm-v1'"),
+        ("mixture.codec", "rscovlm_v1", "did you mean 'rscovlm-v1'"),
         ("mixture.codec", "qwen3-vl", "name a codec of the same space"),
         ("mixture.budget.factor", 32, "set budget.factor to 28"),
         ("mixture.budget.max_pixels", 10**30, "is more than any image has"),
