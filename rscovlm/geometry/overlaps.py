@@ -63,6 +63,14 @@ def hbb_intersection(a: Floats, b: Floats) -> Floats:
     return shared
 
 
+def can_reach(floor: float, a: Floats, b: Floats, area_a: Floats, area_b: Floats) -> NDArray[np.bool_]:
+    """Return which pairs may overlap by `floor` or more, by the (n, 4) horizontal boxes around them and their (n,) areas."""
+    # Two boxes share no more than the boxes around them do, and no more than either covers.
+    most = np.minimum(hbb_intersection(a, b), np.minimum(area_a, area_b))
+    reach: NDArray[np.bool_] = most >= (floor - 1e-9) * (area_a + area_b - most)
+    return reach
+
+
 def quad_area(quads: Floats) -> Floats:
     """Return the area each quadrilateral covers; both lobes of a self-crossing one count.
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.clipping import quad_shapes
 from rscovlm.geometry.kinds import bounds
-from rscovlm.geometry.overlaps import hbb_intersection, quad_area, quad_intersection
-from rscovlm.metrics.detections import Bools, Ints, Rows
+from rscovlm.geometry.overlaps import can_reach, hbb_intersection, quad_area, quad_intersection
+from rscovlm.metrics.detections import Ints, Rows
 from rscovlm.metrics.rectangles import smallest_rectangles
 
 Shape = Literal["quad", "rectangle", "horizontal"]
@@ -64,7 +64,7 @@ def best_truths(
     my_bounds, their_bounds = _bounds(mine), _bounds(theirs)
     for i, j in _touching(my_bounds, found, their_bounds, true, classes):
         parts = [slice(start, start + _PAIRS) for start in range(0, len(i), _PAIRS)]
-        near = [_can_reach(floor, my_bounds[i[p]], their_bounds[j[p]], my_area[i[p]], their_area[j[p]]) for p in parts]
+        near = [can_reach(floor, my_bounds[i[p]], their_bounds[j[p]], my_area[i[p]], their_area[j[p]]) for p in parts]
         close = np.concatenate([np.zeros(0, bool), *near])
         i, j = i[close], j[close]
         parts = [slice(start, start + _PAIRS) for start in range(0, len(i), _PAIRS)]
@@ -78,14 +78,6 @@ def best_truths(
             result.truth[rows] = j[order][first]
             result.iou[rows] = iou[order][first]
     return results
-
-
-def _can_reach(floor: float, a: Floats, b: Floats, area_a: Floats, area_b: Floats) -> Bools:
-    """Tell pairs whose overlap may reach the floor, by the (n, 4) horizontal boxes around them and their areas."""
-    # Two boxes share no more than the boxes around them do, and no more than either covers.
-    most = np.minimum(hbb_intersection(a, b), np.minimum(area_a, area_b))
-    reach: Bools = most >= (floor - 1e-9) * (area_a + area_b - most)
-    return reach
 
 
 def shaped(quads: Floats, shape: Shape) -> Floats:

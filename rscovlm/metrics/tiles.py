@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Floats, apply
 from rscovlm.geometry.kinds import bounds
-from rscovlm.metrics.detections import Ints, quads
-from rscovlm.metrics.matching import Shape, areas, outlines, overlaps, shaped
+from rscovlm.geometry.overlaps import can_reach
+from rscovlm.geometry.suppression import stand_ins
+from rscovlm.metrics.detections import Bools, quads
+from rscovlm.metrics.matching import Shape, areas, overlaps, shaped
 
 Item = dict[str, Any]
 
@@ -115,31 +116,18 @@ def _survivors(
     """Return the rows kept, best first."""
     forms = shaped(boxes, shape)
     size = areas(forms)
+    names = np.unique(labels, return_inverse=True)[1] if labels else np.zeros(0, np.intp)
     if ties == "stable":
         order = np.argsort(-scores, kind="stable")
     else:
-        names = np.unique(labels, return_inverse=True)[1] if labels else np.zeros(0, np.intp)
         order = np.lexsort((*boxes.T[::-1], names, -np.round(size, 6), -scores))
-    alive = np.ones(len(boxes), bool)
-    first, second = _repeats(forms[order], size[order], [labels[k] for k in order], iou)
-    ends = np.searchsorted(first, np.arange(len(boxes) + 1))
-    for k in np.unique(first):
-        if alive[k]:
-            alive[second[ends[k] : ends[k + 1]]] = False
-    return order[alive]
-
-
-def _repeats(forms: Floats, size: Floats, labels: list[str], iou: float) -> tuple[Ints, Ints]:
-    """Return the pairs (better, worse) of places of one class that overlap too much, by the better one."""
-    if len(forms) < 2:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     box = bounds(forms, "quad") if forms.shape[1] == 8 else forms
-    around = outlines(box)
-    first, second = shapely.STRtree(around).query(around)
-    label = np.unique(labels, return_inverse=True)[1]
-    candidates = (first < second) & (label[first] == label[second])
-    first, second = first[candidates], second[candidates]
-    close = overlaps(forms[first], forms[second], size[first], size[second]) > iou
-    first, second = first[close], second[close]
-    order = np.argsort(first, kind="stable")
-    return first[order], second[order]
+
+    def repeated(better: NDArray[np.intp], worse: NDArray[np.intp]) -> Bools:
+        found = can_reach(iou, box[better], box[worse], size[better], size[worse])
+        better, worse = better[found], worse[found]
+        found[found] = overlaps(forms[better], forms[worse], size[better], size[worse]) > iou
+        return found
+
+    kept: NDArray[np.intp] = order[stand_ins(box, names, order, repeated)[order] == order]
+    return kept

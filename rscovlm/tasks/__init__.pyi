@@ -5,6 +5,7 @@ from .count import Counted as Counted
 from .count import count as count
 from .detect import detect as detect
 from .detections import Detections as Detections
+from .detections import MergingFailed as MergingFailed
 from .ground import Grounded as Grounded
 from .ground import ground as ground
 from .options import RenderOptions as RenderOptions

@@ -29,7 +29,7 @@ from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
 from rscovlm.tasks.boxes import found_and_true, frame_row, object_rows
-from rscovlm.tasks.detections import Detections, TileStats
+from rscovlm.tasks.detections import Detections, MergingFailed, TileStats
 from rscovlm.tasks.merging import duplicates, merge_and_join
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.tile_journal import FinishedTiles
@@ -198,6 +198,7 @@ def detect(
     Raises:
         ValueError: No class, a tile, overlap or IoU without meaning, an image that cannot be read, or a journal of another
             image or other settings.
+        MergingFailed: What the tiles found could not be merged; the error holds it.
     """
     check_engine(engine)
     raster = image if isinstance(image, Raster) else open_image(image)
@@ -355,7 +356,11 @@ def _merged(raster: Raster, parts: Sequence[Objects], stats: Sequence[TileStats]
     objects = Objects.concatenate(parts)
     tile_of = [number for number, part in enumerate(parts) for _ in range(len(part))]
     windows = [stat.window for stat in stats]
-    merged = merge_and_join(objects, tile_of, windows, (raster.width, raster.height), overlap=merge_iou)
+    try:
+        merged = merge_and_join(objects, tile_of, windows, (raster.width, raster.height), overlap=merge_iou)
+    except Exception as error:
+        # Hours of answers must not be lost to what comes after them.
+        raise MergingFailed(error, objects, tile_of, stats) from error
     problems: Counter[str] = Counter()
     for stat in stats:
         problems.update(stat.problems)

@@ -43,6 +43,23 @@ class TileStats:
     problems: dict[str, int] = field(default_factory=dict)
 
 
+class MergingFailed(RuntimeError):
+    """The tiles have been answered, but what they found could not be merged.
+
+    Attributes:
+        objects: What the tiles found, in pixels of the original image.
+        tile_of: The tile of each object.
+        tiles: What happened on each tile; with these, :func:`rscovlm.tasks.merging.merge` may be tried again.
+    """
+
+    def __init__(self, why: Exception, objects: Objects, tile_of: Sequence[int], tiles: Sequence[TileStats]) -> None:
+        super().__init__(
+            f"{len(objects)} objects of {len(tiles)} tiles could not be merged ({type(why).__name__}: {why}); the objects, "
+            "tile_of and tiles of this error hold what was found, and so does the journal where there is one"
+        )
+        self.objects, self.tile_of, self.tiles = objects, tile_of, tiles
+
+
 @dataclass(frozen=True)
 class Detections:
     """Objects on an image.

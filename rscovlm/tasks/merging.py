@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import STRtree
-from shapely import box as shapely_box
 
 from rscovlm.geometry import Boxes, Objects, iou
+from rscovlm.geometry.overlaps import can_reach, hbb_intersection
+from rscovlm.geometry.suppression import stand_ins
 from rscovlm.geometry.window import WindowLike
-from rscovlm.tasks.pieces import CUT, Merged, continued, joined_groups, margins
+from rscovlm.tasks.pieces import CUT, Merged, Seams, grown, joined_groups, margins
+
+Ints = NDArray[np.intp]
 
 
 def merge(
@@ -62,7 +64,7 @@ def merge_and_join(
     """Merge as `merge` does, and join the pieces of objects that no tile saw whole.
 
     Two objects of one class are pieces of one when each is cut by the border of its tile at which the other goes on, and
-    they agree in what both tiles see (`rscovlm.tasks.pieces.continued`). Pieces of more than two tiles are joined too.
+    they agree in what both tiles see (`rscovlm.tasks.pieces.Seams`). Pieces of more than two tiles are joined too.
     What is still cut by a border is flagged.
 
     Args:
@@ -75,7 +77,7 @@ def merge_and_join(
     """
     rivals = _Rivals(objects, tile_of, windows, size, overlap, fragment, join=True)
     kept = np.flatnonzero(rivals.stands_for == np.arange(len(objects)))
-    return joined_groups(objects, kept, rivals.stands_for[rivals.pieces], rivals.margin, tile_of, windows, size)
+    return joined_groups(objects, kept, rivals.pieces, rivals.margin, tile_of, windows, size)
 
 
 class _Rivals:
@@ -84,7 +86,7 @@ class _Rivals:
     Attributes:
         stands_for: (n,) the object that stays for each; its own number where it stays itself.
         margin: (n,) pixels from the nearest border of its tile, infinite at the border of the image.
-        pieces: (k, 2) pairs that are two pieces of one object, each cut where the other goes on.
+        pieces: (k, 2) pairs that stay and are two pieces of one object, each cut where the other goes on.
     """
 
     def __init__(
@@ -99,59 +101,57 @@ class _Rivals:
         join: bool = False,
     ) -> None:
         count = len(objects)
-        self.stands_for = np.arange(count)
-        self.pieces = np.empty((0, 2), dtype=np.intp)
-        tile = np.asarray(tile_of, dtype=np.intp)
-        places = np.asarray(windows, dtype=float).reshape(-1, 4)[tile]
-        bounds = objects.boxes.as_kind("hbb").coords
-        self.margin = margins(bounds, places, size).min(axis=1, initial=np.inf)
-        first, second = _neighbours(bounds, objects.labels, tile) if count > 1 else (tile[:0], tile[:0])
-        if not len(first):
-            return
-        areas, cut = objects.boxes.area(), self.margin <= CUT
-        shared = iou(objects.boxes[first], objects.boxes[second], paired=True)
-        # From IoU to the area both cover: I = u (A + B) / (1 + u).
-        inside = shared * (areas[first] + areas[second]) / (1 + shared)
-        same = shared > overlap
-        same |= cut[first] & (inside >= fragment * areas[first]) & (areas[first] <= areas[second])
-        same |= cut[second] & (inside >= fragment * areas[second]) & (areas[second] <= areas[first])
-        if join:
-            joined = continued(objects.boxes, bounds, places, first, second)
-            self.pieces = np.stack([first[joined], second[joined]], axis=1)
-            same &= ~joined  # two halves may share more than `overlap`, and neither stands for the other
+        self._boxes, self._overlap, self._fragment = objects.boxes, overlap, fragment
+        self._tile = np.asarray(tile_of, dtype=np.intp)
+        self._bounds = objects.boxes.as_kind("hbb").coords
+        shown = np.asarray(windows, dtype=float).reshape(-1, 4)
+        self.margin = margins(self._bounds, shown[self._tile], size).min(axis=1, initial=np.inf)
+        self._areas, self._cut = objects.boxes.area(), self.margin <= CUT
+        self._seams = Seams(objects.boxes, self._bounds, self._tile, shown) if join else None
+        known = {label: number for number, label in enumerate(dict.fromkeys(objects.labels))}
+        groups = np.array([known[label] for label in objects.labels], dtype=np.intp)
         scores = np.zeros(count) if objects.scores is None else objects.scores
         # Of two that are cut the larger shows more of the object, however near the border they end.
-        inner = np.where(cut, 0, self.margin)
-        rank = np.lexsort((np.arange(count), tile, -areas, -inner, cut, -scores))
-        self._choose(rank, first[same], second[same])
+        inner = np.where(self._cut, 0, self.margin)
+        rank = np.lexsort((np.arange(count), self._tile, -self._areas, -inner, self._cut, -scores))
+        self.stands_for = stand_ins(grown(self._bounds), groups, rank, self._same)
+        self.pieces = np.empty((0, 2), dtype=np.intp)
+        if self._seams is not None:
+            self.pieces = self._seams.joined(groups, self.stands_for)
 
-    def _choose(self, rank: NDArray[np.intp], first: NDArray[np.intp], second: NDArray[np.intp]) -> None:
-        """Let the better of each pair stand for the other, the best first."""
-        place = np.empty(len(rank), dtype=np.intp)
-        place[rank] = np.arange(len(rank))
-        rivals: dict[int, list[int]] = {}
-        for a, b in zip(first.tolist(), second.tolist(), strict=True):
-            better, worse = (a, b) if place[a] < place[b] else (b, a)
-            rivals.setdefault(better, []).append(worse)
-        for index in rank.tolist():
-            if self.stands_for[index] == index:
-                for worse in rivals.get(index, []):
-                    if self.stands_for[worse] == worse:
-                        self.stands_for[worse] = index
+    def _same(self, better: Ints, worse: Ints) -> NDArray[np.bool_]:
+        """Return which pairs are one object seen in two tiles."""
+        same: NDArray[np.bool_] = self._tile[better] != self._tile[worse]
+        rows = np.flatnonzero(same)
+        a, b = better[rows], worse[rows]
+        most = np.minimum(
+            hbb_intersection(self._bounds[a], self._bounds[b]), np.minimum(self._areas[a], self._areas[b])
+        )
+        reach = can_reach(self._overlap, self._bounds[a], self._bounds[b], self._areas[a], self._areas[b])
+        # No overlap can be more than that of the bounds; a fragment lies in the other at most as far as they do.
+        reach |= self._within(a, b, most * (1 + 1e-9)) | self._within(b, a, most * (1 + 1e-9))
+        rows = rows[reach]
+        first, second = np.minimum(better[rows], worse[rows]), np.maximum(better[rows], worse[rows])
+        coords = self._boxes.coords
+        shared = iou(coords[first], coords[second], paired=True)
+        # From IoU to the area both cover: I = u (A + B) / (1 + u).
+        inside = shared * (self._areas[first] + self._areas[second]) / (1 + shared)
+        one = shared > self._overlap
+        one |= self._within(first, second, inside) | self._within(second, first, inside)
+        rows, first, second = rows[one], first[one], second[one]
+        if self._seams is not None:  # two halves may share more than `overlap`, and neither stands for the other
+            rows = rows[~self._seams.continued(first, second)]
+        same[:] = False
+        same[rows] = True
+        return same
 
-
-def _neighbours(
-    bounds: NDArray[np.float64], labels: Sequence[str], tile: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the pairs of one class and two tiles whose bounding boxes touch, or nearly."""
-    # Pieces that a border parts without overlap may end a little before it.
-    low, high = bounds[:, :2] - CUT, bounds[:, 2:] + CUT
-    shapes = shapely_box(low[:, 0], low[:, 1], high[:, 0], high[:, 1])
-    first, second = STRtree(shapes).query(shapes)
-    known = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    code = np.array([known[label] for label in labels])
-    pairs = (first < second) & (code[first] == code[second]) & (tile[first] != tile[second])
-    return first[pairs], second[pairs]
+    def _within(self, part: Ints, whole: Ints, inside: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which boxes are fragments of others, given the area that both cover."""
+        areas = self._areas
+        found: NDArray[np.bool_] = (
+            self._cut[part] & (inside >= self._fragment * areas[part]) & (areas[part] <= areas[whole])
+        )
+        return found
 
 
 def duplicates(boxes: Boxes, labels: Sequence[str]) -> NDArray[np.bool_]:

@@ -1,0 +1,154 @@
+"""CPU seconds, peak memory and the exponent between sizes: ``python -m tests.benchmarks.bench_scale [WORK ...] [--most N]``.
+
+Each size runs in a process of its own on one thread. The exponent is that of CPU time from one size to the next, less the time that
+the process takes for an input of one; 1 is linear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry.tiling import tiles
+from rscovlm.metrics import ap_nc, merge_tiles
+from rscovlm.tasks.merging import merge_and_join
+from tests.metrics.scenes import rectangles
+
+Work = Callable[[], object]
+
+
+def main() -> None:
+    """Measure the works that are named, or all, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("works", nargs="*", help=f"of {', '.join(WORKS)}; all by default")
+    parser.add_argument("--most", type=int, default=10**9, help="leave out larger sizes")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        sys.stdout.write(json.dumps(_measured(*arguments.one)))
+        return
+    sys.stdout.write(f"{datetime.date.today()} {platform.machine()} Python {platform.python_version()}, one thread\n")
+    for name in arguments.works or WORKS:
+        before: tuple[int, float] | None = None
+        for size in (size for size in WORKS[name][1] if size <= arguments.most):
+            seconds, peak = _fresh(name, size)
+            exponent = "" if before is None else f"  exponent {math.log(seconds / before[1], size / before[0]):.2f}"
+            sys.stdout.write(f"{name:24}{size:10}{seconds:9.2f} s{peak:7.0f} MB{exponent}\n")
+            sys.stdout.flush()
+            before = size, seconds
+
+
+def _fresh(name: str, size: int) -> tuple[float, float]:
+    command = [sys.executable, "-m", "tests.benchmarks.bench_scale", "--one", name, str(size)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    seconds, peak = json.loads(done.stdout.splitlines()[-1])
+    return seconds, peak
+
+
+def _measured(name: str, size: str) -> tuple[float, float]:
+    """Return CPU seconds of the work alone, and the peak memory of the process in MB, its input included."""
+    make = WORKS[name][0]
+    make(1)()  # imports
+    work = make(int(size))
+    start = time.process_time()
+    work()
+    return max(time.process_time() - start, 1e-3), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _quads(count: int, span: float, seed: int = 0) -> Any:
+    rng = np.random.default_rng(seed)
+    return rectangles(rng.uniform(0, span, (count, 2)), rng.uniform(10, 60, (count, 2)), rng.uniform(-1.5, 1.5, count))
+
+
+def _merge_pile(count: int) -> Work:
+    """One class within 400 pixels, where four tiles meet."""
+    return _merge(count, 400.0)
+
+
+def _merge_spread(count: int) -> Work:
+    """Ten boxes in 100 x 100 pixels."""
+    return _merge(count, math.sqrt(count * 1000.0))
+
+
+def _merge(count: int, span: float) -> Work:
+    """Boxes that every tile sees whole or cut at its border, as a detector without scores gives them."""
+    quads, size = _quads(count, span), (math.ceil(span), math.ceil(span))
+    windows = list(tiles(*size, 512 if span > 1000 else 256, 100))
+    table = np.array(windows, dtype=float)
+    side = table[0, 2] - table[0, 0]
+    centre = quads.reshape(-1, 4, 2).mean(axis=1)
+    # The last tile that holds the centre along each axis.
+    starts = np.unique(table[:, 0])
+    rng = np.random.default_rng(1)
+    column, row = (_tile(centre[:, axis], starts, side, rng) for axis in (0, 1))
+    number = {window[:2]: place for place, window in enumerate(windows)}
+    corner = [(int(starts[x]), int(starts[y])) for x, y in zip(column, row, strict=True)]
+    tile_of = [number[one] for one in corner]
+    seen = table[tile_of]
+    boxes = np.clip(quads.reshape(-1, 4, 2), seen[:, None, :2], seen[:, None, 2:]).reshape(-1, 8)
+    objects = Objects(Boxes(boxes, "quad"), ("ship",) * count)
+    return lambda: merge_and_join(objects, tile_of, windows, size)
+
+
+def _tile(centre: Any, starts: Any, side: float, rng: np.random.Generator) -> Any:
+    """Return one of the tiles along an axis that see a place."""
+    last = np.maximum(np.searchsorted(starts, centre, side="right") - 1, 0)
+    earlier = np.maximum(last - 1, 0)
+    both = (starts[earlier] + side >= centre) & (rng.random(len(centre)) < 0.5)
+    return np.where(both, earlier, last)
+
+
+def _tiles_pile(count: int) -> Work:
+    """One class within 200 pixels, with scores."""
+    tile = {"image": "P", "boxes": _quads(count, 200.0), "labels": ["ship"] * count}
+    return lambda: merge_tiles([{**tile, "scores": np.random.default_rng(1).random(count)}])
+
+
+def _tiles_spread(count: int) -> Work:
+    tile = {"image": "P", "boxes": _quads(count, math.sqrt(count * 1000.0)), "labels": ["ship"] * count}
+    return lambda: merge_tiles([{**tile, "scores": np.random.default_rng(1).random(count)}])
+
+
+def _ap_nc(count: int, span: float) -> Work:
+    true = _quads(count, span)
+    found = true + np.random.default_rng(2).normal(0, 2, true.shape)
+    labels = ["ship"] * count
+    return lambda: ap_nc([{"boxes": found, "labels": labels}], [{"boxes": true, "labels": labels}])
+
+
+def _ap_nc_image(count: int) -> Work:
+    """One image of one class, ten boxes in 100 x 100 pixels."""
+    return _ap_nc(count, math.sqrt(count * 1000.0))
+
+
+def _ap_nc_pile(count: int) -> Work:
+    """One class within 400 pixels."""
+    return _ap_nc(count, 400.0)
+
+
+WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
+    "merge_pile": (_merge_pile, (5_000, 10_000, 20_000)),
+    "merge_spread": (_merge_spread, (100_000, 300_000, 1_000_000)),
+    "merge_tiles_pile": (_tiles_pile, (5_000, 10_000, 20_000)),
+    "merge_tiles_spread": (_tiles_spread, (100_000, 300_000, 1_000_000)),
+    "ap_nc_image": (_ap_nc_image, (12_500, 25_000, 50_000)),
+    "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
+}
+
+
+if __name__ == "__main__":
+    main()
