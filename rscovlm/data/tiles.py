@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -93,11 +94,12 @@ def tile(
         overwrite: Let tiles replace files that something else wrote.
 
     Raises:
-        ValueError: A record is no detection of one image of known size, `folder` is given without `root`, or a tile's file
-            is there and is no picture of ours.
+        ValueError: A record is no detection of one image of known size, `folder` is given without `root`, a tile's file
+            is there and is no picture of ours, or two records' tiles would have one name.
     """
     if folder is not None and root is None:
         raise ValueError("folder is set but root is not; give the data folder that the tiles' paths are relative to")
+    named: set[str] = set()
     for record in records:
         if (
             record.task != "detection"
@@ -115,6 +117,18 @@ def tile(
                 checked = fitted(record, Path(root or ""), FileRule())
             if checked is None:
                 continue
+        if folder is not None:
+            # One file where case or the form of accents does not count.
+            name = unicodedata.normalize("NFC", record.id).casefold()
+            if name in named:
+                with (tally or Strict()).row(f"{record.source}/{record.id}"):
+                    raise Rejected(
+                        "id used twice",
+                        f"tiles of another record are saved under the id {record.id!r} already; save each source in a "
+                        "folder of its own, or give each record an id of its own",
+                    )
+                continue
+            named.add(name)
         yield from _tiles(record, size, overlap, least, keep_empty, root, folder, tally, overwrite)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rscovlm.extras import optional
 from rscovlm.loading.files import SETTINGS, WEIGHTS, parts_of
-from rscovlm.processing.checkpoint_checks import check_checkpoint, loading
+from rscovlm.processing.checkpoint_checks import loading
 from rscovlm.processing.resolution import PixelBudget
 
 _BITS = {"4bit": {"load_in_4bit": True}, "8bit": {"load_in_8bit": True}}
@@ -74,7 +73,7 @@ def load(
     with optional():
         import torch
     base, added = parts_of(repo, adapter, revision=revision, wanted=WEIGHTS)
-    with _checked(base, added):
+    with loading(base):
         processor = _processor(base, added, dialect, budget)
         model = _model(
             base,
@@ -103,7 +102,7 @@ def load_processor(
         An `RSCoVLMProcessor`. Of an adapter, what its own folder holds goes before what the base has.
     """
     base, added = parts_of(repo, adapter, revision=revision, wanted=SETTINGS)
-    with _checked(base, added):
+    with loading(base):
         return _processor(base, added, dialect, budget)
 
 
@@ -121,17 +120,8 @@ def load_model(
     ``quantization`` is a `transformers.BitsAndBytesConfig`; None loads the weights as they are.
     """
     base, added = parts_of(repo, adapter, revision=revision, wanted=WEIGHTS)
-    with _checked(base, added):
-        return _model(base, added, dtype=dtype, attn_implementation=attention, quantization_config=quantization)
-
-
-@contextmanager
-def _checked(base: Path, added: Path | None) -> Iterator[None]:
-    """Check the files of a model and its adapter, and give what loading them raises in one line."""
-    if added is not None:
-        check_checkpoint(added)
     with loading(base):
-        yield
+        return _model(base, added, dtype=dtype, attn_implementation=attention, quantization_config=quantization)
 
 
 def _processor(base: Path, added: Path | None, dialect: Any, budget: PixelBudget | None) -> Any:
@@ -182,6 +172,8 @@ def _with_adapter(model: Any, added: Path) -> Any:
     """Put an adapter on a model, all of it: weights that find no place would be left out without an error."""
     with optional():
         from peft import PeftModel
+    if not (added / "adapter_model.safetensors").is_file():  # peft would look for it on the Hub
+        raise ValueError(f"adapter {added} has no adapter_model.safetensors; give the folder that PEFT saved")
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Found missing adapter keys")
         try:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from rscovlm.embedded import embedded_model
+from rscovlm.processing.checkpoint_checks import check_checkpoint
 from rscovlm.settings.nearest import nearest
 
 SETTINGS = ("*.json", "*.jinja", "*.txt", "*.model")
@@ -28,7 +29,7 @@ def parts_of(
 
     Raises:
         FileNotFoundError: One of them is not there; the message says what to give.
-        ValueError: What is given as an adapter is none.
+        ValueError: What is given as an adapter is none, or its files fail `check_checkpoint`.
     """
     folder = _folder(str(repo), revision, wanted)
     if adapter is not None:
@@ -37,6 +38,7 @@ def parts_of(
             raise ValueError(f"adapter {str(adapter)!r} has no {_ADAPTER}; give the folder that PEFT saved")
         if (folder / _ADAPTER).is_file():
             raise ValueError(f"{str(repo)!r} is itself an adapter; give its base, and one adapter")
+        check_checkpoint(added)
         return folder, added
     # A run that trained all weights may have the configuration of the adapter that it started from beside its own.
     alone = (folder / _ADAPTER).is_file() and not any(folder.glob("model*.safetensors"))
@@ -44,10 +46,13 @@ def parts_of(
 
 
 def _base_of(added: Path, wanted: tuple[str, ...]) -> Path:
-    """Return the folder of the model that an adapter was trained on."""
-    config = json.loads((added / _ADAPTER).read_text(encoding="utf-8"))
-    named = config.get("base_model_name_or_path") or ""
-    if (added / named / "config.json").is_file() and named:  # relative to where the adapter lies
+    """Return the folder of the model that an adapter was trained on, which its own folder says."""
+    check_checkpoint(added)
+    config = json.loads((added / _ADAPTER).read_bytes())
+    named = config.get("base_model_name_or_path")
+    if not isinstance(named, str) or not named:
+        raise ValueError(f"{added / _ADAPTER} names no base_model_name_or_path; give the base as the model")
+    if (added / named / "config.json").is_file():  # relative to where the adapter lies
         return added / named
     try:
         return _folder(named, config.get("revision"), wanted)

@@ -163,7 +163,7 @@ def _check_weights(root: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Read the headers of the weights, and refuse what is no safetensors file or does not fit the configuration."""
     if "model.safetensors.index.json" in files:
         _check_index(root / "model.safetensors.index.json", files["model.safetensors.index.json"])
-    stored = sorted(root.glob("*.safetensors"))
+    stored = sorted(path for path in root.glob("*.safetensors") if path.is_file())  # opening a pipe would wait
     weights = not any(path.name != "adapter_model.safetensors" for path in stored) and "config.json" in files
     adapter = not (root / "adapter_model.safetensors").is_file() and "adapter_config.json" in files
     pickles = [

@@ -1,13 +1,13 @@
-"""Telling images apart without reading all of them."""
+"""Telling images apart by all that they are read from."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from rscovlm.rasters.errors import RasterError
@@ -15,26 +15,29 @@ from rscovlm.rasters.formats import sniff
 from rscovlm.rasters.georeference import beside, world_files
 from rscovlm.rasters.vrt import read_vrt
 
-PIECE = 65536
-"""Bytes read at the beginning, middle and end of a file."""
 
-
-def fingerprint(source: Any) -> str | None:
-    """Return 16 hexadecimal digits of a file's size and three of its pieces; ``None`` for what is no file.
+def digest_of(source: Any) -> str:
+    """Return 64 hexadecimal digits of all that an image is read from.
 
     Args:
-        source: A path, or the bytes of a file.
+        source: A path (see `content`), the bytes of a file, an array, or a PIL image.
 
     Example:
-        >>> fingerprint(b"a picture") == fingerprint(b"a picture") != fingerprint(b"a pictures")
+        >>> digest_of(b"a picture") == digest_of(bytearray(b"a picture")) != digest_of(b"a pictures")
         True
     """
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _of(io.BytesIO(source))
-    if not isinstance(source, (str, os.PathLike)):
-        return None
-    with open(source, "rb") as file:
-        return _of(file)
+    if isinstance(source, str | os.PathLike):
+        return content(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return hashlib.sha256(source).hexdigest()
+    if isinstance(source, Image.Image):
+        about = (source.size, source.mode, source.getpalette(), source.info.get("transparency"))
+        return hashlib.sha256(repr(about).encode() + source.tobytes()).hexdigest()
+    array = np.ascontiguousarray(source)
+    found = hashlib.sha256(repr((array.shape, array.dtype.str)).encode() + array.tobytes())
+    if isinstance(source, np.ma.MaskedArray):
+        found.update(np.ma.getmaskarray(source).tobytes())
+    return found.hexdigest()
 
 
 def content(path: str | os.PathLike[str]) -> str:
@@ -76,17 +79,3 @@ def _sources(path: Path, head: bytes) -> list[Path]:
         return []
     bands = [*mosaic.bands, *([] if mosaic.mask is None else [mosaic.mask])]
     return sorted({source.path for band in bands for source in band.sources})
-
-
-def print_of(picture: Image.Image) -> str:
-    """Return 16 hexadecimal digits of a picture's pixels."""
-    return hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()[:16]
-
-
-def _of(file: BinaryIO) -> str:
-    size = file.seek(0, os.SEEK_END)
-    found = hashlib.sha256(str(size).encode())
-    for place in (0, size // 2, max(0, size - PIECE)):
-        file.seek(place)
-        found.update(file.read(PIECE))
-    return found.hexdigest()[:16]

@@ -18,7 +18,7 @@ from rscovlm.geometry import Frame
 from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.rasters import sampling
 from rscovlm.rasters.cache import Base, Cache
-from rscovlm.rasters.digests import fingerprint, print_of
+from rscovlm.rasters.digests import digest_of
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.limits import Limits
 from rscovlm.rasters.pixels import Pixels
@@ -164,11 +164,19 @@ class Raster:
         return reading_bytes(self._reader, self._pixels, self._again[0] if self._again else None, max_pixels)
 
     def digest(self) -> str:
-        """Return 16 hexadecimal digits that differ where the image does, without reading all of a large file.
+        """Return 64 hexadecimal digits that differ where the image does.
 
-        Of a file its size and three pieces, at the beginning, middle and end; of anything else a small overview.
+        All of it is read: of a file every byte, and those of the files beside it, about a second a gigabyte.
+
+        Raises:
+            TypeError: This raster was not made by `open_image`.
+            OSError: The file cannot be read.
         """
-        return fingerprint(self._again[0] if self._again else None) or print_of(self.overview(64 * 64).image)
+        if self._again is None:
+            raise TypeError(
+                f"{self.path}: this raster was not made by open_image, so what it is read from is not known"
+            )
+        return digest_of(self._again[0])
 
     @property
     def stretch(self) -> Stretch | None:

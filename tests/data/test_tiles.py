@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from rscovlm.data.sources.labeltxt import DOTA, parse_label_txt
 from rscovlm.data.tiles import Foreground, parse_tile_name, plan_windows, tile, to_parent
 from rscovlm.geometry import Frame, Objects, iou
 from rscovlm.records.record import Annotation, ImageRef, Record
-from rscovlm.records.tally import Tally
+from rscovlm.records.tally import Rejected, Tally
 from rscovlm.records.views import PADDING, load_image, objects_of
 from tests.shared_data import shared
 
@@ -253,3 +254,20 @@ def test_tiles_of_any_ids_are_files_of_their_own(tmp_path: Path) -> None:
     assert len(set(paths)) == len(paths) == 2 * len(ids)
     assert {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "tiles").rglob("*")} == set(paths)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "tiles"]
+
+
+@pytest.mark.parametrize("other", ["scene \u00e9", "SCENE \u00e9", "scene e\u0301"])
+def test_tiles_of_two_records_never_take_each_others_files(tmp_path: Path, other: str) -> None:
+    """Ids are unique in a source only, and on some file systems neither case nor the form of accents counts."""
+    for name, colour in (("a", "red"), ("b", "blue")):
+        Image.new("RGB", (200, 100), colour).save(tmp_path / f"{name}.png")
+    first = replace(_record(200, 100), id="scene \u00e9")
+    second = replace(first, id=other, source="other", images=(replace(first.images[0], path="b.png"),))
+    options: dict[str, Any] = {"size": 100, "overlap": 0, "root": tmp_path}
+    with pytest.raises(Rejected, match="give each record an id of its own"):
+        list(tile([first, second], folder="strict", **options))
+    tally = Tally(1.0)
+    saved = list(tile([first, second], folder="counted", tally=tally, **options))
+    assert [Image.open(tmp_path / row.images[0].path).getpixel((0, 0)) for row in saved] == [(255, 0, 0)] * 2
+    assert tally.dropped["id used twice"] == 1
+    assert len(list(tile([first, second], **options))) == 4  # nothing is saved, so nothing is taken

@@ -134,6 +134,31 @@ def test_an_adapter_travels_with_its_base(folders: Path, tmp_path: Path) -> None
         rscovlm.load(adapter, adapter=adapter)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b'{"peft_type":', "adapter_config.json is not JSON"),
+        (b"\xff\xfe\x00", "adapter_config.json is not JSON"),
+        (b"[1]", "adapter_config.json holds a list"),
+        (b"{}", "adapter_config.json names no base_model_name_or_path"),
+        (b'{"base_model_name_or_path": 3}', "adapter_config.json names no base_model_name_or_path"),
+        (b'{"base_model_name_or_path": "BASE", "peft_type": "LORA"}', "adapter has no adapter_model.safetensors"),
+    ],
+)
+def test_a_broken_adapter_ends_in_a_line_that_names_its_file(
+    folders: Path, tmp_path: Path, text: bytes, words: str
+) -> None:
+    base = folders / "qwen2_5_vl" / "stock"
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_bytes(text.replace(b"BASE", bytes(base)))
+    with pytest.raises(ValueError, match=words) as refused:
+        rscovlm.load(tmp_path / "adapter", device="cpu")
+    assert "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)
+    if "base_model" not in words:
+        with pytest.raises(ValueError, match=words):
+            rscovlm.load(base, adapter=tmp_path / "adapter", device="cpu")
+
+
 def test_weights_that_would_be_left_out_are_refused(folders: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -173,6 +173,14 @@ def test_whole_checkpoints_pass(folder: Path) -> None:
     assert not (folder / "ran").exists()
 
 
+def test_a_pipe_in_the_place_of_weights_is_not_waited_for(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    check_checkpoint(folder)
+    with pytest.raises(ValueError, match="no file named model.safetensors"):
+        rscovlm.load(folder)
+
+
 def _planted(folder: Path, kind: str) -> None:
     """Write code into a checkpoint in the way that `auto_map` has it found."""
     (folder / "evil.py").write_text(f"import os\nos.mkdir({str(folder / 'ran')!r})\nclass Evil: pass\n")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from rscovlm.engines import Conversation, Reply
+from rscovlm.rasters import open_image
 from rscovlm.tasks import detect
 from rscovlm.zoom.journal import Journal
 from tests.tasks.test_detection import CLASSES, Painted, painted_scene
@@ -114,6 +115,31 @@ def test_a_journal_of_an_image_of_the_same_name_is_refused(tmp_path: Path) -> No
         with pytest.raises(ValueError, match=r"other settings \(content\)"):
             detect(Painted(), second, CLASSES, journal=journal)
         journal.unlink()
+
+
+def test_a_journal_of_an_image_that_was_changed_anywhere_is_refused(tmp_path: Path) -> None:
+    """One byte is enough, wherever it lies; the size of the file stays."""
+    picture = np.random.default_rng(0).integers(0, 255, (500, 500, 3), np.uint8)
+    changed = picture.copy()
+    changed[120, 300] ^= 1
+    for name, pixels in (("a.bmp", picture), ("b.bmp", changed)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    data = [(tmp_path / name).read_bytes() for name in ("a.bmp", "b.bmp")]
+    pairs: list[Sequence[Any]] = [
+        data,
+        (picture, changed),
+        (Image.fromarray(picture), Image.fromarray(changed)),
+        (np.ma.masked_less(picture, 1), np.ma.masked_less(picture, 2)),
+    ]
+    for pair in pairs:
+        first, again, second = (open_image(one).digest() for one in (pair[0], pair[0], pair[1]))
+        assert first == again != second
+    path, journal = tmp_path / "scene.bmp", tmp_path / "tiles.jsonl"
+    path.write_bytes(data[0])
+    detect(Painted(), path, CLASSES, journal=journal)
+    path.write_bytes(data[1])
+    with pytest.raises(ValueError, match=r"other settings \(content\)"):
+        detect(Painted(), path, CLASSES, journal=journal)
 
 
 def test_half_a_character_is_written_and_read_back(tmp_path: Path) -> None:
