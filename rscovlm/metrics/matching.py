@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.clipping import quad_shapes
 from rscovlm.geometry.kinds import bounds
 from rscovlm.geometry.overlaps import can_reach, hbb_intersection, quad_area, quad_intersection
+from rscovlm.geometry.touching import Touching
 from rscovlm.metrics.detections import Ints, Rows
 from rscovlm.metrics.rectangles import smallest_rectangles
 
@@ -22,11 +22,8 @@ Shape = Literal["quad", "rectangle", "horizontal"]
 _DECIMALS = 10
 """Overlaps are rounded to this: an overlap that is exactly a threshold must not fall on either side by noise."""
 
-_CHUNK = 1024
-"""Found boxes looked up at once, which bounds the memory taken by candidate pairs."""
-
-_PAIRS = 1 << 15
-"""Pairs intersected at once."""
+_CHUNK = 1 << 14
+"""Found boxes looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +59,11 @@ def best_truths(
     my_area, their_area = areas(mine), areas(theirs)
     results = [Best(np.full(len(found), -1, np.intp), np.zeros(len(found))) for _ in priorities]
     my_bounds, their_bounds = _bounds(mine), _bounds(theirs)
-    for i, j in _touching(my_bounds, found, their_bounds, true, classes):
-        parts = [slice(start, start + _PAIRS) for start in range(0, len(i), _PAIRS)]
-        near = [can_reach(floor, my_bounds[i[p]], their_bounds[j[p]], my_area[i[p]], their_area[j[p]]) for p in parts]
-        close = np.concatenate([np.zeros(0, bool), *near])
+    cores = _cores(my_bounds, my_area, floor), _cores(their_bounds, their_area, floor)
+    for i, j in _touching(cores[0], found, cores[1], true, classes):
+        close = can_reach(floor, my_bounds[i], their_bounds[j], my_area[i], their_area[j])
         i, j = i[close], j[close]
-        parts = [slice(start, start + _PAIRS) for start in range(0, len(i), _PAIRS)]
-        ious = [overlaps(mine[i[p]], theirs[j[p]], my_area[i[p]], their_area[j[p]]) for p in parts]
-        iou = np.concatenate([np.zeros(0), *ious])
+        iou = overlaps(mine[i], theirs[j], my_area[i], their_area[j])
         touching = iou > 0
         i, j, iou = i[touching], j[touching], iou[touching]
         for result, priority in zip(results, priorities, strict=True):
@@ -125,7 +119,7 @@ def odd_shapes(quads: Floats) -> dict[str, int]:
 def _touching(
     a: Floats, found: Rows, b: Floats, true: Rows, classes: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield pairs of rows of one image and class whose boxes around, (n, 4), meet, a chunk of found rows at a time."""
+    """Yield pairs of rows of one image and class whose boxes, (n, 4), meet: all of some found rows at a time."""
     if not len(found) or not len(true):
         return
     group, other = found.image * classes + found.label, true.image * classes + true.label
@@ -140,22 +134,31 @@ def _touching(
     rows, columns = np.flatnonzero(np.isin(group, shared)), np.flatnonzero(np.isin(other, shared))
     if not len(rows):
         return
-    shift = np.searchsorted(shared, other[columns]) * pitch - low
-    tree = shapely.STRtree(outlines(b[columns], shift))
+    for boxes, part, groups in ((a, rows, group), (b, columns, other)):
+        boxes[part, 0::2] += (np.searchsorted(shared, groups[part]) * pitch - low)[:, None]
+    touching = Touching(b[columns])
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
-        shift = np.searchsorted(shared, group[part]) * pitch - low
-        pairs = tree.query(outlines(a[part], shift))
-        yield part[pairs[0]], columns[pairs[1]]
+        for i, j in touching.pairs(a[part]):
+            yield part[i], columns[j]
+
+
+def _cores(bounds: Floats, area: Floats, floor: float) -> Floats:
+    """Return boxes inside the given ones that meet wherever two of those overlap by `floor` or more, both (n, 4).
+
+    Two boxes share at most the width that their bounds share times the height of either, and must share `floor` times
+    the area of either. So they share that area over that height in width, and each may be narrowed by half of its own
+    such width on either side; in height likewise.
+    """
+    cores = bounds.copy()
+    for axis in (0, 1):
+        length, across = bounds[:, 2 + axis] - bounds[:, axis], bounds[:, 3 - axis] - bounds[:, 1 - axis]
+        needed = np.divide(area, across, out=np.zeros_like(area), where=across > 0)
+        inset = np.minimum(needed * (0.999 * floor), length) / 2
+        cores[:, axis] += inset
+        cores[:, 2 + axis] -= inset
+    return cores
 
 
 def _bounds(boxes: Floats) -> Floats:
     return bounds(boxes, "quad") if boxes.shape[1] == 8 else boxes
-
-
-def outlines(bounds: Floats, shift: Floats | float = 0.0) -> NDArray[np.object_]:
-    """Return horizontal boxes (n, 4), shifted along x, as shapely geometries."""
-    made: NDArray[np.object_] = np.asarray(
-        shapely.box(bounds[:, 0] + shift, bounds[:, 1], bounds[:, 2] + shift, bounds[:, 3])
-    )
-    return made
