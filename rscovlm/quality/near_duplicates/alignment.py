@@ -17,6 +17,7 @@ _HOPEFUL = 0.45
 _EVEN = 6
 _FAINT = 0.3
 _GRAIN = 2
+_DETAIL = 0.75
 # Energy of details that JPEG alone makes on plain ground.
 _PLAIN = 0.03
 
@@ -122,6 +123,11 @@ def agreeing(one: Grey, other: Grey) -> float:
         other: (h, w).
     """
     return float((one * other).mean())
+
+
+def covered(laid: Laid) -> float:
+    """Give the share of places with a detail in both pictures."""
+    return float(((np.abs(laid.one) > _DETAIL) & (np.abs(laid.other) > _DETAIL)).mean())
 
 
 def repeats(one: Grey, other: Grey) -> float:

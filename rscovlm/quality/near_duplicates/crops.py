@@ -17,6 +17,7 @@ from PIL import Image
 from rscovlm.quality.near_duplicates.alignment import (
     agreeing,
     best_laid,
+    covered,
     evenly,
     grain,
     repeats,
@@ -33,9 +34,10 @@ _STRIDE = 768
 _CROWD = 200
 _BIN = 4
 _CHUNK = 1 << 20
-# Of unrelated pictures with one to three shapes on plain ground, up to 0.35 of what coincides agrees, and up to 0.48 where that is
-# small and one shape fills it; of crops of scenes and of real pictures mostly more than 0.5.
-_AGREED, _AGREED_SMALL, _SMALL = 0.38, 0.5, 3000
+# Of unrelated pictures with one to three shapes on plain ground, at most 0.41 of what coincides has details in both; of crops of
+# scenes and of real pictures, at least 0.54. Less than 3,000 pixels one shape may fill: there its edges must not be all that agrees,
+# which was up to 0.51.
+_COVERED, _AGREED, _SMALL = 0.48, 0.52, 3000
 # Landmarks are found again within a tenth of their scale, so four steps down from it meet anything up to twice as large.
 _STEP = 2**0.25
 _LEVELS = 5
@@ -179,8 +181,11 @@ class Crops:
             return None
         if evenly(laid) < self._likeness or laid.likeness < (1 + repeats(laid.one, laid.other)) / 2:
             return None
-        wanted = _AGREED_SMALL if laid.one.size < _SMALL else _AGREED
-        if agreeing(grain(laid.one), grain(laid.other)) < wanted:
+        if laid.one.size < _SMALL:
+            edges_alone = agreeing(grain(laid.one), grain(laid.other)) < _AGREED
+        else:
+            edges_alone = covered(laid) < _COVERED
+        if edges_alone:
             return None
         return Overlap(one.picture, other.picture, laid.share, laid.likeness, turned=way.turn != 0, scale=laid.scale)
 

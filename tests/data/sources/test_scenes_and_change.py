@@ -113,7 +113,7 @@ def test_unknown_names_splits_and_folders_say_what_there_is(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="did you mean 'rsar'"):
         convert("rsra", tmp_path)
     with pytest.raises(ValueError, match="no split 'test'; use one of train, val"):
-        convert("dota-v1.0", tmp_path, "test")
+        convert("vrsbench", tmp_path, "test")
     with pytest.raises(FileNotFoundError, match="unpacked"):
         convert("aid", tmp_path / "absent")
     for name, entry in sources().items():
