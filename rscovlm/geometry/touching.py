@@ -51,7 +51,8 @@ class Touching:
     def _sharing(self, asked: Floats, axis: int) -> Ints:
         before = np.searchsorted(self._high[:, axis], asked[:, axis], side="left")
         not_after = np.searchsorted(self._low[:, axis], asked[:, axis + 2], side="right")
-        return np.maximum(not_after - before, 0)
+        shared: Ints = np.maximum(not_after - before, 0)
+        return shared
 
 
 def outlines(bounds: Floats) -> NDArray[np.object_]:

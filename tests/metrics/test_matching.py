@@ -1,6 +1,6 @@
 """The best true box of each found box, held against the overlaps of all pairs."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ def test_the_best_of_all_pairs(
     monkeypatch.setattr(matching, "_CHUNK", chunk)
     matched = 0
     for seed, span in enumerate((60.0, 300.0, 3000.0)):
-        items: Any = scenes(3, seed=seed, boxes=40, span=span, doubles=0.3)
-        found, true, names = read_items(*items, None)
+        predictions, references = scenes(3, seed=seed, boxes=40, span=span, doubles=0.3)
+        found, true, names = read_items(predictions, references, None)
         priority = np.random.default_rng(seed).permutation(len(true))
         (best,) = best_truths(found, true, len(names), shape, [priority], floor)
         mine, theirs = shaped(found.quads, shape), shaped(true.quads, shape)
