@@ -14,6 +14,8 @@ from rscovlm.rasters.reader import Place
 
 WGS84 = "EPSG:4326"
 LONGITUDE_LATITUDE = (WGS84, "OGC:CRS84")
+FARTHEST = (720.0, 95.0)
+"""Longitude and latitude beyond which numbers are no degrees: grids of the world overstep the poles by half a cell."""
 
 
 def to_map(points: Floats, frame: Frame, crs: str | None = WGS84) -> Floats:
@@ -28,16 +30,30 @@ def to_map(points: Floats, frame: Frame, crs: str | None = WGS84) -> Floats:
         (n, 2) coordinates.
 
     Raises:
-        ValueError: The frame has no map coordinates, or the coordinates cannot be changed into that system.
+        ValueError: The frame has no map coordinates, or the coordinates cannot be changed into that system, or they are
+            no longitudes and latitudes though the image says so.
     """
     ground = frame.places(points)
     if crs is None or crs == frame.crs or (crs in LONGITUDE_LATITUDE and frame.crs in LONGITUDE_LATITUDE):
-        return ground
+        return _in_world(ground, frame) if crs in LONGITUDE_LATITUDE else ground
     if frame.crs is None:
         raise ValueError(
             f"the image does not say its coordinate system, so {crs} cannot be had; use crs=None for its own"
         )
-    return transformed(ground, frame.crs, crs)
+    changed = transformed(ground, frame.crs, crs)
+    return _in_world(changed, frame) if crs in LONGITUDE_LATITUDE else changed
+
+
+def _in_world(degrees: Floats, frame: Frame) -> Floats:
+    """Return longitudes and latitudes; metres that a file calls degrees are refused, which would lie anywhere."""
+    beyond = np.flatnonzero((np.abs(degrees) > FARTHEST).any(axis=1))
+    if len(beyond):
+        x, y = degrees[beyond[0]].tolist()
+        raise ValueError(
+            f"the image's coordinate system, {str(frame.crs)[:40]}, makes ({x:g}, {y:g}) of a place, which is no longitude and "
+            "latitude; open the image with the system that its numbers are in (crs=..., --crs)"
+        )
+    return degrees
 
 
 def in_system(place: Place, crs: str) -> tuple[Place, tuple[str, ...]]:

@@ -24,6 +24,8 @@ PLACES: dict[str, tuple[Any, Any]] = {
     "engineering": (LOCAL, (650000, 6860000, 0.2, 0.2)),
     "mars": (MARS, (10, 50, 0.001, 0.001)),
     "limb": (GEOSTATIONARY, (-5.5e6, 5.5e6, 27500, 27500)),
+    "metres": ("EPSG:4326", (500000, 4000000, 1, 1)),  # said to be degrees
+    "european": ("EPSG:4258", (500000, 4000000, 1, 1)),
 }
 
 
@@ -50,7 +52,8 @@ def test_every_mixture_of_places_gives_one_system(tmp_path: Path) -> None:
     out = tmp_path / "all.geojson"
     written, left_out = write_geojson(rows, out, report=reasons.__setitem__)
     found = json.loads(out.read_text())
-    assert (written, left_out) == (2, 5) and set(reasons) == {"unknown", "pixels", "engineering", "mars", "limb"}
+    assert (written, left_out) == (2, 7) and set(reasons) == set(PLACES) - {"utm", "degrees"}
+    assert "--crs" in reasons["metres"] and "EPSG:4326" in reasons["metres"]
     assert set(found) == {"generator", "type", "features"}
     with rasterio.open(tmp_path / "utm.tif") as file:
         corners = [file.transform * corner for corner in ((1, 2), (11, 2), (11, 8), (1, 8))]
