@@ -71,7 +71,7 @@ class AnswerTask(Task):
     def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
         """Answer the question of each image as one batch, looking closer where that is allowed."""
         pairs = [(raster, one.question or "") for raster, one in zip(rasters, wanted, strict=True)]
-        return [chain_row(result) for result in _asked(ZoomChain(engine), pairs, zoom=wanted[0].zoom)]
+        return [chain_row(result) for result in _asked(ZoomChain(engine), pairs, zoom=wanted[0].zoom, pictures=False)]
 
 
 TASK = AnswerTask()
@@ -108,11 +108,12 @@ def answer(
     if isinstance(questions, str):
         raise TypeError(f"questions is the string {questions!r}; give a list of questions")
     opened = [open_image(one) for one in image] if isinstance(image, (list, tuple)) else open_image(image)
-    return _asked(ZoomChain(engine, **options), [(opened, text) for text in questions], zoom=zoom)
+    return _asked(ZoomChain(engine, **options), [(opened, text) for text in questions], zoom=zoom, pictures=True)
 
 
-def _asked(chain: ZoomChain, pairs: Sequence[tuple[Any, str]], *, zoom: bool) -> list[ZoomResult]:
+def _asked(chain: ZoomChain, pairs: Sequence[tuple[Any, str]], *, zoom: bool, pictures: bool) -> list[ZoomResult]:
     """Ask in the words of the dialect; results tell the question as it was given."""
     dialect = dialect_of(chain.engine)
-    results = chain.ask_many([(image, question(dialect, text).user) for image, text in pairs], zoom=zoom)
+    asked = [(image, question(dialect, text).user) for image, text in pairs]
+    results = chain.ask_many(asked, zoom=zoom, pictures=pictures)
     return [replace(result, question=text) for result, (_, text) in zip(results, pairs, strict=True)]

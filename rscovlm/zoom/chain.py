@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.control_tokens import check_words
 from rscovlm.engines.engine import check_engine, dialect_of, replies
-from rscovlm.rasters import Raster, open_image
+from rscovlm.rasters import Raster
+from rscovlm.zoom.asked import Images, Regions, by_image, paired
 from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, Message, ZoomWords, check_layout
 from rscovlm.zoom.result import Step, ZoomResult
-from rscovlm.zoom.windows import Limits, ZoomView, show
+from rscovlm.zoom.windows import Limits, ZoomView
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
-    from rscovlm.geometry import Boxes
-
-# Boxes in any frame of the image, or x1, y1, x2, y2 in its original pixels.
-Regions = Sequence["Boxes | Sequence[float]"]
-
-_MISSING: Any = object()
 
 
 class ZoomChain:
@@ -87,39 +82,66 @@ class ZoomChain:
         *,
         zoom: bool = True,
         regions: Iterable[Regions] | None = None,
+        pictures: bool = True,
     ) -> list[ZoomResult]:
         """Answer many questions, each stage of all of them as one batch.
 
         Args:
-            questions: Pairs of image (or list of images) and question. An image that several questions share is opened
-                and shrunk once.
+            questions: Pairs of image (or list of images) and question, in any order; see :meth:`ask_iter`.
             zoom: As for :meth:`ask`.
             regions: As for :meth:`ask`, one sequence for each question.
+            pictures: Whether results keep the pictures that the model was shown, some megabytes a question. Without them
+                nothing can be drawn.
 
         Returns:
             Results in the order of the questions.
         """
-        pool = _Images(self.engine, self.limits)
-        waiting = enumerate(_paired(questions, regions))
-        results: dict[int, ZoomResult] = {}
+        results = dict(self.ask_iter(questions, zoom=zoom, regions=regions, pictures=pictures))
+        return [results[number] for number in sorted(results)]
+
+    def ask_iter(
+        self,
+        questions: Iterable[tuple[Any, str]],
+        *,
+        zoom: bool = True,
+        regions: Iterable[Regions] | None = None,
+        pictures: bool = False,
+    ) -> Iterator[tuple[int, ZoomResult]]:
+        """Answer many questions as :meth:`ask_many` does and yield each result as soon as there is one.
+
+        Questions about one image are asked one after another, whatever their order, so that it is opened and shrunk
+        once. For this all questions are read first; of an iterator only as many as hold ``in_flight`` images that are no
+        paths.
+
+        Args:
+            questions: As for :meth:`ask_many`.
+            zoom: As for :meth:`ask`.
+            regions: As for :meth:`ask_many`.
+            pictures: As for :meth:`ask_many`; here they are dropped by default.
+
+        Yields:
+            The number of a question, from 0, and its result.
+        """
+        pool = Images(self.engine, self.limits)
+        held = None if isinstance(questions, (list, tuple)) else self.in_flight
+        waiting = by_image(paired(questions, regions), held)
         running: dict[int, Episode] = {}
         while True:
-            for number, (image, question, wanted) in waiting:
+            for number, (image, question, wanted) in islice(waiting, self.in_flight - len(running)):
                 running[number] = self._start(pool, image, question, zoom, wanted)
-                if len(running) >= self.in_flight:
-                    break
             if not running:
-                return [results[number] for number in sorted(results)]
+                return
             episodes = list(running.items())
             answers = replies(self.engine, [one.pending for _, one in episodes], max_new_tokens=self.max_new_tokens)
             for (number, episode), reply in zip(episodes, answers, strict=True):
                 episode.receive(reply)
                 if episode.done:
-                    results[number] = running.pop(number).result()
+                    result = running.pop(number).result()
+                    yield number, result if pictures else result.without_pictures()
 
     def stream(self, image: Any, question: str, *, zoom: bool = True) -> Iterator[Step | ZoomResult]:
         """Answer a question and yield each :class:`Step` as it happens, then the :class:`ZoomResult`."""
-        episode = self._start(_Images(self.engine, self.limits), image, question, zoom, None)
+        episode = self._start(Images(self.engine, self.limits), image, question, zoom, None)
         while not episode.done:
             (reply,) = replies(self.engine, [episode.pending], max_new_tokens=self.max_new_tokens)
             yield episode.receive(reply)
@@ -127,11 +149,11 @@ class ZoomChain:
 
     def start(self, image: Any, question: str, *, zoom: bool = True) -> Episode:
         """Return the question as an :class:`Episode`, for callers that generate themselves."""
-        return self._start(_Images(self.engine, self.limits), image, question, zoom, None)
+        return self._start(Images(self.engine, self.limits), image, question, zoom, None)
 
     def overviews(self, rasters: Sequence[Raster]) -> list[ZoomView]:
         """Return what the model sees of some images at first, when all of them belong to one question."""
-        pool = _Images(self.engine, self.limits)
+        pool = Images(self.engine, self.limits)
         return [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]
 
     def go_on(
@@ -173,7 +195,7 @@ class ZoomChain:
             **options,
         )
 
-    def _start(self, pool: _Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
+    def _start(self, pool: Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
         if not isinstance(question, str):
             raise ValueError(f"question is {question!r}; give a string (the image comes first, then the question)")
         check_words(question, f"question {question[:80]!r}")
@@ -188,57 +210,3 @@ class ZoomChain:
         for region in regions:
             episode.look(region)
         return episode
-
-
-class _Images:
-    """The images of a run: each opened once, overviews of the last few kept."""
-
-    def __init__(self, engine: Engine, limits: Limits, keep: int = 16) -> None:
-        self._budget, self._limits, self._keep = engine.budget, limits, keep
-        self._opened: OrderedDict[Any, tuple[Any, Raster]] = OrderedDict()
-        self._overviews: OrderedDict[tuple[int, int], tuple[Raster, ZoomView]] = OrderedDict()
-
-    def open(self, source: Any) -> Raster:
-        if isinstance(source, Raster):
-            return source
-        key = source if isinstance(source, str) else id(source)
-        if key not in self._opened:
-            # The source is kept beside its raster, so that its id stays its own.
-            self._opened[key] = source, open_image(source)
-            if len(self._opened) > self._keep:
-                self._opened.popitem(last=False)
-        return self._opened[key][1]
-
-    def overview(self, raster: Raster, source: int, images: int) -> ZoomView:
-        key = id(raster), images
-        if key not in self._overviews:
-            # Half of the tokens at most, so that there is room to zoom; all of them where half shows nothing.
-            shares = (self._limits.max_visual_tokens // (part * images) for part in (2, 1))
-            views = (show(raster, None, source, self._budget, share) for share in shares)
-            view = next((view for view in views if view is not None), None)
-            if view is None:
-                raise ValueError(
-                    f"{images} image(s) do not fit into {self._limits.max_visual_tokens} visual tokens; "
-                    "raise max_visual_tokens or lower the budget's min_pixels"
-                )
-            self._overviews[key] = raster, view
-            if len(self._overviews) > self._keep:
-                self._overviews.popitem(last=False)
-        view = self._overviews[key][1]
-        return view if view.source == source else ZoomView(view.image, view.frame, view.window, source, view.tokens)
-
-
-def _paired(
-    questions: Iterable[tuple[Any, str]], regions: Iterable[Regions] | None
-) -> Iterator[tuple[Any, str, Regions | None]]:
-    given = None if regions is None else iter(regions)
-    row = -1
-    for row, pair in enumerate(questions):
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            raise ValueError(f"question {row} is {pair!r}; give a pair of image and question")
-        wanted = next(given, _MISSING) if given is not None else None
-        if wanted is _MISSING:
-            raise ValueError(f"question {row} has no regions; give one sequence of regions for each question")
-        yield pair[0], pair[1], wanted
-    if given is not None and next(given, _MISSING) is not _MISSING:
-        raise ValueError(f"there are more regions than the {row + 1} questions; give one sequence for each question")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,6 +107,11 @@ class ZoomResult:
         """Time of the engine and of reading."""
         return sum(step.seconds for step in self.steps) + self.read_seconds
 
+    def without_pictures(self) -> ZoomResult:
+        """Return the same result without any picture: some kilobytes in place of megabytes. It cannot be drawn."""
+        views = tuple(replace(view, picture=None) for view in self.views)
+        return replace(self, views=views, messages=[_bare(turn) for turn in self.messages])
+
     def draw(self, source: int = 0) -> Image.Image:
         """Return the overview of one image with the windows that were looked into, numbered in order."""
         from rscovlm.zoom.drawing import draw_windows
@@ -136,3 +141,11 @@ class ZoomResult:
         images = len({view.source for view in self.views})
         if not 0 <= source < images:
             raise ValueError(f"source is {source}; give 0 to {images - 1}, one of the images asked about")
+
+
+def _bare(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn with its image blocks empty."""
+    content = turn.get("content")
+    if not isinstance(content, list):
+        return turn
+    return {**turn, "content": [{"type": "image"} if block.get("type") == "image" else block for block in content]}

@@ -120,6 +120,7 @@ def report(
     *,
     judge: Callable[[str, str], bool] = same_answer,
     cover: float = 0.9,
+    pictures: bool = False,
 ) -> ZoomReport:
     """Answer a set with zoom, without, and with the true regions shown, and compare.
 
@@ -128,6 +129,7 @@ def report(
         asked: Questions with answers and, where known, evidence.
         judge: Says whether an answer agrees with the truth.
         cover: Share of the evidence's area that one window must hold to hold it.
+        pictures: Keep the pictures of the results, to draw them; some megabytes a question.
 
     Raises:
         ValueError: There is no question.
@@ -137,10 +139,12 @@ def report(
         raise ValueError("there is no question to report on; give at least one")
     pairs = [(row.image, row.question) for row in rows]
     truths = [row.answer for row in rows]
-    zoomed = chain.ask_many(pairs)
-    plain = chain.ask_many(pairs, zoom=False)
+    zoomed = chain.ask_many(pairs, pictures=pictures)
+    plain = chain.ask_many(pairs, zoom=False, pictures=False)
     known = [(row, row.evidence) for row in rows if row.evidence is not None]
-    shown = chain.ask_many([(row.image, row.question) for row, _ in known], regions=[[region] for _, region in known])
+    shown = chain.ask_many(
+        [(row.image, row.question) for row, _ in known], regions=[[region] for _, region in known], pictures=False
+    )
     hits = [
         any(covered(region.as_kind("hbb").coords[0], window) >= cover for window in result.windows)
         for row, result in zip(rows, zoomed, strict=True)

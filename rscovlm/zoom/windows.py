@@ -65,18 +65,29 @@ class ZoomView:
     """An image the model was shown.
 
     Attributes:
-        image: The picture as read from the original, before the processor's own resize.
+        picture: The picture as read from the original, before the processor's own resize; None where it was not kept.
         frame: The grid of the resized picture the model sees; its root is the original image.
         window: The part of the original it shows, (x1, y1, x2, y2) in original pixels.
         source: Which of the images asked about, from 0.
         tokens: Visual tokens it costs.
     """
 
-    image: Image.Image
+    picture: Image.Image | None
     frame: Frame
     window: WindowLike
     source: int
     tokens: int
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture.
+
+        Raises:
+            ValueError: It was not kept.
+        """
+        if self.picture is None:
+            raise ValueError("the pictures of this result were not kept; ask with pictures=True")
+        return self.picture
 
     @property
     def view(self) -> View:

@@ -13,19 +13,25 @@ import math
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.metrics import ap_nc, merge_tiles
 from rscovlm.tasks.merging import merge_and_join
+from rscovlm.zoom import ZoomChain
 from tests.metrics.scenes import rectangles
+from tests.zoom.scripted import Scripted, call
 
 Work = Callable[[], object]
 
@@ -140,6 +146,23 @@ def _ap_nc_pile(count: int) -> Work:
     return _ap_nc(count, 400.0)
 
 
+def _ask(count: int) -> Work:
+    """Questions on 40 images in turn, each answered after one zoom; the engine is scripted."""
+    folder = Path(tempfile.mkdtemp())
+    paths = [folder / f"{k}.jpg" for k in range(40)]
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    for path in paths[:count]:
+        Image.fromarray(noise).resize((1600, 1600)).save(path)
+    engine = Scripted(lambda _, turn: call(100, 100, 500, 500) if turn == 0 else "yes")
+
+    def work() -> None:
+        for _ in ZoomChain(engine).ask_iter((paths[n % 40], "Is there a ship?") for n in range(count)):
+            engine.asked.clear()
+        shutil.rmtree(folder)
+
+    return work
+
+
 WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_pile": (_merge_pile, (5_000, 10_000, 20_000)),
     "merge_spread": (_merge_spread, (100_000, 300_000, 1_000_000)),
@@ -147,6 +170,7 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_tiles_spread": (_tiles_spread, (100_000, 300_000, 1_000_000)),
     "ap_nc_image": (_ap_nc_image, (12_500, 25_000, 50_000)),
     "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
+    "ask_iter": (_ask, (800, 2_400, 7_333)),
 }
 
 
