@@ -29,12 +29,14 @@ OPTIONAL = (
     "prometheus_client",
 )
 NEED_AN_EXTRA = (
+    "rscovlm.experiments.embedded",
     "rscovlm.experiments.learning",
     "rscovlm.demo",
     "rscovlm.training",
     "rscovlm.engines.constrained",
     "rscovlm.engines.prefixes",
     "rscovlm.engines.transformers",
+    "rscovlm.serving.bodies",
     "rscovlm.serving.connections",
     "rscovlm.serving.metrics",
     "rscovlm.serving.replying",

@@ -57,7 +57,8 @@ class ImageRef:
         parent: For a tile, the file it was cut from, relative to the data folder.
         window: For a tile, (x1, y1, x2, y2) in the parent's pixels. It may reach past the parent's edge: that part is padding.
             Pixels come from `path` or `data` if either is set, else from this window of `parent`.
-        bands: Numbers from 1 of the one or three bands to show, where they are not the file's own red, green and blue.
+        bands: Numbers from 1 of the one or three bands to show, where they are not the file's own red, green and blue. A source that
+            states them knows the bands: one that the file calls alpha is then not taken for opacity.
     """
 
     path: str = ""

@@ -26,9 +26,9 @@ def open_ref(image: ImageRef, root: str | Path, orientation: Orientation = "show
         FileNotFoundError: The file is missing.
     """
     if image.data is not None:
-        return open_image(image.data, bands=image.bands or None, orientation=orientation)
+        return open_image(image.data, bands=image.bands or None, opaque=bool(image.bands), orientation=orientation)
     path = resolve(root, image.path or image.parent)
-    return open_image(path, bands=image.bands or None, orientation=orientation)
+    return open_image(path, bands=image.bands or None, opaque=bool(image.bands), orientation=orientation)
 
 
 def load_image(
