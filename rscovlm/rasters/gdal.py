@@ -96,6 +96,12 @@ class GdalReader:
                 self.orientation = orientation_of(source)
             self.notes: tuple[str, ...] = (*self.place.notes, *self._more())
 
+    @property
+    def turns_inks(self) -> bool:
+        """Whether GDAL turns inks (CMYK) into colours, and with that loses the opacity that may stand beside them."""
+        with self._environment():
+            return str(self._file.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE")) == "CMYK"
+
     @cached_property
     def levels(self) -> Sequence[Level]:
         """Levels of detail: the file's own overviews and those of an .ovr file beside it."""

@@ -217,7 +217,8 @@ def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend:
     if kind == "tiff":
         check_directories(source, name)
     if use_gdal:
-        return gdal.GdalReader(source, kind, name=name, limits=limits)
+        reader = gdal.GdalReader(source, kind, name=name, limits=limits)
+        return _with_opacity(reader, source, limits, backend) if kind == "tiff" and reader.turns_inks else reader
     if kind == "tiff":
         return _plain_tiff(source, name, limits)
     return PillowReader(source, kind, name=name, limits=limits)
@@ -265,6 +266,18 @@ def _plain_tiff(source: Path | bytes, name: str, limits: Limits) -> Reader:
     except RasterError:
         handle.close()
         raise
+
+
+def _with_opacity(found: gdal.GdalReader, source: Path | bytes, limits: Limits, backend: Backend) -> Reader:
+    """Return a reader that knows the opacity beside the inks of a TIFF, or that says in its notes that it does not."""
+    plain = _plain_tiff(source, found.name, limits)
+    if backend == "auto" and "alpha" in plain.layout.colours:
+        found.close()
+        return plain
+    if "alpha" in plain.layout.colours:
+        found.notes = (*found.notes, "the opacity beside its inks is not read by rasterio; backend='plain' reads it")
+    plain.close()
+    return found
 
 
 def _wants_gdal(source: Path | bytes, kind: str, name: str, limits: Limits) -> bool:

@@ -313,3 +313,25 @@ def test_every_file_of_the_shared_set_is_as_valid_as_rasterio_says() -> None:
             raster = open_image(path, backend=backend)
             view = raster.read((0, 0, raster.width, raster.height))
             assert view.coverage == pytest.approx(theirs(path).mean(), abs=1e-9), name
+
+
+def test_opacity_beside_inks_is_read_or_said_not_to_be(tmp_path: Path) -> None:
+    """GDAL turns CMYK into colours and takes all of it as opaque; tifffile shows what is stored."""
+    import tifffile
+
+    inks = np.random.default_rng(0).integers(0, 255, (100, 80, 5), np.uint8)
+    inks[:50, :, 4], inks[50:, :, 4] = 0, 255
+    path = tmp_path / "inks.tif"
+    tifffile.imwrite(path, inks, photometric="separated", extrasamples=["unassalpha"])
+    ways: list[Any] = ["auto", "plain"]
+    for backend in ways:
+        for source in (path, path.read_bytes()):
+            image = open_image(source, backend=backend)
+            assert image.overview().coverage == 0.5 and not image.notes
+    image = open_image(path, backend="rasterio")
+    assert image.overview().coverage == 1
+    assert any("opacity beside its inks" in note for note in image.notes)
+    tifffile.imwrite(path, inks[..., :4], photometric="separated")
+    for backend in [*ways, "rasterio"]:
+        image = open_image(path, backend=backend)
+        assert image.overview().coverage == 1 and not image.notes
