@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 EXTRAS = {
     "accelerate": "train",
@@ -20,6 +21,23 @@ EXTRAS = {
     "vllm": "vllm",
 }
 """Package -> the smallest extra that brings it."""
+
+
+def require(*packages: str, extra: str) -> None:
+    """See that optional packages are installed, before any work that needs them at its end.
+
+    Args:
+        packages: Names to import.
+        extra: The extra that brings them.
+
+    Raises:
+        ModuleNotFoundError: One is missing.
+
+    >>> require("numpy", extra="demo")
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f'{package} is not installed: pip install "rscovlm[{extra}]"', name=package)
 
 
 @contextmanager

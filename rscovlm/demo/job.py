@@ -23,6 +23,7 @@ from rscovlm.engines import Transformers
 from rscovlm.engines.engine import dialect_of
 from rscovlm.experiments.scenes import Score, score_detection, score_grounding, score_words, score_zoom
 from rscovlm.exports.geojson import GEOJSON
+from rscovlm.extras import require
 from rscovlm.files import check_folder, check_output, claim_folder, write_picture
 from rscovlm.geometry import Frame
 from rscovlm.loading import load
@@ -108,6 +109,7 @@ def run_demo(
     Raises:
         ValueError: The image cannot be read, or the folder holds files of these names that no demo wrote.
     """
+    require("torch", "trl", "peft", "accelerate", "datasets", "rasterio", extra="demo")
     import torch
     from transformers.utils import logging
 

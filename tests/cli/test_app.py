@@ -82,3 +82,19 @@ def test_a_server_that_does_not_answer_ends_in_words(tmp_path: Path, monkeypatch
     done = RUN.invoke(app, ["predict", str(tmp_path / "scene.png"), "--question", "?", "--out", rows, *server])
     assert done.exit_code == 2
     assert done.output.startswith("rscovlm predict: no answer in ")
+
+
+def test_the_demo_names_a_missing_package_before_it_works(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['trl'] = None\nfrom rscovlm.cli import app\napp()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "demo", "--out", "demo"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert 'trl is not installed: pip install "rscovlm[demo]"' in done.stderr
+    assert not done.stdout and not list(tmp_path.iterdir())
