@@ -17,7 +17,13 @@ _FINE = 64
 _LEVELS = 40
 """Whole steps of a detail of size 1."""
 _BANDS = 8
-_ROWS = 512
+_ROWS = 128
+_COLUMNS = 4096
+_PAIRS = 2048
+"""Pairs whose miniatures are gathered at once."""
+
+Bits = NDArray[np.uint64]
+Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,17 @@ def fingerprint(picture: Image.Image) -> Print:
 
 
 def near_pairs(
-    prints: Sequence[Print], *, distance: int = 7, likeness: float = 0.97, agreement: float = 0.3
+    prints: Sequence[Print],
+    *,
+    kinds: Sequence[str] | None = None,
+    distance: int = 7,
+    likeness: float = 0.97,
+    agreement: float = 0.3,
 ) -> Iterator[tuple[int, int]]:
-    """Find pairs of pictures that look the same.
+    """Find pictures that look like an earlier one: each at most once for every kind of earlier picture.
+
+    So of a thousand pictures that all look the same there are 999 pairs, not half a million, and yet every picture that looks like
+    one of another split is found, where the kinds are splits.
 
     Two pictures are a pair if their bits differ in at most `distance` (up to 7) places and their miniatures correlate by at least
     `likeness`. With at most 7 differing bits one of 8 bytes is equal, so only pictures that share a byte in place are compared. Flat
@@ -69,38 +83,62 @@ def near_pairs(
 
     Args:
         prints: The pictures' fingerprints.
+        kinds: (n,) what each is; all one kind by default.
         distance: Differing bits allowed.
         likeness: Correlation asked for, between 0 and 1.
         agreement: Share of places whose finest details agree that is asked for.
 
     Yields:
-        Indices (i, j) with i < j, each pair once.
+        Indices (i, j) with i < j.
     """
     vivid = np.array([index for index, item in enumerate(prints) if item.look.any()], int)
     if len(vivid) < 2:
         return
-    bits = np.array([prints[index].bits for index in vivid], np.uint64)
-    looks = np.stack([prints[index].look.ravel() for index in vivid])
+    names = ["" if kinds is None else kinds[index] for index in vivid]
+    kind = np.unique(names, return_inverse=True)[1]
+    covered = np.zeros((len(vivid), kind.max() + 1), bool)
+    for i, j in _candidates(np.array([prints[index].bits for index in vivid], np.uint64), kind, covered, distance):
+        # Pairs of an earlier row first: what it settles need not be compared with later ones.
+        for start in range(0, len(i), _PAIRS):
+            one, other = i[start : start + _PAIRS], j[start : start + _PAIRS]
+            open_ = ~covered[other, kind[one]]
+            one, other = one[open_], other[open_]
+            looks = (
+                [np.stack([prints[index].look.ravel() for index in vivid[rows]]) for rows in (one, other)]
+                if len(one)
+                else []
+            )
+            alike = np.einsum("ij,ij->i", *looks) >= likeness if looks else open_[:0]
+            for first, second in zip(one[alike].tolist(), other[alike].tolist(), strict=True):
+                if covered[second, kind[first]] or _agreement(prints[vivid[first]], prints[vivid[second]]) < agreement:
+                    continue
+                covered[second, kind[first]] = True
+                yield int(vivid[first]), int(vivid[second])
+
+
+def _candidates(bits: Bits, kind: Ints, covered: NDArray[np.bool_], distance: int) -> Iterator[tuple[Ints, Ints]]:
+    """Yield rows (k,) of pairs whose bits are near, first ones rising, without those that are covered by then."""
     byte = [(bits >> np.uint64(8 * band)) & np.uint64(0xFF) for band in range(_BANDS)]
     for band in range(_BANDS):
         order = np.argsort(byte[band], kind="stable")
-        for members in np.split(order, np.flatnonzero(np.diff(byte[band][order])) + 1):
-            for start in range(0, len(members), _ROWS):
-                rows = members[start : start + _ROWS]
-                apart = np.bitwise_count(bits[rows][:, None] ^ bits[members][None, :])
-                first, second = np.nonzero((apart <= distance) & (rows[:, None] < members[None, :]))
-                i, j = rows[first], members[second]
-                # A pair that shares an earlier byte was met there.
-                fresh = (
-                    ~np.any([byte[earlier][i] == byte[earlier][j] for earlier in range(band)], axis=0)
-                    if band
-                    else np.ones(len(i), bool)
-                )
-                i, j = i[fresh], j[fresh]
-                alike = np.einsum("ij,ij->i", looks[i], looks[j]) >= likeness
-                for one, other in zip(vivid[i[alike]].tolist(), vivid[j[alike]].tolist(), strict=True):
-                    if _agreement(prints[one], prints[other]) >= agreement:
-                        yield one, other
+        for bucket in np.split(order, np.flatnonzero(np.diff(byte[band][order])) + 1):
+            left, present = bucket, np.unique(kind[bucket])
+            for start in range(0, len(bucket), _ROWS):
+                rows = bucket[start : start + _ROWS]
+                left = left[~covered[left][:, present].all(axis=1)]
+                later = left[left > rows[0]]
+                for begin in range(0, len(later), _COLUMNS):
+                    members = later[begin : begin + _COLUMNS]
+                    apart = np.bitwise_count(bits[rows][:, None] ^ bits[members][None, :])
+                    first, second = np.nonzero((apart <= distance) & (rows[:, None] < members[None, :]))
+                    i, j = rows[first], members[second]
+                    fresh = ~covered[j, kind[i]]
+                    i, j = i[fresh], j[fresh]
+                    # A pair that shares an earlier byte was met there.
+                    met = np.zeros(len(i), bool)
+                    for earlier in range(band):
+                        met |= byte[earlier][i] == byte[earlier][j]
+                    yield i[~met], j[~met]
 
 
 def _agreement(one: Print, other: Print) -> float:

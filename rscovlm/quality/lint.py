@@ -323,16 +323,24 @@ class _Survey:
             first.setdefault(item.digest, index)
         for pair in sorted(equal):
             self._pair(*pair, same=True)
-        known = set(equal)
-        for i, j in near_pairs(self.prints):
+        like = list(range(len(self.prints)))
+
+        def group(index: int) -> int:
+            while like[index] != index:
+                like[index] = index = like[like[index]]
+            return index
+
+        for i, j in equal:
+            like[group(j)] = group(i)
+        for i, j in near_pairs(self.prints, kinds=[one.split for one in self.printed]):
+            like[group(j)] = group(i)
             if self.prints[i].digest != self.prints[j].digest:
-                known.add((i, j))
                 self._pair(i, j, same=False)
         for found in self.crops.overlaps() if self.crops is not None else ():
             one, other = self.printed[found.first], self.printed[found.second]
             # Tiles of one image overlap by design, and a record's pictures of one place are meant to.
             related = one.place == other.place or (one.parent and one.parent == other.parent)
-            if not related and (found.first, found.second) not in known:
+            if not related and group(found.first) != group(found.second):
                 size = f" with {found.scale:.2f} times the pixels" if abs(found.scale - 1) > 0.02 else ""
                 words = f"shows {found.share:.0%} of the same ground{', turned,' if found.turned else ''}{size} as"
                 self._add(other, one, "shared ground", words, found.share * found.likeness)

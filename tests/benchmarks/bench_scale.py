@@ -28,6 +28,7 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.metrics import ap_nc, merge_tiles
+from rscovlm.quality.fingerprints import Print, near_pairs
 from rscovlm.tasks.merging import merge_and_join
 from rscovlm.zoom import ZoomChain
 from tests.metrics.scenes import rectangles
@@ -163,6 +164,38 @@ def _ask(count: int) -> Work:
     return work
 
 
+def _look_alikes(count: int) -> Work:
+    """Fingerprints of pictures that all look the same, in two splits."""
+    return _near(count, count)
+
+
+def _look_unlike(count: int) -> Work:
+    """Fingerprints of pictures of which every tenth looks like another."""
+    return _near(count, 2)
+
+
+def _near(count: int, group: int) -> Work:
+    rng = np.random.default_rng(0)
+    prints: list[Print] = []
+    for number in range(count):
+        if number % max(10, group) == 0:
+            base = rng.normal(0, 1, (16, 16)).astype(np.float32)
+            fine = np.where(rng.random((64, 64)) < 0.5, 40, -40).astype(np.int8)
+            bits = int(rng.integers(0, 1 << 63))
+        if number % max(10, group) < group:
+            look, bits_now, detail = base + rng.normal(0, 0.05, base.shape).astype(np.float32), bits, fine.copy()
+        else:
+            look, bits_now, detail = (
+                rng.normal(0, 1, base.shape).astype(np.float32),
+                int(rng.integers(0, 1 << 63)),
+                -fine,
+            )
+        look = look - look.mean()
+        prints.append(Print("", bits_now, look / np.linalg.norm(look), detail))
+    kinds = ["train" if number % 5 else "test" for number in range(count)]
+    return lambda: sum(1 for _ in near_pairs(prints, kinds=kinds))
+
+
 WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_pile": (_merge_pile, (5_000, 10_000, 20_000)),
     "merge_spread": (_merge_spread, (100_000, 300_000, 1_000_000)),
@@ -170,6 +203,8 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_tiles_spread": (_tiles_spread, (100_000, 300_000, 1_000_000)),
     "ap_nc_image": (_ap_nc_image, (12_500, 25_000, 50_000)),
     "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
+    "look_alikes": (_look_alikes, (10_000, 30_000, 100_000)),
+    "look_unlike": (_look_unlike, (10_000, 30_000, 100_000)),
     "ask_iter": (_ask, (800, 2_400, 7_333)),
 }
 
