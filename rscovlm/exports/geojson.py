@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.exports.outlines import DECIMALS, inside_world, outlines
-from rscovlm.files import mark, write_text
+from rscovlm.files import mark, replacing
 from rscovlm.geometry import Objects
 from rscovlm.geometry.affine import Floats, apply
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
@@ -88,9 +89,25 @@ def to_geojson(
 
 def write_collection(collection: Mapping[str, Any], path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a feature collection as a file that says it is ours."""
+    members = {name: value for name, value in collection.items() if name != "features"}
+    with replacing(path, GEOJSON, overwrite=overwrite) as part:
+        write_features(part, members, collection["features"])
+
+
+def write_features(path: Path, members: Mapping[str, Any], features: Iterable[Mapping[str, Any]]) -> int:
+    """Write a new file of features as they come, which says that it is ours, and return how many there are."""
     # The mark stands first, where it is found again however long the file is.
-    text = json.dumps({"generator": mark(GEOJSON), **collection}, ensure_ascii=False, allow_nan=False)
-    write_text(path, text, GEOJSON, overwrite=overwrite)
+    head = json.dumps({"generator": mark(GEOJSON), **members}, ensure_ascii=False, allow_nan=False)
+    count = 0
+    # Half a character, which a model may be made to write, becomes an escape that JSON reads back.
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as out:
+        out.write(f'{head[:-1]}, "features": [')
+        for feature in features:
+            text = json.dumps(feature, ensure_ascii=False, allow_nan=False)
+            out.write(f", {text}" if count else text)
+            count += 1
+        out.write("]}")
+    return count
 
 
 def accuracy_of(objects: Objects) -> float | None:
@@ -128,8 +145,8 @@ def placed(objects: Objects, crs: str | None) -> tuple[list[Floats], Floats, dic
 
 def counter_clockwise(ring: NDArray[np.float64]) -> Floats:
     """Return the (k, 2) corners of a ring, turned where needed so that it runs counter-clockwise (x right, y up)."""
-    x, y = ring[:, 0], ring[:, 1]
-    area = float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
+    x, y = (ring - ring[0]).T  # large coordinates cost no digits
+    area = float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]))
     return ring if area >= 0 else np.concatenate([ring[:1], ring[:0:-1]])
 
 
@@ -153,5 +170,5 @@ def _geometry(ring: Floats, *, degrees: bool) -> dict[str, Any]:
 
 
 def _closed(ring: Floats) -> list[list[float]]:
-    turned = counter_clockwise(ring)
-    return [[round(float(x), DECIMALS), round(float(y), DECIMALS)] for x, y in [*turned, turned[0]]]
+    numbers = [round(value, DECIMALS) for value in counter_clockwise(ring).ravel().tolist()]
+    return [*map(list, zip(numbers[::2], numbers[1::2], strict=True)), numbers[:2]]

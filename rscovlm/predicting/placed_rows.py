@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rscovlm.exports import to_geojson
-from rscovlm.exports.geojson import write_collection
+from rscovlm.exports.geojson import GEOJSON, PIXELS, write_features
+from rscovlm.files import replacing
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.tasks.boxes import frame_of
 
@@ -38,35 +39,40 @@ def write_geojson(
     Raises:
         ValueError: The path holds another file.
     """
-    found = {name: row for name, row in rows.items() if "objects" in row}
-    written: dict[str, dict[str, Any]] = {}
     reasons: dict[str, str] = {}
-    for name, row in found.items():
-        try:
-            written[name] = to_geojson(_placed(row), properties=_properties(name, row))
-        except ValueError as error:
-            reasons[name] = str(error)
-    left_out = len(reasons) if written else 0
+    with replacing(path, GEOJSON, overwrite=overwrite) as part:
+        count = write_features(part, _COLLECTION, _features(rows, reasons))
+        placed = any("objects" in row and name not in reasons for name, row in rows.items())
+        if not placed and reasons:
+            count = write_features(part, {**_COLLECTION, "coordinates": PIXELS}, _features(rows, None))
     for name, reason in reasons.items():
-        if report is not None and (written or found[name]["frame"]["to_world"] is not None):
+        if report is not None and (placed or rows[name]["frame"]["to_world"] is not None):
             report(name, reason)
-    if not written:
-        written = {
-            name: to_geojson(
-                _objects(row, Frame(row["frame"]["width"], row["frame"]["height"])),
-                properties=_properties(name, row),
-            )
-            for name, row in found.items()
-        }
-    features: list[Any] = []
-    members: dict[str, Any] = {"type": "FeatureCollection"}
-    for collection in written.values():
-        features += collection.pop("features")
-        members.update(collection)
-    for number, feature in enumerate(features):
-        feature["id"] = number
-    write_collection({**members, "features": features}, path, overwrite=overwrite)
-    return len(features), left_out
+    return count, len(reasons) if placed else 0
+
+
+_COLLECTION = {"type": "FeatureCollection"}
+
+
+def _features(rows: Mapping[str, Row], reasons: dict[str, str] | None) -> Iterator[dict[str, Any]]:
+    """Yield the objects of all rows on the ground, keeping why a row has no place there; without `reasons` in pixels."""
+    number = 0
+    for name, row in rows.items():
+        if "objects" not in row:
+            continue
+        try:
+            stated = row["frame"]
+            objects = _placed(row) if reasons is not None else _objects(row, Frame(stated["width"], stated["height"]))
+            features = to_geojson(objects, properties=_properties(name, row))["features"]
+        except ValueError as error:
+            if reasons is None:
+                raise
+            reasons[name] = str(error)
+            continue
+        for feature in features:
+            feature["id"] = number
+            number += 1
+            yield feature
 
 
 def _properties(name: str, row: Row) -> list[dict[str, Any]]:

@@ -25,10 +25,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.metrics import ap_nc, merge_tiles
+from rscovlm.predicting.placed_rows import write_geojson
 from rscovlm.quality.fingerprints import Print, near_pairs
+from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.merging import merge_and_join
 from rscovlm.zoom import ZoomChain
 from tests.metrics.scenes import rectangles
@@ -196,6 +198,20 @@ def _near(count: int, group: int) -> Work:
     return lambda: sum(1 for _ in near_pairs(prints, kinds=kinds))
 
 
+def _geojson(count: int) -> Work:
+    """Rows of 67 objects, as many as an image of DOTA has, in UTM; made as they are asked for."""
+    folder = Path(tempfile.mkdtemp())
+    frame = Frame(1024, 1024, root_to_world=(0.5, 0, 500_000, 0, -0.5, 4_000_000), crs="EPSG:32633")
+    objects = [{"box": box, "kind": "quad", "label": "ship"} for box in _quads(67, 1000.0).tolist()]
+    row = {"objects": objects, "frame": frame_row(frame)}
+
+    def work() -> None:
+        write_geojson({str(number): row for number in range(count)}, folder / "objects.geojson")
+        shutil.rmtree(folder)
+
+    return work
+
+
 WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_pile": (_merge_pile, (5_000, 10_000, 20_000)),
     "merge_spread": (_merge_spread, (100_000, 300_000, 1_000_000)),
@@ -205,6 +221,7 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
     "look_alikes": (_look_alikes, (10_000, 30_000, 100_000)),
     "look_unlike": (_look_unlike, (10_000, 30_000, 100_000)),
+    "geojson": (_geojson, (300, 1_000, 3_000)),
     "ask_iter": (_ask, (800, 2_400, 7_333)),
 }
 
