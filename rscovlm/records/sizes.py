@@ -100,8 +100,8 @@ def rescaled(record: Record, sizes: Sequence[Size]) -> Record:
     Examples:
         >>> record = Record("1", "mine", "train", "detection", (ImageRef("a.png", width=80, height=50),), objects=(
         ...     Annotation((4, 4, 14, 14), "ship", "hbb"),))
-        >>> rescaled(record, [(40, 40)]).objects[0].box
-        (2.0, 3.2, 7.0, 11.2)
+        >>> rescaled(record, [(40, 75)]).objects[0].box
+        (2.0, 6.0, 7.0, 21.0)
     """
     factors = [
         (width / image.width, height / image.height) if image.width and image.height else (1.0, 1.0)

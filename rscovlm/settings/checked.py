@@ -33,6 +33,7 @@ def known_fields(content: Any, kind: Any, where: str) -> dict[str, Any]:
     Raises:
         ValueError: A key is unknown (the nearest right one is named), or a value is of another type.
 
+    >>> from dataclasses import dataclass
     >>> @dataclass
     ... class Part:
     ...     name: str

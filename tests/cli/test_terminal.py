@@ -100,6 +100,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 CASES: dict[tuple[str, ...], list[str]] = {
     ("demo",): ["--out", "o/demo", "--image", f"{EVIL}.tif", "--question", EVIL],
     ("train",): ["train.yaml", "--root", ".", "--output", "o/run"],
+    ("export",): [EVIL, "o/exported"],
     ("predict",): [f"{EVIL}.tif", "--question", EVIL, "--out", "o/p.jsonl"],
     ("serve",): ["--model", EVIL, "--port", "0"],
     ("data", "sources"): [EVIL],

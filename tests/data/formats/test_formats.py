@@ -245,8 +245,12 @@ def test_refgeo_lines_that_mean_nothing_are_named(tmp_path: Path) -> None:
         "bbox": [0, 0, 1, 1],
         "image_width": 1,
     }
-    with pytest.raises(ValueError, match=r"a\.jsonl, row 1: there is no 'image_height'"):
-        list(read_refgeo(_write(tmp_path / "a.jsonl", [row])))
+    with pytest.raises(ValueError, match=r"a\.jsonl, row 1: there is no 'bbox'"):
+        list(
+            read_refgeo(
+                _write(tmp_path / "a.jsonl", [{key: row[key] for key in row if key != "bbox"} | {"image_id": "a.jpg"}])
+            )
+        )
     with pytest.raises(ValueError, match="climbs"):
         list(read_refgeo(_write(tmp_path / "a.jsonl", [row | {"image_height": 1}])))
     two = Record("1", "s", "t", "grounding", (IMAGE,), expression="x", objects=(Annotation(QUAD), Annotation(QUAD)))
