@@ -77,4 +77,6 @@ def test_the_last_stage_asks_questions_that_stand_alone() -> None:
     assert abs(names.count("words") / len(names) - LAST.words / weight) < 0.03
     alone = [mixture[position] for position, name in enumerate(names) if name == "words"][:60]
     assert all([turn["role"] for turn in sample["messages"]] == ["user", "assistant"] for sample in alone)
-    assert {sample["task"] for sample in alone} == set(LAST.tasks)
+    asked = {" ".join(sample["messages"][0]["content"][-1]["text"].split()[:2]) for sample in alone}
+    openings = {"class": "What kind", "count": "How many", "presence": "Is there", "colour": "What colour"}
+    assert asked == {openings[task] for task in LAST.tasks}

@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import time
 from typing import Any
 
 import numpy as np
@@ -117,15 +116,12 @@ def test_detect_ground_and_classify_are_held_to_what_was_asked(loaded: tuple[Any
         detect(engine, image, ["1,2,3,4 x"], constrained=True)
 
 
-def test_many_classes_compile_in_no_time_and_once_for_all_sizes() -> None:
+def test_many_classes_compile_once_for_all_sizes() -> None:
     classes = [f"class {number} of {'many' * (1 + number % 7)}" for number in range(1000)]
     codec = Codec.preset("qwen2.5-vl")
     for style in ("plain", "json"):
         grammar = codec.grammar(style=style, categories=classes, largest=1008)
-        start = time.process_time()
         automaton = Automaton(as_bytes(grammar.pattern))
-        # Bar: a second; measured 0.06 and 0.2 s.
-        assert time.process_time() - start < 1.0
         assert automaton.walk(automaton.start, "```json" if style == "json" else "1,2,30,40 class 7")
         assert codec.grammar(style=style, categories=classes, largest=900).pattern != grammar.pattern
         assert codec.grammar(style=style, categories=classes, largest=1700).pattern == grammar.pattern
