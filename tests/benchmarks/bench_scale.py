@@ -1,7 +1,7 @@
 """CPU seconds, peak memory and the exponent between sizes: ``python -m tests.benchmarks.bench_scale [WORK ...] [--most N]``.
 
-Each size runs in a process of its own on one thread. The exponent is that of CPU time from one size to the next, less the time that
-the process takes for an input of one; 1 is linear.
+Each size runs in a process of its own on one thread, after an input of one has loaded the modules. The exponent is that of CPU time
+from one size to the next; 1 is linear.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _look_alikes(count: int) -> Work:
 
 
 def _look_unlike(count: int) -> Work:
-    """Fingerprints of pictures of which every tenth looks like another."""
+    """Fingerprints of pictures of which every tenth looks like an earlier one."""
     return _near(count, 2)
 
 
