@@ -70,7 +70,11 @@ class Images:
         return self._opened[key][1]
 
     def overview(self, raster: Raster, source: int, images: int) -> ZoomView:
-        """Return what is seen at first of an image, the `source`-th of so many of one question."""
+        """Return what is seen at first of an image, the `source`-th of so many of one question.
+
+        Raises:
+            ValueError: The images do not fit into the visual tokens.
+        """
         key = id(raster), images
         if key not in self._overviews:
             # Half of the tokens at most, so that there is room to zoom; all of them where half shows nothing.

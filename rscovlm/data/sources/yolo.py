@@ -52,6 +52,9 @@ _MOST = 2.0
 def as_class(word: str) -> int:
     """Read a class number, written as a whole number or with decimals that are none.
 
+    Raises:
+        ValueError: It is no whole number.
+
     >>> as_class("3"), as_class("0.000000")
     (3, 0)
     """
