@@ -8,6 +8,7 @@ from PIL import Image
 
 from rscovlm.experiments.embedded import STAGES, budget, build_mixture, build_processor
 from rscovlm.mixtures.scene_records import ZoomTurns
+from rscovlm.records.pictures import loaded
 from rscovlm.scenes import SceneConfig
 from rscovlm.training.collator import Collator
 from rscovlm.training.encoding import IGNORED
@@ -30,7 +31,7 @@ def _trained(processor: Any, batch: dict[str, Any], row: int) -> str:
 
 
 def test_the_trained_text_is_the_answers(processor: Any, samples: list[dict[str, Any]]) -> None:
-    assert {"zoom", "detection_quad"} <= {task for sample in samples for task in sample["task"].split("+")}
+    assert {"zoom", "detection"} <= {task for sample in samples for task in sample["task"].split("+")}
     batch = Collator(processor)(samples)
     for row, sample in enumerate(samples):
         answers = [turn["content"][0]["text"] for turn in sample["messages"] if turn["role"] == "assistant"]
@@ -40,7 +41,7 @@ def test_the_trained_text_is_the_answers(processor: Any, samples: list[dict[str,
 def test_the_text_is_what_the_processor_renders(processor: Any, samples: list[dict[str, Any]]) -> None:
     batch = Collator(processor)(samples)
     for row, sample in enumerate(samples):
-        images = iter(sample["images"])
+        images = iter(map(loaded, sample["images"]))
         messages = []
         for turn in sample["messages"]:
             content = turn["content"]
