@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.codec import Codec
-from rscovlm.data.textboxes import find_boxes
+from rscovlm.codec.spaces import SPACES
+from rscovlm.data.textboxes import Scale, find_boxes, to_annotation
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.geometry.affine import Floats
+from rscovlm.geometry.kinds import Kind
 from rscovlm.records.pictures import Picture
 from rscovlm.records.record import BOX_MARK, Annotation, Record
 from rscovlm.records.sizes import picture_size
@@ -150,18 +152,31 @@ def _mentioned(
     """Find the boxes that a conversation mentions among those its text holds."""
     marks = [int(mark) for turn in record.turns for mark in BOX_MARK.findall(turn.text)]
     items: list[Annotation] = [record.objects[mark] for mark in marks]
-    written = [box.numbers for box in find_boxes(text) if box.kind == "hbb"]
-    written = [numbers for numbers in written if numbers[0] <= numbers[2] and numbers[1] <= numbers[3]]
+    turned = any(item.kind != "hbb" for item in items)
     for image in sorted({item.image for item in items}):
         frame = frames[image].resized(*shown[image])
-        ours = [Boxes([item.box], item.kind, frames[image]).as_kind("hbb") for item in items if item.image == image]
+        kind: Kind = "quad" if turned and {"quad", "obb"} & set(codec.kinds) else "hbb"
+        ours = [Boxes([item.box], item.kind, frames[image]).as_kind(kind) for item in items if item.image == image]
         expected = Boxes.concatenate(ours).to(frame)
-        found = Boxes.concatenate(
-            [Boxes.empty("hbb", frame), *(codec.decode_box(numbers, frame) for numbers in written)]
-        )
+        found = _boxes_in(text, frame, codec, kind)
         nameless = ("",) * len(expected), ("",) * len(found)
         _hold(Objects(expected, nameless[0]), Objects(found, nameless[1]), codec, name)
     return len(items)
+
+
+def _boxes_in(text: str, frame: Frame, codec: Codec, kind: Kind) -> Boxes:
+    """Return the boxes that a text holds, in pixels as the model sees them."""
+    found = [Boxes.empty(kind, frame)]
+    for box in find_boxes(text):
+        if box.kind == "hbb" and (box.numbers[0] > box.numbers[2] or box.numbers[1] > box.numbers[3]):
+            continue
+        if box.kind == "hbb":
+            found.append(codec.decode_box(box.numbers, frame).as_kind(kind))
+        elif kind == "quad":
+            units = SPACES[codec.space_of(box.kind)].units
+            placed = to_annotation(box, cast(Scale, units or 0), frame.width, frame.height)
+            found.append(Boxes([placed.box], placed.kind, frame).as_kind(kind))
+    return Boxes.concatenate(found)
 
 
 def _hold(expected: Objects, found: Objects, codec: Codec, name: str) -> None:

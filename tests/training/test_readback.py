@@ -344,7 +344,7 @@ def test_boxes_in_sentences_are_found_among_what_the_text_holds() -> None:
         processor = processor_of(codec)
         sample = render(record, codec, processor.budget, "hbb")
         assert checked(sample, processor) == 2
-        with pytest.raises(ValueError, match="box 0 of 1, '', is hbb"):
+        with pytest.raises(ValueError, match="box 0 of 1, '', is quad"):
             checked(_with_answer(sample, lambda text: re.sub(r"then at \[\d+", "then at [7", text)), processor)
 
 
