@@ -9,6 +9,7 @@ from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from rscovlm.experiments.embedded import STAGES, build_mixture
+from rscovlm.records.pictures import loaded
 from rscovlm.training.sft import as_dataset
 
 COUNT = 32
@@ -18,7 +19,7 @@ BATCH = 2
 def _hash(sample: dict[str, Any]) -> str:
     digest = hashlib.sha256(repr(sample["messages"]).encode())
     for image in sample["images"]:
-        digest.update(np.asarray(image).tobytes())
+        digest.update(np.asarray(loaded(image)).tobytes())
     return digest.hexdigest()
 
 
