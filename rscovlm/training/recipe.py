@@ -151,7 +151,7 @@ class TrainingRecipe:
         values["freeze"] = tuple(values.get("freeze", ()))
         for name in values.get("task_weights", ()):
             if name not in TASKS:
-                raise ValueError(f"task_weights of the recipe has {name!r}, which is no task{nearest(name, TASKS)}")
+                raise ValueError(f"task_weights of the recipe is {name!r}{nearest(str(name), TASKS)}")
         recipe = cls(**values)
         if recipe.quantization is not None and recipe.lora is None:
             raise ValueError(
