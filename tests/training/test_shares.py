@@ -96,13 +96,16 @@ def _furthest(trained: Sequence[str], shares: Any, window: int = 1000) -> float:
 )
 @pytest.mark.parametrize("name", MIXTURES)
 def test_every_thousand_trained_samples_have_the_shares_of_the_recipe(
-    name: str, lanes: int, lookahead: int, steps: int, most: float
+    name: str, lanes: int, lookahead: int, steps: int, most: float, request: pytest.FixtureRequest
 ) -> None:
+    if name == "one length each" and lanes == 32:
+        missed = pytest.mark.xfail(raises=AssertionError, strict=True, reason="a window is 4.6 points off")
+        request.applymarker(missed)
     mixture = _mixture(name)
     packed = PackedMixture(mixture, length=int, budget=BUDGET, lookahead=lookahead, rows=steps * lanes, lanes=lanes)
     trained = _trained(packed, steps * lanes)
     # Where samples fit together in few ways, every lane may be off by a sample or two, in the same direction.
-    off = 0.01 if name in FILLABLE or lanes == 1 else 0.03 if lanes < 32 else 0.05
+    off = 0.01 if name in FILLABLE or lanes == 1 else 0.03
     after = trained[: max(1000, len(_trained(packed, 50 * lanes)))]
     for subset, share in mixture.shares().items():
         assert Counter(after)[subset] / len(after) == pytest.approx(share, abs=off)
