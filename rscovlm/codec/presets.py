@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from rscovlm.codec.keys import KeyMeaning
 from rscovlm.codec.tag_patterns import TagPattern
+from rscovlm.settings.yamlfiles import read_yaml
 
 if TYPE_CHECKING:
     from rscovlm.codec.codec import Codec
@@ -48,7 +47,7 @@ def codec_from_file(path: str | Path) -> Codec:
     """
     try:
         return _codec(Path(path), str(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
         raise ValueError(f"dialect {str(path)!r} cannot be read: {error}") from None
 
 
@@ -79,7 +78,8 @@ def known_keys() -> dict[str, KeyMeaning]:
 def _codec(file: Traversable | Path, where: str) -> Codec:
     from rscovlm.codec.codec import Codec
 
-    content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    with as_file(file) as path:
+        content: Any = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("codec"), dict) or "name" not in content:
         raise ValueError(
             f"dialect {where!r} has no 'name' or no 'codec' section; see the files in rscovlm/codec/dialects"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+import rscovlm
 from rscovlm.codec.dialect import Dialect, presets
 
 FORM = {"detect": {"user": "list {classes}"}, "ground": {"user": "point at {expression}"}}
@@ -79,3 +80,13 @@ def test_names_that_are_neither_file_nor_preset_are_refused() -> None:
         Dialect.load("qwen3-v")
     with pytest.raises(ValueError, match="no words for 'detect' with kind 'circle'"):
         Dialect.preset("qwen3-vl").ask("detect", kind="circle", style="json", classes="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("read", [Dialect.load, rscovlm.Codec.preset])
+def test_a_file_that_stands_for_billions_of_values_is_refused(tmp_path: Path, read: Any) -> None:
+    lines = ["name: mine", "codec: {space: pixels}", "a0: &a0 [x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ValueError, match="bomb.yaml.* stands for more than"):
+        read(str(path))
