@@ -42,6 +42,12 @@ engine = rscovlm.engines.Constant("tile")
 predict(engine, [Item("a", root / "images/a.png")], Asked("material"), root / "out.jsonl")
 row = [json.loads(line) for line in (root / "out.jsonl").read_text().splitlines()][-1]
 print(row["material"], sample["messages"][0]["content"][-1]["text"])
+from tests.serving.loopback import chat, served, uri, user
+with served(engine) as server:
+    status, reply = chat(server, user("?", uri(Image.open(root / "images/a.png"))), model="rscovlm:material")
+    print(status, reply["choices"][0]["message"]["content"], reply["model"])
+    status, reply = chat(server, user("?"), rscovlm={"task": "material"})
+    print(status, reply["error"]["message"])
 print(rscovlm.metrics.exact_material(["Tile"], ["tile"]))
 print(Dialect.preset("percent").ask("detect", classes="ship").user)
 """
@@ -52,6 +58,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a copy of the package in which every step was followed."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "rscovlm", folder / "rscovlm", ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("tests/__init__.py", "tests/serving/__init__.py", "tests/serving/loopback.py"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, folder / file)
     for step in STEP.finditer(TEXT):
         path, after = folder / step["file"], step["after"]
         if after is None:
@@ -79,6 +88,8 @@ def test_what_was_added_is_found_and_used(package: Path, tmp_path: Path) -> None
     assert lines == [
         "material {'malformed row': 1}",
         "tile What is the roof made of?",
+        "200 tile rscovlm:material",
+        "400 task 'material' has no image; send one as a data URI in an image_url block",
         "{'accuracy': 1.0}",
         "List every ship as JSON, in per cent of the image.",
     ]

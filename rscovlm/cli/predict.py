@@ -14,7 +14,9 @@ from rscovlm.cli.terminal import say
 def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .jsonl manifests.")],
     out: Annotated[Path, typer.Option(help="JSONL file; a second run goes on from it.")] = Path("predictions.jsonl"),
-    task: Annotated[str, typer.Option(help="ask, detect, ground, classify, caption or count.")] = "ask",
+    task: Annotated[
+        str, typer.Option(help="What to do: ask, detect, ground, classify, caption, count, or a task of yours.")
+    ] = "ask",
     question: Annotated[str | None, typer.Option(help="What to ask about every image.")] = None,
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
@@ -70,6 +72,7 @@ def predict(
     from rscovlm.predicting.prediction import Asked, check_out, latest_rows, write_geojson
     from rscovlm.predicting.prediction import predict as run
     from rscovlm.serving.loading import load_engine
+    from rscovlm.tasks import task_named
 
     names = tuple(name.strip() for name in classes.split(",") if name.strip()) if classes else None
     with refusals("rscovlm predict"):
@@ -111,7 +114,7 @@ def predict(
             device=device,
             dtype=dtype,
             max_pixels=max_pixels,
-            mode=None if mode == "native" or task == "detect" else "max",
+            mode=None if mode == "native" or task_named(task).tiled else "max",
             dialect=dialect,
             wording=wording,
         )

@@ -19,9 +19,9 @@ from rscovlm.predicting.items import Item
 from rscovlm.predicting.placed_rows import write_geojson
 from rscovlm.rasters import open_image
 from rscovlm.rasters.digests import content
-from rscovlm.tasks.detect import DetectionMode
 from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.tile_journal import TILES
+from rscovlm.tasks.wanted import DetectionMode, Wanted
 from rscovlm.zoom.journal import Journal, is_journal, read_rows
 
 if TYPE_CHECKING:
@@ -89,6 +89,21 @@ class Asked:
         text = json.dumps(about, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    @property
+    def wanted(self) -> Wanted:
+        """What the task is given."""
+        return Wanted(
+            question=self.question,
+            expressions=self.expressions,
+            classes=self.classes,
+            kind=self.kind,
+            zoom=self.zoom,
+            tile=self.tile,
+            overlap=self.overlap,
+            mode=self.mode,
+            constrained=self.constrained,
+        )
+
     def of(self, item: Item) -> Asked:
         """Return what is asked about an item.
 
@@ -153,7 +168,7 @@ def predict(
         _remove_tiles(out, keep={head.tiles for head in heads.values()})
         counts = {"done": 0, "before": len(items) - len(left), "errors": 0}
         changed = sum("error" not in rows_before.get(item.id, {"error": ""}) for item in left)
-        step = 1 if asked.task == "detect" else max(1, batch)
+        step = 1 if task_named(asked.task).tiled else max(1, batch)
         for start in range(0, len(left), step):
             chunk = left[start : start + step]
             rows = _rows(engine, chunk, wanted, heads)
@@ -249,4 +264,4 @@ def _rows(engine: Engine, items: Sequence[Item], wanted: Mapping[str, Asked], he
 
 def _answered(engine: Engine, items: Sequence[Item], asked: Sequence[Asked], tiles: Path) -> list[Row]:
     rasters = [open_image(item.image, **asked[0].opening) for item in items]
-    return task_named(asked[0].task).rows(engine, rasters, asked, tiles)
+    return task_named(asked[0].task).rows(engine, rasters, [one.wanted for one in asked], tiles)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec import Codec
-from rscovlm.codec.problems import DROPPED
 from rscovlm.engines.engine import Conversation, replies
 from rscovlm.geometry import Objects
 from rscovlm.geometry.tiling import count_tiles
@@ -17,7 +16,6 @@ from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.requests import Request
 from rscovlm.serving.rewrite_boxes import SENT, moved
 from rscovlm.serving.turns import Turn
-from rscovlm.tasks import caption, classify, detect, ground
 from rscovlm.tasks.boxes import object_rows
 from rscovlm.zoom import ZoomChain, ZoomView
 from rscovlm.zoom.layouts import system_part
@@ -68,15 +66,11 @@ def reply_to(
         BadRequest: The request asks for more than a limit allows.
         ValueError: An image cannot be read.
     """
-    metered = Metered(engine, request.max_tokens)
-    if request.task == "ask":
+    metered = Metered(engine, request.max_tokens, limits.tokens)
+    if request.asked.converses:
         answer = _asked(request, metered, limits, layout, progress)
-    elif request.task == "detect":
-        answer = _detected(request, metered, limits, progress)
-    elif request.task == "ground":
-        answer = _grounded(request, metered, limits)
     else:
-        answer = _said(request, metered, limits)
+        answer = _done(request, metered, limits, progress)
     answer = _stopped(answer, request.stop)
     return replace(answer, tokens=metered.completion_tokens, prompt_tokens=metered.prompt_tokens)
 
@@ -87,38 +81,33 @@ def _stopped(answer: Answer, stops: Sequence[str]) -> Answer:
     return replace(answer, text=answer.text[: min(places)], finish="stop") if places else answer
 
 
-def _said(request: Request, engine: Engine, limits: RequestLimits) -> Answer:
-    if request.task == "caption":
-        (described,) = caption(engine, request.images[-1:], max_new_tokens=limits.tokens)
-        return Answer(described.text, _finish(described.finish))
-    (named,) = classify(
-        engine,
-        request.images[-1:],
-        request.classes or None,
-        constrained=request.constrained and bool(request.classes),
+def _done(request: Request, engine: Engine, limits: RequestLimits, progress: Progress) -> Answer:
+    """Answer through the task that was asked for."""
+    rasters = request.pictures
+    if request.asked.tiled:
+        for raster in rasters:
+            _check_tiles(raster, engine, limits)
+    wanted = request.wanted(
+        zoom=request.zoom,
         max_new_tokens=limits.tokens,
+        progress=lambda done, total: progress({"tiles": [done, total]}),
     )
-    extra = {"label": named.label} if request.classes else {}
-    return Answer(named.label or named.text, _finish(named.finish), extra=extra)
+    served = request.asked.serve(engine, rasters, wanted)
+    text, extra = served.text, dict(served.extra)
+    if served.objects is not None:
+        extra["objects"] = object_rows(served.objects)
+        if len(served.objects) or served.none:
+            text = _written(served.objects, rasters[-1].frame, request)
+    return Answer(text, "length" if served.cut else "stop", extra=extra)
 
 
-def _grounded(request: Request, engine: Engine, limits: RequestLimits) -> Answer:
-    raster = request.images[-1]
-    (found,) = ground(
-        engine,
-        raster,
-        [request.text],
-        kind=request.kind,
-        style=request.style,
-        constrained=request.constrained,
-        max_new_tokens=limits.tokens,
-    )
-    cut = bool({"cut_off", "repeat"} & set(found.problems))
-    text = _written(found.objects, raster.frame, request) if len(found.objects) or found.none else found.text
-    # Half a box is in the model's own coordinates, so nothing is better.
-    text = "" if cut and not len(found.objects) else text
-    extra = {"problems": found.problems, "objects": object_rows(found.objects)}
-    return Answer(text, "length" if cut else "stop", extra=extra)
+def _check_tiles(raster: Raster, engine: Engine, limits: RequestLimits) -> None:
+    side = int(engine.budget.max_pixels**0.5)
+    tiles = count_tiles(raster.width, raster.height, side, side // 5)
+    if tiles > limits.tiles:
+        raise BadRequest(
+            f"the image of {raster.width}x{raster.height} pixels needs {tiles} tiles; {limits.tiles} are allowed", 413
+        )
 
 
 def _asked(request: Request, engine: Engine, limits: RequestLimits, layout: Layout, progress: Progress) -> Answer:
@@ -218,32 +207,6 @@ def _moved(
     if request.style is not None:
         text = _written(objects, root, request)
     return text, {"objects": object_rows(objects), "image": seen.source}
-
-
-def _detected(request: Request, engine: Engine, limits: RequestLimits, progress: Progress) -> Answer:
-    raster = request.images[-1]
-    side = int(engine.budget.max_pixels**0.5)
-    tiles = count_tiles(raster.width, raster.height, side, side // 5)
-    if tiles > limits.tiles:
-        raise BadRequest(
-            f"the image of {raster.width}x{raster.height} pixels needs {tiles} tiles; {limits.tiles} are allowed", 413
-        )
-    found = detect(
-        engine,
-        raster,
-        request.classes,
-        kind=request.kind,
-        style=request.style,
-        constrained=request.constrained,
-        max_new_tokens=limits.tokens,
-        progress=lambda done, total: progress({"tiles": [done, total]}),
-    )
-    extra = {"problems": dict(found.problems), "tiles": len(found.tiles), "objects": object_rows(found.objects)}
-    cut = found.problems["cut_off"] + found.problems["repeat"] > 0
-    lost = cut or any(found.problems[reason] for reason in DROPPED)
-    # Where something was lost, no object is not the answer that there is none.
-    text = _written(found.objects, raster.frame, request) if len(found.objects) or not lost else ""
-    return Answer(text, "length" if cut else "stop", extra=extra)
 
 
 def _written(objects: Objects, frame: Frame, request: Request) -> str:

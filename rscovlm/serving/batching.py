@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from rscovlm.engines.engine import Conversation, Reply, replies
+from rscovlm.engines.engine import Conversation, Reply, dialect_of, replies
 from rscovlm.serving.metering import estimated_tokens
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
+    from rscovlm.codec.dialect import Dialect
     from rscovlm.engines import Engine
     from rscovlm.processing.resolution import PixelBudget
 
@@ -28,6 +29,7 @@ class Batched:
     Attributes:
         codec: The engine's.
         budget: The engine's.
+        dialect: The engine's.
         batches: How often the engine below was called.
     """
 
@@ -35,6 +37,7 @@ class Batched:
         self._engine = engine
         self.codec: Codec = engine.codec
         self.budget: PixelBudget = engine.budget
+        self.dialect: Dialect = dialect_of(engine)
         self.batches = 0
         self._waiting: list[_Waiting] = []
         self._news = threading.Condition()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rscovlm.engines.engine import Conversation, Reply, replies
+from rscovlm.engines.engine import Conversation, Reply, dialect_of, replies
 from rscovlm.processing.resolution import plan_size
 
 if TYPE_CHECKING:
     from rscovlm.codec import Codec
+    from rscovlm.codec.dialect import Dialect
     from rscovlm.engines import Engine
     from rscovlm.processing.resolution import PixelBudget
 
@@ -26,18 +27,21 @@ class Metered:
     Args:
         engine: Who answers.
         most: Generated tokens of the completion at most; ``None`` bounds each reply alone.
+        each: Generated tokens of a reply at most, whatever is asked for; ``None`` for no such bound.
 
     Attributes:
         codec: The engine's.
         budget: The engine's.
+        dialect: The engine's.
         prompt_tokens: Tokens that the model read, over all replies.
         completion_tokens: Tokens that it wrote.
     """
 
-    def __init__(self, engine: Engine, most: int | None = None) -> None:
-        self._engine, self._most = engine, most
+    def __init__(self, engine: Engine, most: int | None = None, each: int | None = None) -> None:
+        self._engine, self._most, self._each = engine, most, each
         self.codec: Codec = engine.codec
         self.budget: PixelBudget = engine.budget
+        self.dialect: Dialect = dialect_of(engine)
         self.prompt_tokens = self.completion_tokens = 0
 
     def generate(
@@ -46,7 +50,8 @@ class Metered:
         """Answer each conversation; see :class:`~rscovlm.engines.Engine`."""
         answered: list[Reply] = []
         while rest := conversations[len(answered) :]:
-            each, together = max_new_tokens, len(rest)
+            each = max_new_tokens if self._each is None else min(max_new_tokens, self._each)
+            together = len(rest)
             if self._most is not None:
                 left = self._most - self.completion_tokens
                 if left <= 0:

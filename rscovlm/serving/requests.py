@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,13 +14,15 @@ from rscovlm.serving.metering import estimated_tokens
 from rscovlm.serving.parameters import check_parameters, read_max_tokens, read_stop
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.turns import Turn, clean_text, read_turns
+from rscovlm.tasks.table import asked_tasks, task_named
+from rscovlm.tasks.task import Task
+from rscovlm.tasks.wanted import NEEDED, Wanted, fields_of
 
-TASKS = ("ask", "detect", "ground", "classify", "caption")
 _OWN = ("task", "classes", "kind", "style", "zoom", "constrained", "max_steps", "max_visual_tokens")
 # Commas and brackets of a body, and bytes that an empty object takes in memory.
 _VALUES, _VALUE = 2**20, 240
-# Tiles that a detection reads at a time.
-_TILES = 16
+# Tiles that a detection reads at a time, and class names that it takes.
+_TILES, _CLASSES = 16, 1000
 _STREAM = ("include_usage", "include_obfuscation")
 
 
@@ -31,10 +32,10 @@ class Request:
 
     Attributes:
         model: The name asked for.
-        task: What is asked for.
+        task: Name of the task asked for.
         turns: The conversation, the user's question last; system turns left out.
         system: What the system turns say.
-        classes: Class names, for detection and classification.
+        classes: Class names that stand beside the user's words.
         kind: Box kind of the answer.
         style: Form of the answer; ``None`` for what suits the task.
         zoom: Whether the chain may look closer.
@@ -68,9 +69,26 @@ class Request:
         """The last turn's text where it is the user's: question, expression, or class names."""
         return self.turns[-1].text.strip() if self.turns and self.turns[-1].role == "user" else ""
 
+    @property
+    def asked(self) -> Task:
+        """The task asked for."""
+        return task_named(self.task)
+
+    @property
+    def pictures(self) -> list[Raster]:
+        """The images that a task looks at: those sent last, as many as it takes."""
+        return self.images[-self.asked.images :]
+
+    def wanted(self, **options: Any) -> Wanted:
+        """Return what a task is given: the user's words, the classes beside them, and some options."""
+        fields = fields_of(self.text, (*self.asked.wants, *self.asked.may))
+        if self.classes and "classes" in fields:
+            fields["classes"] = self.classes
+        return Wanted(**fields, kind=self.kind, style=self.style, constrained=self.constrained, **options)
+
     def memory(self, max_pixels: int) -> int:
         """Return how many bytes its images may take while views of up to so many pixels are read, and those views."""
-        views = _TILES if self.task == "detect" else self.max_steps + len(self.images)
+        views = _TILES if self.asked.tiled else self.max_steps + len(self.images)
         return sum(image.memory(max_pixels) for image in self.images) + 8 * max_pixels * views * bool(self.images)
 
     @property
@@ -86,8 +104,7 @@ def read_request(
 
     Images come as data URIs only; nothing is fetched. What is ours stands in an object ``rscovlm`` beside the API's own
     fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``. A
-    model name that ends in ``:detect``, ``:ground``, ``:classify`` or ``:caption`` chooses the task too, for clients that
-    can only set that.
+    model name that ends in ``:detect`` or another task chooses the task too, for clients that can only set that.
 
     Args:
         values: The parsed body.
@@ -111,7 +128,7 @@ def read_request(
         task,
         turns,
         system or None,
-        _classes(own.get("classes"), turns[-1].text if turns and task in ("detect", "classify") else ""),
+        _classes(own.get("classes")),
         cast(Kind | None, _chosen(own, "kind", ("hbb", "obb", "quad"))),
         cast(Style | None, _chosen(own, "style", ("plain", "json"))),
         _flag(own, "zoom", default=True),
@@ -154,10 +171,10 @@ def parsing_bytes(body: bytes | bytearray) -> int:
 def model_names(model: str) -> list[str]:
     """Return the names under which a model is listed and asked for: its own, and one for each task.
 
-    >>> model_names("rscovlm")
-    ['rscovlm', 'rscovlm:detect', 'rscovlm:ground', 'rscovlm:classify', 'rscovlm:caption']
+    >>> model_names("rscovlm")[:3]
+    ['rscovlm', 'rscovlm:detect', 'rscovlm:ground']
     """
-    return [model, *(f"{model}:{task}" for task in TASKS if task != "ask")]
+    return [model, *(f"{model}:{task}" for task in asked_tasks() if not task_named(task).converses)]
 
 
 def _no_number(name: str) -> None:
@@ -166,33 +183,37 @@ def _no_number(name: str) -> None:
 
 def _check(request: Request) -> None:
     """Refuse a request that lacks what its task needs."""
-    task = request.task
+    task, asked = request.task, request.asked
     if request.stream is False and request.usage:
         raise BadRequest("stream_options is for streams; send stream = true too", param="stream_options")
-    if task == "ask":
+    if asked.converses:
         return
     if not request.turns or request.turns[-1].role != "user":
         raise BadRequest(f"task {task!r} takes its words from the last turn, which is not the user's", param="messages")
     images = request.turns[-1].images
     if not request.images:
         raise BadRequest(f"task {task!r} has no image; send one as a data URI in an image_url block")
-    if len(images) > 1:
-        raise BadRequest(f"task {task!r} takes one image and {len(images)} came")
-    if task == "ground" and not request.text:
-        raise BadRequest("task 'ground' needs the expression as the user's text")
-    if task == "detect" and not request.classes:
-        raise BadRequest("task 'detect' needs class names, as rscovlm.classes or as the user's text, with commas")
+    if len(images) > asked.images or len(request.pictures) < asked.images:
+        number = "one image" if asked.images == 1 else f"{asked.images} images"
+        raise BadRequest(f"task {task!r} takes {number} and {len(images)} came", param="messages")
+    wanted = request.wanted()
+    if len(wanted.classes or ()) > _CLASSES:
+        raise BadRequest(f"classes must be a list of at most {_CLASSES} names", param="rscovlm.classes")
+    for field in asked.wants:
+        if not getattr(wanted, field):
+            raise BadRequest(f"task {task!r} needs {NEEDED[field]}")
 
 
 def _task(model: Any, named: Any, served: str) -> str:
     if model is not None and model not in model_names(served):
         raise BadRequest(f"there is no model {str(model)[:80]!r}; see /v1/models", 404, param="model")
     suffix = model[len(served) + 1 :] if isinstance(model, str) else ""
-    wanted = named if named is not None else suffix or "ask"
-    for task in TASKS:
+    tasks = asked_tasks()
+    wanted = named if named is not None else suffix or next(one for one in tasks if task_named(one).converses)
+    for task in tasks:
         if wanted == task:
             return task
-    raise BadRequest(f"task is {str(wanted)[:80]!r}; choose one of {', '.join(TASKS)}", param="rscovlm.task")
+    raise BadRequest(f"task is {str(wanted)[:80]!r}; choose one of {', '.join(tasks)}", param="rscovlm.task")
 
 
 def _object(values: Mapping[str, Any], name: str, known: tuple[str, ...]) -> Mapping[str, Any]:
@@ -208,11 +229,10 @@ def _object(values: Mapping[str, Any], name: str, known: tuple[str, ...]) -> Map
     return value
 
 
-def _classes(given: Any, text: str) -> tuple[str, ...]:
-    if given is None:
-        given = [name for name in re.split(r"[,;\n]", text) if name.strip()]
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given) or len(given) > 1000:
-        raise BadRequest("classes must be a list of at most 1000 names", param="rscovlm.classes")
+def _classes(given: Any) -> tuple[str, ...]:
+    given = [] if given is None else given
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given) or len(given) > _CLASSES:
+        raise BadRequest(f"classes must be a list of at most {_CLASSES} names", param="rscovlm.classes")
     return tuple(clean_text(name.strip()) for name in given if name.strip())
 
 

@@ -13,6 +13,7 @@ from rscovlm.engines.engine import dialect_of
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.wanted import Wanted
 from rscovlm.zoom.chain import ZoomChain
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class AnswerTask(Task):
 
     name = "ask"
     wants = ("question",)
+    converses = True
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """A question and an answer."""
@@ -68,10 +70,13 @@ class AnswerTask(Task):
         asked = question(draw.dialect, record.question, record.choices, pick=draw.pick)
         return Example.of(asked, record.answer, shown)
 
-    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+    def rows(
+        self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
+    ) -> list[Row]:
         """Answer the question of each image as one batch, looking closer where that is allowed."""
         pairs = [(raster, one.question or "") for raster, one in zip(rasters, wanted, strict=True)]
-        return [chain_row(result) for result in _asked(ZoomChain(engine), pairs, zoom=wanted[0].zoom, pictures=False)]
+        chain = ZoomChain(engine, **wanted[0].limit)
+        return [chain_row(result) for result in _asked(chain, pairs, zoom=wanted[0].zoom, pictures=False)]
 
 
 TASK = AnswerTask()

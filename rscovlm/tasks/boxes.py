@@ -1,14 +1,59 @@
-"""Boxes of tasks that are answered with some: read from answers, written as rows."""
+"""Boxes of tasks that are answered with some: asked for, read from answers, written as rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.wording import plainest
+from rscovlm.codec.writing import Style
 from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.control_points import ControlPoints
-from rscovlm.tasks.task import Answered, Row
+from rscovlm.geometry.kinds import Kind
+from rscovlm.tasks.task import Answered, Question, Row
+
+
+def ask_boxes(
+    dialect: Dialect,
+    task: str,
+    categories: Sequence[str],
+    *,
+    kind: Kind | None = None,
+    style: Style | None = None,
+    pick: Callable[[int], int] = plainest,
+    largest: int | None = None,
+    **places: str | Sequence[str],
+) -> Question:
+    """Return what is asked for a task that is answered with boxes.
+
+    Args:
+        dialect: Whose words and codec.
+        task: The place in the dialect's wording.
+        categories: Labels that the answer may have.
+        kind: Box kind of the answer; by default the dialect's.
+        style: Its style; by default the dialect's.
+        pick: Chooses one of several wordings.
+        largest: Longest side of the grid that the model sees, to hold the answer to the grammar; None for any answer.
+        places: What the places of the wording are filled with.
+
+    Raises:
+        ValueError: The dialect has no words for such a kind or style, or it names no class in its answers and there are
+            several.
+
+    >>> ask_boxes(Dialect.preset("rscovlm-v1"), "ground", ["ship"], expression="ship").user
+    'find the ship'
+    """
+    kind, style = dialect.form(task, kind, style)
+    if len(categories) > 1 and not dialect.codec.labelled:
+        raise ValueError(
+            f"dialect {dialect.name!r} names no class in its answers; ask for one class, not {list(categories)}"
+        )
+    asked = dialect.ask(task, kind=kind, style=style, pick=pick, **places)
+    if largest is None:
+        return Question(asked.system, asked.user)
+    grammar = dialect.codec.grammar(kind=kind, style=style, categories=categories, largest=largest)
+    return Question(asked.system, asked.user, grammar)
 
 
 def found_and_true(one: Answered, dialect: Dialect) -> tuple[Objects, Objects]:

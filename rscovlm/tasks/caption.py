@@ -11,6 +11,7 @@ from rscovlm.engines.engine import check_engine, dialect_of
 from rscovlm.rasters import Raster
 from rscovlm.records import Record
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.wanted import Wanted
 from rscovlm.tasks.words import Said, in_words
 
 if TYPE_CHECKING:
@@ -46,9 +47,12 @@ class Caption(Task):
         chosen = record.captions[int(draw.rng.integers(len(record.captions)))]
         return Example.of(question(draw.dialect, pick=draw.pick), chosen, shown)
 
-    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+    def rows(
+        self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
+    ) -> list[Row]:
         """Describe all images as one batch."""
-        return [{"caption": said.text, "finish": said.finish} for said in caption(engine, rasters)]
+        told = caption(engine, rasters, **wanted[0].limit)
+        return [{"caption": said.text, "finish": said.finish} for said in told]
 
 
 TASK = Caption()

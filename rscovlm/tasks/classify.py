@@ -14,7 +14,9 @@ from rscovlm.codec.wording import plainest
 from rscovlm.engines.engine import check_engine, dialect_of
 from rscovlm.rasters import Raster
 from rscovlm.records import Record
+from rscovlm.tasks.served import Served
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.wanted import Wanted
 from rscovlm.tasks.words import Said, in_words
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Classify(Task):
     """The kind of scene."""
 
     name = "classify"
+    may = ("classes",)
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """At least one class."""
@@ -65,16 +68,30 @@ class Classify(Task):
         asked = question(draw.dialect, offered, pick=draw.pick)
         return Example.of(asked, ", ".join(spoken(name) for name in record.classes), shown)
 
-    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+    def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
+        """Answer with the class, or with the model's words where they mean none."""
+        said = _said(engine, rasters[0], wanted)
+        extra = {"label": said.label} if wanted.classes else {}
+        return Served(said.label or said.text, said.finish != "stop", extra=extra)
+
+    def rows(
+        self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
+    ) -> list[Row]:
         """Ask about each image, with its own classes."""
         found = []
         for raster, one in zip(rasters, wanted, strict=True):
-            (said,) = classify(engine, [raster], one.classes, constrained=one.constrained and bool(one.classes))
+            said = _said(engine, raster, one)
             found.append({"label": said.label if one.classes else said.text, "text": said.text})
         return found
 
 
 TASK = Classify()
+
+
+def _said(engine: Engine, raster: Raster, wanted: Wanted) -> Said:
+    held = wanted.constrained and bool(wanted.classes)
+    (said,) = classify(engine, [raster], wanted.classes or None, constrained=held, **wanted.limit)
+    return said
 
 
 def classify(

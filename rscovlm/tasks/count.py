@@ -14,9 +14,11 @@ from rscovlm.engines.engine import check_engine, dialect_of, replies
 from rscovlm.metrics.texts import number_in
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
-from rscovlm.tasks.detect import detect
+from rscovlm.tasks.detect import detect, detection_options
 from rscovlm.tasks.detections import Detections
+from rscovlm.tasks.served import Served, was_cut
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.wanted import Wanted
 from rscovlm.tasks.words import overview
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Count(Task):
 
     name = "count"
     wants = ("classes",)
+    tiled = True
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """One class and its number."""
@@ -63,14 +66,21 @@ class Count(Task):
         """Ask how many there are and answer with the number."""
         return Example.of(question(draw.dialect, record.categories[0], pick=draw.pick), record.answer, shown)
 
-    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
-        """Count what is detected on each image."""
+    def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
+        """Answer with a line a class."""
+        (row,) = self.rows(engine, rasters, [wanted])
+        lines = [f"{name}: {number}" for name, number in row["counts"].items()]
+        return Served("\n".join(lines), was_cut(row["problems"]), extra=row)
+
+    def rows(
+        self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
+    ) -> list[Row]:
+        """Count what is detected on each image; a journal of finished tiles takes up one image."""
         found = []
         for raster, one in zip(rasters, wanted, strict=True):
-            counted = count(
-                engine, raster, one.classes or (), kind=one.kind, tile=one.tile, constrained=one.constrained
-            )
-            found.append({"counts": counted.counts})
+            counted = count(engine, raster, one.classes or (), journal=journal, **detection_options(one))
+            problems = {} if counted.detections is None else dict(counted.detections.problems)
+            found.append({"counts": counted.counts, "problems": problems})
         return found
 
 

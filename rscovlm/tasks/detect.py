@@ -11,13 +11,12 @@ from math import isfinite, isqrt
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rscovlm.codec.control_tokens import check_names
 from rscovlm.codec.dialect import Dialect
-from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Conversation, Reply, check_engine, dialect_of, replies
 from rscovlm.geometry import Frame, Objects
@@ -28,11 +27,13 @@ from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
-from rscovlm.tasks.boxes import found_and_true, frame_row, object_rows
+from rscovlm.tasks.boxes import ask_boxes, found_and_true, frame_row, object_rows
 from rscovlm.tasks.detections import Detections, MergingFailed, TileStats
 from rscovlm.tasks.merging import duplicates, merge_and_join
+from rscovlm.tasks.served import Served, lost_some, was_cut
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.tile_journal import FinishedTiles
+from rscovlm.tasks.wanted import DetectionMode, Wanted
 from rscovlm.zoom.windows import planned_size, squeezed
 
 if TYPE_CHECKING:
@@ -40,27 +41,18 @@ if TYPE_CHECKING:
 
     from rscovlm.engines.engine import Engine
 
-DetectionMode = Literal["native", "max"]
-
 
 def question(
     dialect: Dialect,
     classes: Iterable[str],
-    *,
-    kind: Kind | None = None,
-    style: Style | None = None,
-    pick: Callable[[int], int] = plainest,
-    largest: int | None = None,
+    **options: Any,
 ) -> Question:
     """Return what is asked to find every object of some classes.
 
     Args:
         dialect: Whose words and codec.
         classes: Class names; given spoken, once each, in alphabetical order.
-        kind: Box kind of the answer; by default the dialect's.
-        style: Its style; by default the dialect's.
-        pick: Chooses one of several wordings.
-        largest: Longest side of the grid that the model sees, to hold the answer to the grammar; None for any answer.
+        options: ``kind``, ``style``, ``pick`` and ``largest`` of `ask_boxes`.
 
     Raises:
         ValueError: There is no class, the dialect has no words for such a kind or style, or it names no class in its
@@ -75,14 +67,7 @@ def question(
     names = shown_names(classes)
     if not names:
         raise ValueError("no class to find; give at least one class name")
-    kind, style = dialect.form("detect", kind, style)
-    if len(names) > 1 and not dialect.codec.labelled:
-        raise ValueError(f"dialect {dialect.name!r} names no class in its answers; ask for one class, not {names}")
-    asked = dialect.ask("detect", kind=kind, style=style, pick=pick, classes=names)
-    grammar = None
-    if largest is not None:
-        grammar = dialect.codec.grammar(kind=kind, style=style, categories=names, largest=largest)
-    return Question(asked.system, asked.user, grammar)
+    return ask_boxes(dialect, "detect", names, classes=names, **options)
 
 
 class Detect(Task):
@@ -90,6 +75,7 @@ class Detect(Task):
 
     name = "detect"
     wants = ("classes",)
+    tiled = True
     metric = "ap_nc50"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
@@ -119,22 +105,21 @@ class Detect(Task):
         found, true = zip(*((a.as_kind("quad"), b.as_kind("quad")) for a, b in pairs), strict=True)
         return {"ap_nc50": float(ap_nc(list(found), list(true), iou_thresholds=(0.5,))["ap_nc50"]["mean"])}
 
-    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+    def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
+        """Answer with the objects; where some were lost, none found is not the answer that there is none."""
+        found = _found(engine, rasters[0], wanted)
+        problems = dict(found.problems)
+        extra = {"problems": problems, "tiles": len(found.tiles)}
+        return Served("", was_cut(problems), found.objects, not lost_some(problems), extra)
+
+    def rows(
+        self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
+    ) -> list[Row]:
         """Detect tile by tile; a journal of finished tiles takes up one image."""
         return [self._row(engine, raster, one, journal) for raster, one in zip(rasters, wanted, strict=True)]
 
-    def _row(self, engine: Engine, raster: Raster, wanted: Any, journal: Any) -> Row:
-        found = detect(
-            engine,
-            raster,
-            wanted.classes or (),
-            kind=wanted.kind,
-            tile=wanted.tile,
-            overlap=wanted.overlap,
-            mode=wanted.mode,
-            constrained=wanted.constrained,
-            journal=journal,
-        )
+    def _row(self, engine: Engine, raster: Raster, wanted: Wanted, journal: Any) -> Row:
+        found = _found(engine, raster, wanted, journal)
         objects = object_rows(found.objects)
         for row, cut in zip(objects, found.cut.tolist(), strict=True):
             if cut:
@@ -144,6 +129,16 @@ class Detect(Task):
 
 
 TASK = Detect()
+
+
+def _found(engine: Engine, raster: Raster, wanted: Wanted, journal: Any = None) -> Detections:
+    return detect(engine, raster, wanted.classes or (), journal=journal, **detection_options(wanted))
+
+
+def detection_options(wanted: Wanted) -> dict[str, Any]:
+    """Return the arguments of `detect` that are wanted, its classes and journal aside."""
+    same = ("kind", "style", "tile", "overlap", "mode", "constrained", "progress")
+    return {**{name: getattr(wanted, name) for name in same}, **wanted.limit}
 
 
 def detect(

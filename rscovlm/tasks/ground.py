@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.categories import referent
 from rscovlm.codec.control_tokens import check_names
 from rscovlm.codec.dialect import Dialect
-from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
 from rscovlm.geometry import Boxes, Objects
@@ -17,8 +17,10 @@ from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
-from rscovlm.tasks.boxes import found_and_true, frame_row, object_rows
+from rscovlm.tasks.boxes import ask_boxes, found_and_true, frame_row, object_rows
+from rscovlm.tasks.served import Served, was_cut
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.wanted import Wanted
 from rscovlm.tasks.words import overview
 from rscovlm.zoom.windows import ZoomView
 
@@ -54,21 +56,14 @@ class Grounded:
 def question(
     dialect: Dialect,
     expression: str,
-    *,
-    kind: Kind | None = None,
-    style: Style | None = None,
-    pick: Callable[[int], int] = plainest,
-    largest: int | None = None,
+    **options: Any,
 ) -> Question:
     """Return what is asked to find the one object that an expression describes.
 
     Args:
         dialect: Whose words and codec.
         expression: The referring expression; its article is left out.
-        kind: Box kind of the answer; by default the dialect's.
-        style: Its style; by default the dialect's.
-        pick: Chooses one of several wordings.
-        largest: Longest side of the grid that the model sees, to hold the answer to the grammar; None for any answer.
+        options: ``kind``, ``style``, ``pick`` and ``largest`` of `ask_boxes`.
 
     Raises:
         ValueError: The expression is empty, or the dialect has no words for such a kind or style.
@@ -77,12 +72,7 @@ def question(
     'find the red-roofed hangar'
     """
     what = referent(expression)
-    kind, style = dialect.form("ground", kind, style)
-    asked = dialect.ask("ground", kind=kind, style=style, pick=pick, expression=what)
-    grammar = None
-    if largest is not None:
-        grammar = dialect.codec.grammar(kind=kind, style=style, categories=[what], largest=largest)
-    return Question(asked.system, asked.user, grammar)
+    return ask_boxes(dialect, "ground", [what], expression=what, **options)
 
 
 class Ground(Task):
@@ -115,18 +105,40 @@ class Ground(Task):
         result = grounding_accuracy(found, [list(true.boxes.coords[0]) for _, true in pairs])
         return {"acc50": float(result["acc50"])}
 
-    def rows(self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+    def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
+        """Answer with the boxes of the first expression, or in the model's words where there are none."""
+        (found,) = _pointed(engine, rasters[0], wanted)
+        cut = was_cut(found.problems)
+        # Half a box is in the model's own coordinates, so nothing is better.
+        text = "" if cut else found.text
+        return Served(text, cut, found.objects, found.none, {"problems": found.problems})
+
+    def rows(
+        self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
+    ) -> list[Row]:
         """Ask for all expressions of an image as one batch."""
         return [self._row(engine, raster, one) for raster, one in zip(rasters, wanted, strict=True)]
 
-    def _row(self, engine: Engine, raster: Raster, wanted: Any) -> Row:
-        answers = ground(engine, raster, wanted.expressions or (), kind=wanted.kind, constrained=wanted.constrained)
+    def _row(self, engine: Engine, raster: Raster, wanted: Wanted) -> Row:
+        answers = _pointed(engine, raster, wanted)
         objects = Objects.concatenate([one.objects for one in answers])
         none = [one.expression for one in answers if not len(one.objects)]
-        return {"objects": object_rows(objects), "not_found": none, "frame": frame_row(raster.frame)}
+        problems = dict(sum((Counter(one.problems) for one in answers), Counter()))
+        about = {"not_found": none, "problems": problems}
+        return {"objects": object_rows(objects), **about, "frame": frame_row(raster.frame)}
 
 
 TASK = Ground()
+
+
+def _pointed(engine: Engine, raster: Raster, wanted: Wanted) -> list[Grounded]:
+    options: dict[str, Any] = {
+        "kind": wanted.kind,
+        "style": wanted.style,
+        "constrained": wanted.constrained,
+        **wanted.limit,
+    }
+    return ground(engine, raster, wanted.expressions or (), **options)
 
 
 def ground(

@@ -62,6 +62,24 @@ def task_of(record: str) -> Task:
     return task
 
 
+def tiled(record: str) -> bool:
+    """Tell whether a task of records is asked tile by tile; a name that is none, as of joined samples, is not.
+
+    >>> tiled("detection"), tiled("vqa+caption")
+    (True, False)
+    """
+    return record in TASKS and task_of(record).tiled
+
+
+def looks(record: str) -> bool:
+    """Tell whether samples of a task of records show a closer look; a name that is none does not.
+
+    >>> looks("zoom"), looks("vqa+caption")
+    (True, False)
+    """
+    return record in TASKS and task_of(record).looks
+
+
 def problems(record: Record) -> list[str]:
     """Return what a record's task needs and it lacks, one short reason each; the first is what it is counted by.
 

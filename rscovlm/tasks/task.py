@@ -17,6 +17,8 @@ from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.records import Record, Rejected
 from rscovlm.tasks.options import RenderOptions, synonyms
+from rscovlm.tasks.served import Served
+from rscovlm.tasks.wanted import Wanted
 from rscovlm.zoom.layouts import answer_turn
 
 if TYPE_CHECKING:
@@ -172,7 +174,17 @@ class Task(ABC):
     name: ClassVar[str]
     """What users call it: ``predict --task``, ``rscovlm.task`` of a request."""
     wants: ClassVar[tuple[str, ...]] = ()
-    """Fields of `Wanted` of which one must be given to ask about an image."""
+    """Fields of `Wanted` that must be given to ask about an image; a server reads them from the user's words."""
+    may: ClassVar[tuple[str, ...]] = ()
+    """Fields of `Wanted` that may be given too."""
+    images: ClassVar[int] = 1
+    """Images that one question is about."""
+    tiled: ClassVar[bool] = False
+    """Large images are read tile by tile: each is asked about by itself, and a journal may keep its finished tiles."""
+    looks: ClassVar[bool] = False
+    """What is trained on shows the image and then a closer look at a region of it."""
+    converses: ClassVar[bool] = False
+    """A server gives it whole conversations with any number of images, and lets the model look closer."""
     metric: ClassVar[str] = "accuracy"
     """Name of what `measure` gives first."""
 
@@ -188,7 +200,7 @@ class Task(ABC):
         """
         raise Rejected("no text form", f"record {record.id!r}: a {record.task} record has no form as text yet")
 
-    def rows(self, engine: Any, rasters: Sequence[Any], wanted: Sequence[Any], journal: Any = None) -> list[Row]:
+    def rows(self, engine: Any, rasters: Sequence[Any], wanted: Sequence[Wanted], journal: Any = None) -> list[Row]:
         """Ask about some images and return a row of plain JSON values each.
 
         Raises:
@@ -197,6 +209,15 @@ class Task(ABC):
         raise ValueError(
             f"task {self.name!r} is trained but not asked by itself; ask a question about the image instead"
         )
+
+    def serve(self, engine: Any, rasters: Sequence[Any], wanted: Wanted) -> Served:
+        """Answer a client of a server about the images of one question; by default with its row.
+
+        Raises:
+            ValueError: An image cannot be read, or the task is only trained.
+        """
+        (row,) = self.rows(engine, rasters, [wanted])
+        return Served.of(row)
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Return figures by name, as fractions; by default how many answers equal the true ones."""

@@ -23,6 +23,7 @@ class Zoom(Task):
     """A question, the region that answers it, and the answer."""
 
     name = "zoom"
+    looks = True
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """A question, an answer, and a region to look at."""

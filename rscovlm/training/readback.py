@@ -18,6 +18,7 @@ from rscovlm.geometry.kinds import Kind
 from rscovlm.records.pictures import Picture
 from rscovlm.records.record import BOX_MARK, Annotation, Record
 from rscovlm.records.sizes import picture_size
+from rscovlm.tasks.table import looks
 from rscovlm.training.encoding import IGNORED, Encoded
 from rscovlm.zoom.calls import read_calls
 
@@ -62,7 +63,7 @@ def check_boxes(sample: Mapping[str, Any], encoded: Encoded, processor: Any, *, 
         if redraw is None or not all(isinstance(image, Picture) for image in images):
             continue
         frames = [Frame(*picture_size(image.image, image.root, image.orientation)) for image in images]
-        if sample["task"] == "zoom" and len(images) == 2:
+        if looks(sample["task"]) and len(images) == 2:
             count = _called(images[1].window, frames[0], frames[0].resized(*shown[0]), answer, reader, name)
         else:
             count = _mentioned(redraw.record, frames, shown, _text(encoded.ids, processor), reader, name)

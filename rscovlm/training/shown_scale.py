@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rscovlm.tasks.table import tiled
+
 _SAME = 1.25
 """Factor up to which two scales count as the same: a step of the grid that sides are rounded to is less."""
 
@@ -22,7 +24,7 @@ def scale_lines(samples: Iterable[Any], max_pixels: int) -> list[str]:
     scales = []
     for sample in samples:
         truth, images = sample.get("truth"), list(sample.get("images") or [])
-        if sample.get("task") != "detection" or truth is None or truth.boxes.frame is None or len(images) != 1:
+        if not tiled(str(sample.get("task"))) or truth is None or truth.boxes.frame is None or len(images) != 1:
             continue
         frame, (width, height) = truth.boxes.frame, images[0].size
         scales.append(math.sqrt(width * height / (frame.width * frame.height)))

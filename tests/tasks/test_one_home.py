@@ -1,7 +1,9 @@
 """What training renders is what inference sends, the grammar accepts what training writes, and reading it scores 1."""
 
+import ast
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from rscovlm.mixtures.scene_records import image_of
 from rscovlm.processing import PixelBudget
 from rscovlm.records import Annotation, Record
 from rscovlm.records.names import TASKS
-from rscovlm.tasks import RenderOptions, task_of
+from rscovlm.tasks import RenderOptions, task_of, tasks
 from rscovlm.tasks.task import Answered
 
 SIZE = (448, 392)
@@ -209,3 +211,18 @@ def test_a_zoom_is_trained_as_the_chain_shows_it(region: Any) -> None:
 def test_every_task_of_a_record_has_one_home() -> None:
     for name in TASKS:
         assert task_of(name).needs(record(name)) is not None
+
+
+@pytest.mark.parametrize("floor", ["cli", "engines", "hub", "loading", "predicting", "serving", "training", "zoom"])
+def test_nothing_is_chosen_by_the_name_of_a_task(floor: str) -> None:
+    names = {*TASKS, *tasks()}
+    files = sorted((Path(rscovlm.__file__).parent / floor).rglob("*.py"))
+    assert files
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            chosen = isinstance(node, (ast.Compare, ast.MatchValue))
+            texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)} if chosen else set()
+            assert not names & texts, f"{path.name}, line {getattr(node, 'lineno', 0)}: {ast.unparse(node)}"
+            if isinstance(node, (ast.Tuple, ast.List, ast.Set)) and floor != "training":
+                listed = {one.value for one in node.elts if isinstance(one, ast.Constant)}
+                assert len(names & listed) < 2, f"{path.name}, line {node.lineno} lists tasks: {ast.unparse(node)}"
