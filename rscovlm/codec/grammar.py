@@ -126,10 +126,29 @@ class Grammar:
 
 def plain_grammar(numbers: Sequence[Expression], none: str, categories: Sequence[str] | None) -> Grammar:
     """Return the grammar of plain lines; ``numbers`` are those of a box."""
-    why = None if categories is None else {name: not_plain(name, len(numbers)) for name in _names(categories)}
-    label = _FREE if why is None else _choice(why)
-    line = sequence(*_joined(numbers, ","), literal(" "), named("label", label), literal("\n"))
+    line = sequence(*_joined(numbers, ","), literal(" "), plain_label(categories, len(numbers)), literal("\n"))
     return Grammar(named("object", line), none, between="", end="\n")
+
+
+def plain_label(categories: Sequence[str] | None, count: int = 0) -> Expression:
+    """Return the labels that may stand on a plain line after so many numbers: the categories, or any short name.
+
+    Raises:
+        ValueError: A category could not be read back from there.
+    """
+    why = None if categories is None else {name: not_plain(name, count) for name in _names(categories)}
+    return named("label", _FREE if why is None else _choice(why))
+
+
+def json_label(categories: Sequence[str] | None) -> Expression:
+    """Return the labels that may stand between quotes in JSON: the categories, or any short name.
+
+    Raises:
+        ValueError: A category has a sign by which answers are taken apart.
+    """
+    if categories is None:
+        return named("label", _FREE)
+    return named("label", _choice({_json(name)[1:-1]: _not_json(name) for name in _names(categories)}))
 
 
 def json_grammar(
@@ -140,17 +159,15 @@ def json_grammar(
     keys: tuple[str, str],
 ) -> Grammar:
     """Return the grammar of a fenced JSON list; ``values`` are the JSON Schemas of a box's numbers."""
-    label = _FREE
     said: dict[str, Any] = {"type": "string", "pattern": f"^{_FREE.regex}$"}
     if categories is not None:
-        label = _choice({_json(name)[1:-1]: _not_json(name) for name in _names(categories)})
         said = {"type": "string", "enum": list(dict.fromkeys(categories))}
     box_key, label_key = map(_json, keys)
     one = sequence(
         literal(f"{{{box_key}: ["),
         *_joined(numbers, ", "),
         literal(f'], {label_key}: "'),
-        named("label", label),
+        json_label(categories),
         literal('"}'),
     )
     alike = all(value == values[0] for value in values)

@@ -31,3 +31,15 @@ KEPT: dict[str, str] = {
     "matched_label": "the label is none of the categories but close enough to one, which replaced it (needs a cutoff)",
 }
 """Reasons counted for objects that are kept, and what each means. One object may count under several."""
+
+SETS_DROPPED: dict[str, str] = {
+    "too_few_points": "a polygon or a ring of it has fewer than three points",
+    "too_complex": "a polygon crosses itself and has too many points to be put right in bounded time",
+}
+"""Further reasons for which an object written as sets of points, or a ring of it, is lost."""
+
+SETS_KEPT: dict[str, str] = {
+    "open_polygon": "the first point of a polygon is not repeated at its end; it is closed",
+    "self_crossing": "a polygon crosses itself; it becomes what its line goes round an odd number of times (make_valid)",
+}
+"""Further reasons counted for objects written as sets of points that are kept."""
