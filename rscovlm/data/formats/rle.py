@@ -40,8 +40,6 @@ def decode_rle(segmentation: Mapping[str, Any]) -> NDArray[np.bool_]:
            [1, 0, 0]])
     """
     runs, height, width = _runs(segmentation)
-    if height * width > _MOST_PIXELS:
-        raise Rejected("malformed mask", f"a mask of {width}x{height} pixels is too large to unpack")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 
@@ -109,6 +107,8 @@ def _runs(segmentation: Mapping[str, Any]) -> tuple[NDArray[np.int64], int, int]
     total = sum(runs)
     if min(height, width) < 1 or min(runs, default=0) < 0 or total > height * width:
         raise Rejected("malformed mask", f"runs of {total} pixels do not fit a mask of {width}x{height}")
+    if height * width > _MOST_PIXELS:
+        raise Rejected("malformed mask", f"a mask of {width}x{height} pixels is too large to unpack")
     # Runs that end early leave the rest off: hand-made annotations do so.
     return np.asarray([*runs, *[0] * (len(runs) % 2), height * width - total], np.int64), height, width
 

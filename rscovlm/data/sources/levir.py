@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rscovlm.data.sources.folder import PICTURES, Folder
+from rscovlm.data.sources.phrases import on_one_grid
 from rscovlm.data.sources.registry import source
+from rscovlm.records.mask_values import write_mask_values
 from rscovlm.records.paths import below
-from rscovlm.records.record import ImageRef, Record
-from rscovlm.records.tally import Rejected
+from rscovlm.records.record import Record
 
 _LICENCE = "academic use only; the images are Google Earth's"
 
 
-def _one_size(*images: ImageRef) -> None:
-    if len({(image.width, image.height) for image in images}) > 1:
-        sizes = ", ".join(f"{image.path} {image.width}x{image.height}" for image in images)
-        raise Rejected("sizes differ", f"pictures and mask are not on one grid: {sizes}")
+# Masks come as numbers of classes, or as the grey levels they are drawn in.
+_MCI = write_mask_values({"road": [1, 128], "building": [2, 255]})
+_CD = write_mask_values({"building": [(128, 255)]})
 
 
 @source(
@@ -45,9 +45,16 @@ def levir_cd(folder: Folder, split: str) -> Iterator[Record]:
         with folder.row(file):
             images = (folder.image(file), folder.image(f"{top}B/{name}"))
             masks = (folder.image(f"{top}label/{name}"),)
-            _one_size(*images, *masks)
+            on_one_grid(*images, *masks)
             yield Record(
-                name.rpartition(".")[0], "levir-cd", split, "change", images, masks=masks, categories=("building",)
+                name.rpartition(".")[0],
+                "levir-cd",
+                split,
+                "change",
+                images,
+                masks=masks,
+                categories=("building",),
+                extra={"mask_values": _CD},
             )
 
 
@@ -73,11 +80,13 @@ def levir_mci(folder: Folder, split: str) -> Iterator[Record]:
             name, base = row.text("filename"), below(top, below("images", row.get("filepath") or split))
             images = (folder.image(name, under=f"{base}/A"), folder.image(name, under=f"{base}/B"))
             masks = (folder.image(name, under=f"{base}/label"),) if (folder.root / base / "label").is_dir() else ()
-            _one_size(*images, *masks)
+            on_one_grid(*images, *masks)
             captions = tuple(
                 text for text in (sentence.text("raw").strip() for sentence in row.rows("sentences")) if text
             )
-            extra = {"changeflag": str(row["changeflag"])} if "changeflag" in row else {}
+            extra = {"mask_values": _MCI} if masks else {}
+            if "changeflag" in row:
+                extra["changeflag"] = str(row["changeflag"])
             yield Record(
                 name.rpartition(".")[0],
                 "levir-mci",

@@ -28,6 +28,17 @@ _MME = {
     "Category": "count",
     "Subtask": "Remote Sensing",
 }
+_INSTANCES = {
+    "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
+    "annotations": [
+        {"id": 5, "image_id": 1, "category_id": 2, "segmentation": [{"size": [30, 40], "counts": [40, 9, 1151]}]},
+        {"id": 6, "image_id": 1, "category_id": 2, "segmentation": [[1, 1, 9, 1, 9, 9]]},
+    ],
+    "categories": [{"id": 2, "name": "bridge"}],
+}
+_REFS = [
+    {"ref_id": k, "ann_id": k, "split": "train", "sentences": [{"raw": "a bridge", "sent": "a bridge"}]} for k in (5, 6)
+]
 _ZOOM = {
     "id": 1,
     "image": "a.png",
@@ -193,8 +204,22 @@ CASES: dict[str, tuple[str, str, str, Any, str]] = {
     "geojson": ("geojson", "train", "train/a.geojson", _FEATURES, "train/a.png"),
     "coco-json": ("coco-json", "train", "annotations/train.json", _COCO, "images/a.png"),
     "refgeo": ("refgeo", "train", "metainfo/rsvg_train.jsonl", [_REFGEO], "images/rsvg/a.png"),
+    "rrsis-d objects": ("rrsis-d", "train", "rrsisd/instances.json", _INSTANCES, "images/rrsisd/JPEGImages/a.png"),
+    "rrsis-d references": ("rrsis-d", "train", "rrsisd/refs(unc).json", _REFS, "images/rrsisd/JPEGImages/a.png"),
+    "isaid": ("isaid", "train", "train/iSAID_train.json", _COCO, "train/images/a.png"),
+    "earthreason": ("earthreason", "train", "train/QAs/a.json", {"questions": ["Where?"], "answer": ["Here."]}, "train/images/a.png"),
+    "mtrefseg": (
+        "mtrefseg",
+        "train",
+        "train/referring_expression/a.json",
+        {"sample_id": "a", "img_A": "a.png", "img_B": "a.png", "referring_expressions": ["a house"], "mask": [{"path": "m.png"}]},
+        "train/A/a.png",
+    ),
 }  # fmt: skip
 """Source, split, file, content that converts or comes close, and the picture it names."""
+
+_BESIDE = {"levir-mci": ["images/train/B/a.png"], "earthreason": ["train/labels/a.png"], "mtrefseg": ["train/B/a.png", "train/masks/m.png"]}  # fmt: skip
+"""Pictures that a source needs besides."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -204,8 +229,11 @@ def test_every_field_can_hold_anything(tmp_path: Path, name: str) -> None:
     if key == "rsvqa-lr":
         text(tmp_path, "LR_split_train_answers.json", CASES["rsvqa answers"][3])
         text(tmp_path, "LR_split_train_questions.json", CASES["rsvqa questions"][3])
-    if key == "levir-mci":
-        picture(tmp_path, "images/train/B/a.png")
+    if key == "rrsis-d":
+        text(tmp_path, "rrsisd/instances.json", _INSTANCES)
+        text(tmp_path, "rrsisd/refs(unc).json", _REFS)
+    for other in _BESIDE.get(key, ()):
+        picture(tmp_path, other)
     text(tmp_path, file, content)
     assert list(convert(key, tmp_path, split, tally=Tally(1.0)))
     for spoilt in (*poisoned(content), *POISON):
