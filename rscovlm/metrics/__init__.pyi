@@ -4,12 +4,16 @@ from .ap_nc import ap_nc as ap_nc
 from .ap_nc_bootstrap import bootstrap_ap_nc as bootstrap_ap_nc
 from .bootstrap import bootstrap as bootstrap
 from .bootstrap import paired_test as paired_test
+from .boundary import boundary_f1 as boundary_f1
 from .calibration import calibrate_threshold as calibrate_threshold
+from .change import change_score as change_score
+from .class_iou import class_iou as class_iou
 from .counting import count_error as count_error
 from .grounding import grounding_accuracy as grounding_accuracy
 from .grounding import rescaled as rescaled
 from .grounding import rscovlm_answer as rscovlm_answer
 from .lrs_vqa import lrs_vqa_aa as lrs_vqa_aa
+from .mask_iou import mask_iou as mask_iou
 from .picture import match_boxes as match_boxes
 from .picture import matches_svg as matches_svg
 from .scene import multi_label_f1 as multi_label_f1
