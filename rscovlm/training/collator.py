@@ -56,6 +56,27 @@ class Collator:
         return batch | pixels
 
 
+class PackedBatch(dict[str, Any]):
+    """A batch of packed rows that also answers for ``attention_mask``, and passes none to the model.
+
+    TRL counts the tokens of a batch by its mask, or else by the second axis of ``position_ids``, which is the last one of text alone and
+    1 for multimodal input. A mask among the keys would reach the model, and transformers then no longer tells the samples of a row apart
+    by their positions. So it is made when somebody asks for it by name, and neither iterated over nor unpacked by ``**``.
+
+    >>> batch = PackedBatch(input_ids=torch.tensor([[5, 6, 7]]))
+    >>> "attention_mask" in batch, int(batch["attention_mask"].sum()), list(batch)
+    (True, 3, ['input_ids'])
+    """
+
+    def __contains__(self, key: object) -> bool:
+        return key == "attention_mask" or super().__contains__(key)
+
+    def __missing__(self, key: str) -> torch.Tensor:
+        if key == "attention_mask":
+            return torch.ones_like(self["input_ids"])
+        raise KeyError(key)
+
+
 class PackedCollator:
     """Joins the samples of packs into one row in which no sample sees another.
 
@@ -82,7 +103,8 @@ class PackedCollator:
 
         Returns:
             ``input_ids`` and ``labels`` (1, tokens), ``position_ids`` (4, 1, tokens); and, where there are images,
-            ``pixel_values`` (patches, values) and ``image_grid_thw`` (images, 3).
+            ``pixel_values`` (patches, values) and ``image_grid_thw`` (images, 3). The mask that `PackedBatch` answers for
+            lets TRL count tokens.
         """
         samples = [sample for row in rows for sample in row["samples"]]
         encoded = [
@@ -99,11 +121,12 @@ class PackedCollator:
             labels += [IGNORED] * len(one) if faults and place in faults else [IGNORED, *one.labels[1:]]
             places = multimodal_positions([token == image for token in one.ids], one.grids, merge)
             positions.append(torch.cat([torch.arange(len(one))[None], places]))
-        batch: dict[str, Any] = {
-            "input_ids": torch.tensor([[token for one in encoded for token in one.ids]]),
-            "labels": torch.tensor([labels]),
-            "position_ids": torch.cat(positions, dim=1)[:, None],
-        }
+        batch = PackedBatch(
+            input_ids=torch.tensor([[token for one in encoded for token in one.ids]]),
+            labels=torch.tensor([labels]),
+            position_ids=torch.cat(positions, dim=1)[:, None],
+        )
         if self.notes:
             batch["notes"] = notes_on(samples, [len(one) for one in encoded], rows, packed=True, faults=faults)
-        return batch | pixels
+        batch.update(pixels)
+        return batch

@@ -189,14 +189,7 @@ class TaskTrainer(SFTTrainer):
                         outputs.log_probs = outputs.log_probs * factors.to(outputs.log_probs)
             return outputs
 
-        before: int = self._total_train_tokens
-        result = super().compute_loss(observed, inputs, return_outputs, num_items_in_batch)
-        if training and "attention_mask" not in inputs:
-            # TRL takes the second axis of the positions for the tokens; packed multimodal ones have it last.
-            tokens = torch.tensor(inputs["input_ids"].numel(), device=inputs["input_ids"].device)
-            self._total_train_tokens = before + int(self.accelerator.gather_for_metrics(tokens).sum())
-            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
-        return result
+        return super().compute_loss(observed, inputs, return_outputs, num_items_in_batch)
 
     def _note(self, outputs: Any, samples: torch.Tensor, notes: Notes) -> None:
         zeros = torch.zeros(len(notes.tasks), device=samples.device, dtype=torch.float64)

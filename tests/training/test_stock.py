@@ -89,6 +89,10 @@ def test_a_stock_trainer_trains_an_ordinary_data_set_packed(tmp_path: Path) -> N
     logged = [log["loss"] for log in trainer.state.log_history if "loss" in log]
     assert len(logged) == 2 * len(packs)
     assert logged == pytest.approx(_course(processor, other, data, packs * 2, rate=1e-3), rel=1e-4)
+    counted = [log["num_tokens"] for log in trainer.state.log_history if "loss" in log]
+    rows = [sum(len(Encoder(processor)(data[position])) for position in pack) for pack in packs]
+    assert counted[-1] == 2 * sum(rows)
+    assert sorted(np.diff([0, *counted[: len(packs)]]).tolist()) == sorted(rows)
 
 
 def test_a_stock_trainer_evaluates_rows_within_the_budget(tmp_path: Path) -> None:
