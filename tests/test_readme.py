@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rscovlm.scenes import Layout, LayoutConfig
+from rscovlm.scenes import LayoutConfig, SceneLayout
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ def test_the_python_of_the_readme_runs_as_written(
     assert code is not None
     monkeypatch.chdir(tmp_path)
     exec(compile(code.group(1), "README.md", "exec"), {})  # noqa: S102  the README is ours
-    pad = Layout(0, LayoutConfig(2048, 2048)).pad
+    pad = SceneLayout(0, LayoutConfig(2048, 2048)).pad
     assert pad is not None
     assert capsys.readouterr().out.strip() == pad.glyph
     assert f"# {pad.glyph}\n" in code.group(1)

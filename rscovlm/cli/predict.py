@@ -69,14 +69,14 @@ def predict(
     from rscovlm.exports.geojson import GEOJSON
     from rscovlm.files import check_output
     from rscovlm.predicting.items import find_items
-    from rscovlm.predicting.prediction import Asked, check_out, latest_rows, write_geojson
+    from rscovlm.predicting.prediction import DefaultQuestion, check_out, latest_rows, write_geojson
     from rscovlm.predicting.prediction import predict as run
     from rscovlm.serving.loading import load_engine
     from rscovlm.tasks import task_named
 
     names = tuple(name.strip() for name in classes.split(",") if name.strip()) if classes else None
     with refusals("rscovlm predict"):
-        asked = Asked(
+        asked = DefaultQuestion(
             task,
             question,
             tuple(find) if find else None,

@@ -16,13 +16,13 @@ from rscovlm.codec import presets
 from rscovlm.codec.categories import Matcher, ranks
 from rscovlm.codec.decoded import Decoded
 from rscovlm.codec.dialect_detection import DialectGuess, detect_dialect
-from rscovlm.codec.found_objects import LARGEST, Found
+from rscovlm.codec.found_objects import LARGEST, FoundObject
 from rscovlm.codec.grammar import Grammar, box_numbers, json_grammar, plain_grammar, tagged_grammar
-from rscovlm.codec.keys import Names
+from rscovlm.codec.keys import KeyNames
 from rscovlm.codec.layouts import KIND_OF, Form
 from rscovlm.codec.none_answers import says_none
 from rscovlm.codec.placing import boxes_of, points_of
-from rscovlm.codec.reading import Reader
+from rscovlm.codec.reading import DialectReader
 from rscovlm.codec.settings import Settings, choose
 from rscovlm.codec.spaces import SpaceName, pixels, quantise, restore, spread, written
 from rscovlm.codec.tags import BoxKind, Field, Tags, pieces
@@ -359,15 +359,15 @@ class Codec(Settings):
         return Boxes(pixels(sides, "hbb", self.space, frame), "hbb", frame)
 
     @cached_property
-    def _reader(self) -> Reader:
+    def _reader(self) -> DialectReader:
         own = {self.key(kind): self.layout(kind, "json") for kind in self.kinds}
         own |= {self.key(kind): self.layout(kind, "json") for kind in _KINDS if self.key(kind) not in own}
         layouts = {len(self.layout(kind).names): self.layout(kind) for kind in self.kinds}
         foreign = tuple(pattern for pattern in presets.known_tags() if pattern.tags != self.tags)
-        names = Names(self.label_key, own, presets.known_keys())
-        return Reader(names, (self.label_key, *own), layouts, self.labelled, self.tag_pattern, foreign)
+        names = KeyNames(self.label_key, own, presets.known_keys())
+        return DialectReader(names, (self.label_key, *own), layouts, self.labelled, self.tag_pattern, foreign)
 
-    def _space(self, found: Found) -> SpaceName:
+    def _space(self, found: FoundObject) -> SpaceName:
         """Return the space that an object's numbers are counted in."""
         kind: BoxKind = "point" if found.form == "point" else KIND_OF[found.form]
         return found.space or self.space_of(kind)

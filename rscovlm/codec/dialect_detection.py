@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rscovlm.codec import presets
-from rscovlm.codec.found_objects import LAYOUTS, Found
-from rscovlm.codec.keys import Names
-from rscovlm.codec.reading import Reader
+from rscovlm.codec.found_objects import LAYOUTS, FoundObject
+from rscovlm.codec.keys import KeyNames
+from rscovlm.codec.reading import DialectReader
 from rscovlm.codec.set_spaces import space_of_set
 from rscovlm.codec.spaces import SPACES, SpaceName
 from rscovlm.geometry import Frame
@@ -58,8 +58,10 @@ def detect_dialect(texts: Iterable[str], frames: Frame | Sequence[Frame]) -> Dia
         raise ValueError(
             f"there are {len(grids)} frames for {len(answers)} answers; give one frame, or one for each answer"
         )
-    reader = Reader(Names("label", {}, presets.known_keys()), ("label",), LAYOUTS, foreign=presets.known_tags())
-    sample: list[tuple[str, Found, Frame]] = []
+    reader = DialectReader(
+        KeyNames("label", {}, presets.known_keys()), ("label",), LAYOUTS, foreign=presets.known_tags()
+    )
+    sample: list[tuple[str, FoundObject, Frame]] = []
     for text, grid in zip(answers, grids, strict=True):
         sample += [(_syntax(one, text), one, grid) for one in reader.read(text).found]
     counts = Counter(syntax for syntax, _, _ in sample)
@@ -77,7 +79,7 @@ def detect_dialect(texts: Iterable[str], frames: Frame | Sequence[Frame]) -> Dia
     return _told(family, members, syntaxes)
 
 
-def _told(family: str, members: list[tuple[Found, Frame]], syntaxes: dict[str, int]) -> DialectGuess:
+def _told(family: str, members: list[tuple[FoundObject, Frame]], syntaxes: dict[str, int]) -> DialectGuess:
     """Return what objects that are written alike tell."""
     count = len(members)
     if family in presets.preset_names():
@@ -126,7 +128,7 @@ def _told(family: str, members: list[tuple[Found, Frame]], syntaxes: dict[str, i
     return DialectGuess(None, f"{written}; {told.evidence}", left, syntaxes)
 
 
-def _syntax(one: Found, text: str) -> str:
+def _syntax(one: FoundObject, text: str) -> str:
     if one.syntax == "list":
         before = text[max(0, one.start - 1) : one.start + 2]
         return "nested list" if before.count("[") > 1 else "list"
@@ -143,7 +145,7 @@ def _slanted(syntaxes: dict[str, int]) -> bool:
     return bool(syntaxes.get("json:oriented bbox") or syntaxes.get("json:quadrant bbox"))
 
 
-def _extent(one: Found) -> tuple[float, float, float, float]:
+def _extent(one: FoundObject) -> tuple[float, float, float, float]:
     """Return the largest x and y of an object as written, and its middle."""
     numbers = one.numbers
     if one.form == "obb":
@@ -153,7 +155,7 @@ def _extent(one: Found) -> tuple[float, float, float, float]:
     return max(xs), max(ys), (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
 
 
-def _inside(one: Found, grid: Frame, space: SpaceName) -> bool:
+def _inside(one: FoundObject, grid: Frame, space: SpaceName) -> bool:
     x, y = _extent(one)[2:]
     units = SPACES[space].units
     width, height = (grid.width, grid.height) if units is None else (units, units)

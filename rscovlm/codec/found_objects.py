@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from rscovlm.codec.layouts import Form, Layout, layout
+from rscovlm.codec.layouts import BoxLayout, Form, layout
 from rscovlm.codec.spaces import SpaceName
 
 LARGEST = 1e9
 """Beyond this a number is no coordinate."""
 
-LAYOUTS: Mapping[int, Layout] = {4: layout("hbb"), 5: layout("obb"), 8: layout("quad")}
+LAYOUTS: Mapping[int, BoxLayout] = {4: layout("hbb"), 5: layout("obb"), 8: layout("quad")}
 """What so many numbers are where nothing says otherwise."""
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
-class Found(NamedTuple):
+class FoundObject(NamedTuple):
     """A whole object as it was written.
 
     Attributes:
@@ -53,9 +53,9 @@ class FoundObjects:
         problems: Counts by reason.
     """
 
-    layouts: Mapping[int, Layout] = field(default_factory=lambda: LAYOUTS)
+    layouts: Mapping[int, BoxLayout] = field(default_factory=lambda: LAYOUTS)
     labelled: bool = True
-    found: list[Found] = field(default_factory=list)
+    found: list[FoundObject] = field(default_factory=list)
     problems: Counter[str] = field(default_factory=Counter)
 
     def keep(
@@ -65,7 +65,7 @@ class FoundObjects:
         start: int,
         end: int,
         *,
-        layout: Layout | None = None,
+        layout: BoxLayout | None = None,
         space: SpaceName | None = None,
         syntax: str = "",
         labelled: bool | None = None,
@@ -95,7 +95,7 @@ class FoundObjects:
         unknown = layout is None and len(written) == 5 and 5 not in self.layouts
         self.problems["layout_guessed"] += guessed or unknown
         canonical = meant.canonical(numbers)
-        self.found.append(Found(canonical, _whole_characters(label or ""), start, end, meant.form, space, syntax))
+        self.found.append(FoundObject(canonical, _whole_characters(label or ""), start, end, meant.form, space, syntax))
         return True
 
     def stretch(self, end: int) -> None:
@@ -103,7 +103,7 @@ class FoundObjects:
         self.found[-1] = self.found[-1]._replace(end=end)
 
 
-def _numbers(written: Sequence[Any], layout: Layout | None) -> tuple[list[float], str | None]:
+def _numbers(written: Sequence[Any], layout: BoxLayout | None) -> tuple[list[float], str | None]:
     """Return the numbers of a box, or why they are none."""
     words = [word for word in written if isinstance(word, str)]
     if not all(map(str.isascii, words)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rscovlm.codec.expressions import Expression, either, literal, named, one_of, repeated, sequence
-from rscovlm.codec.layouts import Form, Layout
+from rscovlm.codec.layouts import BoxLayout, Form
 from rscovlm.codec.spaces import SPACES, SpaceName
 from rscovlm.codec.tags import BoxKind, Field, Tags, pieces
 from rscovlm.codec.writing import not_a_label, not_plain
@@ -210,7 +210,7 @@ def choice_grammar(names: Sequence[str]) -> Grammar:
 
 
 def box_numbers(
-    layout: Layout, space: SpaceName, places: int, *, largest: int, angle_from: int, digits: Sequence[int] = ()
+    layout: BoxLayout, space: SpaceName, places: int, *, largest: int, angle_from: int, digits: Sequence[int] = ()
 ) -> tuple[list[Expression], list[dict[str, Any]]]:
     """Return the numbers of a box and their JSON Schemas, in the order in which they are written.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from rscovlm.codec import patterns
 from rscovlm.codec.found_objects import FoundObjects
-from rscovlm.codec.keys import KeyMeaning, Names, coordinate, coordinates
-from rscovlm.codec.layouts import Layout
+from rscovlm.codec.keys import KeyMeaning, KeyNames, coordinate, coordinates
+from rscovlm.codec.layouts import BoxLayout
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Draft:
     box_name: str = ""
     box_named: bool = False
     coordinates: dict[str, str] = field(default_factory=dict)
-    stated: Layout | None = None
+    stated: BoxLayout | None = None
     label_first: bool = False
     label: str | None = None
     label_keys: int = 0
@@ -64,7 +64,7 @@ class Drafts:
         names: Which keys mean what.
     """
 
-    def __init__(self, text: str, found: FoundObjects, names: Names) -> None:
+    def __init__(self, text: str, found: FoundObjects, names: KeyNames) -> None:
         self._text = text
         self._found = found
         self._names = names
@@ -159,7 +159,7 @@ class Drafts:
         elif draft.claims_label:
             self._found.problems["no_box"] += 1
 
-    def adopt(self, written: list[str], stated: Layout, end: int) -> bool:
+    def adopt(self, written: list[str], stated: BoxLayout, end: int) -> bool:
         """Take the box of an object in its own braces, which states its numbers, as that of the object around it."""
         draft = self._draft
         if not draft.braced or draft.boxes or draft.coordinates or not (draft.box_named or draft.label_keys):

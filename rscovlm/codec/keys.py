@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from rscovlm.codec.layouts import Layout, layout
+from rscovlm.codec.layouts import BoxLayout, layout
 from rscovlm.codec.spaces import SpaceName
 
 _BOX_WORD = re.compile(
@@ -61,13 +61,13 @@ class KeyMeaning(NamedTuple):
         own: It is the name of the dialect at hand.
     """
 
-    layout: Layout | None = None
+    layout: BoxLayout | None = None
     space: SpaceName | None = None
     foreign: bool = False
     own: bool = False
 
 
-class Names:
+class KeyNames:
     """Which names of a JSON object mean its label and its box; models vary them.
 
     Args:
@@ -77,7 +77,7 @@ class Names:
     """
 
     def __init__(
-        self, label_key: str, own: Mapping[str, Layout], foreign: Mapping[str, KeyMeaning] | None = None
+        self, label_key: str, own: Mapping[str, BoxLayout], foreign: Mapping[str, KeyMeaning] | None = None
     ) -> None:
         self.label = label_key.lower()
         self.labels = (self.label, *(name for name in _OTHER_LABEL_NAMES if name != self.label))
@@ -107,7 +107,7 @@ class Names:
         return own.form == "point" if own is not None else _POINT_WORD.search(name) is not None
 
 
-def coordinates(values: Mapping[str, Any]) -> tuple[Layout, list[Any], bool] | None:
+def coordinates(values: Mapping[str, Any]) -> tuple[BoxLayout, list[Any], bool] | None:
     """Return the box that the names of an object state one number each of, its numbers, and whether that was a guess.
 
     ``x`` and ``y`` with a size may be a corner or a centre; they are read as a corner, and that is a guess.
@@ -125,7 +125,7 @@ def coordinates(values: Mapping[str, Any]) -> tuple[Layout, list[Any], bool] | N
         given = {corner.get(name, name): value for name, value in given.items()}
     for names in _STATED_BY_NAMES:
         if set(names) <= set(given):
-            return Layout(names), [given[name] for name in names], guessed
+            return BoxLayout(names), [given[name] for name in names], guessed
     return None
 
 
@@ -145,16 +145,16 @@ def _names_a_box(name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _stated(name: str) -> Layout | None:
+def _stated(name: str) -> BoxLayout | None:
     """Return the order of numbers that a name states, such as ``bbox_xywh`` or ``ymin_xmin_ymax_xmax``."""
     words = _WORDS.findall(name)
     for word in words:
         if word in _WRITTEN:
-            return Layout(_WRITTEN[word])
+            return BoxLayout(_WRITTEN[word])
     meant = [_MEANT[word] for word in words if word in _MEANT and word not in ("a", "top", "left", "right", "bottom")]
     if len(meant) >= 4:
         try:
-            return Layout(tuple(meant))
+            return BoxLayout(tuple(meant))
         except ValueError:
             return None
     return None

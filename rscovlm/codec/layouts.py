@@ -32,7 +32,7 @@ _SIZED: dict[frozenset[str], Form] = {
 
 
 @dataclass(frozen=True)
-class Layout:
+class BoxLayout:
     """The numbers of a box in the order in which they are written.
 
     Attributes:
@@ -41,9 +41,9 @@ class Layout:
     Raises:
         ValueError: The names make up no box.
 
-    >>> Layout(("y1", "x1", "y2", "x2")).canonical([10, 20, 30, 40])
+    >>> BoxLayout(("y1", "x1", "y2", "x2")).canonical([10, 20, 30, 40])
     [20, 10, 40, 30]
-    >>> Layout(("x1", "y1", "w", "h")).canonical([10, 20, 30, 40])
+    >>> BoxLayout(("x1", "y1", "w", "h")).canonical([10, 20, 30, 40])
     [10, 20, 40, 60]
     """
 
@@ -78,7 +78,7 @@ class Layout:
         return [given[name] for name in self.names]
 
 
-def layout(form: Form, order: str = "xy") -> Layout:
+def layout(form: Form, order: str = "xy") -> BoxLayout:
     """Return a form's numbers with x before y (``"xy"``), or y before x (``"yx"``).
 
     >>> layout("hbb", "yx").names
@@ -89,4 +89,4 @@ def layout(form: Form, order: str = "xy") -> Layout:
         for place in range(0, len(names) - 1, 2):
             if names[place] != "w":
                 names[place], names[place + 1] = names[place + 1], names[place]
-    return Layout(tuple(names))
+    return BoxLayout(tuple(names))

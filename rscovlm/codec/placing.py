@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.codec.found_objects import Found
+from rscovlm.codec.found_objects import FoundObject
 from rscovlm.codec.layouts import KIND_OF, Form
 from rscovlm.codec.spaces import SPACES, SpaceName, limits, pixels, placed
 from rscovlm.geometry import Boxes, Frame, PointSets
@@ -20,7 +20,7 @@ _FAR = 2.0
 
 
 def boxes_of(
-    found: Sequence[Found],
+    found: Sequence[FoundObject],
     spaces: Sequence[SpaceName],
     frame: Frame,
     wanted: Kind | None,
@@ -56,7 +56,9 @@ def boxes_of(
     return boxes[0] if len(boxes) == 1 else Boxes.concatenate(boxes)[np.argsort(places)]
 
 
-def points_of(found: Sequence[Found], spaces: Sequence[SpaceName], frame: Frame, problems: Counter[str]) -> PointSets:
+def points_of(
+    found: Sequence[FoundObject], spaces: Sequence[SpaceName], frame: Frame, problems: Counter[str]
+) -> PointSets:
     """Return points, one set of one point each; what is odd is counted."""
     sets: list[Floats] = []
     for one, space in zip(found, spaces, strict=True):

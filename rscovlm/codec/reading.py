@@ -12,8 +12,8 @@ from typing import Any
 from rscovlm.codec import patterns
 from rscovlm.codec.found_objects import FoundObjects
 from rscovlm.codec.json_repair import Drafts, keep_named
-from rscovlm.codec.keys import Names, coordinate, coordinates
-from rscovlm.codec.layouts import Layout
+from rscovlm.codec.keys import KeyNames, coordinate, coordinates
+from rscovlm.codec.layouts import BoxLayout
 from rscovlm.codec.lines import Lines
 from rscovlm.codec.tag_patterns import TagPattern
 from rscovlm.codec.tagged_reading import TaggedObjects
@@ -31,7 +31,7 @@ _JSON = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=str, parse_float=st
 
 
 @dataclass(frozen=True)
-class Reader:
+class DialectReader:
     """What reading under a dialect needs, made once.
 
     Attributes:
@@ -43,9 +43,9 @@ class Reader:
         foreign: Tags that other dialects are known by.
     """
 
-    names: Names
+    names: KeyNames
     keys: tuple[str, ...]
-    layouts: Mapping[int, Layout]
+    layouts: Mapping[int, BoxLayout]
     labelled: bool = True
     own: TagPattern | None = None
     foreign: tuple[TagPattern, ...] = ()
@@ -97,7 +97,7 @@ class Reader:
         return found
 
 
-def _object(event: re.Match[str], found: FoundObjects, names: Names, drafts: Drafts) -> int:
+def _object(event: re.Match[str], found: FoundObjects, names: KeyNames, drafts: Drafts) -> int:
     """Keep the boxes of a whole JSON object; return where to go on."""
     try:
         pairs = _JSON.decode(event["object"])
@@ -126,7 +126,7 @@ def _object(event: re.Match[str], found: FoundObjects, names: Names, drafts: Dra
     return end
 
 
-def _parts(pairs: _Pairs, names: Names) -> list[list[tuple[str, Any]]]:
+def _parts(pairs: _Pairs, names: KeyNames) -> list[list[tuple[str, Any]]]:
     """Return the pairs of each object between two braces: several where the braces between them are missing."""
     meant = ["box" if names.is_box(name.lower()) else name.lower() for name, _ in pairs]
     if len(set(meant)) == len(meant) or meant.count("box") < 2:
@@ -138,7 +138,7 @@ def _parts(pairs: _Pairs, names: Names) -> list[list[tuple[str, Any]]]:
     return parts if whole else [pairs]
 
 
-def _boxes(values: dict[str, Any], names: Names) -> tuple[str, list[list[Any]], bool]:
+def _boxes(values: dict[str, Any], names: KeyNames) -> tuple[str, list[list[Any]], bool]:
     """Return the name of the box of a JSON object, its boxes as text, and whether they were written as a string."""
     named = [(name, value) for name, value in values.items() if names.is_box(name)]
     for name, value in named:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
 
-from rscovlm.codec.layouts import Layout, layout
+from rscovlm.codec.layouts import BoxLayout, layout
 from rscovlm.codec.spaces import SPACES, SpaceName, pixels_per_unit
 from rscovlm.codec.tag_patterns import TagPattern
 from rscovlm.codec.tags import BOX_KINDS, BoxKind, Tags
@@ -123,7 +123,7 @@ class Settings:
         several = {name: tuple(values[name]) for name in ("kinds", "styles") if name in values}
         return cls(**{**values, **several, "tags": tags})
 
-    def layout(self, kind: BoxKind, style: Style | None = None) -> Layout:
+    def layout(self, kind: BoxKind, style: Style | None = None) -> BoxLayout:
         """Return what the numbers of a box are, in the order in which a style writes them (None for the codec's own)."""
         if (style or self.style) == "tagged" and self.tags is not None and self.tags.template(kind):
             return self.tags.layout(kind)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from rscovlm.codec.layouts import Layout
+from rscovlm.codec.layouts import BoxLayout
 from rscovlm.codec.spaces import SpaceName
 from rscovlm.codec.tags import BoxKind, Field, Tags, pieces
 
@@ -37,7 +37,7 @@ class TagPattern:
         return dict(self.spaces)
 
     @cached_property
-    def layouts(self) -> dict[BoxKind, Layout]:
+    def layouts(self) -> dict[BoxKind, BoxLayout]:
         """What the numbers are, by kind."""
         return {kind: self.tags.layout(kind) for kind in self.tags.kinds}
 

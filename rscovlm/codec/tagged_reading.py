@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from rscovlm.codec.found_objects import FoundObjects
-from rscovlm.codec.layouts import Layout
+from rscovlm.codec.layouts import BoxLayout
 from rscovlm.codec.spaces import SpaceName
 from rscovlm.codec.tag_patterns import TagPattern
 from rscovlm.codec.tags import BoxKind
@@ -17,7 +17,7 @@ _ATTRIBUTE = re.compile(
 )
 _BLANKS = re.compile(r"[ \t]*+")
 _FREE_LABEL = re.compile(r"[^<>\n]{0,256}\Z")
-_POINT = Layout(("x", "y"))
+_POINT = BoxLayout(("x", "y"))
 
 
 class TaggedObjects:

@@ -14,7 +14,7 @@ from itertools import groupby
 from string import Formatter
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
-from rscovlm.codec.layouts import KIND_OF, Layout
+from rscovlm.codec.layouts import KIND_OF, BoxLayout
 from rscovlm.geometry.kinds import Kind
 
 BoxKind: TypeAlias = Literal["hbb", "obb", "quad", "point"]
@@ -38,7 +38,7 @@ class Tags:
         label: Template of ``label``, such as ``"<ref>{label}</ref>"``; empty where answers name no class.
         boxes: Template around the ``boxes`` of one label.
         hbb: Template of a horizontal box, such as ``"[{x1}, {y1}, {x2}, {y2}]"``; its fields are those of
-            `rscovlm.codec.layouts.Layout`, in the order of the text. It may hold ``{label}``, where ``label`` is empty.
+            `rscovlm.codec.layouts.BoxLayout`, in the order of the text. It may hold ``{label}``, where ``label`` is empty.
         obb: The same of an oriented box, as centre, size and angle or as corners and angle.
         quad: The same of a quadrilateral.
         point: The same of a point.
@@ -94,9 +94,9 @@ class Tags:
         """Return the template of a box, empty where there is none."""
         return {"hbb": self.hbb, "obb": self.obb, "quad": self.quad, "point": self.point}[kind]
 
-    def layout(self, kind: BoxKind | Kind) -> Layout:
+    def layout(self, kind: BoxKind | Kind) -> BoxLayout:
         """Return what the numbers of a box are, in the order of its template."""
-        return Layout(tuple(field.name for field in _fields(self.template(kind)) if field.name != "label"))
+        return BoxLayout(tuple(field.name for field in _fields(self.template(kind)) if field.name != "label"))
 
     def write(self, kind: BoxKind | Kind, rows: Sequence[Sequence[str]], labels: Sequence[str]) -> str:
         """Return objects as text; ``rows`` are their numbers in the order of the template.

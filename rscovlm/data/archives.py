@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from rscovlm.data.members import Budget, Member, Pack, opened
-from rscovlm.data.names import Names
+from rscovlm.data.members import Budget, Member, OpenArchive, opened
+from rscovlm.data.names import ArchiveNames
 from rscovlm.records.tally import Rejected
 
 _CHUNK = 1 << 20
@@ -78,7 +78,7 @@ def unpack_all(
     target = Path(folder)
     with ExitStack() as stack:
         packs = []
-        names = Names(target)
+        names = ArchiveNames(target)
         for path in map(Path, archives):
             pack = stack.enter_context(opened(path, Budget(path, max_bytes, max_members, max_ratio)))
             names.add(pack.path.name, [member.name for member in pack.members])
@@ -93,13 +93,13 @@ def unpack_all(
     return [[member.name for member in pack.members] for pack in packs]
 
 
-def _check_room(packs: Sequence[Pack], anchor: Path) -> None:
+def _check_room(packs: Sequence[OpenArchive], anchor: Path) -> None:
     needed, free = sum(member.size for pack in packs for member in pack.members), shutil.disk_usage(anchor).free
     if needed > free:
         raise Rejected("archive over budget", f"{needed} bytes are needed in {str(anchor)!r} and {free} are free")
 
 
-def _stage(pack: Pack, member: Member, staging: Path) -> None:
+def _stage(pack: OpenArchive, member: Member, staging: Path) -> None:
     place = staging / member.name
     place.parent.mkdir(parents=True, exist_ok=True)
     left = member.size

@@ -44,7 +44,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Pack:
+class OpenArchive:
     """An archive that is open.
 
     Attributes:
@@ -104,7 +104,7 @@ class Budget:
 
 
 @contextmanager
-def opened(path: Path, budget: Budget) -> Iterator[Pack]:
+def opened(path: Path, budget: Budget) -> Iterator[OpenArchive]:
     """Open an archive and list its files.
 
     Raises:
@@ -120,13 +120,13 @@ def opened(path: Path, budget: Budget) -> Iterator[Pack]:
             if head[:2] == b"PK":
                 pack = stack.enter_context(zipfile.ZipFile(file))
                 members = list(_zipped(pack, path, budget))
-                found = Pack(path, members, lambda member: pack.open(member.handle))
+                found = OpenArchive(path, members, lambda member: pack.open(member.handle))
             else:
                 unpacked = next((kind for magic, kind in _COMPRESSED.items() if head.startswith(magic)), None)
                 stream = file if unpacked is None else stack.enter_context(unpacked(file))
                 tape = stack.enter_context(tarfile.open(fileobj=_Bounded(stream, path), mode="r:"))  # type: ignore[call-overload]
                 members = list(_taped(tape, path, budget))
-                found = Pack(path, members, lambda member: tape.extractfile(member.handle))
+                found = OpenArchive(path, members, lambda member: tape.extractfile(member.handle))
         yield found
 
 

@@ -14,7 +14,7 @@ _PART = 255  # bytes of one name on every file system in use
 _PATH = 4000  # bytes of a path, below Linux's 4096
 
 
-class Names:
+class ArchiveNames:
     """The files that archives are going to write below a folder.
 
     Args:

@@ -54,7 +54,7 @@ class RecordTable(Sequence[Record]):
                 f"split is {split!r}, but {path.name!r} is no folder of shards, which alone has splits; leave it out"
             )
         self.source = path
-        self._rows: _Lines | _Shards = _Lines(path) if path.suffix == ".jsonl" else _Shards(path, split)
+        self._rows: _Lines | _ShardTable = _Lines(path) if path.suffix == ".jsonl" else _ShardTable(path, split)
         self._decode = Record.from_json if path.suffix == ".jsonl" else Record.from_dict
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class _Lines(Sequence[str]):
             return file.readline().decode("utf-8-sig")
 
 
-class _Shards(Sequence[dict[str, Any]]):
+class _ShardTable(Sequence[dict[str, Any]]):
     """Rows of Parquet shards by number."""
 
     def __init__(self, source: Path, split: str | None) -> None:

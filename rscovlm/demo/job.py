@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from rscovlm.codec.dialect import Dialect
-from rscovlm.demo.report import REPORT, Figure, Story, Talk, write_report
+from rscovlm.demo.report import REPORT, Figure, ReportedConversation, Story, write_report
 from rscovlm.demo.tuning import NEW_CLASSES, Tuned, known_scenes, new_scenes, tune
 from rscovlm.engines import Transformers
 from rscovlm.engines.engine import dialect_of
@@ -29,7 +29,7 @@ from rscovlm.geometry import Frame
 from rscovlm.loading import load
 from rscovlm.mixtures.scene_records import scene_questions
 from rscovlm.rasters import Raster, open_image
-from rscovlm.scenes import Layout, LayoutConfig, Scene, SceneConfig, make_scene, write_geotiff, write_large_scene
+from rscovlm.scenes import LayoutConfig, Scene, SceneConfig, SceneLayout, make_scene, write_geotiff, write_large_scene
 from rscovlm.tasks import Detections, detect
 from rscovlm.tasks.classify import question as classification_question
 from rscovlm.tasks.detect import question as detection_question
@@ -71,7 +71,7 @@ CHECKPOINT = "checkpoint"
 
 
 @dataclass
-class Run:
+class DemoRun:
     """What a run has produced so far."""
 
     folder: Path
@@ -116,7 +116,7 @@ def run_demo(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.manual_seed(seed)
-    run = Run(folder, seed, say)
+    run = DemoRun(folder, seed, say)
     _check_outputs(folder)
     raster, asked, truth = _large_image(run, image, question)
     run.step("load the embedded model")
@@ -159,7 +159,7 @@ def _check_outputs(folder: Path) -> None:
     check_folder(folder / CHECKPOINT, "demo")
 
 
-def _large_image(run: Run, image: Path | None, question: str | None) -> tuple[Raster, str, str]:
+def _large_image(run: DemoRun, image: Path | None, question: str | None) -> tuple[Raster, str, str]:
     """Open the user's image, or generate the large scene; return it with a question and, if known, its answer.
 
     The folder is made once the image can be read.
@@ -204,7 +204,7 @@ def _say_table(before: Mapping[str, Score], after: Mapping[str, Score], say: Say
         say(f"    {name:<30} {score.value:6.2f} {after[name].value:6.2f} {score.baseline:8.2f}  ({score.trivial})")
 
 
-def _detect(run: Run, engine: Transformers, raster: Raster, *, own: bool) -> tuple[Detections, Raster]:
+def _detect(run: DemoRun, engine: Transformers, raster: Raster, *, own: bool) -> tuple[Detections, Raster]:
     """Search the user's image, or the liveliest part of the generated one, and write objects.geojson."""
     searched = raster if own else _part(run, raster)
     side = math.isqrt(engine.budget.max_pixels)
@@ -222,9 +222,9 @@ def _detect(run: Run, engine: Transformers, raster: Raster, *, own: bool) -> tup
     return found, searched
 
 
-def _part(run: Run, raster: Raster) -> Raster:
+def _part(run: DemoRun, raster: Raster) -> Raster:
     """Cut the part of the large scene with the most objects into a GeoTIFF of its own, map coordinates included."""
-    layout = Layout(run.seed, LayoutConfig(LARGE, LARGE))
+    layout = SceneLayout(run.seed, LayoutConfig(LARGE, LARGE))
     wanted = set(known_scenes().classes) | set(NEW_CLASSES)
     centres = np.array([thing.centre for thing in layout.objects if thing.label in wanted])
     corners = [(int(x), int(y)) for x in range(0, LARGE - PART, PART // 2) for y in range(0, LARGE - PART, PART // 2)]
@@ -241,7 +241,7 @@ def _part(run: Run, raster: Raster) -> Raster:
     return open_image(path)
 
 
-def _looks(run: Run, raster: Raster, answered: ZoomResult) -> list[Figure]:
+def _looks(run: DemoRun, raster: Raster, answered: ZoomResult) -> list[Figure]:
     """Draw what the model was shown: the region on the whole image, the overview, each window; and keep the first."""
     large = raster.overview(SHOWN)
     whole = ZoomView(large.image, large.frame, (0, 0, raster.width, raster.height), 0, 0)
@@ -262,7 +262,7 @@ def _looks(run: Run, raster: Raster, answered: ZoomResult) -> list[Figure]:
 
 
 def _story(
-    run: Run,
+    run: DemoRun,
     raster: Raster,
     asked: str,
     truth: str,
@@ -327,7 +327,7 @@ def _places(found: Detections) -> tuple[list[tuple[str, float, float]], tuple[st
     return rows, ("longitude", "latitude") if found.frame.crs else ("x, map units", "y, map units")
 
 
-def _talks(engine: Transformers, seed: int) -> list[Talk]:
+def _talks(engine: Transformers, seed: int) -> list[ReportedConversation]:
     """Hold a few conversations about scenes the model never saw."""
     rng = np.random.default_rng([seed, 23])
     talks = []
@@ -337,7 +337,7 @@ def _talks(engine: Transformers, seed: int) -> list[Talk]:
         asked, truth = _ask(scene, config.classes, place, dialect_of(engine))
         reply = engine.generate([asked.conversation([scene.image])], max_new_tokens=120)[0]
         turns = [("user", asked.user), ("assistant", reply.text.strip()), ("truth", truth)]
-        talks.append(Talk(scene.image.resize((336, 336), Image.Resampling.NEAREST), turns))
+        talks.append(ReportedConversation(scene.image.resize((336, 336), Image.Resampling.NEAREST), turns))
     return talks
 
 

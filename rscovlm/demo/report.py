@@ -28,7 +28,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Talk:
+class ReportedConversation:
     """A conversation shown on the page: a picture, and who said what."""
 
     image: Image.Image
@@ -67,7 +67,7 @@ class Story:
     detection: list[Figure] = field(default_factory=list)
     objects: list[tuple[str, float, float]] = field(default_factory=list)
     coordinates: tuple[str, str] = ("longitude", "latitude")
-    talks: list[Talk] = field(default_factory=list)
+    talks: list[ReportedConversation] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 

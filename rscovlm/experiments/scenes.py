@@ -18,12 +18,12 @@ from rscovlm.engines.engine import dialect_of, replies
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.metrics import ap_nc, grounding_accuracy
 from rscovlm.mixtures.scene_records import scene_objects, scene_questions, seen_frame
-from rscovlm.scenes import Question, Scene, SceneConfig, make_scene, make_zoom_scene
+from rscovlm.scenes import Scene, SceneConfig, SceneQuestion, make_scene, make_zoom_scene
 from rscovlm.tasks.detect import question as detection_question
 from rscovlm.tasks.ground import question as grounding_question
-from rscovlm.tasks.task import Question as Asking
+from rscovlm.tasks.task import Question
 from rscovlm.zoom import ZoomChain, report
-from rscovlm.zoom.summary import Asked
+from rscovlm.zoom.summary import ZoomQuestion
 
 TEST_TEXTURES = 777
 """Texture seed of test scenes; training uses others."""
@@ -87,7 +87,7 @@ def score_words(engine: Engine, scenes: Sequence[Scene], classes: tuple[str, ...
         questions = scene_questions(scene, classes, (task,))
         asked.append((scene, questions[place % len(questions)]))
     replies = _answers(
-        engine, [Asking(None, question.text).conversation([scene.image]) for scene, question in asked], 16
+        engine, [Question(None, question.text).conversation([scene.image]) for scene, question in asked], 16
     )
     right = [reply.strip() == question.answer for reply, (_, question) in zip(replies, asked, strict=True)]
     most = Counter(question.answer for _, question in asked).most_common(1)[0]
@@ -96,7 +96,7 @@ def score_words(engine: Engine, scenes: Sequence[Scene], classes: tuple[str, ...
 
 def score_grounding(engine: Engine, scenes: Sequence[Scene], classes: tuple[str, ...], *, least: int = 1) -> Score:
     """Measure Acc@0.5 of one referred object per scene with at least some objects, beside the best constant box."""
-    asked: list[tuple[Scene, Question]] = []
+    asked: list[tuple[Scene, SceneQuestion]] = []
     for scene in scenes:
         questions = scene_questions(scene, classes, ("grounding",)) if len(scene.objects) >= least else []
         if questions:
@@ -144,7 +144,9 @@ def score_zoom(engine: Engine, config: SceneConfig, *, count: int, rng: np.rando
     """Measure questions that need a closer look: with the chain, without it, and with the true region given."""
     scenes = [make_zoom_scene(rng, config=config) for _ in range(count)]
     asked = [
-        Asked(scene.image, scene.question, scene.answer, Boxes(scene.pad.crop[None], "hbb", Frame(*scene.image.size)))
+        ZoomQuestion(
+            scene.image, scene.question, scene.answer, Boxes(scene.pad.crop[None], "hbb", Frame(*scene.image.size))
+        )
         for scene in scenes
     ]
     measured = report(ZoomChain(engine, max_steps=1), asked)

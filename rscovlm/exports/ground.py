@@ -29,7 +29,7 @@ CELL = 32
 
 
 @dataclass(frozen=True)
-class Ground:
+class MapExtent:
     """The part of a web map that an image covers, in degrees; longitudes go on beyond 180 where it does.
 
     Attributes:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from rscovlm.exports.data_url import data_url
 from rscovlm.exports.drawing import COLOURS, colours_of
-from rscovlm.exports.ground import LARGEST, Ground
+from rscovlm.exports.ground import LARGEST, MapExtent
 from rscovlm.exports.outlines import accuracy_told
 from rscovlm.files import mark, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
@@ -86,7 +86,7 @@ def map_page(
 
 def _content(view: View, objects: Objects | None, steps: Sequence[View]) -> dict[str, Any]:
     """Return everything the page's script shows."""
-    ground = Ground.of(view.frame) if available() else None
+    ground = MapExtent.of(view.frame) if available() else None
     picture, bounds = (view.image.copy(), _pixel_bounds(view.frame)) if ground is None else ground.laid_out(view)
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     shapes = []
@@ -112,7 +112,7 @@ def _content(view: View, objects: Objects | None, steps: Sequence[View]) -> dict
     }
 
 
-def _rings(boxes: Boxes, ground: Ground | None) -> list[list[list[float]]]:
+def _rings(boxes: Boxes, ground: MapExtent | None) -> list[list[list[float]]]:
     """Return rings of (latitude, longitude), or (-y, x) of the original's pixels, as leaflet wants them."""
     quads = boxes.as_kind("quad").coords.reshape(-1, 4, 2)
     frame = boxes.frame

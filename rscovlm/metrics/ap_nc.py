@@ -10,7 +10,7 @@ import numpy as np
 
 from rscovlm.geometry.affine import Floats
 from rscovlm.metrics.detections import Ints
-from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, Run, settle
+from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, PrecisionTables, settle
 from rscovlm.metrics.matching import Shape, odd_shapes
 from rscovlm.metrics.precision import Interpolation
 
@@ -103,7 +103,7 @@ def ap_nc(
     return result
 
 
-def headlines(board: Board, run: Run) -> dict[str, float]:
+def headlines(board: Board, run: PrecisionTables) -> dict[str, float]:
     """Return the means over orders alone: ``ap_nc50`` and so on, and with real scores ``ap50`` and so on."""
     counted = board.positives > 0
     tables = [("ap_nc", run.nc)] if run.real is None else [("ap_nc", run.nc), ("ap", run.real)]
@@ -115,7 +115,7 @@ def headlines(board: Board, run: Run) -> dict[str, float]:
     }
 
 
-def summarise(board: Board, run: Run) -> dict[str, Any]:
+def summarise(board: Board, run: PrecisionTables) -> dict[str, Any]:
     """Turn average precisions into the result's tables."""
     counted = board.positives > 0
     result: dict[str, Any] = {}
@@ -224,7 +224,9 @@ def _rates(right: Ints, wrong: Ints, positives: Ints) -> dict[str, Floats]:
     }
 
 
-def _class_row(board: Board, run: Run, c: int, right: Ints, wrong: Ints, rates: dict[str, Floats]) -> dict[str, Any]:
+def _class_row(
+    board: Board, run: PrecisionTables, c: int, right: Ints, wrong: Ints, rates: dict[str, Floats]
+) -> dict[str, Any]:
     row: dict[str, Any] = _headline(run.nc[c : c + 1], board.thresholds, "ap_nc")
     if run.real is not None:
         row |= _headline(run.real[c : c + 1], board.thresholds, "ap")

@@ -69,7 +69,7 @@ def settle(protocol: str, **overrides: Any) -> Protocol:
 
 
 @dataclass(frozen=True)
-class Run:
+class PrecisionTables:
     """Average precisions, (classes, thresholds, repeats): without scores, with them, and in the order given."""
 
     nc: Floats
@@ -166,7 +166,9 @@ class Board:
         void = (truth >= 0) & self.void_truths[truth] if len(self.true) else np.zeros(len(rows), bool)
         return Outcomes(truth, np.where(void, 0, reach), np.where(void, reach, 0), positives)
 
-    def run(self, ties: str, repeats: int, seed: int, keep: Bools | None = None, *, constant_too: bool = True) -> Run:
+    def run(
+        self, ties: str, repeats: int, seed: int, keep: Bools | None = None, *, constant_too: bool = True
+    ) -> PrecisionTables:
         """Evaluate all orders of all classes, of the found boxes in `keep` alone if given.
 
         Without `constant_too` the order given is left out (zeros) unless `ties` asks for it: it costs as much as one
@@ -195,7 +197,7 @@ class Board:
                 nc[c, :, part] = self._evaluate(fair, content.random_orders(self.keys[rows], draws[part]))
                 if real is not None:
                     real[c, :, part] = self._evaluate(fair, content.random_orders(self.keys[rows], draws[part], tiers))
-        return Run(nc, real, constant)
+        return PrecisionTables(nc, real, constant)
 
     def parts(self, keep: Bools | None = None) -> list[tuple[int, NDArray[np.intp], int]]:
         """Return (class, its found rows in the order given, its positives) for classes with any found."""

@@ -51,7 +51,7 @@ class SubsetRecipe:
 
 
 @dataclass(frozen=True)
-class Change:
+class WeightChange:
     """New weights from a position on.
 
     Attributes:
@@ -82,7 +82,7 @@ class MixtureRecipe:
     tolerate: float = 0.005
     codec: str | None = None
     budget: PixelBudget = field(default_factory=PixelBudget)
-    schedule: tuple[Change, ...] = ()
+    schedule: tuple[WeightChange, ...] = ()
     history: tuple[Mapping[str, float], ...] = ()
 
     @classmethod
@@ -99,7 +99,7 @@ class MixtureRecipe:
         values["subsets"] = tuple(_subset(item, place) for place, item in enumerate(subsets))
         if "budget" in values:
             values["budget"] = PixelBudget(**known_fields(values["budget"], PixelBudget, "budget"))
-        changes = [Change(**known_fields(item, Change, "schedule")) for item in values.get("schedule", ())]
+        changes = [WeightChange(**known_fields(item, WeightChange, "schedule")) for item in values.get("schedule", ())]
         values["schedule"] = tuple(sorted(changes, key=lambda change: change.at))
         values["history"] = tuple(values.get("history", ()))
         recipe = cls(**values)

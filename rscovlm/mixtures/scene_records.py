@@ -16,7 +16,7 @@ from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.mixtures.renderer import RecordRenderer, Sample
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.records import Annotation, ImageRef, Record
-from rscovlm.scenes import Question, Scene, SceneConfig, ZoomScene, make_scene, make_zoom_scene, questions
+from rscovlm.scenes import Scene, SceneConfig, SceneQuestion, ZoomScene, make_scene, make_zoom_scene, questions
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.zoom.layouts import Layout
 
@@ -101,7 +101,7 @@ def plain_renderer(
 
 def record_of(
     scene: Scene,
-    question: Question,
+    question: SceneQuestion,
     classes: Sequence[str],
     *,
     kind: Spatial = "hbb",
@@ -120,7 +120,9 @@ def record_of(
     return Record("scene", "scenes", "train", task, (image or image_of(scene.image),), **fields)
 
 
-def _content(scene: Scene, question: Question, classes: Sequence[str], kind: Spatial) -> tuple[str, dict[str, Any]]:
+def _content(
+    scene: Scene, question: SceneQuestion, classes: Sequence[str], kind: Spatial
+) -> tuple[str, dict[str, Any]]:
     if question.task == "class":
         return "classification", {"classes": (scene.scene_class,)}
     if question.task == "count":
@@ -136,7 +138,7 @@ def _content(scene: Scene, question: Question, classes: Sequence[str], kind: Spa
 def detection_record(scene: Scene, classes: tuple[str, ...]) -> Record:
     """Return a record that asks for every object of some classes; those of other classes are background."""
     found = tuple(place for place, thing in enumerate(scene.objects) if thing.label in classes)
-    return record_of(scene, Question("detection", "", objects=found), classes, kind="quad")
+    return record_of(scene, SceneQuestion("detection", "", objects=found), classes, kind="quad")
 
 
 def zoom_record(scene: ZoomScene) -> Record:
@@ -161,7 +163,7 @@ def image_of(image: Image.Image) -> ImageRef:
     return ImageRef(data=buffer.getvalue(), width=image.width, height=image.height)
 
 
-def scene_questions(scene: Scene, classes: tuple[str, ...], tasks: tuple[Any, ...]) -> list[Question]:
+def scene_questions(scene: Scene, classes: tuple[str, ...], tasks: tuple[Any, ...]) -> list[SceneQuestion]:
     """Return the questions of some tasks; objects are named by class and colour only."""
     return questions(scene.scene_class, scene.objects, classes=classes, tasks=tasks, extremes=False)
 
@@ -180,9 +182,9 @@ def seen_frame(image: Image.Image, budget: PixelBudget) -> Frame:
     return Frame(*image.size).resized(*plan_size(*image.size, budget))
 
 
-def _pick_boxed(rng: np.random.Generator, asked: list[Question], most: int) -> list[Question]:
+def _pick_boxed(rng: np.random.Generator, asked: list[SceneQuestion], most: int) -> list[SceneQuestion]:
     """Pick questions of which none only repeats objects of an earlier one; of those about nothing, one in four."""
-    picked: list[Question] = []
+    picked: list[SceneQuestion] = []
     seen: set[int] = set()
     found = any(question.objects for question in asked)
     for place in rng.permutation(len(asked)):
@@ -195,9 +197,9 @@ def _pick_boxed(rng: np.random.Generator, asked: list[Question], most: int) -> l
     return picked
 
 
-def _pick_balanced(rng: np.random.Generator, asked: list[Question], most: int) -> list[Question]:
+def _pick_balanced(rng: np.random.Generator, asked: list[SceneQuestion], most: int) -> list[SceneQuestion]:
     """Pick questions, each kind first, then each answer of that kind, equally often."""
-    picked: list[Question] = []
+    picked: list[SceneQuestion] = []
     left = list(asked)
     while left and len(picked) < most:
         tasks = sorted({question.task for question in left})

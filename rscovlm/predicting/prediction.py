@@ -27,7 +27,7 @@ from rscovlm.zoom.journal import Journal, is_journal, read_rows
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
 
-__all__ = ["Asked", "check_out", "latest_rows", "predict", "write_geojson"]
+__all__ = ["DefaultQuestion", "check_out", "latest_rows", "predict", "write_geojson"]
 
 Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ DIFFERENT = "another task, model, question or settings"
 
 
 @dataclass(frozen=True)
-class Asked:
+class DefaultQuestion:
     """What is asked about every image that has nothing of its own.
 
     Attributes:
@@ -104,7 +104,7 @@ class Asked:
             constrained=self.constrained,
         )
 
-    def of(self, item: Item) -> Asked:
+    def of(self, item: Item) -> DefaultQuestion:
         """Return what is asked about an item.
 
         Raises:
@@ -129,7 +129,7 @@ class Asked:
 def predict(
     engine: Engine,
     items: Sequence[Item],
-    asked: Asked,
+    asked: DefaultQuestion,
     out: Path,
     *,
     batch: int = 16,
@@ -182,7 +182,7 @@ def predict(
     return counts | ({"changed": changed} if changed else {})
 
 
-def settings(engine: Engine, asked: Asked) -> Row:
+def settings(engine: Engine, asked: DefaultQuestion) -> Row:
     """Return what all rows of a file depend on; it stands in the file's header."""
     # A checkpoint's folder is known by what is in it, wherever it lies.
     named = replace(asked, model="") if asked.model and Path(asked.model).is_dir() else asked
@@ -218,7 +218,7 @@ def latest_rows(out: Path) -> dict[str, Row]:
 class _Head:
     """What a row begins with, and where the finished tiles of its image wait until the image is done."""
 
-    def __init__(self, out: Path, item: Item, asked: Asked) -> None:
+    def __init__(self, out: Path, item: Item, asked: DefaultQuestion) -> None:
         try:
             seen = content(item.image)
         except OSError:  # the row will say so
@@ -234,7 +234,7 @@ class _Head:
         self.tiles = out.with_name(f".{out.name}.{name}.tiles")
 
 
-def _answers(row: Row | None, item: Item, asked: Asked) -> bool:
+def _answers(row: Row | None, item: Item, asked: DefaultQuestion) -> bool:
     """Tell whether a row is the answer to what is asked about an item, on the image as it is now."""
     if row is None or "error" in row or row.get("asked") != asked.digest:
         return False
@@ -251,7 +251,9 @@ def _remove_tiles(out: Path, *, keep: set[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _rows(engine: Engine, items: Sequence[Item], wanted: Mapping[str, Asked], heads: Mapping[str, _Head]) -> list[Row]:
+def _rows(
+    engine: Engine, items: Sequence[Item], wanted: Mapping[str, DefaultQuestion], heads: Mapping[str, _Head]
+) -> list[Row]:
     """Return one row an item; where a batch meets an image that cannot be read, each is asked by itself."""
     try:
         tiles = heads[items[0].id].tiles
@@ -262,6 +264,6 @@ def _rows(engine: Engine, items: Sequence[Item], wanted: Mapping[str, Asked], he
         return [{"error": str(error)}]
 
 
-def _answered(engine: Engine, items: Sequence[Item], asked: Sequence[Asked], tiles: Path) -> list[Row]:
+def _answered(engine: Engine, items: Sequence[Item], asked: Sequence[DefaultQuestion], tiles: Path) -> list[Row]:
     rasters = [open_image(item.image, **asked[0].opening) for item in items]
     return task_named(asked[0].task).rows(engine, rasters, [one.wanted for one in asked], tiles)

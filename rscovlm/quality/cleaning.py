@@ -38,7 +38,7 @@ class Rule:
 
 
 @dataclass
-class Change:
+class RuleChange:
     """What one rule did: how many substitutions, in how many records, and the first few texts before and after."""
 
     substitutions: int = 0
@@ -90,7 +90,7 @@ class Cleaner:
             re.compile(rf"\b({'|'.join(map(re.escape, self._typos))})\b", re.IGNORECASE) if self._typos else None
         )
         self._scales, self._corners = dict(scales or {}), dict(corners or {})
-        self.changes: dict[str, Change] = {}
+        self.changes: dict[str, RuleChange] = {}
         self.records = 0
         self.changed = 0
 
@@ -141,7 +141,7 @@ class Cleaner:
         return "\n".join(lines)
 
     def _note(self, name: str, count: int, before: str, after: str, touched: set[str]) -> None:
-        change = self.changes.setdefault(name, Change())
+        change = self.changes.setdefault(name, RuleChange())
         change.substitutions += count
         touched.add(name)
         if len(change.examples) < _EXAMPLES:

@@ -1,6 +1,6 @@
 from .errors import MissingRasterError as MissingRasterError
 from .errors import RasterError as RasterError
-from .limits import Limits as Limits
+from .limits import PixelLimits as PixelLimits
 from .opening import open_image as open_image
 from .raster import Raster as Raster
 from .stretch import Stretch as Stretch

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.errors import RasterError
-from rscovlm.rasters.reader import Layout, Level, Place
+from rscovlm.rasters.reader import BandLayout, Level, Place
 
 COLOURS = {1: ("gray",), 2: ("gray", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 
@@ -48,7 +48,7 @@ class ArrayReader:
         told = self._array.dtype == np.uint8 and bands is None
         colours = COLOURS.get(count) if told or count in (1, 3) else None
         self.name = "array"
-        self.layout = Layout(
+        self.layout = BandLayout(
             colours=colours or ("undefined",) * count, dtype=self._array.dtype, masked=self._valid is not None
         )
         self.place = Place()

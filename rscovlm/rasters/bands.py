@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 
 from rscovlm.rasters.errors import RasterError
-from rscovlm.rasters.reader import Layout
+from rscovlm.rasters.reader import BandLayout
 
 CMYK = ("cyan", "magenta", "yellow", "black")
 RGB = ("red", "green", "blue")
@@ -17,7 +17,7 @@ OTHERS = frozenset(("edge", "infra", "nir", "swir", "near", "coastal", "aerosol"
 """Words that make of a red, green or blue band another one: red edge, infra red, coastal blue."""
 
 
-def choose(layout: Layout, bands: Sequence[int] | None, name: str) -> tuple[list[int], str | None]:
+def choose(layout: BandLayout, bands: Sequence[int] | None, name: str) -> tuple[list[int], str | None]:
     """Return indices from 0 of the bands to show, and what a reader of the result should know of the choice.
 
     Args:
@@ -63,7 +63,7 @@ def _asked(bands: Any, count: int, name: str) -> list[int]:
     return [int(band) - 1 for band in chosen]
 
 
-def _described(layout: Layout) -> list[int] | None:
+def _described(layout: BandLayout) -> list[int] | None:
     """Return the bands whose descriptions name red, green and blue; None where not each is named by one band."""
     words = [re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", told).lower()) for told in layout.descriptions]
     found = []

@@ -26,9 +26,9 @@ from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.georeference import NO_RATIONAL, beside, between_points, world_file
 from rscovlm.rasters.jp2_boxes import GmlGrid, grid_transform
-from rscovlm.rasters.limits import Limits, block_too_large
+from rscovlm.rasters.limits import PixelLimits, block_too_large
 from rscovlm.rasters.quiet import hushed, unwarned
-from rscovlm.rasters.reader import Layout, Level, Place
+from rscovlm.rasters.reader import BandLayout, Level, Place
 from rscovlm.rasters.stated_place import stated_place
 from rscovlm.rasters.tiff import check_deflated
 from rscovlm.rasters.tiff_tags import PAGES, hidden_facts, orientation_of
@@ -72,7 +72,7 @@ class GdalReader:
 
     reads_overviews_beside = True
 
-    def __init__(self, source: Path | bytes, kind: str, *, name: str, limits: Limits) -> None:
+    def __init__(self, source: Path | bytes, kind: str, *, name: str, limits: PixelLimits) -> None:
         from rasterio.io import MemoryFile
 
         self.name = name
@@ -279,13 +279,13 @@ class GdalReader:
                 )
         return self._open_files[key]
 
-    def _check(self, limits: Limits) -> None:
+    def _check(self, limits: PixelLimits) -> None:
         width, height = self._file.width, self._file.height
         if self.front_to_back and width * height > limits.sequential:
             raise RasterError(
                 f"{self.name}: claims {width}x{height} pixels, above the limit of {limits.sequential:,} for a "
                 f"{self._kind.upper()}, which is decoded from its beginning; if you trust the file, set "
-                f"limits=Limits(sequential={width * height}) or convert it to a tiled GeoTIFF"
+                f"limits=PixelLimits(sequential={width * height}) or convert it to a tiled GeoTIFF"
             )
         block_height, block_width = self._file.block_shapes[0]
         together = self._file.count if str(self._file.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE")) == "PIXEL" else 1
@@ -321,7 +321,7 @@ def _level(file: Any) -> Level:
     return Level(file.width, file.height, min(width, file.width), min(height, file.height))
 
 
-def _layout(file: Any) -> Layout:
+def _layout(file: Any) -> BandLayout:
     colours = tuple(interpretation.name for interpretation in file.colorinterp)
     if file.count == 3 and colours[1:] == ("undefined", "undefined"):
         colours = ("undefined",) * 3
@@ -332,7 +332,7 @@ def _layout(file: Any) -> Layout:
         for index, entry in table.items():
             palette[index] = entry
     bits = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-    return Layout(
+    return BandLayout(
         colours=colours,
         dtype=_dtype(file),
         nodata=tuple(file.nodatavals),

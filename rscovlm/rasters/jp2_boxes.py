@@ -25,7 +25,7 @@ LARGEST = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class Boxes:
+class Jp2Boxes:
     """What was found: degenerate GeoTIFFs, the coverage of GMLJP2, the numbers of an MSIG box."""
 
     geotiffs: tuple[bytes, ...] = ()
@@ -54,7 +54,7 @@ class GmlGrid:
     swapped: bool
 
 
-def jp2_boxes(source: Path | bytes) -> Boxes:
+def jp2_boxes(source: Path | bytes) -> Jp2Boxes:
     """Read the boxes of a file that state its place."""
     if isinstance(source, bytes):
         return _read(io.BytesIO(source), len(source))
@@ -62,7 +62,7 @@ def jp2_boxes(source: Path | bytes) -> Boxes:
         return _read(file, source.stat().st_size)
 
 
-def _read(file: BinaryIO, size: int) -> Boxes:
+def _read(file: BinaryIO, size: int) -> Jp2Boxes:
     geotiffs: list[bytes] = []
     gml = msig = None
     for kind, start, end in _boxes(file, 0, size):
@@ -74,7 +74,7 @@ def _read(file: BinaryIO, size: int) -> Boxes:
                 msig = _part(file, start + 16, end)
         elif kind == b"asoc" and gml is None:
             gml = _coverage(file, start, end)
-    return Boxes(tuple(geotiffs), gml, msig)
+    return Jp2Boxes(tuple(geotiffs), gml, msig)
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class PixelLimits:
     """Largest number of pixels per step; checked against what a file claims, before anything is decoded.
 
     Attributes:
@@ -20,7 +20,7 @@ class Limits:
         block: Numbers (pixels times the bands stored together) of one tile or strip, which is always decoded whole.
 
     Example:
-        >>> Limits(in_memory=2**26).in_memory
+        >>> PixelLimits(in_memory=2**26).in_memory
         67108864
     """
 
@@ -33,12 +33,12 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("in_memory", "sequential", "streamed", "small", "block"):
             if getattr(self, name) < 1:
-                raise ValueError(f"Limits({name}={getattr(self, name)!r}) must be a positive number of pixels")
+                raise ValueError(f"PixelLimits({name}={getattr(self, name)!r}) must be a positive number of pixels")
 
 
 def block_too_large(name: str, width: int, height: int, bands: int, limit: int) -> str:
     """Say that a file's tiles or strips are above the limit, and what to do."""
     return (
         f"{name}: is stored in blocks of {width}x{height} pixels, {bands} bands together, above the limit of "
-        f"{limit:,}; set limits=Limits(block={width * height * bands}) if you trust it, or convert it to smaller tiles"
+        f"{limit:,}; set limits=PixelLimits(block={width * height * bands}) if you trust it, or convert it to smaller tiles"
     )

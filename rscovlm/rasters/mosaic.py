@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.georeference import points_place
-from rscovlm.rasters.reader import Layout, Level, Place, Reader
-from rscovlm.rasters.vrt import Band, Box, Mosaic, Source
+from rscovlm.rasters.reader import BandLayout, Level, Place, Reader
+from rscovlm.rasters.vrt import Band, Box, VrtDescription, VrtSource
 
 OPEN = 32
 """Sources kept open; each may hold a handle for every level."""
@@ -45,7 +45,7 @@ class MosaicReader:
 
     def __init__(
         self,
-        mosaic: Mosaic,
+        mosaic: VrtDescription,
         *,
         name: str,
         opener: Callable[[Path], Reader],
@@ -58,7 +58,7 @@ class MosaicReader:
         bands = mosaic.bands
         dtype = np.result_type(*(band.dtype for band in bands))
         colours = tuple("palette" if band.palette is not None else band.colour for band in bands)
-        self.layout = Layout(
+        self.layout = BandLayout(
             colours=("undefined",) * 3 if len(bands) == 3 and colours[1:] == ("undefined",) * 2 else colours,
             dtype=dtype,
             nodata=tuple(None if band.hidden else band.nodata for band in bands),
@@ -151,7 +151,7 @@ class MosaicReader:
     def _lay_source(
         self,
         out: NDArray[Any],
-        source: Source,
+        source: VrtSource,
         box: Box,
         down: tuple[NDArray[np.intp], NDArray[np.floating[Any]]],
         across: tuple[NDArray[np.intp], NDArray[np.floating[Any]]],
@@ -203,7 +203,7 @@ def nearest(positions: NDArray[np.floating[Any]], scale: float) -> NDArray[np.in
 
 
 def _values(
-    reader: Reader, level: int, window: WindowLike, source: Source
+    reader: Reader, level: int, window: WindowLike, source: VrtSource
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Return a window of a source's band, changed as the VRT says, and which of it is laid (None: all)."""
     if source.band is None:
@@ -259,7 +259,7 @@ def _stored(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return stored
 
 
-def _place(mosaic: Mosaic, crs: str | None, notes: tuple[str, ...]) -> Place:
+def _place(mosaic: VrtDescription, crs: str | None, notes: tuple[str, ...]) -> Place:
     if mosaic.transform is not None:
         return Place(mosaic.transform, crs, notes)
     if len(mosaic.points) >= 3:

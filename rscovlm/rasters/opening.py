@@ -20,7 +20,7 @@ from rscovlm.rasters.cache import Cache
 from rscovlm.rasters.crs import stated_crs
 from rscovlm.rasters.errors import MissingRasterError, RasterError
 from rscovlm.rasters.formats import ENDINGS, png_header, sniff
-from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.limits import PixelLimits
 from rscovlm.rasters.mosaic import MosaicReader
 from rscovlm.rasters.pillow import PillowReader
 from rscovlm.rasters.raster import Raster, StretchChoice
@@ -47,7 +47,7 @@ def open_image(
     allow_vrt: bool = False,
     side_files: bool = False,
     cache: str | os.PathLike[str] | None = None,
-    limits: Limits | None = None,
+    limits: PixelLimits | None = None,
     backend: Backend = "auto",
     orientation: Orientation = "shown",
 ) -> Raster:
@@ -109,7 +109,7 @@ def open_image(
         "backend": backend,
         "orientation": orientation,
     }
-    bounds = limits or Limits()
+    bounds = limits or PixelLimits()
     notes: tuple[str, ...] = ()
     stored: Cache | None = None
     reader: Reader
@@ -201,7 +201,9 @@ def _kind(path: Path, name: str) -> str:
         return sniff(handle.read(4096), name)
 
 
-def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend: Backend, allow_vrt: bool) -> Reader:
+def _reader(
+    source: Path | bytes, kind: str, name: str, limits: PixelLimits, backend: Backend, allow_vrt: bool
+) -> Reader:
     if backend not in ("auto", "rasterio", "plain"):
         raise ValueError(f"backend={backend!r} is not known; use 'auto', 'rasterio' or 'plain'")
     if kind == "vrt":
@@ -224,7 +226,7 @@ def _reader(source: Path | bytes, kind: str, name: str, limits: Limits, backend:
     return PillowReader(source, kind, name=name, limits=limits)
 
 
-def _mosaic(source: Path | bytes, name: str, limits: Limits, backend: Backend, allow_vrt: bool) -> Reader:
+def _mosaic(source: Path | bytes, name: str, limits: PixelLimits, backend: Backend, allow_vrt: bool) -> Reader:
     """Open a VRT, each of its sources as a file of its own."""
     if not allow_vrt:
         raise RasterError(
@@ -245,7 +247,7 @@ def _mosaic(source: Path | bytes, name: str, limits: Limits, backend: Backend, a
     return MosaicReader(read_vrt(source, name), name=name, opener=opened, crs=stated_crs)
 
 
-def _plain_tiff(source: Path | bytes, name: str, limits: Limits) -> Reader:
+def _plain_tiff(source: Path | bytes, name: str, limits: PixelLimits) -> Reader:
     """Read a TIFF block by block where that is possible without GDAL, else whole through Pillow."""
     handle: Any = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
     try:
@@ -268,7 +270,7 @@ def _plain_tiff(source: Path | bytes, name: str, limits: Limits) -> Reader:
         raise
 
 
-def _with_opacity(found: gdal.GdalReader, source: Path | bytes, limits: Limits, backend: Backend) -> Reader:
+def _with_opacity(found: gdal.GdalReader, source: Path | bytes, limits: PixelLimits, backend: Backend) -> Reader:
     """Return a reader that knows the opacity beside the inks of a TIFF, or that says in its notes that it does not."""
     plain = _plain_tiff(source, found.name, limits)
     if backend == "auto" and "alpha" in plain.layout.colours:
@@ -280,7 +282,7 @@ def _with_opacity(found: gdal.GdalReader, source: Path | bytes, limits: Limits, 
     return found
 
 
-def _wants_gdal(source: Path | bytes, kind: str, name: str, limits: Limits) -> bool:
+def _wants_gdal(source: Path | bytes, kind: str, name: str, limits: PixelLimits) -> bool:
     """Tell whether a PNG or JPEG is better read in pieces, or has numbers that Pillow would cut to 8 bits."""
     if kind == "png":
         if isinstance(source, bytes):

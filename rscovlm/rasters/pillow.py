@@ -17,9 +17,9 @@ from rscovlm.rasters.arrays import COLOURS
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of, jp2_header
 from rscovlm.rasters.georeference import world_file
-from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.limits import PixelLimits
 from rscovlm.rasters.quiet import unwarned
-from rscovlm.rasters.reader import Layout, Level, Place
+from rscovlm.rasters.reader import BandLayout, Level, Place
 
 ORIENTATION = 274
 """EXIF tag: how a camera was held."""
@@ -64,7 +64,7 @@ class PillowReader:
         kind: str,
         *,
         name: str,
-        limits: Limits,
+        limits: PixelLimits,
         place: Place | None = None,
         nodata: float | None = None,
         opaque: bool = False,
@@ -91,7 +91,7 @@ class PillowReader:
             self._mode = {"RGBA": "RGB", "LA": "L"}.get(self._mode, self._mode)
         colours = ("gray",) if self._mode in NUMBERS else COLOURS[PLAIN[self._mode]]
         dtype = np.dtype(NUMBERS.get(self._mode, np.uint8))
-        self.layout = Layout(
+        self.layout = BandLayout(
             colours=colours,
             dtype=dtype,
             nodata=(nodata,) * len(colours),
@@ -213,7 +213,7 @@ def _target_mode(image: Image.Image) -> str:
     return mode if mode in PLAIN else "L" if mode == "1" else "RGB"
 
 
-def _levels(width: int, height: int, kind: str, limits: Limits) -> list[Level]:
+def _levels(width: int, height: int, kind: str, limits: PixelLimits) -> list[Level]:
     factors = (1, 2, 4, 8) if kind == "jpeg" and width * height > limits.small else (1,)
     sizes = [(math.ceil(width / factor), math.ceil(height / factor)) for factor in factors]
     return [Level(w, h, w, h) for w, h in sizes]
@@ -257,6 +257,6 @@ def _jp2_notes(bands: int, bits: int, mode: str) -> Iterator[str]:
 def _too_large(name: str, width: int, height: int, bound: int, limit: str) -> str:
     return (
         f"{name}: claims {width}x{height} pixels, above the limit of {bound:,} for a picture that must be decoded "
-        f"whole; install rscovlm[geo] to read it in pieces, or, if you trust it, set limits=Limits({limit}="
+        f"whole; install rscovlm[geo] to read it in pieces, or, if you trust it, set limits=PixelLimits({limit}="
         f"{width * height})"
     )

@@ -20,7 +20,7 @@ from rscovlm.rasters import sampling
 from rscovlm.rasters.cache import Base, Cache
 from rscovlm.rasters.digests import digest_of
 from rscovlm.rasters.errors import RasterError
-from rscovlm.rasters.limits import Limits
+from rscovlm.rasters.limits import PixelLimits
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.samples import Samples
@@ -61,7 +61,7 @@ class Raster:
         bands: Sequence[int] | None = None,
         stretch: StretchChoice = "auto",
         percentiles: tuple[float, float] = (2.0, 98.0),
-        limits: Limits | None = None,
+        limits: PixelLimits | None = None,
         cache: Cache | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
@@ -83,7 +83,7 @@ class Raster:
         self._empty: str | None = None
         self._reader, self._pixels = reader, Pixels(reader, bands)
         self.bands = tuple(band + 1 for band in self._pixels.bands)
-        self._limits, self._cache = limits or Limits(), cache
+        self._limits, self._cache = limits or PixelLimits(), cache
         self._wanted, self._percentiles = stretch, percentiles
         self._stretch: Stretch | None = stretch if isinstance(stretch, Stretch) else None
         self._settled = isinstance(stretch, Stretch)
@@ -136,7 +136,7 @@ class Raster:
         if wanted[0] * wanted[1] > self._limits.in_memory:
             raise RasterError(
                 f"{self.path}: a view of {wanted[0]}x{wanted[1]} pixels is above the limit of "
-                f"{self._limits.in_memory:,}; give max_pixels, or set limits=Limits(in_memory=...)"
+                f"{self._limits.in_memory:,}; give max_pixels, or set limits=PixelLimits(in_memory=...)"
             )
         whole = (x1, y1, x2, y2) == (0, 0, self.width, self.height)
         with self._lock:
@@ -264,7 +264,7 @@ class Raster:
         if work > self._limits.streamed:
             raise RasterError(
                 f"{self.path}: {work:,.0f} pixels would have to be decoded, above the limit of "
-                f"{self._limits.streamed:,}; add overviews to the file (gdaladdo), or set limits=Limits(streamed=...)"
+                f"{self._limits.streamed:,}; add overviews to the file (gdaladdo), or set limits=PixelLimits(streamed=...)"
             )
 
     def _find_stretch(self) -> Stretch | None:

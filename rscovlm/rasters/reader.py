@@ -25,7 +25,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Layout:
+class BandLayout:
     """What the bands of a file are.
 
     Attributes:
@@ -52,7 +52,7 @@ class Layout:
     alpha_top: float | None = None
     premultiplied: bool = False
 
-    def opaque(self) -> Layout:
+    def opaque(self) -> BandLayout:
         """Return the same without anything that makes pixels invalid."""
         palette = self.palette
         if palette is not None:
@@ -80,7 +80,7 @@ class Reader(Protocol):
     """A file (or picture in memory) opened for reading windows."""
 
     name: str
-    layout: Layout
+    layout: BandLayout
     place: Place
     notes: tuple[str, ...]
     front_to_back: bool

@@ -18,7 +18,7 @@ from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.georeference import beside, points_place, unread
 from rscovlm.rasters.mosaic import gathered, nearest
 from rscovlm.rasters.plain_xml import plain_xml
-from rscovlm.rasters.reader import Layout, Level, Place, Reader
+from rscovlm.rasters.reader import BandLayout, Level, Place, Reader
 
 LARGEST = 2**22
 """Bytes of an .aux.xml or .prj file that are read."""
@@ -181,7 +181,7 @@ class Masked:
             raise RasterError(f"it has {other.width}x{other.height} pixels, the image {root.width}x{root.height}")
         self.name, self.place, self.notes = reader.name, reader.place, reader.notes
         self.front_to_back = reader.front_to_back
-        self.layout: Layout = replace(reader.layout, masked=True)
+        self.layout: BandLayout = replace(reader.layout, masked=True)
         self._reader, self._mask = reader, mask
 
     @property

@@ -21,7 +21,7 @@ from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.geokeys import tiff_place
 from rscovlm.rasters.georeference import world_file
-from rscovlm.rasters.limits import Limits, block_too_large
+from rscovlm.rasters.limits import PixelLimits, block_too_large
 from rscovlm.rasters.quiet import hushed
 from rscovlm.rasters.reader import Level, Place
 from rscovlm.rasters.tiff_blocks import COMPRESSIONS, DEFLATE, JPEG, decode, packed
@@ -67,7 +67,7 @@ class TiffReader:
 
     front_to_back = False
 
-    def __init__(self, source: BinaryIO, *, name: str, limits: Limits, path: Path | None = None) -> None:
+    def __init__(self, source: BinaryIO, *, name: str, limits: PixelLimits, path: Path | None = None) -> None:
         self.name = name
         self._file = source
         self._kept: tuple[int, int, NDArray[Any]] | None = None
@@ -231,7 +231,7 @@ def check_deflated(page: Any, data: bytes, window: WindowLike, known: set[tuple[
         known.add((page.offset, index))
 
 
-def _check(page: Any, name: str, limits: Limits) -> None:
+def _check(page: Any, name: str, limits: PixelLimits) -> None:
     if page.compression not in COMPRESSIONS:
         raise Unsupported(f"compression {_named(page.compression)}")
     if page.photometric not in PHOTOMETRIC:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rscovlm.rasters.plain_xml import plain_xml
 from rscovlm.rasters.quiet import hushed
-from rscovlm.rasters.reader import Layout
+from rscovlm.rasters.reader import BandLayout
 from rscovlm.rasters.tiff_blocks import packed
 
 PAGES = 64
@@ -45,7 +45,7 @@ def nodata_of(page: Any) -> float | None:
         return None
 
 
-def layout_of(page: Any, masked: bool) -> Layout:
+def layout_of(page: Any, masked: bool) -> BandLayout:
     """Return what the bands of a directory (tifffile's page) are."""
     colours = list(PHOTOMETRIC[int(page.photometric)])
     kinds = _extra(page)
@@ -61,7 +61,7 @@ def layout_of(page: Any, masked: bool) -> Layout:
         table = np.asarray(page.tags.valueof(PALETTE), dtype=np.uint16).reshape(3, -1) >> 8
         palette = np.full((table.shape[1], 4), 255, dtype=np.uint8)
         palette[:, :3] = table.T
-    return Layout(
+    return BandLayout(
         colours=tuple(colours[: int(page.samplesperpixel)]),
         dtype=page.dtype,
         nodata=(nodata_of(page),) * int(page.samplesperpixel),

@@ -55,7 +55,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Source:
+class VrtSource:
     """A rectangle of one band of a file, and where it is laid.
 
     Attributes:
@@ -92,11 +92,11 @@ class Band:
     nodata: float | None = None
     hidden: bool = False
     palette: NDArray[np.uint8] | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[VrtSource, ...] = ()
 
 
 @dataclass(frozen=True)
-class Mosaic:
+class VrtDescription:
     """What a VRT says."""
 
     width: int
@@ -109,7 +109,7 @@ class Mosaic:
     notes: tuple[str, ...] = field(default=())
 
 
-def read_vrt(path: Path, name: str) -> Mosaic:
+def read_vrt(path: Path, name: str) -> VrtDescription:
     """Read a VRT; its sources must be plain files under its folder.
 
     Raises:
@@ -127,7 +127,7 @@ def read_vrt(path: Path, name: str) -> Mosaic:
         if _tag(element) in REFUSED or (kind and kind != "VRTSourcedRasterBand"):
             raise RasterError(f"{name}: uses {kind or element.tag}, which is not opened; convert it to a GeoTIFF")
     try:
-        return _Parser(path, name).mosaic(root)
+        return _VrtParser(path, name).mosaic(root)
     except (TypeError, ValueError, OverflowError) as error:
         # Attributes that are absent or no numbers, of a file that anybody may write.
         if isinstance(error, RasterError):
@@ -135,8 +135,8 @@ def read_vrt(path: Path, name: str) -> Mosaic:
         raise RasterError(f"{name}: is not a whole VRT ({error}); write it anew with gdalbuildvrt") from error
 
 
-class _Parser:
-    """Turns the elements of one VRT into a `Mosaic`; names of elements count whatever their case, as for GDAL."""
+class _VrtParser:
+    """Turns the elements of one VRT into a `VrtDescription`; names of elements count whatever their case, as for GDAL."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
@@ -145,7 +145,7 @@ class _Parser:
         self._roots = {self._folder.resolve(), path.resolve().parent}
         self._known: dict[tuple[str, bool], Path] = {}
 
-    def mosaic(self, root: ElementTree.Element) -> Mosaic:
+    def mosaic(self, root: ElementTree.Element) -> VrtDescription:
         bands = tuple(self._band(element) for element in _children(root, "vrtrasterband"))
         width, height = int(root.get("rasterXSize", 0)), int(root.get("rasterYSize", 0))
         if not bands or width < 1 or height < 1 or len(bands) > BANDS:
@@ -156,7 +156,7 @@ class _Parser:
         ordered = None if gcps is None else gcps.get("dataAxisToSRSAxisMapping")
         notes = (f"its control points' axes {ordered} are taken for x and y",) if ordered not in (None, "1,2") else ()
         points = [tuple(float(p.get(key, "nan")) for key in ("Pixel", "Line", "X", "Y")) for p in gcps or ()]
-        return Mosaic(
+        return VrtDescription(
             width,
             height,
             bands,
@@ -186,10 +186,10 @@ class _Parser:
             sources=tuple(self._source(child) for child in element if _tag(child) in SOURCES),
         )
 
-    def _source(self, element: ElementTree.Element) -> Source:
+    def _source(self, element: ElementTree.Element) -> VrtSource:
         stated = _text(element, "sourceband") or "1"
         band = None if stated.lower().startswith("mask") else int(stated) - 1
-        source = Source(
+        source = VrtSource(
             self._file(next(_children(element, "sourcefilename"), None)),
             band,
             src=_box(next(_children(element, "srcrect"), None)),
@@ -199,7 +199,7 @@ class _Parser:
             return source
         lut = _text(element, "lut")
         component = _text(element, "colortablecomponent")
-        return Source(
+        return VrtSource(
             source.path,
             band,
             source.src,

@@ -13,7 +13,7 @@ from rscovlm.scenes.scene import Scene, SceneConfig, make_scene, place_objects, 
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class ScenePair:
     """Two scenes of one place.
 
     Attributes:
@@ -45,7 +45,9 @@ class Change:
         return (", ".join(parts)[:1].upper() + ", ".join(parts)[1:] + ".") if parts else "Nothing changed."
 
 
-def make_change(rng: np.random.Generator | int, config: SceneConfig | None = None, *, max_changes: int = 2) -> Change:
+def make_change(
+    rng: np.random.Generator | int, config: SceneConfig | None = None, *, max_changes: int = 2
+) -> ScenePair:
     """Make a pair of scenes; the same seed gives the same bytes.
 
     Args:
@@ -80,4 +82,4 @@ def make_change(rng: np.random.Generator | int, config: SceneConfig | None = Non
     ground = Image.fromarray(np.clip(np.asarray(before.background) * light, 0, 255).astype(np.uint8))
     objects = tuple(kept + new)
     after = Scene(before.scene_class, objects, ground, before.water, sun, render(ground, objects, sun))
-    return Change(before, after, removed, tuple(range(len(kept), len(objects))))
+    return ScenePair(before, after, removed, tuple(range(len(kept), len(objects))))

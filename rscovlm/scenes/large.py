@@ -11,10 +11,10 @@ import numpy as np
 from rscovlm.codec.categories import plural
 from rscovlm.geometry import Frame, Objects
 from rscovlm.scenes.geotiff import Compression, write_geotiff
-from rscovlm.scenes.layout import Layout, LayoutConfig
+from rscovlm.scenes.layout import LayoutConfig, SceneLayout
 from rscovlm.scenes.objects import SceneObject, as_objects
 from rscovlm.scenes.pad import QUESTION, Pad
-from rscovlm.scenes.questions import Question, references, superlatives
+from rscovlm.scenes.questions import SceneQuestion, references, superlatives
 
 GSD = 0.5
 """Metres of ground per pixel."""
@@ -32,7 +32,7 @@ class LargeScene:
 
     path: Path
     frame: Frame
-    layout: Layout
+    layout: SceneLayout
 
     @property
     def objects(self) -> tuple[SceneObject, ...]:
@@ -49,7 +49,7 @@ class LargeScene:
         """All objects as labelled quads on the scene's frame."""
         return as_objects(self.objects, self.frame)
 
-    def questions(self) -> list[Question]:
+    def questions(self) -> list[SceneQuestion]:
         """Questions about the scene that have one true answer; most need a closer look at one region."""
         return large_questions(self.layout)
 
@@ -85,24 +85,24 @@ def write_large_scene(
         ValueError: If the compression is unknown.
     """
     config = config or LayoutConfig()
-    layout = Layout(seed, config)
+    layout = SceneLayout(seed, config)
     frame = map_frame(seed, config.width, config.height)
     written = write_geotiff(path, frame, layout.render, compression=compression, progress=progress)
     return LargeScene(written, frame, layout)
 
 
-def large_questions(layout: Layout) -> list[Question]:
+def large_questions(layout: SceneLayout) -> list[SceneQuestion]:
     """Return the questions of a large scene: its pad, colours and places of single objects, counts."""
     out = []
     if layout.pad:
         pad = layout.pad
         region = tuple(float(v) for v in pad.crop)
-        out.append(Question("marking", QUESTION, pad.glyph, phrase="the white pad", region=region))
+        out.append(SceneQuestion("marking", QUESTION, pad.glyph, phrase="the white pad", region=region))
     objects = layout.objects
     labels = sorted({o.label for o in objects})
     for label in labels:
         group = tuple(i for i, o in enumerate(objects) if o.label == label)
-        out.append(Question("count", f"How many {plural(label)} are there?", str(len(group)), label, "", group))
+        out.append(SceneQuestion("count", f"How many {plural(label)} are there?", str(len(group)), label, "", group))
         named = (
             {group[0]: f"the {label}"}
             if len(group) == 1
@@ -110,15 +110,17 @@ def large_questions(layout: Layout) -> list[Question]:
         )
         for i, phrase in named.items():
             region = _around(objects[i], layout)
-            out.append(Question("colour", f"What colour is {phrase}?", objects[i].colour, label, phrase, (i,), region))
+            out.append(
+                SceneQuestion("colour", f"What colour is {phrase}?", objects[i].colour, label, phrase, (i,), region)
+            )
     for i, name in enumerate(references(objects)):
         if name is not None:
             region = _around(objects[i], layout)
-            out.append(Question("grounding", f"Where is {name}?", "", objects[i].label, name, (i,), region))
+            out.append(SceneQuestion("grounding", f"Where is {name}?", "", objects[i].label, name, (i,), region))
     return out
 
 
-def _around(thing: SceneObject, layout: Layout) -> tuple[float, ...]:
+def _around(thing: SceneObject, layout: SceneLayout) -> tuple[float, ...]:
     """A square region in which the object can be seen well, about two and a half times its length."""
     half = 1.25 * thing.length
     x, y = thing.centre

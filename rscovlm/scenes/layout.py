@@ -69,7 +69,7 @@ class LayoutConfig:
             raise ValueError(f"colours={self.colours!r}: choose one or more of {', '.join(COLOURS)}")
 
 
-class Layout:
+class SceneLayout:
     """Everything in a large scene and where it is; nothing is drawn until a window is asked for.
 
     Args:
@@ -84,7 +84,7 @@ class Layout:
         areas: (x, y) of the middle of each district, by name.
 
     Examples:
-        >>> layout = Layout(3, LayoutConfig(2048, 2048))
+        >>> layout = SceneLayout(3, LayoutConfig(2048, 2048))
         >>> layout.render(0, 0, 512, 256, step=4).size
         (128, 64)
     """

@@ -17,7 +17,7 @@ TASKS: tuple[Task, ...] = ("class", "count", "presence", "colour", "grounding", 
 
 
 @dataclass(frozen=True)
-class Question:
+class SceneQuestion:
     """A question and its answer, before any prompt or codec has touched it.
 
     Attributes:
@@ -113,7 +113,7 @@ def questions(
     classes: Sequence[str],
     tasks: Sequence[Task] = TASKS,
     extremes: bool = True,
-) -> list[Question]:
+) -> list[SceneQuestion]:
     """Return every question of these tasks that has one true answer.
 
     Args:
@@ -129,10 +129,10 @@ def questions(
     unknown = [t for t in tasks if t not in TASKS]
     if unknown:
         raise ValueError(f"unknown tasks {unknown}; choose from {', '.join(TASKS)}")
-    out: list[Question] = []
+    out: list[SceneQuestion] = []
     for task in tasks:
         if task == "class":
-            out.append(Question("class", "What kind of scene is this?", scene_class))
+            out.append(SceneQuestion("class", "What kind of scene is this?", scene_class))
         elif task == "grounding":
             out.extend(_grounding(objects, classes, extremes))
         elif task == "detection":
@@ -143,37 +143,37 @@ def questions(
     return out
 
 
-def _about(task: Task, objects: Sequence[SceneObject], label: str) -> list[Question]:
+def _about(task: Task, objects: Sequence[SceneObject], label: str) -> list[SceneQuestion]:
     found = tuple(i for i, o in enumerate(objects) if o.label == label)
     if task == "count":
-        return [Question(task, f"How many {plural(label)} are there?", str(len(found)), label, "", found)]
+        return [SceneQuestion(task, f"How many {plural(label)} are there?", str(len(found)), label, "", found)]
     if task == "presence":
-        return [Question(task, f"Is there a {label}?", "yes" if found else "no", label, "", found)]
+        return [SceneQuestion(task, f"Is there a {label}?", "yes" if found else "no", label, "", found)]
     if len(found) == 1:
         colour = objects[found[0]].colour
-        return [Question("colour", f"What colour is the {label}?", colour, label, f"the {label}", found)]
+        return [SceneQuestion("colour", f"What colour is the {label}?", colour, label, f"the {label}", found)]
     return []
 
 
-def _grounding(objects: Sequence[SceneObject], classes: Sequence[str], extremes: bool) -> list[Question]:
+def _grounding(objects: Sequence[SceneObject], classes: Sequence[str], extremes: bool) -> list[SceneQuestion]:
     out = []
     for i, phrase in enumerate(references(objects)):
         plain = phrase is not None and not any(w in phrase for w in ("most ", "largest ", "smallest "))
         if phrase is not None and objects[i].label in classes and (plain or extremes):
-            out.append(Question("grounding", f"Where is {phrase}?", "", objects[i].label, phrase, (i,)))
+            out.append(SceneQuestion("grounding", f"Where is {phrase}?", "", objects[i].label, phrase, (i,)))
             named = f"the {objects[i].colour} {objects[i].label}"
             if plain and phrase != named:
-                out.append(Question("grounding", f"Where is {named}?", "", objects[i].label, named, (i,)))
+                out.append(SceneQuestion("grounding", f"Where is {named}?", "", objects[i].label, named, (i,)))
     return out
 
 
-def _detection(objects: Sequence[SceneObject], classes: Sequence[str]) -> list[Question]:
+def _detection(objects: Sequence[SceneObject], classes: Sequence[str]) -> list[SceneQuestion]:
     out = []
     for label in classes:
         found = tuple(i for i, o in enumerate(objects) if o.label == label)
-        out.append(Question("detection", f"Find every {label}.", "", label, "", found))
+        out.append(SceneQuestion("detection", f"Find every {label}.", "", label, "", found))
     found = tuple(i for i, o in enumerate(objects) if o.label in classes)
     if len(classes) > 1:
         wanted = ", ".join(plural(c) for c in classes)
-        out.append(Question("detection", f"Find the {wanted}.", "", "", "", found))
+        out.append(SceneQuestion("detection", f"Find the {wanted}.", "", "", "", found))
     return out

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from rscovlm.scenes.layout import Layout, LayoutConfig
+from rscovlm.scenes.layout import LayoutConfig, SceneLayout
 from rscovlm.scenes.objects import COLOURS, SceneObject, draw_object
 from rscovlm.scenes.pad import MARKING, PAD, QUESTION, UNIT, Pad, place_pad
 from rscovlm.scenes.scene import SceneConfig
@@ -93,7 +93,7 @@ def landscapes(seed: int) -> tuple[Texture, ...]:
     """Large scenes seen from far: (512, 512) sketches at 16 pixels a pixel."""
     out = []
     for k in range(_LANDSCAPES):
-        layout = Layout(1000 * (seed + 1) + k, LayoutConfig(pad=False, texture_seed=seed))
+        layout = SceneLayout(1000 * (seed + 1) + k, LayoutConfig(pad=False, texture_seed=seed))
         picture = np.asarray(layout.render(0, 0, layout.width, layout.height, step=16))
         picture.setflags(write=False)
         out.append(Texture(picture, np.zeros(picture.shape[:2], bool)))

@@ -15,7 +15,7 @@ from rscovlm.serving.metering import Metered
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 from rscovlm.serving.requests import Request
 from rscovlm.serving.rewrite_boxes import SENT, moved
-from rscovlm.serving.turns import Turn
+from rscovlm.serving.turns import ClientTurn
 from rscovlm.tasks.boxes import object_rows
 from rscovlm.zoom import ZoomChain, ZoomView
 from rscovlm.zoom.layouts import system_part
@@ -143,7 +143,7 @@ def _continued(request: Request, engine: Engine, limits: RequestLimits, overview
 
 
 def _before(
-    turns: Sequence[Turn], overviews: Sequence[ZoomView], rasters: Sequence[Raster], codec: Codec
+    turns: Sequence[ClientTurn], overviews: Sequence[ZoomView], rasters: Sequence[Raster], codec: Codec
 ) -> list[dict[str, Any]]:
     """Return earlier turns as the model would have seen and said them.
 

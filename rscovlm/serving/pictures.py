@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rscovlm.rasters import Limits, Raster, open_image
+from rscovlm.rasters import PixelLimits, Raster, open_image
 from rscovlm.serving.refusals import BadRequest, RequestLimits
 
 _DATA = re.compile(r"data:(?:image/[\w.+-]{1,64}|application/octet-stream);base64,", re.IGNORECASE | re.ASCII)
 # Whatever a header claims is read, to say how much it is.
-_ANY = Limits(in_memory=2**62, sequential=2**62, streamed=2**62)
+_ANY = PixelLimits(in_memory=2**62, sequential=2**62, streamed=2**62)
 # Above, a PNG or JPEG is read in pieces, and a JPEG at the size that is needed, rather than decoded whole and kept.
 _SMALL = 2**22
 
@@ -41,11 +41,11 @@ def _image(url: Any, pixels: int) -> Raster:
         width, height = claimed.width, claimed.height
     if width * height > pixels:
         raise BadRequest(f"an image has {width}x{height} pixels; {pixels} are allowed in all of a request", 413)
-    most = min(pixels, Limits().in_memory)
-    return _open(data, Limits(in_memory=most, sequential=pixels, streamed=pixels, small=min(_SMALL, most)))
+    most = min(pixels, PixelLimits().in_memory)
+    return _open(data, PixelLimits(in_memory=most, sequential=pixels, streamed=pixels, small=min(_SMALL, most)))
 
 
-def _open(data: bytes, limits: Limits) -> Raster:
+def _open(data: bytes, limits: PixelLimits) -> Raster:
     try:
         return open_image(data, limits=limits)
     except ValueError as error:

@@ -13,7 +13,7 @@ from rscovlm.rasters import Raster
 from rscovlm.serving.metering import estimated_tokens
 from rscovlm.serving.parameters import check_parameters, read_max_tokens, read_stop
 from rscovlm.serving.refusals import BadRequest, RequestLimits
-from rscovlm.serving.turns import Turn, clean_text, read_turns
+from rscovlm.serving.turns import ClientTurn, clean_text, read_turns
 from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.task import Task
 from rscovlm.tasks.wanted import NEEDED, Wanted, fields_of
@@ -50,7 +50,7 @@ class Request:
 
     model: str
     task: str
-    turns: tuple[Turn, ...]
+    turns: tuple[ClientTurn, ...]
     system: str | None
     classes: tuple[str, ...]
     kind: Kind | None

@@ -27,7 +27,7 @@ _LONGEST_TOKEN = 128
 
 
 @dataclass(frozen=True)
-class Turn:
+class ClientTurn:
     """One turn as the client sent it.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Read:
         return self.text + "".join(name + json.dumps(arguments) for name, arguments in self.calls.values())
 
 
-def read_turns(messages: Any, limits: RequestLimits, count: Callable[[str], int]) -> list[Turn]:
+def read_turns(messages: Any, limits: RequestLimits, count: Callable[[str], int]) -> list[ClientTurn]:
     """Read the messages of a request.
 
     Args:
@@ -79,7 +79,8 @@ def read_turns(messages: Any, limits: RequestLimits, count: Callable[[str], int]
         raise BadRequest(f"the texts have more than {limits.text} tokens", 413, param="messages")
     opened = open_pictures([url for turn in turns for url in turn.urls], limits)
     return [
-        Turn(turn.role, turn.text, tuple(next(opened) for _ in turn.urls), tuple(turn.calls.values())) for turn in turns
+        ClientTurn(turn.role, turn.text, tuple(next(opened) for _ in turn.urls), tuple(turn.calls.values()))
+        for turn in turns
     ]
 
 

@@ -42,7 +42,7 @@ class Ask:
 
 
 @dataclass
-class Talk:
+class EngineMessages:
     """Messages as an engine takes them."""
 
     messages: list[dict[str, Any]]
@@ -132,7 +132,7 @@ class Interview:
             start = max(time.monotonic(), self._next)
             self._next = start + self._interval
         time.sleep(max(0.0, start - time.monotonic()))
-        (reply,) = self._writer.generate([Talk(question.messages())], max_new_tokens=self._max_new_tokens)
+        (reply,) = self._writer.generate([EngineMessages(question.messages())], max_new_tokens=self._max_new_tokens)
         with self._lock:
             self._replies[question.key] = (reply.text, reply.tokens)
             if self._journal is not None:

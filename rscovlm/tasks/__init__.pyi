@@ -14,4 +14,4 @@ from .table import task_of as task_of
 from .table import tasks as tasks
 from .task import Question as Question
 from .task import Task as Task
-from .words import Said as Said
+from .words import WordAnswer as WordAnswer

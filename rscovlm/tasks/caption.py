@@ -12,7 +12,7 @@ from rscovlm.rasters import Raster
 from rscovlm.records import Record
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
 from rscovlm.tasks.wanted import Wanted
-from rscovlm.tasks.words import Said, in_words
+from rscovlm.tasks.words import WordAnswer, in_words
 
 if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
@@ -58,7 +58,7 @@ class Caption(Task):
 TASK = Caption()
 
 
-def caption(engine: Engine, images: Iterable[Any], *, batch: int = 16, max_new_tokens: int = 512) -> list[Said]:
+def caption(engine: Engine, images: Iterable[Any], *, batch: int = 16, max_new_tokens: int = 512) -> list[WordAnswer]:
     """Describe each image.
 
     Args:

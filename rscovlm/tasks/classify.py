@@ -17,7 +17,7 @@ from rscovlm.records import Record
 from rscovlm.tasks.served import Served
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
 from rscovlm.tasks.wanted import Wanted
-from rscovlm.tasks.words import Said, in_words
+from rscovlm.tasks.words import WordAnswer, in_words
 
 if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
@@ -88,7 +88,7 @@ class Classify(Task):
 TASK = Classify()
 
 
-def _said(engine: Engine, raster: Raster, wanted: Wanted) -> Said:
+def _said(engine: Engine, raster: Raster, wanted: Wanted) -> WordAnswer:
     held = wanted.constrained and bool(wanted.classes)
     (said,) = classify(engine, [raster], wanted.classes or None, constrained=held, **wanted.limit)
     return said
@@ -104,13 +104,13 @@ def classify(
     constrained: bool = False,
     batch: int = 16,
     max_new_tokens: int = 32,
-) -> list[Said]:
+) -> list[WordAnswer]:
     """Name the kind of scene of each image.
 
     Args:
         engine: Who answers.
         images: What ``open_image`` takes, any number; ``batch`` of them are held at a time.
-        classes: The classes there are: :attr:`Said.label` is the one that the answer means. ``None`` asks openly.
+        classes: The classes there are: :attr:`WordAnswer.label` is the one that the answer means. ``None`` asks openly.
         offer: Tell the model the classes; False asks openly and only matches the answer.
         cutoff: Least similarity, in (0, 1], at which an answer means the closest class; ``None`` for never.
         constrained: Hold the model to one of the classes.
@@ -134,5 +134,5 @@ def classify(
     for one in in_words(engine, images, replace(asked, grammar=grammar), batch, max_new_tokens):
         label, problem = match(one.text.rstrip("."))
         known = label if problem != "unknown_label" else None
-        said.append(Said(one.text, known, one.finish, one.tokens, one.seconds))
+        said.append(WordAnswer(one.text, known, one.finish, one.tokens, one.seconds))
     return said

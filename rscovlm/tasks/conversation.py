@@ -16,7 +16,7 @@ from rscovlm.records.record import BOX_MARK
 from rscovlm.tasks.task import Draw, Example, Message, Shown, Task
 
 
-class Conversation(Task):
+class Converse(Task):
     """Turns of a user and an assistant."""
 
     name = "conversation"
@@ -50,7 +50,7 @@ class Conversation(Task):
         return Example(messages, shown.pictures, tools=declared_tools(record.extra.get("tools", "")))
 
 
-TASK = Conversation()
+TASK = Converse()
 
 
 def declared_tools(tools: str) -> list[dict[str, Any]] | None:

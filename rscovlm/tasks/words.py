@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Said:
+class WordAnswer:
     """An answer in words.
 
     Attributes:
@@ -46,7 +46,7 @@ def in_words(
     question: Question,
     batch: int,
     max_new_tokens: int,
-) -> Iterator[Said]:
+) -> Iterator[WordAnswer]:
     """Ask the same question about each image, some images at a time.
 
     Raises:
@@ -58,7 +58,7 @@ def in_words(
     while some := list(islice(waiting, max(1, batch))):
         asked = [question.conversation([overview(open_image(image), engine).image]) for image in some]
         for reply in replies(engine, asked, max_new_tokens=max_new_tokens):
-            yield Said(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds)
+            yield WordAnswer(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds)
 
 
 def overview(raster: Raster, engine: Engine) -> ZoomView:

@@ -18,7 +18,7 @@ SINGLE = 4
 
 
 @dataclass(frozen=True)
-class Row:
+class LargestBatch:
     """The most that a process takes through the model at once.
 
     Attributes:
@@ -93,7 +93,7 @@ class Kept:
     again: int
 
 
-def kept(config: Any, row: Row, learning: Learning) -> Kept:
+def kept(config: Any, row: LargestBatch, learning: Learning) -> Kept:
     """Count the bytes that are kept of a row.
 
     Args:

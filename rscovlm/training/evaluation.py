@@ -32,7 +32,7 @@ RESULTS_FILE = "evaluation.jsonl"
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluatedSample:
     """A sample and what the model said.
 
     Attributes:
@@ -48,7 +48,7 @@ class Asked:
     reply: str
 
 
-def ask(engine: Engine, samples: Sequence[Sample], *, max_new_tokens: int) -> list[Asked]:
+def ask(engine: Engine, samples: Sequence[Sample], *, max_new_tokens: int) -> list[EvaluatedSample]:
     """Have each sample's last answer generated.
 
     Args:
@@ -58,12 +58,12 @@ def ask(engine: Engine, samples: Sequence[Sample], *, max_new_tokens: int) -> li
     """
     answers = replies(engine, [_question(sample) for sample in samples], max_new_tokens=max_new_tokens)
     return [
-        Asked(sample["task"], sample.get("truth"), _text(sample["messages"][-1]), reply.text)
+        EvaluatedSample(sample["task"], sample.get("truth"), _text(sample["messages"][-1]), reply.text)
         for sample, reply in zip(samples, answers, strict=True)
     ]
 
 
-def score(asked: Sequence[tuple[Asked, Sample]], engine: Engine) -> dict[str, float]:
+def score(asked: Sequence[tuple[EvaluatedSample, Sample]], engine: Engine) -> dict[str, float]:
     """Measure answers by task: AP_nc50 of detection, accuracy at 0.5 of grounding, exact answers of the rest.
 
     Args:
@@ -248,7 +248,7 @@ def _text(turn: Any) -> str:
     return content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
 
 
-def _answered(one: Asked, sample: Sample) -> Answered:
+def _answered(one: EvaluatedSample, sample: Sample) -> Answered:
     """Return what a task measures; boxes are those of the first image."""
     frame = None if one.truth is None else one.truth.boxes.frame
     if one.truth is not None and frame is None:

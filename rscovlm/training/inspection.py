@@ -51,7 +51,7 @@ class TaskRow:
 
 
 @dataclass(frozen=True)
-class Shown:
+class InspectedSample:
     """A sample on the page: its pictures with boxes, and its text in runs, each trained or not."""
 
     position: int
@@ -73,7 +73,7 @@ class Inspection:
 
     shares: list[tuple[str, float, float]]
     tasks: list[TaskRow]
-    shown: list[Shown]
+    shown: list[InspectedSample]
     dropped: dict[str, int]
 
     def table(self) -> str:
@@ -163,7 +163,7 @@ def _row(task: str, entries: Sequence[tuple[Any, Encoded]], processor: Any) -> T
     )
 
 
-def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> Shown:
+def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> InspectedSample:
     truth = _objects(sample, processor.codec)
     pictures = []
     for place, image in enumerate(sample.get("images") or ()):
@@ -181,7 +181,7 @@ def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> Show
                 runs.append((_text(ids, processor), trained))
             ids, trained = [], label is not None and label != IGNORED
         ids.append(token)
-    return Shown(position, str(sample.get("task", "")), pictures, runs)
+    return InspectedSample(position, str(sample.get("task", "")), pictures, runs)
 
 
 def _objects(sample: Any, codec: Codec) -> Objects | None:

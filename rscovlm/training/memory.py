@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rscovlm.training.activations import SINGLE, Adapter, Kept, Learning, Row, kept
+from rscovlm.training.activations import SINGLE, Adapter, Kept, LargestBatch, Learning, kept
 from rscovlm.training.loading import with_adapter
 from rscovlm.training.parts import Part, part_of
 
@@ -52,7 +52,7 @@ class Sharing:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryEstimate:
     """Bytes of one process while it trains, before what the driver and unused pieces of the allocator take.
 
     Attributes:
@@ -120,14 +120,14 @@ class Memory:
 
 def estimate(
     model: Any,
-    row: Row,
+    row: LargestBatch,
     settings: Mapping[str, Any],
     *,
     adapter: Any = None,
     frozen: Collection[Part] = (),
     sharing: Sharing | None = None,
     device: int | None = None,
-) -> Memory:
+) -> MemoryEstimate:
     """Estimate the memory that training takes.
 
     Args:
@@ -177,7 +177,7 @@ def estimate(
     logits = min(row.trained, 4096) * (_TILE // 4096) * compute + SINGLE * text.hidden_size * row.trained
     logits += SINGLE * text.hidden_size * text.vocab_size * head
     gradients, states, step = _learned(trained, settings, sharing)
-    return Memory(
+    return MemoryEstimate(
         _whole(total, weights, trained, compute, sharing),
         gradients,
         states,

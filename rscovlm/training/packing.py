@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
-from rscovlm.training.plan import Lane, LaneState, Measure, Pack
+from rscovlm.training.plan import Lane, LaneState, Measure, PackedRow
 
 Length = Callable[[Any], int | Sized]
 Fit = Callable[[Any, int], tuple[list[Any], Counter[str]]]
@@ -82,7 +82,7 @@ class PackedMixture(Sequence[Any]):
         self.lanes, self.fit = lanes, fit
         self._starts: dict[int, LaneState] = {}
         self._lanes: dict[int, Lane] = {}
-        self._recent: dict[int, OrderedDict[int, tuple[Pack, LaneState | None]]] = {}
+        self._recent: dict[int, OrderedDict[int, tuple[PackedRow, LaneState | None]]] = {}
         # By lane, states that it passed through, and how many packs lie between two of them.
         self._marks: dict[int, tuple[int, list[LaneState]]] = {}
         # By lane, what the plan has drawn and is not used yet, so that a process draws each sample once.
@@ -125,7 +125,7 @@ class PackedMixture(Sequence[Any]):
         """Samples passed over or altered so far, by reason, in the lanes that were looked at."""
         return sum((lane.dropped for lane in self._lanes.values()), Counter())
 
-    def pack(self, row: int) -> Pack:
+    def pack(self, row: int) -> PackedRow:
         """Return what a row holds, planning its lane up to it where that has not been done."""
         return self._planned(row)[0]
 
@@ -150,7 +150,7 @@ class PackedMixture(Sequence[Any]):
         for known in (self._lanes, self._recent, self._kept, self._marks):
             known.clear()
 
-    def _planned(self, row: int, *, whole: bool = False) -> tuple[Pack, LaneState | None]:
+    def _planned(self, row: int, *, whole: bool = False) -> tuple[PackedRow, LaneState | None]:
         """Return a row's pack and, where it is asked for, the state of its lane after it."""
         packs, number = divmod(row, self.lanes)
         recent = self._recent.setdefault(number, OrderedDict())

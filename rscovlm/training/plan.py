@@ -35,7 +35,7 @@ _MISSES = 20_000
 
 
 @dataclass(frozen=True)
-class Pack:
+class PackedRow:
     """Samples that share a row.
 
     Attributes:
@@ -179,7 +179,7 @@ class Lane:
         )
         return LaneState(self.number, self.packs, self.next, tuple(waiting), dict(self.dropped))
 
-    def plan(self) -> Pack:
+    def plan(self) -> PackedRow:
         """Make the next pack.
 
         Raises:
@@ -202,7 +202,7 @@ class Lane:
             room -= sum(tokens for _, _, tokens in taken)
         self.packs += 1
         positions, parts = (tuple(entry[place] for entry in chosen) for place in (0, 1))
-        return Pack(positions, parts, self.budget - room, dict(self.dropped - before))
+        return PackedRow(positions, parts, self.budget - room, dict(self.dropped - before))
 
     def _next(self, room: int) -> list[tuple[int, int, int]]:
         """Take the next sample where several more fit after it, or else those that fill the rest of the row."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from rscovlm.mixtures.mixture import Stages
 from rscovlm.records.tally import Rejected
-from rscovlm.training.activations import Row
+from rscovlm.training.activations import LargestBatch
 from rscovlm.training.adapters import reached_text
 from rscovlm.training.encoding import Encoded, Encoder, pixels_of
-from rscovlm.training.memory import Memory
+from rscovlm.training.memory import MemoryEstimate
 from rscovlm.training.packing import PackedMixture, drops_of
 from rscovlm.training.readback import LEAST_IOU, check_boxes
 from rscovlm.training.shown_scale import scale_lines
@@ -54,8 +54,8 @@ class Preflight:
     left_out: dict[str, int]
     steps: int
     step: StepEstimate
-    row: Row
-    memory: Memory | None = None
+    row: LargestBatch
+    memory: MemoryEstimate | None = None
     reached: tuple[str, ...] = ()
     scale: tuple[str, ...] = ()
 
@@ -171,18 +171,18 @@ def _shown(mixture: Stages, count: int, each: int = 3) -> dict[str, list[int]]:
     return found
 
 
-def _largest(encoded: Sequence[Encoded], packed: PackedMixture | None, batch: int) -> Row:
+def _largest(encoded: Sequence[Encoded], packed: PackedMixture | None, batch: int) -> LargestBatch:
     """Return the most that goes through the model at once: rows full of the sample with most patches, or the longest."""
     patches = [sum(height * width for _, height, width in one.grids) for one in encoded]
     trained = [one.trained for one in encoded]
     if packed is None:
         longest = max(map(len, encoded))
-        return Row(batch * longest, batch * max(patches), batch * max(trained), longest)
+        return LargestBatch(batch * longest, batch * max(patches), batch * max(trained), longest)
     tokens = batch * packed.budget
     most, more = (
         max(count / len(one) for count, one in zip(counts, encoded, strict=True)) for counts in (patches, trained)
     )
-    return Row(tokens, int(tokens * most), int(tokens * more))
+    return LargestBatch(tokens, int(tokens * most), int(tokens * more))
 
 
 def _name(sample: Any, position: int) -> str:

@@ -26,7 +26,7 @@ SAVED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "evaluation.jsonl", "REA
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """A run that is ready to start.
 
     Attributes:

@@ -33,7 +33,7 @@ from rscovlm.training.preflight import Preflight, preflight
 from rscovlm.training.provenance import changes_of, check_same_records, check_same_run, records_of, run_of
 from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.rounds import Rebalanced, Rounds
-from rscovlm.training.run import Run, check_output
+from rscovlm.training.run import TrainingRun, check_output
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer, check_fixed
 from rscovlm.training.step_estimate import estimate_step
@@ -121,7 +121,7 @@ class Loaded:
 
 def prepare(
     recipe: TrainingRecipe, *, root: str | Path, output: str | Path, resume: bool = False, **arguments: Any
-) -> Run:
+) -> TrainingRun:
     """Check a recipe, open its data, load the model, and build the trainer.
 
     Args:
@@ -232,7 +232,7 @@ def load(opened: Opened) -> Loaded:
     return Loaded(opened, model, report)
 
 
-def ready(stage: Loaded) -> Run:
+def ready(stage: Loaded) -> TrainingRun:
     """Build the trainer.
 
     Raises:
@@ -262,7 +262,7 @@ def ready(stage: Loaded) -> Run:
         **opened.settings,
     )
     warn_of_rounding(trainer)
-    return Run(trainer, stage.report, checked.checkpoint)
+    return TrainingRun(trainer, stage.report, checked.checkpoint)
 
 
 def _rounds(checked: Checked, mixture: Stages) -> Rounds | None:

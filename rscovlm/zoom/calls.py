@@ -31,7 +31,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Said:
+class ParsedReply:
     """A reply taken apart.
 
     Attributes:
@@ -47,7 +47,7 @@ class Said:
     calls: int = 0
 
 
-def read_calls(reply: str, *, several: bool = False) -> Said:
+def read_calls(reply: str, *, several: bool = False) -> ParsedReply:
     """Take a reply apart into words and the first tool call; never raises, in time linear in the reply's length.
 
     A call stands between ``<tool_call>`` and ``</tool_call>`` (or the end, when the reply was cut) or is the whole
@@ -62,16 +62,16 @@ def read_calls(reply: str, *, several: bool = False) -> Said:
     >>> read_calls('Here: <tool_call>{"name": "image_zoom_in", "arguments": {"bbox": [1, 2, 3, 4]}}</tool_call>').call
     Call(bbox=(1.0, 2.0, 3.0, 4.0), image=None)
     >>> read_calls("Two ships.")
-    Said(text='Two ships.', call=None, refusal=None, calls=0)
+    ParsedReply(text='Two ships.', call=None, refusal=None, calls=0)
     """
     said, bodies = _split(reply)
     if not bodies:
         bare = _bare_call(said)
         if bare is None:
-            return Said(said)
+            return ParsedReply(said)
         said, bodies = "", [bare]
     call, refusal = _read(bodies[0], several)
-    return Said(said, call, refusal, len(bodies))
+    return ParsedReply(said, call, refusal, len(bodies))
 
 
 def _split(reply: str) -> tuple[str, list[str]]:

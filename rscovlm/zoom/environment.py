@@ -28,7 +28,7 @@ from rscovlm.rasters import open_image
 from rscovlm.zoom.calls import check_arguments
 from rscovlm.zoom.refusals import TRY_AGAIN, ending_text
 from rscovlm.zoom.summary import covered, same_answer
-from rscovlm.zoom.view_history import Shown
+from rscovlm.zoom.view_history import ViewHistory
 from rscovlm.zoom.windows import Limits, show
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class ZoomEnvironment:
 
     def __init__(self, codec: Codec, budget: PixelBudget, limits: Limits | None = None) -> None:
         self._codec, self._budget, self._limits = codec, budget, limits or Limits()
-        self._shown: Shown | None = None
+        self._shown: ViewHistory | None = None
         self._evidence: Sequence[float] | None = None
         self._calls = self._refused = 0
 
@@ -67,7 +67,7 @@ class ZoomEnvironment:
         overview = next((view for view in views if view is not None), None)
         if overview is None:
             raise ValueError(f"{raster.path} does not fit into {limit} visual tokens; raise max_visual_tokens")
-        self._shown = Shown([raster], [overview], codec=self._codec, budget=self._budget, limits=self._limits)
+        self._shown = ViewHistory([raster], [overview], codec=self._codec, budget=self._budget, limits=self._limits)
         self._evidence, self._calls, self._refused = evidence, 0, 0
         return [{"type": "image", "image": overview.image}, {"type": "text", "text": question}]
 

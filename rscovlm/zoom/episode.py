@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rscovlm.codec.control_tokens import harmless
 from rscovlm.engines.engine import Conversation, Memory, Reply
 from rscovlm.geometry import Boxes, Frame
-from rscovlm.zoom.calls import Call, Refusal, Said, read_calls
+from rscovlm.zoom.calls import Call, ParsedReply, Refusal, read_calls
 from rscovlm.zoom.layouts import (
     WORDS,
     Layout,
@@ -26,7 +26,7 @@ from rscovlm.zoom.layouts import (
 )
 from rscovlm.zoom.refusals import TRY_AGAIN, Ending, ending_text
 from rscovlm.zoom.result import Step, Stopped, ZoomResult
-from rscovlm.zoom.view_history import Shown
+from rscovlm.zoom.view_history import ViewHistory
 from rscovlm.zoom.windows import Limits, ZoomView, enclose
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Episode:
         before: Sequence[Message] = (),
         system: str | None = None,
     ) -> None:
-        self._shown = Shown(rasters, overviews, codec=codec, budget=budget, limits=limits)
+        self._shown = ViewHistory(rasters, overviews, codec=codec, budget=budget, limits=limits)
         self._limits, self._layout, self._question, self._zoom = limits, layout, question, zoom
         self._words = words
         self._system = system_part(system)
@@ -177,7 +177,7 @@ class Episode:
             self._shown.read_seconds,
         )
 
-    def _finish(self, said: Said, step: Step) -> Step:
+    def _finish(self, said: ParsedReply, step: Step) -> Step:
         if said.calls:
             self._problems["call_after_limit" if self._zoom else "call_without_tool"] += said.calls
         if not said.text:
@@ -188,7 +188,7 @@ class Episode:
         self._turns.append(answer_turn(harmless(step.text)))
         return step
 
-    def _carry_out(self, said: Said, step: Step) -> Step:
+    def _carry_out(self, said: ParsedReply, step: Step) -> Step:
         if said.calls > 1:
             self._problems["extra_calls"] += said.calls - 1
         step = replace(step, call=said.call, refusal=said.refusal)
@@ -209,7 +209,7 @@ class Episode:
         self._turns += [self._call_turn(said, step), crop_turn(view.image, self._layout, note=note, words=self._words)]
         return replace(step, view=len(self._shown.views) - 1, read_seconds=self._shown.read_seconds - before)
 
-    def _refuse(self, refusal: Refusal, said: Said, step: Step) -> Step:
+    def _refuse(self, refusal: Refusal, said: ParsedReply, step: Step) -> Step:
         self._problems[refusal] += 1
         reason = self._shown.reason(refusal, said.call)
         if refusal == "repeated":
@@ -223,7 +223,7 @@ class Episode:
         ]
         return step
 
-    def _end(self, ending: Ending, said: Said, step: Step, reason: str = "") -> Step:
+    def _end(self, ending: Ending, said: ParsedReply, step: Step, reason: str = "") -> Step:
         """Ask once for the answer, without tools."""
         text = ending_text(ending, reason)
         self._turns += [self._call_turn(said, step), refusal_turn(text, self._layout, called=said.call is not None)]
@@ -231,7 +231,7 @@ class Episode:
         self._opening, self._tools = self._system, None
         return step
 
-    def _call_turn(self, said: Said, step: Step) -> Message:
+    def _call_turn(self, said: ParsedReply, step: Step) -> Message:
         """The model's turn in the conversation: its own words, or the template's tool call where it made one."""
         if self._layout == "native" and said.call is not None:
             return self._called(said.call, harmless(said.text))

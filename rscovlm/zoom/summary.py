@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ZoomQuestion:
     """A question with its true answer.
 
     Attributes:
@@ -116,7 +116,7 @@ def same_answer(answer: str, truth: str) -> bool:
 
 def report(
     chain: ZoomChain,
-    asked: Iterable[Asked],
+    asked: Iterable[ZoomQuestion],
     *,
     judge: Callable[[str, str], bool] = same_answer,
     cover: float = 0.9,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rscovlm.rasters import Raster
 
 
-class Found(NamedTuple):
+class FoundWindow(NamedTuple):
     """A window that may be shown.
 
     Attributes:
@@ -31,7 +31,7 @@ class Found(NamedTuple):
     cut: bool
 
 
-class Shown:
+class ViewHistory:
     """The views of one question, overviews first.
 
     Args:
@@ -72,7 +72,7 @@ class Shown:
         """Visual tokens shown so far."""
         return sum(view.tokens for view in self.views)
 
-    def find(self, call: Call) -> Found | Refusal:
+    def find(self, call: Call) -> FoundWindow | Refusal:
         """Return the window a call means, or why it cannot be shown: no such image, outside of it, or seen before."""
         number = call.image or len(self.views)
         if number > len(self.views):
@@ -85,7 +85,7 @@ class Shown:
         former = (other.window for other in self.views if other.source == view.source)
         if any(Window(*window).overlap(other) > self.limits.same for other in former):
             return "repeated"
-        return Found(window, view.source, cut)
+        return FoundWindow(window, view.source, cut)
 
     def read(self, window: WindowLike, source: int) -> ZoomView | None:
         """Read a window within the visual tokens that are left, and count it; ``None`` where they are too few."""

@@ -36,7 +36,7 @@ from transformers import TrainerCallback
 
 import rscovlm  # noqa: F401  registers the processor
 from rscovlm.processing import PixelBudget
-from rscovlm.training.activations import Row
+from rscovlm.training.activations import LargestBatch
 from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.kernels import fuse, liger_kernels
@@ -251,9 +251,9 @@ def train(model: Any, processor: Any, batches: list[dict[str, Any]], way: Way, s
     }
 
 
-def _largest(batches: list[dict[str, Any]]) -> Row:
+def _largest(batches: list[dict[str, Any]]) -> LargestBatch:
     """Return what the check before training would take for the largest row; Liger's kernels and masks of packed rows aside."""
-    return Row(
+    return LargestBatch(
         tokens=max(batch["input_ids"].numel() for batch in batches),
         patches=max(len(batch.get("pixel_values", ())) for batch in batches),
         trained=max(int((batch["labels"] >= 0).sum()) for batch in batches),

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.demo.job import _places
-from rscovlm.demo.report import Figure, Story, Talk, loss_curve, write_report
+from rscovlm.demo.report import Figure, ReportedConversation, Story, loss_curve, write_report
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.rasters import open_image
 from rscovlm.scenes import make_zoom_scene, write_geotiff
@@ -73,7 +73,9 @@ def test_an_image_that_cannot_be_read_ends_with_its_name(tmp_path: Path) -> None
 
 def test_text_of_a_model_is_shown_as_text(tmp_path: Path) -> None:
     image = Image.new("RGB", (84, 84), "green")
-    story = Story("A <b>title</b>", "lead", talks=[Talk(image, [("assistant", "<script>alert(1)</script>")])])
+    story = Story(
+        "A <b>title</b>", "lead", talks=[ReportedConversation(image, [("assistant", "<script>alert(1)</script>")])]
+    )
     story.zooming = [Figure(image, 'a "caption"')]
     write_report(story, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

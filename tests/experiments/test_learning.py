@@ -10,7 +10,7 @@ import pytest
 from rscovlm.experiments.learning import empties, sizes, spaces, tasks
 from rscovlm.experiments.learning.__main__ import CLAIMS, run_claim
 from rscovlm.experiments.learning.report import markdown_table
-from rscovlm.experiments.learning.runs import PIXELS, Measure, Run
+from rscovlm.experiments.learning.runs import PIXELS, ArmRun, Measure
 from rscovlm.exports.chart import draw
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.mixtures.mixture import Mixture
@@ -19,8 +19,8 @@ ONE_STEP = 1 / 2400
 from rscovlm.zoom.journal import Journal
 
 
-def _run(arm: str, **values: float) -> Run:
-    return Run("tasks", arm, 0, 1, 1.0, 0.5, {}, tuple(Measure(name, value, 8) for name, value in values.items()))
+def _run(arm: str, **values: float) -> ArmRun:
+    return ArmRun("tasks", arm, 0, 1, 1.0, 0.5, {}, tuple(Measure(name, value, 8) for name, value in values.items()))
 
 
 def test_an_experiment_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_an_experiment_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     measures = tuple(
         Measure(f"{name}, {what}", 0.5, 3) for name in ("mean IoU", "Acc@0.5") for what in ("learnt", "bound")
     )
-    earlier = Run("spaces", "0-100", 0, 1, 1.0, 0.5, {}, measures)
+    earlier = ArmRun("spaces", "0-100", 0, 1, 1.0, 0.5, {}, measures)
     with Journal(journal, kind="learning") as kept:
         kept.append([earlier.to_dict()])
     runs = run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3)
@@ -37,7 +37,7 @@ def test_an_experiment_runs_and_goes_on_where_it_stopped(tmp_path: Path) -> None
     assert runs[1].loss > 0
     assert runs[1].value("Acc@0.75, bound") == 1.0
     header, *lines = journal.read_text(encoding="utf-8").splitlines()
-    assert [Run.from_dict(json.loads(line)) for line in lines] == runs
+    assert [ArmRun.from_dict(json.loads(line)) for line in lines] == runs
     assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3) == runs
     journal.write_text(f"{header}\n{lines[0]}\n", encoding="utf-8")
     assert run_claim(spaces.CLAIM, journal, 1, ONE_STEP, 3)[1].measures == runs[1].measures

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.predicting.items import find_items
-from rscovlm.predicting.prediction import Asked, latest_rows, predict, write_geojson
+from rscovlm.predicting.prediction import DefaultQuestion, latest_rows, predict, write_geojson
 from rscovlm.scenes.geotiff import write_geotiff
 from tests.zoom.scripted import Scripted
 
@@ -25,7 +25,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from rscovlm.predicting.items import find_items
-from rscovlm.predicting.prediction import Asked, predict
+from rscovlm.predicting.prediction import DefaultQuestion, predict
 from tests.zoom.scripted import Scripted
 
 def say(conversation, turn):
@@ -33,7 +33,7 @@ def say(conversation, turn):
     return "grey " + str(conversation.images()[0].getpixel((0, 0))[0])
 
 print("ready", flush=True)
-predict(Scripted(say), find_items([Path(sys.argv[1])]), Asked("ask", "How grey?"), Path(sys.argv[2]), batch=1)
+predict(Scripted(say), find_items([Path(sys.argv[1])]), DefaultQuestion("ask", "How grey?"), Path(sys.argv[2]), batch=1)
 """
 
 
@@ -75,14 +75,14 @@ def test_killed_again_and_again_it_answers_everything_once(tmp_path: Path) -> No
 def test_an_image_that_cannot_be_read_is_a_row_and_is_tried_again(tmp_path: Path) -> None:
     folder, out = _pictures(tmp_path / "in", 3), tmp_path / "out.jsonl"
     (folder / "001.png").write_bytes(b"no picture")
-    items, asked = find_items([folder]), Asked("caption")
+    items, asked = find_items([folder]), DefaultQuestion("caption")
     assert predict(Scripted(lambda *_: "grey"), items, asked, out) == {"done": 3, "before": 0, "errors": 1}
     assert "error" in latest_rows(out)["001.png"]
     Image.new("RGB", (64, 64)).save(folder / "001.png")
     assert predict(Scripted(lambda *_: "grey"), items, asked, out) == {"done": 1, "before": 2, "errors": 0}
     assert [row["caption"] for row in latest_rows(out).values()] == ["grey"] * 3
     with pytest.raises(ValueError, match="another task"):
-        predict(Scripted(lambda *_: "grey"), items, Asked("classify"), out)
+        predict(Scripted(lambda *_: "grey"), items, DefaultQuestion("classify"), out)
 
 
 def test_manifests_say_what_to_ask(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_manifests_say_what_to_ask(tmp_path: Path) -> None:
     ]
     manifest.write_text("\n".join(map(json.dumps, rows)))
     engine = Scripted(lambda conversation, _: conversation.messages[-1]["content"][-1]["text"])
-    predict(engine, find_items([manifest]), Asked("ask", "Is it wet?", zoom=False), tmp_path / "o.jsonl")
+    predict(engine, find_items([manifest]), DefaultQuestion("ask", "Is it wet?", zoom=False), tmp_path / "o.jsonl")
     assert [row["answer"] for row in latest_rows(tmp_path / "o.jsonl").values()] == ["Is it dark?", "Is it wet?"]
     with pytest.raises(ValueError, match="no question"):
-        predict(engine, find_items([manifest]), Asked("ask"), tmp_path / "p.jsonl")
+        predict(engine, find_items([manifest]), DefaultQuestion("ask"), tmp_path / "p.jsonl")
     manifest.write_text(json.dumps({"image": "in/000.png", "imgae": 1}))
     with pytest.raises(ValueError, match=r"line 1: has unknown fields \['imgae'\]"):
         find_items([manifest])
@@ -112,7 +112,7 @@ def test_objects_lie_where_the_file_says(tmp_path: Path) -> None:
     frame = map_frame(1, 300, 200)
     write_geotiff(folder / "a.tif", frame, lambda x1, y1, x2, y2: Image.new("RGB", (x2 - x1, y2 - y1)))
     out = tmp_path / "o.jsonl"
-    for task in (Asked("detect", classes=("ship",)), Asked("ground", expressions=("the ship",))):
+    for task in (DefaultQuestion("detect", classes=("ship",)), DefaultQuestion("ground", expressions=("the ship",))):
         out.unlink(missing_ok=True)
         said = "10,10,40,10,40,30,10,30 ship\n" if task.task == "detect" else "10,10,40,30 ship"
         assert predict(Scripted(lambda *_, said=said: said), find_items([folder]), task, out)["errors"] == 0

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from rscovlm.cli import app
 from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.predicting.items import find_items
-from rscovlm.predicting.prediction import Asked, latest_rows, predict
+from rscovlm.predicting.prediction import DefaultQuestion, latest_rows, predict
 from rscovlm.rasters.digests import content
 from rscovlm.zoom.journal import Journal
 from tests.zoom.scripted import Scripted
@@ -48,7 +48,7 @@ def test_new_questions_in_a_manifest_are_answered(tmp_path: Path) -> None:
     for first in ("Is it dark?", "Is it wet?", "Is it dark?"):
         lines = [{"image": "a.bmp", "question": first}, {"image": "b.bmp", "question": "Is it old?"}]
         manifest.write_text("\n".join(map(json.dumps, lines)))
-        counts = predict(engine, find_items([manifest]), Asked("ask", zoom=False), out)
+        counts = predict(engine, find_items([manifest]), DefaultQuestion("ask", zoom=False), out)
         assert _answers(out) == {"a.bmp": f"7 {first}", "b.bmp": "8 Is it old?"}
     assert counts == {"done": 1, "before": 1, "errors": 0, "changed": 1} and engine.count == 4
 
@@ -57,7 +57,7 @@ def test_folders_with_the_same_names_and_replaced_pictures(tmp_path: Path) -> No
     for folder, value in (("one", 10), ("two", 20)):
         for number in range(3):
             _grey(tmp_path / folder / f"{number}.bmp", value + number)
-    out, engine, asked = tmp_path / "out.jsonl", Grey(), Asked("ask", "q?", zoom=False)
+    out, engine, asked = tmp_path / "out.jsonl", Grey(), DefaultQuestion("ask", "q?", zoom=False)
     predict(engine, find_items([tmp_path / "one"]), asked, out)
     assert predict(engine, find_items([tmp_path / "two"]), asked, out)["changed"] == 3
     assert _answers(out) == {f"{number}.bmp": f"{20 + number} q?" for number in range(3)}
@@ -94,14 +94,14 @@ def test_the_content_of_a_virtual_file_is_that_of_its_sources(tmp_path: Path) ->
 def test_other_settings_and_models_are_refused_by_name(tmp_path: Path) -> None:
     _grey(tmp_path / "in" / "a.bmp", 7)
     items, out = find_items([tmp_path / "in"]), tmp_path / "out.jsonl"
-    predict(Grey(), items, Asked("ask", "q?", model="m"), out)
+    predict(Grey(), items, DefaultQuestion("ask", "q?", model="m"), out)
     before = out.read_bytes()
     others = {
-        "question": Asked("ask", "Q?", model="m"),
-        "model": Asked("ask", "q?", model="n"),
-        "zoom": Asked("ask", "q?", zoom=False, model="m"),
-        "opening": Asked("ask", "q?", model="m", opening={"bands": [1]}),
-        "revision": Asked("ask", "q?", model="m", revision="v2"),
+        "question": DefaultQuestion("ask", "Q?", model="m"),
+        "model": DefaultQuestion("ask", "q?", model="n"),
+        "zoom": DefaultQuestion("ask", "q?", zoom=False, model="m"),
+        "opening": DefaultQuestion("ask", "q?", model="m", opening={"bands": [1]}),
+        "revision": DefaultQuestion("ask", "q?", model="m", revision="v2"),
     }
     for name, asked in others.items():
         with pytest.raises(ValueError, match=rf"another task, model, question or settings \(.*{name}"):
@@ -137,9 +137,9 @@ def test_a_checkpoint_is_known_by_what_is_in_its_folder(tmp_path: Path) -> None:
     assert checkpoint_of(Engine(first)) != checkpoint_of(Engine(second))
     _grey(tmp_path / "in" / "a.bmp", 7)
     items, out = find_items([tmp_path / "in"]), tmp_path / "out.jsonl"
-    predict(Engine(first), items, Asked("caption", model=str(first)), out)
+    predict(Engine(first), items, DefaultQuestion("caption", model=str(first)), out)
     with pytest.raises(ValueError, match=r"\(checkpoint\)"):
-        predict(Engine(second), items, Asked("caption", model=str(second)), out)
+        predict(Engine(second), items, DefaultQuestion("caption", model=str(second)), out)
 
 
 def test_finished_tiles_are_taken_up_or_removed(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_finished_tiles_are_taken_up_or_removed(tmp_path: Path) -> None:
             return super().generate(conversations, **options)
 
     def run(engine: Scripted, classes: str, target: Path = out) -> dict[str, int]:
-        asked = Asked("detect", classes=(classes,), tile=8, overlap=0)
+        asked = DefaultQuestion("detect", classes=(classes,), tile=8, overlap=0)
         items = [*find_items([tmp_path / "in"])]
         return predict(engine, items, asked, target)
 
@@ -200,7 +200,7 @@ def test_the_command_changes_no_file_of_others(option: str, tmp_path: Path) -> N
 def test_a_second_run_on_one_output_is_refused(tmp_path: Path) -> None:
     _grey(tmp_path / "in" / "a.bmp", 7)
     out = tmp_path / "out.jsonl"
-    asked = Asked("caption")
+    asked = DefaultQuestion("caption")
     predict(Grey(), find_items([tmp_path / "in"]), asked, out)
     header = json.loads(out.read_text().splitlines()[0])
     with Journal(out, header["settings"], kind="predictions"):

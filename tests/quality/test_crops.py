@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from rscovlm.quality.lint import lint
 from rscovlm.quality.near_duplicates.alignment import turned as _turn
-from rscovlm.quality.near_duplicates.crops import Crops, Overlap
+from rscovlm.quality.near_duplicates.crops import CropPair, Crops
 from rscovlm.quality.near_duplicates.keypoints import landmarks
 from rscovlm.records.record import ImageRef, Record
 from tests.shared_data import shared
@@ -45,7 +45,7 @@ def _cut(scene: Image.Image, x: int, y: int, turn: int = 0, quality: int = 85) -
     return Image.open(buffer)
 
 
-def _found(*pictures: Image.Image, scales: bool = True) -> list[Overlap]:
+def _found(*pictures: Image.Image, scales: bool = True) -> list[CropPair]:
     crops = Crops(scales=scales)
     for picture in pictures:
         crops.add(picture.convert("L").resize(crops.shrunk(*picture.size), Image.Resampling.BOX))

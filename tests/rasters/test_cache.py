@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.rasters import Limits, RasterError, cache, open_image, sampling, tiff, tiff_blocks
+from rscovlm.rasters import PixelLimits, RasterError, cache, open_image, sampling, tiff, tiff_blocks
 from rscovlm.rasters.opening import Backend
 from rscovlm.rasters.raster import Raster
 from tests.rasters.files import write_tiff
@@ -20,7 +20,7 @@ from tests.rasters.test_raster import picture
 SIZE = (250, 200)
 WHOLE = 1000 * 800
 BACKENDS: tuple[Backend, ...] = ("rasterio", "plain")
-LIMITS = Limits(small=100_000)
+LIMITS = PixelLimits(small=100_000)
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_a_stale_or_damaged_copy_is_not_used(large: Path, tmp_path: Path, monkey
 
 def test_a_pass_above_the_limit_is_refused(large: Path) -> None:
     with pytest.raises(RasterError, match=r"800,000 pixels would have to be decoded.*gdaladdo"):
-        open_image(large, limits=Limits(small=10**5, streamed=10**5)).overview(size=SIZE)
+        open_image(large, limits=PixelLimits(small=10**5, streamed=10**5)).overview(size=SIZE)
 
 
 @pytest.mark.parametrize("backend", ["rasterio", "plain"])

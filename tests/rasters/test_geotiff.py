@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rscovlm.rasters import Limits, RasterError, Stretch, open_image
+from rscovlm.rasters import PixelLimits, RasterError, Stretch, open_image
 from rscovlm.rasters.opening import Backend
 from rscovlm.rasters.tiff import TiffReader
 from rscovlm.rasters.world import to_map
@@ -308,9 +308,9 @@ def test_a_block_above_the_limit_is_refused(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", picture(256, 256), **TILED)
     for backend in BACKENDS:
         with pytest.raises(
-            RasterError, match=r"blocks of 64x64 pixels, 3 bands together, above.*Limits\(block=12288\)"
+            RasterError, match=r"blocks of 64x64 pixels, 3 bands together, above.*PixelLimits\(block=12288\)"
         ):
-            open_image(path, limits=Limits(block=12000), backend=backend)
+            open_image(path, limits=PixelLimits(block=12000), backend=backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -324,7 +324,7 @@ def test_damage_anywhere_is_an_error_of_ours_or_a_picture(backend: Backend, tmp_
             damaged[place] = rng.integers(256)
         bad.write_bytes(damaged)
         try:
-            open_image(bad, backend=backend, limits=Limits(2**22, 2**22, 2**22, 2**22)).overview(2**16)
+            open_image(bad, backend=backend, limits=PixelLimits(2**22, 2**22, 2**22, 2**22)).overview(2**16)
         except RasterError as error:
             assert "bad.tif" in str(error)
             refused += 1

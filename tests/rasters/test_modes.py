@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rscovlm.rasters import Limits, open_image
+from rscovlm.rasters import PixelLimits, open_image
 from tests.rasters.test_raster import picture
 
 COLOUR = Image.fromarray(picture(64, 48))
@@ -52,7 +52,7 @@ def test_both_ways_show_the_same(name: str, tmp_path: Path) -> None:
     image, options = FILES[name]
     image.save(tmp_path / name, **options)
     one, two = (
-        open_image(tmp_path / name, backend=backend, limits=Limits(small=1)).overview()
+        open_image(tmp_path / name, backend=backend, limits=PixelLimits(small=1)).overview()
         for backend in ("rasterio", "plain")
     )
     rounding = int(name == "palette.tif")  # older GDALs bring 16 bits of a palette to 8 in another way

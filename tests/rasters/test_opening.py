@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from rscovlm.rasters import Limits, MissingRasterError, RasterError, open_image
+from rscovlm.rasters import MissingRasterError, PixelLimits, RasterError, open_image
 from rscovlm.rasters.opening import Backend
 from tests.rasters.test_raster import picture
 
@@ -102,7 +102,7 @@ def test_a_small_png_that_claims_a_huge_picture_is_refused_before_decoding(backe
     begin = time.perf_counter()
     for source in (path, path.read_bytes()):
         with pytest.raises(
-            RasterError, match=r"60000x60000 pixels, above the limit .*limits=Limits\((sequential|in_memory)="
+            RasterError, match=r"60000x60000 pixels, above the limit .*limits=PixelLimits\((sequential|in_memory)="
         ):
             open_image(source, backend=backend)  # type: ignore[arg-type]
     assert time.perf_counter() - begin < 2
@@ -110,9 +110,9 @@ def test_a_small_png_that_claims_a_huge_picture_is_refused_before_decoding(backe
 
 def test_limits_are_checked_against_the_view_as_well() -> None:
     with pytest.raises(RasterError, match=r"view of 64x48 .*give max_pixels"):
-        open_image(picture(64, 48), limits=Limits(in_memory=1000)).read((0, 0, 64, 48))
+        open_image(picture(64, 48), limits=PixelLimits(in_memory=1000)).read((0, 0, 64, 48))
     with pytest.raises(ValueError, match="positive number"):
-        Limits(block=0)
+        PixelLimits(block=0)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_tiles_of_a_large_png_decode_it_once(tmp_path: Path, monkeypatch: pytest
     array = picture(700, 600)
     path = tmp_path / "a.png"
     Image.fromarray(array).save(path)
-    raster = open_image(path, limits=Limits(small=1), backend="rasterio")
+    raster = open_image(path, limits=PixelLimits(small=1), backend="rasterio")
     rows: list[tuple[int, int]] = []
     original = raster._reader._file.read  # type: ignore[attr-defined]
 
@@ -256,7 +256,7 @@ def test_large_pictures_are_read_in_pieces(ending: str, backend: Backend, tmp_pa
     array = picture(800, 640)
     path = tmp_path / f"a.{ending}"
     Image.fromarray(array).save(path, quality=95)
-    raster = open_image(path, backend=backend, limits=Limits(small=10_000))
+    raster = open_image(path, backend=backend, limits=PixelLimits(small=10_000))
     exact = np.asarray(Image.fromarray(array).resize((90, 72), Image.Resampling.BICUBIC)).astype(int)
     shown = np.asarray(raster.overview(size=(90, 72)).image).astype(int)
     assert np.abs(shown - exact).mean() < (6 if ending == "jpg" else 2)

@@ -17,7 +17,7 @@ import pytest
 from rscovlm.data.sources import convert
 from rscovlm.engines import Conversation
 from rscovlm.predicting.items import find_items
-from rscovlm.predicting.prediction import Asked, predict, write_geojson
+from rscovlm.predicting.prediction import DefaultQuestion, predict, write_geojson
 from rscovlm.processing import RSCoVLMImageProcessor
 from rscovlm.records.record import ImageRef
 from rscovlm.records.tally import Tally
@@ -63,7 +63,9 @@ def test_predict(kept: Canaries, tmp_path: Path) -> None:
     for name, data in planted(kept).items():
         (folder / name).write_bytes(data)
     items = find_items([folder])
-    for k, asked in enumerate((Asked("ask", "What?"), Asked("caption"), Asked("detect", classes=("ship",)))):
+    for k, asked in enumerate(
+        (DefaultQuestion("ask", "What?"), DefaultQuestion("caption"), DefaultQuestion("detect", classes=("ship",)))
+    ):
         out = tmp_path / f"{k}.jsonl"
         report = predict(Scripted(looked), items, asked, out)
         assert report["done"] == len(items)

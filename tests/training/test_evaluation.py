@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rscovlm.training.evaluation import Answers, Asked, score
+from rscovlm.training.evaluation import Answers, EvaluatedSample, score
 from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
@@ -34,11 +34,11 @@ def test_true_answers_score_one_and_others_less(root: Path, tmp_path: Path) -> N
     class Codecs:
         codec, budget = processor.codec, processor.budget
 
-    def asked(reply: Any) -> list[tuple[Asked, Any]]:
+    def asked(reply: Any) -> list[tuple[EvaluatedSample, Any]]:
         found = []
         for sample in answers.samples:
             expected = sample["messages"][-1]["content"][0]["text"]
-            found.append((Asked(sample["task"], sample["truth"], expected, reply(expected)), sample))
+            found.append((EvaluatedSample(sample["task"], sample["truth"], expected, reply(expected)), sample))
         return found
 
     engine: Any = Codecs()

@@ -20,8 +20,8 @@ from transformers import (
 )
 from trl.trainer.utils import add_fused_lm_head
 
-from rscovlm.training.activations import Row
-from rscovlm.training.memory import Memory, Sharing, adapted, estimate, sharing_of
+from rscovlm.training.activations import LargestBatch
+from rscovlm.training.memory import MemoryEstimate, Sharing, adapted, estimate, sharing_of
 from rscovlm.training.parts import Part, freeze, part_of
 from rscovlm.training.positions import multimodal_positions
 from rscovlm.training.recipe import TrainingRecipe
@@ -89,9 +89,9 @@ def batch_of(model: Any, packed: bool) -> dict[str, Any]:
     return batch | {"labels": batch["input_ids"].masked_fill(batch["input_ids"] == IMAGE, -100)}
 
 
-def row_of(packed: bool) -> Row:
+def row_of(packed: bool) -> LargestBatch:
     tokens = sum(LENGTHS) if packed else len(LENGTHS) * max(LENGTHS)
-    return Row(tokens, len(LENGTHS) * GRID[1] * GRID[2], tokens, 0 if packed else max(LENGTHS))
+    return LargestBatch(tokens, len(LENGTHS) * GRID[1] * GRID[2], tokens, 0 if packed else max(LENGTHS))
 
 
 class Held:
@@ -137,7 +137,7 @@ def checkpointed(model: Any, wanted: bool) -> dict[str, Any]:
     return {"activation_checkpointing": wanted, "bf16": False}
 
 
-def kept_of(memory: Memory) -> int:
+def kept_of(memory: MemoryEstimate) -> int:
     return memory.activations.language + memory.activations.vision
 
 
@@ -346,7 +346,7 @@ def test_shares_of_many_processes() -> None:
     numbers = sum(weight.numel() for weight in model.parameters())
     row = row_of(True)
 
-    def of(sharing: Sharing) -> Memory:
+    def of(sharing: Sharing) -> MemoryEstimate:
         return estimate(model, row, {}, sharing=sharing)
 
     alone, many = of(Sharing()), of(Sharing("none", 8))
@@ -393,7 +393,7 @@ def seven_billion(layers: int = 28, blocks: int = 32) -> Any:
     return model.train()
 
 
-PAPER = Row(6144, 4 * 72 * 72, 960)
+PAPER = LargestBatch(6144, 4 * 72 * 72, 960)
 """Four images of 1008 pixels a side in a row of 6,144 tokens."""
 
 
@@ -434,7 +434,7 @@ def test_the_recipe_of_the_paper_is_plausible() -> None:
 
 def test_what_does_not_fit_is_said_with_what_to_lower() -> None:
     model = build("qwen2_5_vl", torch.bfloat16)
-    large = Row(100_000, 400_000, 100_000)
+    large = LargestBatch(100_000, 400_000, 100_000)
     short = estimate(model, large, {"activation_checkpointing": False}, device=10**9)
     assert not short.fits
     assert (

@@ -6,7 +6,7 @@ from PIL import Image
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.zoom import ZoomChain, report
-from rscovlm.zoom.summary import Asked
+from rscovlm.zoom.summary import ZoomQuestion
 from tests.zoom.scripted import Scripted, call, texts
 
 SIZE = Frame(2016, 2016)
@@ -29,7 +29,7 @@ def test_the_report_compares_with_without_and_oracle() -> None:
         return [call(195, 195, 305, 305), call(700, 700, 900, 900), "red"][number]
 
     evidence = Boxes([[400, 400, 600, 600]], "hbb", SIZE)
-    asked = [Asked(image, f"@{number}", "red", evidence) for number in range(3)]
+    asked = [ZoomQuestion(image, f"@{number}", "red", evidence) for number in range(3)]
     found = report(ZoomChain(Scripted(script)), asked)
     assert list(found.with_zoom.right) == [True, False, True]
     assert found.with_zoom.accuracy == pytest.approx(2 / 3) and found.without.accuracy == 0
@@ -41,7 +41,7 @@ def test_the_report_compares_with_without_and_oracle() -> None:
 
 
 def test_unknown_evidence_is_not_counted() -> None:
-    found = report(ZoomChain(Scripted(lambda *_: "x")), [Asked(Image.new("RGB", (300, 300)), "?", "x")])
+    found = report(ZoomChain(Scripted(lambda *_: "x")), [ZoomQuestion(Image.new("RGB", (300, 300)), "?", "x")])
     assert found.oracle is None and found.evidence_rate is None and found.gain == 0
     with pytest.raises(ValueError, match="no question"):
         report(ZoomChain(Scripted([])), [])

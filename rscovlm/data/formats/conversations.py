@@ -48,7 +48,7 @@ _BOX_KINDS: dict[int, Kind] = {4: "hbb", 8: "quad"}
 
 
 @dataclass
-class Conversation:
+class ParsedConversation:
     """What a row says.
 
     Attributes:
@@ -64,7 +64,7 @@ class Conversation:
     tools: str = ""
 
 
-def read_conversation(item: Any) -> Conversation:
+def read_conversation(item: Any) -> ParsedConversation:
     """Read a row of any of the forms above.
 
     Raises:
@@ -85,7 +85,7 @@ def read_conversation(item: Any) -> Conversation:
     images = _filled(turns, slots, _column(row))
     objects = _placed_boxes(turns, row, images)
     tools = row.get("tools") or ""
-    return Conversation(turns, images, objects, tools if isinstance(tools, str) else json.dumps(tools))
+    return ParsedConversation(turns, images, objects, tools if isinstance(tools, str) else json.dumps(tools))
 
 
 def _messages(row: Row) -> list[Row]:

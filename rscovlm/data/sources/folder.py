@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from rscovlm.rasters import Limits, RasterError, open_image
+from rscovlm.rasters import PixelLimits, RasterError, open_image
 from rscovlm.records.jsonfiles import read_items, read_json
 from rscovlm.records.paths import below, check_relative, resolve
 from rscovlm.records.record import ImageRef, Record
@@ -19,7 +19,7 @@ from rscovlm.records.tally import Rejected, Tally
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2")
 # Only headers are read here, so an image too large to decode whole may pass.
-_HEADERS = Limits(in_memory=1 << 30)
+_HEADERS = PixelLimits(in_memory=1 << 30)
 
 
 class Folder:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rscovlm.experiments.learning import empties, sizes, spaces, tasks
 from rscovlm.experiments.learning.report import markdown_table
-from rscovlm.experiments.learning.runs import Claim, Run, run_arm
+from rscovlm.experiments.learning.runs import ArmRun, Claim, run_arm
 from rscovlm.exports.chart import PLOT, marked
 from rscovlm.files import write_text
 from rscovlm.zoom.journal import Journal
@@ -33,7 +33,7 @@ def main() -> None:
     sys.stdout.write(markdown_table(runs) + "\n")
 
 
-def run_claim(claim: Claim, journal: Path, seeds: int, times: float, count: int) -> list[Run]:
+def run_claim(claim: Claim, journal: Path, seeds: int, times: float, count: int) -> list[ArmRun]:
     """Run every arm with every seed that the journal does not hold yet; a line is added as each is done.
 
     Args:
@@ -47,12 +47,12 @@ def run_claim(claim: Claim, journal: Path, seeds: int, times: float, count: int)
         ValueError: The journal holds a run of other steps, or is another file.
     """
     with Journal(journal, kind="learning") as kept:
-        runs = [Run.from_dict(row) for row in kept]
+        runs = [ArmRun.from_dict(row) for row in kept]
         _run_missing(claim, kept, runs, seeds, times, count)
     return [run for run in runs if run.seed < seeds]
 
 
-def _run_missing(claim: Claim, journal: Journal, runs: list[Run], seeds: int, times: float, count: int) -> None:
+def _run_missing(claim: Claim, journal: Journal, runs: list[ArmRun], seeds: int, times: float, count: int) -> None:
     for seed in range(seeds):
         for arm in claim.arms:
             done = [run for run in runs if run.seed == seed]

@@ -10,7 +10,7 @@ import numpy as np
 from rscovlm.engines import Engine
 from rscovlm.experiments.embedded import budget
 from rscovlm.experiments.learning.report import series
-from rscovlm.experiments.learning.runs import PIXELS, Arm, Claim, Measure, Run
+from rscovlm.experiments.learning.runs import PIXELS, Arm, ArmRun, Claim, Measure
 from rscovlm.experiments.learning.scene_records import (
     answers,
     drawn,
@@ -65,15 +65,15 @@ def _subsets(shares: tuple[float, float, float]) -> list[Subset]:
     return [Subset(name, draw, share, render=_SHOW) for (name, draw), share in zip(draws.items(), shares, strict=True)]
 
 
-def _dropped(done: Sequence[Run]) -> list[Subset]:
+def _dropped(done: Sequence[ArmRun]) -> list[Subset]:
     return _subsets((1.0, 0.0, 0.0))
 
 
-def _kept(done: Sequence[Run]) -> list[Subset]:
+def _kept(done: Sequence[ArmRun]) -> list[Subset]:
     return _subsets((0.7, 0.15, 0.15))
 
 
-def _figures(runs: Sequence[Run]) -> dict[str, str]:
+def _figures(runs: Sequence[ArmRun]) -> dict[str, str]:
     title = "False detections per empty scene; recall and precision where there is something"
     drawing = draw(series(runs, lambda run, one: (run.arm, one.name)), title=title, across="")
     return {"empties": drawing}

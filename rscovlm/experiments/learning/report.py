@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rscovlm.experiments.learning.runs import Measure, Run
+from rscovlm.experiments.learning.runs import ArmRun, Measure
 
 
 def series(
-    runs: Sequence[Run], place: Callable[[Run, Measure], tuple[str, str] | None]
+    runs: Sequence[ArmRun], place: Callable[[ArmRun, Measure], tuple[str, str] | None]
 ) -> dict[str, dict[str, list[float]]]:
     """Gather figures for `figure.draw`.
 
@@ -27,7 +27,7 @@ def series(
     return found
 
 
-def markdown_table(runs: Sequence[Run]) -> str:
+def markdown_table(runs: Sequence[ArmRun]) -> str:
     """Return the mean over the seeds, with the least and the largest, of every figure and arm."""
     arms = list(dict.fromkeys(run.arm for run in runs))
     rows = series(runs, lambda run, one: (one.name + (f" at {one.x:g}" if one.x else ""), run.arm))

@@ -41,7 +41,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Run:
+class ArmRun:
     """An arm with a seed, done.
 
     Attributes:
@@ -69,7 +69,7 @@ class Run:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Run:
+    def from_dict(cls, values: dict[str, Any]) -> ArmRun:
         """Return the run that `to_dict` gave."""
         return cls(**{**values, "measures": tuple(Measure(**one) for one in values["measures"])})
 
@@ -97,7 +97,7 @@ class Arm:
     """
 
     name: str
-    subsets: Callable[[Sequence[Run]], list[Subset]]
+    subsets: Callable[[Sequence[ArmRun]], list[Subset]]
     steps: int
     codec: Codec = PIXELS
 
@@ -120,10 +120,12 @@ class Claim:
     name: str
     arms: tuple[Arm, ...]
     measure: Callable[[str, Engine, int, int], list[Measure]]
-    draw: Callable[[Sequence[Run]], dict[str, str]]
+    draw: Callable[[Sequence[ArmRun]], dict[str, str]]
 
 
-def run_arm(claim: Claim, arm: Arm, seed: int, done: Sequence[Run], *, times: float = 1.0, count: int = 192) -> Run:
+def run_arm(
+    claim: Claim, arm: Arm, seed: int, done: Sequence[ArmRun], *, times: float = 1.0, count: int = 192
+) -> ArmRun:
     """Train and measure one arm.
 
     Args:
@@ -149,7 +151,7 @@ def run_arm(claim: Claim, arm: Arm, seed: int, done: Sequence[Run], *, times: fl
         seconds = time.process_time() - start
     engine = Transformers(model.eval(), processor, batch_size=64)
     measures = claim.measure(arm.name, engine, seed, count)
-    return Run(claim.name, arm.name, seed, steps, round(seconds, 1), round(loss, 4), weights, tuple(measures))
+    return ArmRun(claim.name, arm.name, seed, steps, round(seconds, 1), round(loss, 4), weights, tuple(measures))
 
 
 def fine_tune(model: Any, processor: Any, mixture: Any, *, steps: int, seed: int) -> float:

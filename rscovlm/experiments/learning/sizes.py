@@ -8,7 +8,7 @@ import numpy as np
 
 from rscovlm.engines import Engine
 from rscovlm.experiments.learning.report import series
-from rscovlm.experiments.learning.runs import PIXELS, Arm, Claim, Measure, Run
+from rscovlm.experiments.learning.runs import PIXELS, Arm, ArmRun, Claim, Measure
 from rscovlm.experiments.learning.scene_records import answers, fresh_samples, grounding_record, unseen
 from rscovlm.exports.chart import draw
 from rscovlm.metrics import grounding_accuracy
@@ -56,16 +56,16 @@ def _resized(ranges: Sequence[tuple[int, int]]) -> list[Subset]:
     return [Subset(f"{low}-{high}", lambda rng: _draw(SCENES, rng), render=_shown(low, high)) for low, high in ranges]
 
 
-def _fixed(done: Sequence[Run]) -> list[Subset]:
+def _fixed(done: Sequence[ArmRun]) -> list[Subset]:
     return _resized(FIXED)
 
 
-def _random(done: Sequence[Run]) -> list[Subset]:
+def _random(done: Sequence[ArmRun]) -> list[Subset]:
     return _resized(RANDOM)
 
 
-def _figures(runs: Sequence[Run]) -> dict[str, str]:
-    def place(run: Run, one: Measure) -> tuple[str, str] | None:
+def _figures(runs: Sequence[ArmRun]) -> dict[str, str]:
+    def place(run: ArmRun, one: Measure) -> tuple[str, str] | None:
         return (run.arm, f"{one.x:g}") if one.name == "Acc@0.5" else None
 
     drawing = draw(

@@ -9,7 +9,7 @@ import numpy as np
 from rscovlm.codec import Codec
 from rscovlm.engines import Engine
 from rscovlm.experiments.learning.report import series
-from rscovlm.experiments.learning.runs import PIXELS, Arm, Claim, Measure, Run
+from rscovlm.experiments.learning.runs import PIXELS, Arm, ArmRun, Claim, Measure
 from rscovlm.experiments.learning.scene_records import answers, fresh_samples, unseen
 from rscovlm.exports.chart import draw
 from rscovlm.geometry import Boxes, Frame, iou
@@ -96,16 +96,16 @@ def _subsets(codec: Codec) -> list[Subset]:
     return [Subset("small objects", lambda rng: _draw(SCENES, rng), render=_shown(codec))]
 
 
-def _pixels(done: Sequence[Run]) -> list[Subset]:
+def _pixels(done: Sequence[ArmRun]) -> list[Subset]:
     return _subsets(PIXELS)
 
 
-def _fixed(done: Sequence[Run]) -> list[Subset]:
+def _fixed(done: Sequence[ArmRun]) -> list[Subset]:
     return _subsets(FIXED)
 
 
-def _figures(runs: Sequence[Run]) -> dict[str, str]:
-    def place(run: Run, one: Measure) -> tuple[str, str]:
+def _figures(runs: Sequence[ArmRun]) -> dict[str, str]:
+    def place(run: ArmRun, one: Measure) -> tuple[str, str]:
         name, what = one.name.split(", ")
         return (run.arm if what == "learnt" else f"{run.arm}, at best"), name
 

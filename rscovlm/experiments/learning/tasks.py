@@ -12,7 +12,7 @@ import numpy as np
 from rscovlm.engines import Engine
 from rscovlm.experiments.embedded import budget
 from rscovlm.experiments.learning.report import series
-from rscovlm.experiments.learning.runs import PIXELS, Arm, Claim, Measure, Run
+from rscovlm.experiments.learning.runs import PIXELS, Arm, ArmRun, Claim, Measure
 from rscovlm.experiments.learning.scene_records import (
     answers,
     counting_record,
@@ -98,14 +98,14 @@ def _mixed(weights: dict[str, float]) -> list[Subset]:
     return [_subset(task, weights[task]) for task in TASKS]
 
 
-def _alone(task: str) -> Callable[[Sequence[Run]], list[Subset]]:
+def _alone(task: str) -> Callable[[Sequence[ArmRun]], list[Subset]]:
     return lambda done: [_subset(task, 1.0)]
 
 
-def _weighted(rate: float) -> Callable[[Sequence[Run]], list[Subset]]:
+def _weighted(rate: float) -> Callable[[Sequence[ArmRun]], list[Subset]]:
     """Weigh the tasks anew by how far each lagged, in the uneven mixture, behind what it reaches alone."""
 
-    def subsets(done: Sequence[Run]) -> list[Subset]:
+    def subsets(done: Sequence[ArmRun]) -> list[Subset]:
         runs = {run.arm: run for run in done}
         alone = {task: runs[f"{task} alone"].value(task) for task in TASKS}
         results = {task: runs["uneven"].value(task) for task in TASKS}
@@ -116,7 +116,7 @@ def _weighted(rate: float) -> Callable[[Sequence[Run]], list[Subset]]:
     return subsets
 
 
-def _figures(runs: Sequence[Run]) -> dict[str, str]:
+def _figures(runs: Sequence[ArmRun]) -> dict[str, str]:
     names = series(runs, lambda run, one: ("alone" if run.arm.endswith(" alone") else run.arm, one.name))
     drawing = draw(names, title="Acc@0.5, AP_nc50 and exact answers", across="task")
     return {"tasks": drawing}

@@ -45,7 +45,7 @@ _BETWEEN_STEPS = (1.0, 0.965, 1.035, 0.93, 1.07)
 
 
 @dataclass(frozen=True)
-class Overlap:
+class CropPair:
     """Two pictures that show part of the same ground.
 
     Attributes:
@@ -82,7 +82,7 @@ class Crops:
         self._likeness, self._largest = likeness, largest
         self._levels = _LEVELS if scales else 1
         self._count = 0
-        self._parts: list[_Part] = []
+        self._parts: list[_CropPart] = []
         self._keys: list[NDArray[np.uint32]] = []
         self._points: list[NDArray[np.int16]] = []
         self._turns: list[NDArray[np.uint8]] = []
@@ -121,15 +121,15 @@ class Crops:
                 break
             if not level:
                 self._spool.write(small.astype(np.uint8).tobytes())
-            self._parts.append(_Part(number, (here.shape[1], here.shape[0]), place, small.shape, scale))
+            self._parts.append(_CropPart(number, (here.shape[1], here.shape[0]), place, small.shape, scale))
             self._keys.append(found.keys)
             self._points.append(found.points)
             self._turns.append(found.turns)
             self._owner.append(np.full(len(found.keys), len(self._parts) - 1, np.uint32))
 
-    def overlaps(self) -> Iterator[Overlap]:
+    def overlaps(self) -> Iterator[CropPair]:
         """Compare what landmarks suggest; give every pair of pictures once, with its best likeness."""
-        best: dict[tuple[int, int], Overlap] = {}
+        best: dict[tuple[int, int], CropPair] = {}
         for way in self._suggested():
             one, other = self._parts[way.first], self._parts[way.second]
             pair = (one.picture, other.picture)
@@ -170,7 +170,7 @@ class Crops:
             codes, places = (np.concatenate(column) for column in zip(*votes, strict=True))
             yield from _agreed(codes, places, scaled=self._levels > 1)
 
-    def _compared(self, one: _Part, other: _Part, way: _Way) -> Overlap | None:
+    def _compared(self, one: _CropPart, other: _CropPart, way: _Way) -> CropPair | None:
         """Lay one part on the other and correlate the details of what both show; None if they are not alike."""
         first, second = turned(self._grey(one), way.turn), self._grey(other)
         # The landmarks lie in pictures shrunk by the parts' own scales.
@@ -187,9 +187,9 @@ class Crops:
             edges_alone = covered(laid) < _COVERED
         if edges_alone:
             return None
-        return Overlap(one.picture, other.picture, laid.share, laid.likeness, turned=way.turn != 0, scale=laid.scale)
+        return CropPair(one.picture, other.picture, laid.share, laid.likeness, turned=way.turn != 0, scale=laid.scale)
 
-    def _grey(self, part: _Part) -> Grey:
+    def _grey(self, part: _CropPart) -> Grey:
         self._spool.seek(part.place)
         data = self._spool.read(part.shape[0] * part.shape[1])
         return np.frombuffer(data, np.uint8).reshape(part.shape).astype(np.float32)
@@ -229,7 +229,7 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _CropPart:
     picture: int
     size: tuple[int, int]
     place: int
