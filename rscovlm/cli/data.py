@@ -244,7 +244,7 @@ def synthesise(
     records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],
     target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
     root: Annotated[Path, typer.Option(help="Data folder.")] = Path(),
-    journal: Annotated[Path, typer.Option(help="Keeps every reply; a second run goes on from it.")] = Path(
+    journal: Annotated[Path, typer.Option(help="Keeps every reply; a second run resumes from it.")] = Path(
         "replies.jsonl"
     ),
     overwrite: Overwrite = False,

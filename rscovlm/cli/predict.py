@@ -13,7 +13,7 @@ from rscovlm.cli.terminal import say
 
 def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .jsonl manifests.")],
-    out: Annotated[Path, typer.Option(help="JSONL file; a second run goes on from it.")] = Path("predictions.jsonl"),
+    out: Annotated[Path, typer.Option(help="JSONL file; a second run resumes from it.")] = Path("predictions.jsonl"),
     task: Annotated[
         str, typer.Option(help="What to do: ask, detect, ground, classify, caption, count, or a task of yours.")
     ] = "ask",

@@ -75,7 +75,7 @@ class Codec(Settings):
 
     @staticmethod
     def detect(texts: Iterable[str], frame: Frame | Sequence[Frame]) -> DialectGuess:
-        """Return the dialect that a sample of answers is written in, with the evidence, or why it cannot be told.
+        """Return the dialect that a sample of answers is written in, with the evidence, or why the answers do not decide.
 
         Args:
             texts: Answers; a few dozen tell more than one.
@@ -152,7 +152,7 @@ class Codec(Settings):
         """Read objects out of whatever a model wrote; never raises on any text, in time linear in its length.
 
         Plain lines and JSON objects are found wherever they stand, in prose, in fences, before a truncated end. Every
-        whole object is kept; what could not be read, and what was mended, is counted by reason
+        whole object is kept; what could not be read, and what was repaired, is counted by reason
         (`rscovlm.codec.problems`). Quadrilaterals are read clockwise and counter-clockwise from any corner. A plain line
         that the text ends in is kept with the label it has, since answers are often stripped of their last newline.
 
@@ -216,7 +216,7 @@ class Codec(Settings):
             largest: Longest side of the grids the model sees, where it writes pixels; bounds the digits.
 
         Raises:
-            ValueError: For an unknown kind or style, categories that cannot be told from the grammar around them, or
+            ValueError: For an unknown kind or style, categories that cannot be separated from the grammar around them, or
                 `largest` below 1.
         """
         what, lines = self.chosen(kind, style)

@@ -115,7 +115,7 @@ class Dialect:
 
     @classmethod
     def of(cls, codec: Codec) -> Dialect:
-        """Return the dialect of a codec: the words of the preset of its name, or of ``rscovlm-v1`` where there is none."""
+        """Return the dialect of a codec: the words of the preset of its name, or of ``rscovlm-v1`` if there is none."""
         preset = _preset(codec.name if codec.name in presets() else _BASE)
         return replace(preset, name=codec.name, codec=codec)
 

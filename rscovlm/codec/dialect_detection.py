@@ -1,4 +1,4 @@
-"""Which dialect a sample of answers is written in, told from the answers alone."""
+"""Which dialect a sample of answers is written in, found from the answers alone."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class DialectGuess:
 
 
 def detect_dialect(texts: Iterable[str], frames: Frame | Sequence[Frame]) -> DialectGuess:
-    """Return the dialect that a sample of answers is written in, or why it cannot be told.
+    """Return the dialect that a sample of answers is written in, or why the answers do not decide.
 
-    Tags and keys tell most dialects. Those that share them differ in their coordinate space only, which is told from all
+    Tags and keys tell most dialects. Those that share them differ in their coordinate space only, which is found from all
     boxes at once; where these fit several spaces, as small numbers do, none is named.
 
     Args:

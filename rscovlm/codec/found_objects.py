@@ -25,7 +25,7 @@ class FoundObject(NamedTuple):
 
     Attributes:
         numbers: Finite numbers, in our own order.
-        label: The label, empty where there is none.
+        label: The label, empty if there is none.
         start: Where its text begins.
         end: Where its text ends.
         form: What the numbers are.

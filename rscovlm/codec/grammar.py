@@ -42,7 +42,7 @@ class Grammar:
         head: What stands before the first object.
         between: What stands between two objects; ``None`` where there is exactly one.
         tail: What stands after the last object.
-        end: The character that ends an object and stands nowhere else; empty where there is none such, or exactly one object.
+        end: The character that ends an object and stands nowhere else; empty if there is none such, or exactly one object.
         further: What every object after the first adds, where it is another than ``between`` and ``one``: one more box of
             the same label, say.
         schema: JSON Schema of one object as text, where answers can be bare JSON too.
@@ -311,7 +311,7 @@ def _choice(names: dict[str, str | None]) -> Expression:
         if why is None and any(ord(character) < 32 for character in name):
             why = "has a control character"
         if why is not None:
-            raise ValueError(f"category {name!r} {why}; give names that can be told from the grammar around them")
+            raise ValueError(f"category {name!r} {why}; give names that can be separated from the grammar around them")
     return either(*map(literal, names))
 
 

@@ -30,7 +30,7 @@ def preset(name: str) -> Codec:
     """Return the codec of a shipped dialect.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: No such name exists.
     """
     if name not in preset_names():
         raise ValueError(

@@ -33,7 +33,7 @@ class WrittenObject(NamedTuple):
 
     Attributes:
         sets: Pairs of numbers, set by set, by what JSON calls them; the set notation calls none ("").
-        label: The label; None where there is none.
+        label: The label; None if there is none.
         start: Where its text begins.
         end: Where its text ends.
     """

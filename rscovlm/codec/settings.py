@@ -181,7 +181,7 @@ class Settings:
                     f"{name} is {one!r}, which codec {self.name!r} does not write; choose one of {list(known)}"
                 )
         if what == "point" and lines == "plain":
-            raise ValueError("points cannot be told from other numbers on plain lines; take style='json'")
+            raise ValueError("points cannot be separated from other numbers on plain lines; take style='json'")
         if lines == "tagged" and self.tags is not None and not self.tags.template(what):
             raise ValueError(f"codec {self.name!r} has no tags for {what!r}; choose one of {list(self.tags.kinds)}")
         return what, lines

@@ -59,7 +59,7 @@ def pixels_per_unit(space: SpaceName, form: Form, frame: Frame) -> Floats:
 
 
 def limits(space: SpaceName, form: Form, frame: Frame) -> Floats:
-    """Return the largest value, (k,), each number of a box inside the grid can have; infinity where there is none."""
+    """Return the largest value, (k,), each number of a box inside the grid can have; infinity if there is none."""
     units = SPACES[space].units
     x, y = (float(frame.width), float(frame.height)) if units is None else (float(units), float(units))
     places = _COORDINATES[form]

@@ -91,7 +91,7 @@ class Tags:
         return bool(self.label) or any("label" in {f.name for f in _fields(self.template(kind))} for kind in self.kinds)
 
     def template(self, kind: BoxKind | Kind) -> str:
-        """Return the template of a box, empty where there is none."""
+        """Return the template of a box, empty if there is none."""
         return {"hbb": self.hbb, "obb": self.obb, "quad": self.quad, "point": self.point}[kind]
 
     def layout(self, kind: BoxKind | Kind) -> BoxLayout:

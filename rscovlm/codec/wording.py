@@ -39,7 +39,7 @@ class Prompt:
     """What a model is asked.
 
     Attributes:
-        system: System text; None where there is none.
+        system: System text; None if there is none.
         user: Text of the user's turn, which stands after the images.
     """
 

@@ -1,4 +1,4 @@
-"""A minute of fine-tuning: a class the model has never been told of, mixed with what it already knows."""
+"""A minute of fine-tuning: a class the model has never seen, mixed with what it already knows."""
 
 from __future__ import annotations
 

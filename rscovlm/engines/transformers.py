@@ -37,7 +37,7 @@ _KEPT = 32
 
 
 class Transformers:
-    """Answers conversations with a loaded model, greedily unless told otherwise.
+    """Answers conversations with a loaded model, greedily by default.
 
     Conversations are sorted by length, padded on the left, and answered ``batch_size`` at a time; replies come back in
     the order asked. Device and precision are the model's. A conversation with a :class:`~rscovlm.engines.Memory` (those
@@ -99,7 +99,7 @@ class Transformers:
         self._vocabulary: Vocabulary | None = None
         self._masks: OrderedDict[tuple[str, str], Masks] = OrderedDict()
         self._masks_of(grammar)
-        # A copy: the one that prepares batches refuses ("Already borrowed") whoever comes while its padding is set.
+        # A copy: the one that prepares batches refuses ("Already borrowed") other callers while its padding is set.
         self._counter = copy.deepcopy(getattr(processor.tokenizer, "backend_tokenizer", None))
         if self._counter is not None:
             self._counter.no_padding()

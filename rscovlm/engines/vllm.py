@@ -24,7 +24,7 @@ _OWN = ("dialect", "chat_template", "lora", "sampling", "grammar", "max_objects"
 
 
 class VLLM:
-    """Answers conversations with a ``vllm.LLM``, greedily unless told otherwise.
+    """Answers conversations with a ``vllm.LLM``, greedily by default.
 
     Images are resized here to exactly the size the budget plans, so vLLM's own resize leaves them alone. With prefix
     caching on (the default of :meth:`load`) the second turn of a chain reuses the first.

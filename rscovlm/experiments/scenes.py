@@ -1,4 +1,4 @@
-"""How well a model does on generated scenes it never saw, each figure beside what it takes to get it without looking."""
+"""How well a model does on generated scenes it never saw, each figure compared with what it takes to get it without looking."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def score_scenes(engine: Engine, config: SceneConfig, *, count: int = 96, seed: 
 
 
 def score_words(engine: Engine, scenes: Sequence[Scene], classes: tuple[str, ...], task: str) -> Score:
-    """Measure one question per scene that is answered in words, beside the most frequent answer."""
+    """Measure one question per scene that is answered in words, compared with the most frequent answer."""
     asked = []
     for place, scene in enumerate(scenes):
         questions = scene_questions(scene, classes, (task,))
@@ -95,7 +95,7 @@ def score_words(engine: Engine, scenes: Sequence[Scene], classes: tuple[str, ...
 
 
 def score_grounding(engine: Engine, scenes: Sequence[Scene], classes: tuple[str, ...], *, least: int = 1) -> Score:
-    """Measure Acc@0.5 of one referred object per scene with at least some objects, beside the best constant box."""
+    """Measure Acc@0.5 of one referred object per scene with at least some objects, compared with the best constant box."""
     asked: list[tuple[Scene, SceneQuestion]] = []
     for scene in scenes:
         questions = scene_questions(scene, classes, ("grounding",)) if len(scene.objects) >= least else []
@@ -179,7 +179,7 @@ def _answers(engine: Engine, conversations: Sequence[Conversation], most: int) -
 
 
 def markdown_table(scores: Mapping[str, Score]) -> str:
-    """Return the scores as a Markdown table, each beside its trivial baseline."""
+    """Return the scores as a Markdown table, each next to its trivial baseline."""
     lines = ["| task | score | trivial | which is | items |", "|---|---|---|---|---|"]
     lines += [
         f"| {name} | {score.value:.3f} | {score.baseline:.3f} | {score.trivial} | {score.items} |"

@@ -31,7 +31,7 @@ def to_geopackage(
 ) -> Path:
     """Write objects as polygons of the layer ``objects`` of a GeoPackage 1.3.
 
-    Columns: label (text), score (real, empty where there is none) and, where the image was placed by control points,
+    Columns: label (text), score (real, empty if there is none) and, where the image was placed by control points,
     accuracy_pixels (real: the r.m.s. error to expect). Longitudes go on beyond 180 degrees.
 
     Args:

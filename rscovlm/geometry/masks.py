@@ -203,7 +203,7 @@ def masks_of(labels: NDArray[np.integer], frame: Frame | None = None) -> dict[in
 
 
 def label_image(masks: Sequence[Mask], frame: Frame) -> NDArray[np.int32]:
-    """Return the numbers from 1 of masks, (h, w), 0 where there is none; of masks that overlap the later one counts."""
+    """Return the numbers from 1 of masks, (h, w), 0 if there is none; of masks that overlap the later one counts."""
     labels = np.zeros((frame.height, frame.width), np.int32)
     for number, mask in enumerate(masks, 1):
         x1, y1, x2, y2 = mask.window

@@ -24,7 +24,7 @@ def iou(a: Boxes | ArrayLike, b: Boxes | ArrayLike, paired: bool = False) -> Flo
     """Return the exact intersection over union of boxes of any kind.
 
     Of a quadrilateral that crosses itself or is not convex, the region it covers counts, both lobes of it. A box without
-    area has 0 with everything, itself included. Two kinds may be mixed; an array's kind is told by its columns
+    area has 0 with everything, itself included. Two kinds may be mixed; the number of columns says an array's kind
     (4: hbb, 5: obb, 8: quad). The error stays below 1e-12 for sides of any ratio up to 1000 and grows with the ratio
     beyond, as rounding of the corners themselves does.
 
@@ -58,7 +58,7 @@ def iou(a: Boxes | ArrayLike, b: Boxes | ArrayLike, paired: bool = False) -> Flo
 
 
 def _table(boxes: Boxes | ArrayLike, name: str) -> tuple[Floats, Kind]:
-    """Coordinates of boxes and their kind; of an array, told by its columns."""
+    """Coordinates of boxes and their kind; of an array, given by its columns."""
     if isinstance(boxes, Boxes):
         return boxes.coords, boxes.kind
     try:

@@ -19,7 +19,7 @@ _ADAPTER = "adapter_config.json"
 def parts_of(
     repo: str | Path, adapter: str | Path | None, *, revision: str | None = None, wanted: tuple[str, ...] = WEIGHTS
 ) -> tuple[Path, Path | None]:
-    """Return the folders of a model and of the adapter to put on it, or None where there is none.
+    """Return the folders of a model and of the adapter to put on it, or None if there is none.
 
     Args:
         repo: Folder, name on the Hub, or "embedded"; where it holds an adapter, the model is the base that this names.

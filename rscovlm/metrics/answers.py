@@ -96,9 +96,9 @@ def rsvqa_accuracy(
             where the words are the same.
 
     Returns:
-        ``average`` (mean over the subsets of table V that are present; None where there is none), ``subsets`` (name ->
+        ``average`` (mean over the subsets of table V that are present; None if there is none), ``subsets`` (name ->
         accuracy and items), ``missing`` (subsets of table V without a question), ``counts`` (the same of the two with
-        numbers), and ``overall`` (all questions of table V pooled; None where there is none), ``undecided``, ``match``.
+        numbers), and ``overall`` (all questions of table V pooled; None if there is none), ``undecided``, ``match``.
 
     Raises:
         ValueError: As `answer_accuracy`, or if a subset is not known.

@@ -121,7 +121,7 @@ class Mixture(Sequence[Any]):
         return self._usable(subset, ordinal, self.generator_at(index), index)
 
     def redraw(self, position: int, attempt: int) -> Any:
-        """Return another sample of the subset that a position draws from, where its own is of no use to whoever asks.
+        """Return another sample of the subset that a position draws from, where its own is of no use to the caller.
 
         Args:
             position: As for `__getitem__`, whose errors it raises.

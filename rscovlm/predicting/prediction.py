@@ -140,7 +140,7 @@ def predict(
     An item is left alone when the row that counts, its last one, answers the same question about the same image: the
     bytes of the file and of what lies beside it are compared. Otherwise it is asked anew, and the new row counts.
 
-    A row is on the disk before the next batch begins; after a kill, the same call goes on where the last whole row
+    A row is on the disk before the next batch begins; after a kill, the same call resumes where the last whole row
     ends, on a large image at its last tile. An image that cannot be read gets a row with ``error`` and is tried again by
     the next call, whose row then counts.
 
@@ -245,7 +245,7 @@ def _answers(row: Row | None, item: Item, asked: DefaultQuestion) -> bool:
 
 
 def _remove_tiles(out: Path, *, keep: set[Path]) -> None:
-    """Remove finished tiles that a killed run left and that no image of this run goes on from."""
+    """Remove finished tiles that a killed run left and that no image of this run resumes from."""
     for path in out.parent.glob(f".{glob.escape(out.name)}.*.tiles"):
         if path not in keep and is_journal(path, kind=TILES):
             path.unlink(missing_ok=True)

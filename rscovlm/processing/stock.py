@@ -73,7 +73,7 @@ def image_processor_of(path: Any, options: Mapping[str, Any]) -> RSCoVLMImagePro
         }
     given = {key: value for key, value in others.items() if key not in _LOCATING}
     check_named(path, values.get("processor_class"))
-    # Fast image processors save every setting of their base class, null where there is none.
+    # Fast image processors save every setting of their base class, null if there is none.
     stated = {key: value for key, value in values.items() if value is not None}
     stated.setdefault("size", dict(Qwen2VLImageProcessorPil.size))
     loaded: RSCoVLMImageProcessor = RSCoVLMImageProcessor.from_dict(stated, **given)
@@ -81,7 +81,7 @@ def image_processor_of(path: Any, options: Mapping[str, Any]) -> RSCoVLMImagePro
 
 
 def template_of(saved: Any, tokenizer: Any) -> str | None:
-    """Return the chat template of a checkpoint, from the processor's files or else the tokenizer's; None where there is none.
+    """Return the chat template of a checkpoint, from the processor's files or else the tokenizer's; None if there is none.
 
     Args:
         saved: What the processor's files hold: a template, several by name, or None.

@@ -1,6 +1,6 @@
 """A program that writes a short question with the chat template on its input, within bounds of time and memory.
 
-A template is a program of whoever made the checkpoint: it can loop for hours or fill the memory, and neither can be told by
+A template is a program written by the author of the checkpoint: it can loop for hours or fill the memory, and neither can be seen from
 looking at it. It is run by path, so that nothing but transformers is loaded.
 """
 

@@ -1,4 +1,4 @@
-"""Cleaning: task tags become words, boxes in texts become structure, punctuation and typos are mended by rules in a data file.
+"""Cleaning: task tags become words, boxes in texts become structure, rules fix punctuation and typos in a data file.
 
 Training and evaluation sets go through the same path. A report says what each rule changed, with examples before and after.
 """
@@ -240,7 +240,7 @@ def survey(records: Iterable[Record]) -> dict[str, Guess]:
     """Tell, for every source whose conversations hold boxes as text, which scale their numbers were written in.
 
     A few thousand boxes of each source are looked at. A source of which any conversation already points to its objects by
-    marks is left out: whoever converted it knew the scale, and what is left in its texts is what was refused there.
+    marks is left out: the person who converted it knew the scale, and what is left in its texts is what was refused there.
     """
     found: dict[str, list[Any]] = {}
     converted: set[str] = set()

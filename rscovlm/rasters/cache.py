@@ -70,7 +70,7 @@ class Cache:
         self._folder = folder
 
     def load(self, pixels: Pixels) -> Base | None:
-        """Return the stored copy, or None where there is none that fits the file as it is now."""
+        """Return the stored copy, or None if there is none that fits the file as it is now."""
         file = self._file(pixels)
         try:
             with np.load(file, allow_pickle=False) as stored:

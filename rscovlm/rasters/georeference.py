@@ -86,7 +86,7 @@ def unread(path: Path) -> Iterator[str]:
 
 
 def beside(path: Path, name: str) -> Path | None:
-    """Return a plain file beside an image; None where there is none, or a link that leads to another folder."""
+    """Return a plain file beside an image; None if there is none, or a link that leads to another folder."""
     candidate = path.with_name(name)
     if not candidate.is_file():
         return None

@@ -116,7 +116,7 @@ def _coverage(file: BinaryIO, start: int, end: int) -> bytes | None:
 
 
 def gml_grid(text: bytes) -> GmlGrid | None:
-    """Read the rectified grid of a coverage; None where there is none that is whole."""
+    """Read the rectified grid of a coverage; None if there is none that is whole."""
     text = text.rstrip(b"\0 \r\n").replace(b"\0", b"\n")
     try:
         root = plain_xml(text)

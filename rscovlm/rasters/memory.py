@@ -1,4 +1,4 @@
-"""How much memory reading an image may take, told from its header before a byte of it is decoded."""
+"""How much memory reading an image may take, known from its header before a byte of it is decoded."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Raster:
     def memory(self, max_pixels: int = DEFAULT_PIXELS) -> int:
         """Return how many bytes reading views of up to so many pixels may hold at a time, as its header tells.
 
-        Nothing is decoded to find out. It is an upper estimate, for whoever shares memory between images.
+        Nothing is decoded to find out. It is an upper estimate, for callers that share memory between images.
         """
         from rscovlm.rasters.memory import reading_bytes
 

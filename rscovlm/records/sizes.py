@@ -38,7 +38,7 @@ class FileRule:
 def picture_size(image: ImageRef, root: Path, orientation: Orientation = "shown") -> Size:
     """Return an image's width and height: its file's header's, whatever the record says; of a tile its window's.
 
-    The record's size stands in for that of a file that cannot be opened: whoever reads the pixels meets the fault.
+    The record's size stands in for that of a file that cannot be opened: the code that reads the pixels reports the fault.
 
     Raises:
         ValueError: The file cannot be opened, and the record says no size.

@@ -43,7 +43,7 @@ class Tally:
         examples: How many places to remember per reason.
 
     Attributes:
-        at: The place of the row that is worked on, as `row` was told.
+        at: The place of the row that is worked on, as given to `row`.
         cause: The first error that was counted.
 
     >>> tally = Tally(limit=0.5)

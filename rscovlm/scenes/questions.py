@@ -40,7 +40,7 @@ class SceneQuestion:
 
 
 def references(objects: Sequence[SceneObject]) -> list[str | None]:
-    """Return the shortest phrase that means each object and no other, or None where there is none.
+    """Return the shortest phrase that means each object and no other, or None if there is none.
 
     A phrase is a class ("the plane"), a colour and a class ("the red plane"), or either with an extreme place or
     size ("the leftmost red plane", "the largest tank"), where the runner-up is clearly behind: by 6 pixels, or by

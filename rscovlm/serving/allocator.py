@@ -17,7 +17,7 @@ def return_freed_memory() -> bool:
     of which keeps its own. Measured with six WebP pictures of 6,000 x 6,000 pixels: 1.4 GB stay otherwise, and 40 MB do so.
 
     Returns:
-        Whether the C library can be told so.
+        Whether the C library supports it.
     """
     # musl, another C library of Linux, has no such function and gives memory back by itself.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None

@@ -90,7 +90,7 @@ class Batched:
         try:
             self.batches += 1
             answers = replies(self._engine, asked, max_new_tokens=options[0], logprobs=options[1])
-        except BaseException as error:  # noqa: BLE001  whoever asked gets it; the thread lives on for the others
+        except BaseException as error:  # noqa: BLE001  the caller gets it; the thread lives on for the others
             if len(taken) == 1:
                 taken[0][2].set_exception(error)
                 return

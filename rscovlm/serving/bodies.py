@@ -46,7 +46,7 @@ class Body:
 class BodyRoom:
     """The room for the bodies of all requests; for the event loop alone.
 
-    Where a piece has no room left, the largest of the bodies that are still coming gives way: whoever sends little is never
+    Where a piece has no room left, the largest of the bodies that are still coming gives way: a client that sends little is never
     kept out by those who hold much without ending.
 
     Args:

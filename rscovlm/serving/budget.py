@@ -14,7 +14,7 @@ _LOOK = 0.5
 
 
 class MemoryBudget:
-    """Bytes that are taken before they are used, by whoever came first.
+    """Bytes that are taken before they are used, first come, first served.
 
     Each holds one share at a time, so that none waits for another while it holds what that one waits for.
 

@@ -40,7 +40,7 @@ class Metrics:
         Gauge("rscovlm_engine_batches", "Calls of the engine.", registry=registry).set_function(batches)
 
     def value(self, name: str, **labels: str) -> float:
-        """Return one sample, 0 where there is none yet."""
+        """Return one sample, 0 if there is none yet."""
         return self._registry.get_sample_value(name, labels) or 0.0
 
     def text(self) -> bytes:

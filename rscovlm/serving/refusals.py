@@ -46,7 +46,7 @@ class RequestLimits:
         text: Tokens of all its texts.
         tiles: Tiles of one detection.
         seconds: Time for one request; looked at between replies of the model.
-        waiting: Requests in the house at a time; more are told to come back.
+        waiting: Concurrent requests; further ones get 429.
         connections: Connections held open at a time.
         bodies: Bytes of all requests in the house.
         memory: Bytes in which the pictures of all requests are decoded.

@@ -107,7 +107,7 @@ class Interview:
 
         Raises:
             ValueError: The journal is open in another process, or is another file.
-            Exception: Whatever the writer raises. The replies so far are kept, and asking again goes on from there.
+            Exception: Whatever the writer raises. The replies so far are kept, and asking again resumes from there.
         """
         source = iter(questions)
         with Journal(self._path, kind=REPLIES) as self._journal, ThreadPoolExecutor(self._concurrency) as pool:

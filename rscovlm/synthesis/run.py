@@ -35,7 +35,7 @@ def synthesise(
         tally: Counts questions kept and replies rejected by reason.
 
     Raises:
-        ValueError: The configuration needs a writer and there is none.
+        ValueError: The configuration needs a writer and there is no writer.
     """
     if writer is None and (config.unique or config.multiple_choice):
         raise ValueError("unique and multiple_choice need a writer; give an engine")

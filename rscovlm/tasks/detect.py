@@ -187,7 +187,7 @@ def detect(
         batch: Tiles read and asked about at a time.
         max_new_tokens: Limit of an answer.
         progress: Called with (tiles done, tiles) after each batch.
-        journal: JSONL file of finished tiles. A run that was interrupted, even killed, goes on from it and gives what
+        journal: JSONL file of finished tiles. A run that was interrupted, even killed, resumes from it and gives what
             an uninterrupted one gives.
 
     Raises:

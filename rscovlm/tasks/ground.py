@@ -49,7 +49,7 @@ class Grounded:
 
     @property
     def box(self) -> Boxes | None:
-        """The first box, which is the answer to an expression that means one object; ``None`` where there is none."""
+        """The first box, which is the answer to an expression that means one object; ``None`` if there is none."""
         return self.objects.boxes[:1] if len(self.objects) else None
 
 

@@ -31,7 +31,7 @@ def task_named(name: str) -> Task:
     """Return a task by the name that users give.
 
     Raises:
-        ValueError: There is none of this name; the message names the nearest.
+        ValueError: No such name exists; the message names the nearest.
     """
     if name not in tasks():
         raise ValueError(f"task is {name!r}{nearest(name, tasks())}")
@@ -51,7 +51,7 @@ def task_of(record: str) -> Task:
     """Return a task by the task of its records.
 
     Raises:
-        ValueError: There is none of this name; the message names the nearest.
+        ValueError: No such name exists; the message names the nearest.
 
     >>> task_of("detection").name
     'detect'

@@ -35,7 +35,7 @@ class Question:
     """What is asked about some images, the same in training and in inference.
 
     Attributes:
-        system: System text; None where there is none.
+        system: System text; None if there is none.
         user: The user's text, which stands after the images.
         grammar: What an answer looks like, where it is held to one.
     """

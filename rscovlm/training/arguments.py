@@ -48,7 +48,7 @@ def trainer_arguments(train: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         ValueError: A key that it has not (the nearest right one is named), or that the recipe says elsewhere; a value of
-            another type, out of its range, or with which a run that goes on would be another; a place to log to that is
+            another type, out of its range, or with which a resumed run would be another; a place to log to that is
             not installed.
     """
     from trl import SFTConfig
@@ -83,7 +83,7 @@ def trainer_arguments(train: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_course(key: str, value: Any) -> None:
-    """Refuse what undoes the promise that a run which goes on is the one without the interruption."""
+    """Refuse what undoes the promise that a resumed run equals the one without the interruption."""
     if (key in _REFUSED and value not in (None, False, "no")) or (key == "save_strategy" and value == "best"):
         raise ValueError(f"train.{key} is {value!r}: {_REFUSED.get(key, _NO_EVALUATION)}; leave it out")
     if key == "accelerator_config" and isinstance(value, Mapping):
@@ -208,7 +208,7 @@ def _built(kind: Any, arguments: dict[str, Any], where: str) -> Any:
 
 
 def _near(key: Any, known: Iterable[str], kind: str) -> str:
-    """Return the nearest of many names, or where they are told; not all of them."""
+    """Return the nearest of many names, or where they are documented; not all of them."""
     near = nearest(str(key), known)
     return near if "did you mean" in near else f"; it takes the arguments of {kind}"
 

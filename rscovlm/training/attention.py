@@ -36,7 +36,7 @@ def choose_attention(
     Args:
         model: A Qwen2.5-VL or Qwen3-VL model; its weights stay where they are.
         names: What to try, as transformers names it.
-        device: Where the model will run; None takes the GPU, and tries nothing where there is none.
+        device: Where the model will run; None takes the GPU, and tries nothing if there is none.
 
     Returns:
         By part, why what was tried was not taken; nothing for a part that took the first.

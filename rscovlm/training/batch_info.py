@@ -84,6 +84,6 @@ def notes_on(
         positions = [-1 if row.get("position") is None else row["position"] for row in rows]
     tasks = tuple(str(sample.get("task") or "unknown") for sample in samples)
     plans = tuple(row["plan"] for row in rows if row.get("plan") is not None)
-    # Subsets are told of all samples or of none.
+    # Subsets are known for all samples or for none.
     known = tuple(subsets) if len(subsets) == len(tasks) else ()
     return Notes(tasks, tuple(positions), tuple(lengths), packed, dict(dropped), faulty, known, plans)

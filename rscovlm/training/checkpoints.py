@@ -100,7 +100,7 @@ def fault_of(checkpoint: Path) -> str | None:
 
 
 def engine_of(checkpoint: Path) -> Engine | None:
-    """Return who wrote the optimiser's state of a checkpoint, or None where there is none."""
+    """Return who wrote the optimiser's state of a checkpoint, or None if there is none."""
     if any(checkpoint.glob("global_step*/")):
         return "DeepSpeed"
     if any(checkpoint.glob("optimizer_*/")) or (checkpoint / "optimizer.bin").is_file():
@@ -207,7 +207,7 @@ def writing(folder: Path, *, output: str | Path) -> Iterator[None]:
 
 
 def name_magnitudes(folder: Path) -> None:
-    """Name the magnitudes of a saved DoRA adapter so that whoever loads it finds them.
+    """Name the magnitudes of a saved DoRA adapter so that loaders find them.
 
     peft leaves ``.weight`` out of their names. transformers, which loads a model from an adapter's folder by itself, does not
     know that and begins them anew, with a warning; peft takes both names.

@@ -123,7 +123,7 @@ def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 1
     draws = min(draws, len(mixture))
     by_task: dict[str, list[tuple[int, Any, Encoded]]] = defaultdict(list)
     count, first = mixture.stages[0]
-    # What is drawn is told from the positions alone; over a few samples shares are rough.
+    # What is drawn follows from the positions alone; over a few samples shares are rough.
     looked = min(count, _LOOKED)
     drawn = Counter(mixture.subset_at(position) for position in range(looked))
     for position in range(draws):

@@ -351,12 +351,12 @@ def _room(settings: Mapping[str, Any]) -> int | None:
 
 
 def _half(settings: Mapping[str, Any]) -> bool:
-    """Tell whether the trainer computes in half precision; TRL does unless told otherwise."""
+    """Tell whether the trainer computes in half precision; TRL does by default."""
     return bool(settings.get("fp16")) or settings.get("bf16") is not False
 
 
 def _checkpointing(settings: Mapping[str, Any]) -> bool:
-    """Tell whether the trainer computes layers again; TRL does unless told otherwise."""
+    """Tell whether the trainer computes layers again; TRL does by default."""
     told = settings.get("activation_checkpointing", settings.get("gradient_checkpointing"))
     return True if told is None else bool(told)
 

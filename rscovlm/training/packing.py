@@ -30,7 +30,7 @@ class PackedMixture(Sequence[Any]):
 
     The mixture is dealt out to lanes, and so are the rows: lane l makes rows l, l + lanes, and so on of its own positions.
     Those are every so manieth of each subset, so that each lane has the shares of the whole; of a sequence without
-    subsets, every so manieth of all. Each lane walks them in order with a window of samples in hand, and trains each
+    subsets, every so manieth of all. Each lane walks them in order with a buffer of samples, and trains each
     subset in the share in which it comes, see `Lane`. What becomes of samples longer than the budget is up to ``fit``, and
     counted; nothing is ever cut inside, and where nothing is left another sample of the subset takes the place.
 
@@ -42,7 +42,7 @@ class PackedMixture(Sequence[Any]):
         length: Tokens of a sample, visual ones included, from sizes alone; or what has that many, such as the sample
             encoded, which is then handed on with the row so that no sample is encoded twice.
         budget: Tokens of a row.
-        lookahead: Samples in hand to choose from, in each lane.
+        lookahead: Samples to choose from, in each lane.
         rows: Number of rows that `len` reports; None makes one pass over the mixture, with as many as it fills, which are
             all planned once to count them.
         lanes: Number of lanes.

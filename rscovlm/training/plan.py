@@ -59,7 +59,7 @@ class LaneState:
         lane: Number of the lane.
         packs: Packs it has made.
         next: Position it looks at next.
-        waiting: Tokens, position and part of each sample in hand, and how many arrivals ago a turn of its kind was posted, in
+        waiting: Tokens, position and part of each sample in the buffer, and how many arrivals ago a turn of its kind was posted, in
             that order.
         dropped: Samples passed over so far, by reason.
 
@@ -113,7 +113,7 @@ class Lane:
     early and let long ones wait. So the order of *kinds* is kept: each sample that is read posts a turn for its kind, the
     turns are taken in order, and only which of the waiting samples of a kind takes the turn is chosen by length. Where
     a row cannot be filled so, turns among the next few are passed over; they are then the first of the next row.
-    Each pack also begins with the sample that has waited longest, so none waits for more rows than there are in hand.
+    Each pack also begins with the sample that has waited longest, so none waits for more rows than the buffer holds.
 
     Args:
         measure: Looks at a position.
@@ -121,7 +121,7 @@ class Lane:
         own: Given a position, the first from there on that is the lane's own.
         end: Number of positions of the mixture.
         budget: Tokens of a row.
-        lookahead: Samples in hand to choose from.
+        lookahead: Samples to choose from.
         kind: Given a position and the tokens there, the kind of its sample, such as its subset; None takes samples of
             about the same length for one kind.
         lanes: Number of lanes.

@@ -33,7 +33,7 @@ class Packing:
 
     Attributes:
         tokens: Token budget of a row.
-        lookahead: Samples in hand to choose from.
+        lookahead: Samples to choose from.
         too_long: What becomes of a sample longer than the budget: ``"drop"``, ``"shrink"`` to show its image smaller
             where that makes it fit, ``"split"`` to cut a detection into tiles, or several to try in order. All is counted.
         overlap: Share of a tile's side that neighbours have in common.

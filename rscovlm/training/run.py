@@ -32,7 +32,7 @@ class TrainingRun:
     Attributes:
         trainer: A `trl.SFTTrainer`.
         report: What the check before the first step found.
-        checkpoint: Where it goes on from; None begins.
+        checkpoint: The checkpoint that it resumes from; None starts anew.
     """
 
     trainer: Any
@@ -62,7 +62,7 @@ def check_output(folder: str | Path, *, resumed: bool = False) -> None:
 
     Args:
         folder: Where checkpoints go.
-        resumed: The run goes on from a checkpoint there.
+        resumed: The run resumes from a checkpoint there.
 
     Raises:
         ValueError: It is no folder, cannot be written to, or holds a model that no run of ours saved.
@@ -83,7 +83,7 @@ def claimed(folder: Path, *, resumed: bool) -> Iterator[None]:
 
     Args:
         folder: Where checkpoints go.
-        resumed: The run goes on from a checkpoint there.
+        resumed: The run resumes from a checkpoint there.
 
     Raises:
         ValueError: Another run is at it; or this one begins and there are checkpoints of one before, among which a later

@@ -32,7 +32,7 @@ def segment_attention(
         query: (1, heads, tokens, width).
         key: (1, key heads, tokens, width).
         value: (1, key heads, tokens, width).
-        attention_mask: Not used; samples are told apart by their positions.
+        attention_mask: Not used; their positions separate the samples.
         scaling: Factor of the scores.
         dropout: Share of dropped weights.
         position_ids: (1, tokens) place of each token in its sample; a sample begins where this does not grow by one.

@@ -55,7 +55,7 @@ class Checked:
         adapter: Configuration of the adapter to train, or None.
         quantization: Configuration of weights of few bits, or None.
         rows_per_step: Rows that all processes together train in a step.
-        checkpoint: Where the run goes on from; None begins.
+        checkpoint: The checkpoint that the run resumes from; None starts anew.
     """
 
     recipe: TrainingRecipe
@@ -128,7 +128,7 @@ def prepare(
         recipe: What to run.
         root: Folder that the recipe's data paths are relative to.
         output: Where checkpoints go.
-        resume: Resume from the last whole checkpoint in ``output``; where there is none, begin.
+        resume: Resume from the last whole checkpoint in ``output``; if there is none, begin.
         arguments: For `trl.SFTConfig`, over those of the recipe.
 
     Raises:

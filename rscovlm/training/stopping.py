@@ -1,4 +1,4 @@
-"""Ending well when told to: SIGTERM, which schedulers send some time before they kill, has the step finished and saved."""
+"""Stop cleanly on SIGTERM, which schedulers send some time before they kill: finish the step and save it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class EndWhenTold(TrainerCallback):
             _let_through(signal.SIG_UNBLOCK)
         if self.ending:
             step = self.trainer.state.global_step
-            logger.warning("told to end (SIGTERM): step %d is saved, go on with --resume", step)
+            logger.warning("stopping on SIGTERM: step %d is saved, go on with --resume", step)
             self.trainer.accelerator.wait_for_everyone()
             signal.raise_signal(signal.SIGTERM)
 

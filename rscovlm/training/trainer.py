@@ -45,7 +45,7 @@ class TaskTrainer(SFTTrainer):
         weighting: How much each trained token weighs. The logged ``loss/TASK`` is without.
         tolerate: Largest share of samples that may turn out unusable before the run stops, of at least a thousand.
         describe: Given steps done and number of processes, what to write about the run into a checkpoint.
-        packed: What the data set draws its rows from, where they are packed; going on from a checkpoint, its plan goes on
+        packed: What the data set draws its rows from, where they are packed; resuming from a checkpoint, its plan resumes
             from where it stood.
         shares: Given a position of the mixture, the share of each subset that is asked for there.
         frozen: Parts of the model that stay as they are, an adapter's weights in them included.
@@ -99,7 +99,7 @@ class TaskTrainer(SFTTrainer):
         if self.args.save_strategy != "no":
             self.add_callback(self._ending)
         self.add_callback(_LogWhatIsSaved())
-        # TRL's loss divides by the trained tokens of all processes and accumulated batches if it is told their number,
+        # TRL's loss divides by the trained tokens of all processes and accumulated batches if it gets their number,
         # but the trainer counts them only for models whose own loss does the same, which it does not believe of these;
         # without this every process weighs the same however little it trains, and two do not train as one.
         self.model_accepts_loss_kwargs = True
@@ -214,7 +214,7 @@ class TaskTrainer(SFTTrainer):
                 self._fresh.dropped[reason] += count - found[reason]
 
     def training_step(self, *arguments: Any, **options: Any) -> Any:
-        """Take TRL's step; out of memory is told with what to lower.
+        """Take TRL's step; an out-of-memory error says what to lower.
 
         Raises:
             MemoryError: The device has none left; the message says how long the rows were.

@@ -1,4 +1,4 @@
-"""A file of finished work, one JSON row a line, from which an interrupted run goes on."""
+"""A file of finished work, one JSON row a line, from which an interrupted run resumes."""
 
 from __future__ import annotations
 

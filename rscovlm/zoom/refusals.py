@@ -1,4 +1,4 @@
-"""What the model is told when a call brings no picture: the true reason, and what it can do."""
+"""The reply to a call that brings no picture: the true reason, and what it can do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ENDINGS: dict[Ending, str] = {
 
 
 def refusal_text(reason: Refusal, *, width: int, height: int, images: int = 1, several: bool = False) -> str:
-    """Return what a model is told about a call that was not carried out.
+    """Return the reply to a call that was not carried out.
 
     Args:
         reason: Why.
@@ -47,7 +47,7 @@ def refusal_text(reason: Refusal, *, width: int, height: int, images: int = 1, s
 
 
 def ending_text(ending: Ending, reason: str = "") -> str:
-    """Return what a model is told when it is asked for its answer without tools.
+    """Return the text that asks a model for its answer without tools.
 
     >>> ending_text("max_steps")
     'No more regions can be shown. Answer the question now.'

@@ -99,7 +99,7 @@ class ViewHistory:
         return view
 
     def reason(self, refusal: Refusal, call: Call | None) -> str:
-        """Return what the model is told about a call that was not carried out."""
+        """Return the reply to a call that was not carried out."""
         number = call.image if call is not None and call.image else len(self.views)
         frame = self.views[min(number, len(self.views)) - 1].frame
         # How far the image reaches in the codec's own coordinates, found from what one of its units is in pixels.

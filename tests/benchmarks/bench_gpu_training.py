@@ -163,7 +163,7 @@ def make_batches(processor: Any, size: Size) -> dict[bool, list[dict[str, Any]]]
 
 
 class _Nearest(dict[int, Any]):
-    """Images by side; the largest where there is none of the side asked for."""
+    """Images by side; the largest if there is none of the side asked for."""
 
     def __missing__(self, side: int) -> Any:
         return self[max(self)]

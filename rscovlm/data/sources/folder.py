@@ -61,7 +61,7 @@ class Folder:
 
         Raises:
             ValueError: Folders in `folder` hold several of that name and `folder` itself none.
-            FileNotFoundError: There is none.
+            FileNotFoundError: No such file exists.
         """
         if folder not in self._stems:
             self._stems[folder] = defaultdict(list)

@@ -17,7 +17,7 @@ question_id, case aside). A real file was not seen."""
 def _register(name: str, files: tuple[str, ...], pictures: tuple[str, ...], licence: str) -> None:
     def read(folder: Folder, split: str) -> Iterator[Record]:
         file, base = folder.first(*files), folder.first(*pictures, ".")
-        # What there is to choose from is told by the set as a whole.
+        # The set as a whole says what there is to choose from.
         names = tuple(sorted({label for _, row in folder.items(file) if (label := _label(row.value))}))
         for place, row in folder.items(file):
             with folder.row(place):

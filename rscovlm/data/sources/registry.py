@@ -74,7 +74,7 @@ def find_source(name: str) -> Source:
     """Return a source by name.
 
     Raises:
-        ValueError: There is none of this name; the message names the nearest.
+        ValueError: No such name exists; the message names the nearest.
     """
     known = sources()
     if name not in known:

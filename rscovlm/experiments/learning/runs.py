@@ -77,7 +77,7 @@ class ArmRun:
         """Return one of the figures.
 
         Raises:
-            ValueError: There is none of this name there.
+            ValueError: No such name exists there.
         """
         for one in self.measures:
             if (one.name, one.x) == (name, x):
