@@ -34,6 +34,7 @@ from .tasks import classify as classify
 from .tasks import count as count
 from .tasks import detect as detect
 from .tasks import ground as ground
+from .tasks import locate as locate
 from .zoom import ZoomChain as ZoomChain
 
 __version__: str

@@ -15,12 +15,12 @@ def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .jsonl manifests.")],
     out: Annotated[Path, typer.Option(help="JSONL file; a second run resumes from it.")] = Path("predictions.jsonl"),
     task: Annotated[
-        str, typer.Option(help="What to do: ask, detect, ground, classify, caption, count, or a task of yours.")
+        str, typer.Option(help="What to do: ask, detect, ground, classify, caption, count, locate, or one of yours.")
     ] = "ask",
     question: Annotated[str | None, typer.Option(help="What to ask about every image.")] = None,
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
-    geojson: Annotated[Path | None, typer.Option(help="Also write all objects as GeoJSON.")] = None,
+    geojson: Annotated[Path | None, typer.Option(help="Also write all objects or places as GeoJSON.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Let --geojson replace a file that is not ours; --out never does.")
     ] = False,

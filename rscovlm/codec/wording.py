@@ -25,8 +25,16 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "answer": ("question",),
     "answer_choices": ("question", "options"),
     "count": ("classes",),
+    "locate": (),
+    "locate_coordinates": (),
 }
 """For each task that a dialect words, what its user text must have a place for."""
+
+PAPER_MARKS: Mapping[str, str] = {
+    "locate": "[geoloc]",
+    "locate_coordinates": "[geoloc]",
+}
+"""The task notation of GeoRSMLLM (arXiv:2503.12490), which stands before the user text where `marks` is true."""
 
 ZOOM = ("system", "request", "crop")
 """Texts around a closer look that a dialect may word."""
@@ -64,6 +72,8 @@ class Wording:
             announces the tool), ``request`` (what follows the question) and ``crop`` (what stands beside the crop).
         gsd: Text about the ground sample distance with a place ``{gsd}`` (metres per pixel shown), added to the user text
             where the distance is known; empty where the dialect says nothing of it.
+        marks: What stands before the user text of a task, such as ``{"locate": "[geoloc]"}``; in a file, ``true`` for those
+            of `PAPER_MARKS`.
 
     Raises:
         ValueError: A task, key, style or kind is unknown, a text lacks a place or has one of another name.
@@ -72,6 +82,7 @@ class Wording:
     tasks: Mapping[str, Any]
     zoom: Mapping[str, str] = field(default_factory=dict)
     gsd: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for task, parts in self.tasks.items():
@@ -83,6 +94,11 @@ class Wording:
                 raise ValueError(f"the {key} text of 'zoom' is {text!r}; give a text that is not empty")
         if self.gsd and "{gsd}" not in self.gsd:
             raise ValueError(f"the wording of gsd is {self.gsd!r}; give it a place {{gsd}} for metres per pixel")
+        for task, mark in self.marks.items():
+            if task not in PLACES:
+                raise ValueError(f"marks has the unknown task {task!r}{nearest(str(task), PLACES)}")
+            if not isinstance(mark, str) or not mark:
+                raise ValueError(f"the mark of {task!r} is {mark!r}; give a text such as '[geoloc]'")
 
     def form(self, task: str) -> tuple[BoxKind | None, Style | None]:
         """Return the box kind and the style that a task is asked in, None where the codec's are."""
@@ -125,6 +141,8 @@ class Wording:
         between = parts.get("between", ", ")
         given = {name: value if isinstance(value, str) else between.join(value) for name, value in values.items()}
         chosen = _PLACE.sub(lambda place: given[place[1]], texts[pick(len(texts)) if len(texts) > 1 else 0])
+        if task in self.marks:
+            chosen = f"{self.marks[task]} {chosen}"
         if self.gsd and gsd is not None:
             chosen = f"{chosen}\n{self.gsd.replace('{gsd}', f'{gsd:.4g}')}"
         return Prompt(systems[0] if systems else None, chosen)
@@ -132,7 +150,8 @@ class Wording:
     def to_dict(self) -> dict[str, Any]:
         """Return the wording as plain JSON values."""
         zoom = {"zoom": dict(self.zoom)} if self.zoom else {}
-        return {**self.tasks, **zoom, **({"gsd": self.gsd} if self.gsd else {})}
+        marks = {"marks": dict(self.marks)} if self.marks else {}
+        return {**self.tasks, **zoom, **marks, **({"gsd": self.gsd} if self.gsd else {})}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Wording:
@@ -146,12 +165,20 @@ class Wording:
         zoom = values.get("zoom") or {}
         if not isinstance(zoom, Mapping):
             raise ValueError(f"the wording of 'zoom' is {zoom!r}; give its texts by name: {', '.join(ZOOM)}")
-        tasks = {task: parts for task, parts in values.items() if task not in ("gsd", "zoom")}
-        return cls(tasks, zoom, values.get("gsd") or "")
+        marks = PAPER_MARKS if values.get("marks") is True else values.get("marks") or {}
+        if not isinstance(marks, Mapping):
+            raise ValueError(f"marks is {marks!r}; give true for the paper's, or a text a task")
+        tasks = {task: parts for task, parts in values.items() if task not in ("gsd", "zoom", "marks")}
+        return cls(tasks, zoom, values.get("gsd") or "", marks)
 
     def over(self, other: Wording) -> Wording:
         """Return the wording of another dialect with this one's tasks in place of its own."""
-        return Wording({**other.tasks, **self.tasks}, {**other.zoom, **self.zoom}, self.gsd or other.gsd)
+        return Wording(
+            {**other.tasks, **self.tasks},
+            {**other.zoom, **self.zoom},
+            self.gsd or other.gsd,
+            {**other.marks, **self.marks},
+        )
 
 
 def _texts(tree: Any, kind: BoxKind | None, style: Style | None) -> Sequence[str]:

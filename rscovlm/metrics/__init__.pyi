@@ -16,6 +16,8 @@ from .lrs_vqa import lrs_vqa_aa as lrs_vqa_aa
 from .mask_iou import mask_iou as mask_iou
 from .picture import match_boxes as match_boxes
 from .picture import matches_svg as matches_svg
+from .places import great_circle as great_circle
+from .places import place_accuracy as place_accuracy
 from .scene import multi_label_f1 as multi_label_f1
 from .scene import scene_accuracy as scene_accuracy
 from .task1 import read_task1 as read_task1

@@ -1,4 +1,4 @@
-"""The objects of many rows as one GeoJSON file, in one coordinate system."""
+"""The objects and places of many rows as one GeoJSON file, in one coordinate system."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def write_geojson(
 
     That is longitude and latitude where the objects of any image can be placed in it. Images without a place, whose
     coordinate system is not known, or whose coordinates cannot be changed are then left out. Where no image can be
-    placed, all are written in pixels of their own image.
+    placed, all are written in pixels of their own image. The place that a model says an image was taken at (rows with
+    ``latitude`` and ``longitude``) is a point.
 
     Args:
-        rows: Rows of `predict` by item; those without objects are passed over.
+        rows: Rows of `predict` by item; those without objects and without a place are passed over.
         path: File to write.
         report: Called with each image that could not be placed though another can or its file states a place, and why.
         overwrite: Replace a file that something else wrote.
@@ -42,22 +43,30 @@ def write_geojson(
     reasons: dict[str, str] = {}
     with replacing(path, GEOJSON, overwrite=overwrite) as part:
         count = write_features(part, _COLLECTION, _features(rows, reasons))
-        placed = any("objects" in row and name not in reasons for name, row in rows.items())
+        placed = any(("objects" in row or _LATITUDE in row) and name not in reasons for name, row in rows.items())
         if not placed and reasons:
             count = write_features(part, {**_COLLECTION, "coordinates": PIXELS}, _features(rows, None))
     for name, reason in reasons.items():
-        if report is not None and (placed or rows[name]["frame"]["to_world"] is not None):
+        if report is not None and (placed or _LATITUDE in rows[name] or rows[name]["frame"]["to_world"] is not None):
             report(name, reason)
     return count, len(reasons) if placed else 0
 
 
 _COLLECTION = {"type": "FeatureCollection"}
+_LATITUDE = "latitude"
 
 
 def _features(rows: Mapping[str, Row], reasons: dict[str, str] | None) -> Iterator[dict[str, Any]]:
     """Yield the objects of all rows on the ground, keeping why a row has no place there; without `reasons` in pixels."""
     number = 0
     for name, row in rows.items():
+        if _LATITUDE in row:
+            if row[_LATITUDE] is not None:
+                yield _point(name, row) | {"id": number}
+                number += 1
+            elif reasons is not None:
+                reasons[name] = "its answer holds no coordinates"
+            continue
         if "objects" not in row:
             continue
         try:
@@ -73,6 +82,14 @@ def _features(rows: Mapping[str, Row], reasons: dict[str, str] | None) -> Iterat
             feature["id"] = number
             number += 1
             yield feature
+
+
+def _point(name: str, row: Row) -> dict[str, Any]:
+    """Return the place that a model says an image was taken at."""
+    about = {"image": name, "city": row["city"]}
+    about |= {key: row[key] for key in ("error_km",) if key in row}
+    where = {"type": "Point", "coordinates": [row["longitude"], row[_LATITUDE]]}
+    return {"type": "Feature", "geometry": where, "properties": about}
 
 
 def _properties(name: str, row: Row) -> list[dict[str, Any]]:

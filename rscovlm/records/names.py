@@ -15,5 +15,6 @@ TASKS: Mapping[str, str] = {
     "zoom": "zoom",
     "segmentation": "segment",
     "change": "change",
+    "geolocation": "locate",
 }
 """The task of a record -> the file of `rscovlm.tasks` that knows what it needs, how it is asked, answered and measured."""

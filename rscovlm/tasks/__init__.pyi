@@ -8,6 +8,8 @@ from .detections import Detections as Detections
 from .detections import MergingFailed as MergingFailed
 from .ground import Grounded as Grounded
 from .ground import ground as ground
+from .locate import Located as Located
+from .locate import locate as locate
 from .options import RenderOptions as RenderOptions
 from .table import task_named as task_named
 from .table import task_of as task_of

@@ -338,7 +338,7 @@ def test_paths_that_leave_the_folder_are_called_so_in_every_source(tmp_path: Pat
 
 
 def test_what_a_layout_was_held_against_names_a_place() -> None:
-    plain = {"aid", "whu-rs19", "coco", "coco-json", "llava-onevision", "geojson", "yolo-obb"}
+    plain = {"aid", "whu-rs19", "coco", "coco-json", "llava-onevision", "geojson", "georeferenced", "yolo-obb"}
     for name, entry in sources().items():
         assert (name in plain) == (not entry.held), name
         assert name in plain or "/" in entry.held or "published" in entry.held

@@ -95,7 +95,7 @@ def test_levir_mci_sentences(tmp_path: Path, masks: bool) -> None:
 
 def test_every_source_documents_itself() -> None:
     table = sources()
-    wanted = """aid chat coco dior dior-r dota-v1.0 dota-v1.5 dota-v2.0 fair1m geochat geojson hrsc2016 levir-cd levir-mci llava-onevision lrs-vqa
+    wanted = """aid chat coco dior dior-r dota-v1.0 dota-v1.5 dota-v2.0 fair1m geochat geojson georeferenced hrsc2016 levir-cd levir-mci llava-onevision lrs-vqa
     lrs-vqa-zoom meter-ml mme-realworld-rs nwpu-resisc45 refgeo rsar rsvqa-hr rsvqa-lr srsdd teochatlas-fmow teochatlas-geochat
     teochatlas-qfabric teochatlas-s2looking teochatlas-xbd ucmerced vhm vrsbench vrsbench-objects whu-rs19 xlrs-bench yolo-obb
     rrsis-d refsegrs earthreason risbench loveda isaid deepglobe-roads remotecontour-34k mtrefseg"""

@@ -1,0 +1,49 @@
+"""UTM beside PROJ, through rasterio, all over the grid and far from the central meridian."""
+
+import numpy as np
+import pytest
+
+from rscovlm.geometry.utm import UtmPlace, utm_of, zone_of
+
+
+def test_metres_and_degrees_agree_with_proj() -> None:
+    transform = pytest.importorskip("rasterio.warp").transform
+    rng = np.random.default_rng(3)
+    for latitude, longitude, step in zip(
+        rng.uniform(-80, 84, 200), rng.uniform(-180, 180, 200), rng.integers(-2, 3, 200), strict=True
+    ):
+        zone = min(60, max(1, zone_of(latitude, longitude) + int(step) * (abs(latitude) < 80)))
+        if abs((longitude - (6 * zone - 183) + 180) % 360 - 180) > 12:
+            continue
+        try:
+            place = utm_of(latitude, longitude, zone=zone)
+        except ValueError:
+            assert step  # two zones away an easting may be below 0
+            continue
+        system = f"EPSG:{32600 + zone if place.north else 32700 + zone}"
+        (x,), (y,) = transform("EPSG:4326", system, [longitude], [latitude])
+        assert abs(place.easting - x) < 1e-5 and abs(place.northing - y) < 1e-5
+        found = place.degrees()
+        assert abs(found[0] - latitude) < 1e-9 and abs((found[1] - longitude + 180) % 360 - 180) < 1e-9
+
+
+def test_zones_with_the_exceptions_of_the_grid() -> None:
+    # Bergen, Longyearbyen, the edges of band X, and both ends of the world (NGA.STND.0037, table 2-2).
+    places = {(60.39, 5.32): 32, (78.22, 15.65): 33, (80, 8.9): 31, (80, 9): 33, (80, 41.9): 37, (80, 42): 38}
+    places |= {(0, -180): 1, (0, 180): 1, (0, 179.99): 60, (55.9, 5): 31, (64, 5): 31, (71.9, 10): 32}
+    assert {place: zone_of(*place) for place in places} == places
+
+
+@pytest.mark.parametrize(
+    ("zone", "easting", "northing", "reason"),
+    [(0, 5e5, 5e6, "zone is 0"), (61, 5e5, 5e6, "zone is 61"), (31, 0, 5e6, "easting"), (31, 5e5, 9.9e6, "northing")],
+)
+def test_places_off_the_grid_are_refused(zone: int, easting: float, northing: float, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        UtmPlace(zone, True, easting, northing)
+
+
+@pytest.mark.parametrize("latitude", [84.1, -80.1, float("nan")])
+def test_the_poles_are_not_covered(latitude: float) -> None:
+    with pytest.raises(ValueError, match="UTM covers -80 to 84"):
+        utm_of(latitude, 0)
