@@ -16,7 +16,8 @@ from PIL import Image
 from rscovlm.data.formats import write_coco, write_messages, write_refgeo
 from rscovlm.data.storage import write_jsonl, write_parquet, write_records
 from rscovlm.exports import map_page, to_coco, to_dota, to_geojson, to_yolo_obb
-from rscovlm.exports.vectors import to_geopackage, to_geoparquet
+from rscovlm.exports.geopackage import to_geopackage
+from rscovlm.exports.geoparquet import to_geoparquet
 from rscovlm.files import check_output, claim_folder, mark, replacing, write_picture, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.mixtures.balance import next_recipe

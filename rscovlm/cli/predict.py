@@ -21,8 +21,10 @@ def predict(
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
     geojson: Annotated[Path | None, typer.Option(help="Also write all objects or places as GeoJSON.")] = None,
+    geopackage: Annotated[Path | None, typer.Option(help="Also write all objects as GeoPackage.")] = None,
+    geoparquet: Annotated[Path | None, typer.Option(help="Also write all objects as GeoParquet.")] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Let --geojson replace a file that is not ours; --out never does.")
+        bool, typer.Option("--overwrite", help="Let --geojson and the like replace any file; --out never does.")
     ] = False,
     model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")] = None,
@@ -66,10 +68,12 @@ def predict(
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
 ) -> None:
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
-    from rscovlm.exports.geojson import GEOJSON
+    from rscovlm.exports.geoparquet import check_pyarrow
     from rscovlm.files import check_output
     from rscovlm.predicting.items import find_items
-    from rscovlm.predicting.prediction import DefaultQuestion, check_out, latest_rows, write_geojson
+    from rscovlm.predicting.latest_rows import LatestRows
+    from rscovlm.predicting.placed_rows import write_objects
+    from rscovlm.predicting.prediction import DefaultQuestion, check_out
     from rscovlm.predicting.prediction import predict as run
     from rscovlm.serving.loading import load_engine
     from rscovlm.tasks import task_named
@@ -101,8 +105,11 @@ def predict(
         )
         # Everything that can be refused is refused before the model is loaded.
         check_out(out)
-        if geojson is not None:
-            check_output(geojson, GEOJSON, overwrite=overwrite)
+        maps = _maps(geojson=geojson, geopackage=geopackage, geoparquet=geoparquet)
+        for form, path in maps.items():
+            check_output(path, form, overwrite=overwrite)
+        if geoparquet is not None:
+            check_pyarrow()
         items = find_items(sources)
         for item in items:
             asked.of(item)
@@ -121,11 +128,10 @@ def predict(
         counts = run(engine, items, asked, out, batch=batch)
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""
         say(f"{counts['done']} done{anew}, {counts['before']} before, {counts['errors']} errors: {out}")
-        if geojson is not None:
-            rows = latest_rows(out)
-            mine = {item.id: rows[item.id] for item in items}
-            written, left_out = write_geojson(mine, geojson, report=_not_placed, overwrite=overwrite)
-            say(f"{written} objects, {left_out} images without a place left out: {geojson}")
+        rows = LatestRows(out, only=[item.id for item in items]) if maps else {}
+        for form, path in maps.items():
+            written, left_out = write_objects(rows, path, form, report=_not_placed, overwrite=overwrite)
+            say(f"{written} objects, {left_out} images without a place left out: {path}")
     if counts["errors"]:
         raise typer.Exit(1)
 
@@ -138,6 +144,18 @@ def _opening(bands: str | None, **given: Any) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"--bands is {bands!r}; give one or three numbers such as 4,3,2") from error
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _maps(**named: Path | None) -> dict[str, Path]:
+    """Return the files of objects that are wanted, by kind.
+
+    Raises:
+        ValueError: Two are the same file.
+    """
+    given = {form: path for form, path in named.items() if path is not None}
+    if len({path.resolve() for path in given.values()}) < len(given):
+        raise ValueError(f"{' and '.join(f'--{form}' for form in given)} name one file twice; give each its own")
+    return given
 
 
 def _not_placed(name: str, reason: str) -> None:

@@ -5,6 +5,6 @@ from .annotations import to_yolo_obb as to_yolo_obb
 from .drawing import draw_objects as draw_objects
 from .drawing import draw_steps as draw_steps
 from .geojson import to_geojson as to_geojson
+from .geopackage import to_geopackage as to_geopackage
+from .geoparquet import to_geoparquet as to_geoparquet
 from .map_page import map_page as map_page
-from .vectors import to_geopackage as to_geopackage
-from .vectors import to_geoparquet as to_geoparquet

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.exports.outlines import DECIMALS, inside_world, outlines
+from rscovlm.exports.outlines import DECIMALS, inside_world, outlines_each
 from rscovlm.files import mark, replacing
-from rscovlm.geometry import Objects
+from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.affine import Floats, apply
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
 
@@ -22,6 +23,9 @@ ACCURACY = "accuracy_pixels"
 
 GEOJSON = "geojson"
 PIXELS = "pixels of the image, x right, y down"
+
+AT_ONCE = 512
+"""Features that become text together."""
 
 
 def to_geojson(
@@ -66,21 +70,8 @@ def to_geojson(
         raise ValueError(
             f"there are {len(objects)} objects and {len(properties)} properties; give one mapping an object"
         )
-    rings, pixels, named = placed(objects, crs)
-    degrees = not named
-    accuracy = accuracy_of(objects)
-    features = []
-    for row, label in enumerate(objects.labels):
-        about: dict[str, Any] = {"label": label}
-        if objects.scores is not None:
-            about["score"] = float(objects.scores[row])
-        about["pixels"] = [round(float(value), 2) for value in pixels[row].ravel()]
-        if accuracy is not None:
-            about[ACCURACY] = accuracy
-        if properties is not None:
-            about.update(properties[row])
-        geometry = _geometry(rings[row], degrees=degrees)
-        features.append({"type": "Feature", "id": row, "geometry": geometry, "properties": about})
+    ((rings, pixels, named),) = placed_each([objects], crs)
+    features = features_of(objects, rings, pixels, degrees=not named, properties=properties)
     collection = {"type": "FeatureCollection", **named, "features": features}
     if path is not None:
         write_collection(collection, path, overwrite=overwrite)
@@ -94,18 +85,54 @@ def write_collection(collection: Mapping[str, Any], path: str | os.PathLike[str]
         write_features(part, members, collection["features"])
 
 
+def features_of(
+    objects: Objects,
+    rings: Sequence[Floats],
+    pixels: Floats,
+    *,
+    degrees: bool,
+    properties: Sequence[Mapping[str, Any]] | None = None,
+    first: int = 0,
+) -> list[dict[str, Any]]:
+    """Return a feature an object.
+
+    Args:
+        objects: Labelled boxes.
+        rings: What `placed_each` gives of them.
+        pixels: (n, 4, 2) corners in original pixels, which it gives too.
+        degrees: Whether the rings are longitudes and latitudes, which end at 180 degrees.
+        properties: More properties, one mapping an object.
+        first: Number of the first feature.
+    """
+    accuracy = accuracy_of(objects)
+    corners = np.round(pixels.reshape(-1, 8), 2).tolist()
+    scores = None if objects.scores is None else objects.scores.tolist()
+    features = []
+    for row, (label, geometry) in enumerate(zip(objects.labels, _geometries(rings, degrees=degrees), strict=True)):
+        about: dict[str, Any] = {"label": label}
+        if scores is not None:
+            about["score"] = scores[row]
+        about["pixels"] = corners[row]
+        if accuracy is not None:
+            about[ACCURACY] = accuracy
+        if properties is not None:
+            about.update(properties[row])
+        features.append({"type": "Feature", "id": first + row, "geometry": geometry, "properties": about})
+    return features
+
+
 def write_features(path: Path, members: Mapping[str, Any], features: Iterable[Mapping[str, Any]]) -> int:
     """Write a new file of features as they come, which says that it is ours, and return how many there are."""
     # The mark stands first, where it is found again however long the file is.
     head = json.dumps({"generator": mark(GEOJSON), **members}, ensure_ascii=False, allow_nan=False)
-    count = 0
+    left, count = iter(features), 0
     # Half a character, which a model may be made to write, becomes an escape that JSON reads back.
     with path.open("w", encoding="utf-8", errors="backslashreplace") as out:
         out.write(f'{head[:-1]}, "features": [')
-        for feature in features:
-            text = json.dumps(feature, ensure_ascii=False, allow_nan=False)
+        while some := list(islice(left, AT_ONCE)):
+            text = json.dumps(some, ensure_ascii=False, allow_nan=False)[1:-1]
             out.write(f", {text}" if count else text)
-            count += 1
+            count += len(some)
         out.write("]}")
     return count
 
@@ -116,31 +143,46 @@ def accuracy_of(objects: Objects) -> float | None:
     return None if frame is None or frame.accuracy is None else float(f"{frame.accuracy:.3g}")
 
 
-def placed(objects: Objects, crs: str | None) -> tuple[list[Floats], Floats, dict[str, Any]]:
-    """Return rings on the map, (n, 4, 2) corners in original pixels, and the members that name the rings' system.
+def placed_each(found: Sequence[Objects], crs: str | None) -> list[tuple[list[Floats], Floats, dict[str, Any]]]:
+    """Return rings on the map, (n, 4, 2) corners in original pixels, and the members that name the rings' system, of
+    the objects of each image.
 
     Raises:
-        ValueError: The objects have no frame, or coordinates cannot be changed.
+        ValueError: Some objects have no frame, or coordinates cannot be changed.
     """
-    frame = objects.boxes.frame
-    if frame is None:
+    corners = [objects.boxes.as_kind("quad").coords.reshape(-1, 4, 2) for objects in found]
+    frames = [_frame(objects) for objects in found]
+    pixels = [apply(frame.to_root, quads) for quads, frame in zip(corners, frames, strict=True)]
+    together: dict[str | None, list[int]] = {}
+    for number, frame in enumerate(frames):
+        if frame.root_to_world is not None:
+            together.setdefault(crs if crs is not None and frame.crs is not None else frame.crs, []).append(number)
+    rings: list[list[Floats]] = [list(quads) for quads in pixels]
+    named: list[dict[str, Any]] = [{"coordinates": PIXELS} for _ in found]
+    for wanted, numbers in together.items():
+        grounds = outlines_each([(corners[number], frames[number]) for number in numbers], wanted)
+        for number, ground in zip(numbers, grounds, strict=True):
+            rings[number], named[number] = ground, _named(wanted)
+    return list(zip(rings, pixels, named, strict=True))
+
+
+def _frame(objects: Objects) -> Frame:
+    if objects.boxes.frame is None:
         raise ValueError(
             "these objects have no frame, so where they lie is not known; make them with Boxes(..., frame=...)"
         )
-    corners = objects.boxes.as_kind("quad").coords.reshape(-1, 2)
-    pixels = apply(frame.to_root, corners)
-    if frame.to_world() is None:
-        return list(pixels.reshape(-1, 4, 2)), pixels.reshape(-1, 4, 2), {"coordinates": PIXELS}
-    wanted = crs if crs is not None and frame.crs is not None else frame.crs
-    ground = outlines(corners.reshape(-1, 4, 2), frame, wanted)
-    named: dict[str, Any] = {}
+    return objects.boxes.frame
+
+
+def _named(wanted: str | None) -> dict[str, Any]:
+    """Return the members that name a system: none for longitude and latitude."""
     if wanted is None:
-        named = {"coordinates": "map units of the image, whose coordinate system is not stated"}
-    elif wanted not in LONGITUDE_LATITUDE:
-        code = wanted.upper().removeprefix("EPSG:")
-        name = f"urn:ogc:def:crs:EPSG::{code}" if code.isdigit() else wanted
-        named = {"crs": {"type": "name", "properties": {"name": name}}}
-    return ground, pixels.reshape(-1, 4, 2), named
+        return {"coordinates": "map units of the image, whose coordinate system is not stated"}
+    if wanted in LONGITUDE_LATITUDE:
+        return {}
+    code = wanted.upper().removeprefix("EPSG:")
+    name = f"urn:ogc:def:crs:EPSG::{code}" if code.isdigit() else wanted
+    return {"crs": {"type": "name", "properties": {"name": name}}}
 
 
 def counter_clockwise(ring: NDArray[np.float64]) -> Floats:
@@ -148,6 +190,39 @@ def counter_clockwise(ring: NDArray[np.float64]) -> Floats:
     x, y = (ring - ring[0]).T  # large coordinates cost no digits
     area = float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]))
     return ring if area >= 0 else np.concatenate([ring[:1], ring[:0:-1]])
+
+
+def counter_clockwise_each(rings: Sequence[Floats]) -> list[Floats]:
+    """Return rings that run counter-clockwise; see `counter_clockwise`.
+
+    >>> ring = np.array([[0.0, 0], [0, 1], [1, 1], [1, 0]])
+    >>> counter_clockwise_each([ring, ring[::-1]])[0].tolist()
+    [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
+    """
+    turned = list(rings)
+    four = [row for row, ring in enumerate(rings) if len(ring) == 4]
+    if four:
+        corners = np.stack([rings[row] for row in four])
+        x, y = np.moveaxis(corners - corners[:, :1], 2, 0)  # large coordinates cost no digits
+        clockwise = (x[:, :-1] * y[:, 1:] - x[:, 1:] * y[:, :-1]).sum(axis=1) < 0
+        corners[clockwise, 1:] = corners[clockwise, :0:-1]
+        for row, ring in zip(four, corners, strict=True):
+            turned[row] = ring
+    return [ring if len(ring) == 4 else counter_clockwise(ring) for ring in turned]
+
+
+def _geometries(rings: Sequence[Floats], *, degrees: bool) -> list[dict[str, Any]]:
+    """Return the geometry of each ring; those of four corners, which most are, are rounded together."""
+    turned = counter_clockwise_each(rings)
+    found: list[dict[str, Any]] = [{} for _ in rings]
+    four = [row for row, ring in enumerate(turned) if len(ring) == 4]
+    corners = np.stack([turned[row] for row in four]) if four else np.empty((0, 4, 2))
+    if degrees:
+        within = np.flatnonzero((np.abs(corners[..., 0]) <= 180).all(axis=1))
+        four, corners = [four[row] for row in within.tolist()], corners[within]
+    for row, numbers in zip(four, np.round(corners, DECIMALS).tolist(), strict=True):
+        found[row] = {"type": "Polygon", "coordinates": [[*numbers, numbers[0]]]}
+    return [one or _geometry(ring, degrees=degrees) for one, ring in zip(found, turned, strict=True)]
 
 
 def _geometry(ring: Floats, *, degrees: bool) -> dict[str, Any]:

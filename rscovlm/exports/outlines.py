@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
-from rscovlm.rasters.world import LONGITUDE_LATITUDE, to_map
+from rscovlm.rasters.world import LONGITUDE_LATITUDE, in_other_system, one_way
 
 BEND = 0.5
 """Pixels by which an edge may differ from the straight line between its corners; beyond, points are added."""
@@ -41,27 +43,99 @@ def outlines(quads: Floats, frame: Frame, crs: str | None) -> list[Floats]:
     Raises:
         ValueError: Coordinates cannot be changed into that system.
     """
-    degrees = crs in LONGITUDE_LATITUDE
-    own = crs is None or crs == frame.crs or (degrees and frame.crs in LONGITUDE_LATITUDE)
-    if not len(quads) or (own and frame.control is None):  # an affine map keeps lines straight
-        corners = to_map(quads.reshape(-1, 2), frame, crs).reshape(-1, 4, 2)
-        return list(_within(corners, degrees))
-    halves = _mapped(_edges(quads, 2), frame, crs, degrees)  # (n, 9, 2): corners, middles, the first corner again
-    start, middle, end = halves[:, :-1:2], halves[:, 1::2], halves[:, 2::2]
-    length = np.maximum(np.linalg.norm(end - start, axis=2), 1e-300)
-    pixels = np.linalg.norm(np.roll(quads, -1, axis=1) - quads, axis=2)
-    bend = (np.linalg.norm(middle - (start + end) / 2, axis=2) / length * pixels).max(axis=1)
-    if degrees:
-        steps = np.abs(np.diff(halves[..., 0], axis=1)).max(axis=1)
-        turns = np.abs(halves[:, -1, 0] - halves[:, 0, 0])  # 360 round a pole
-        bend[(steps > WIDE) | (turns > 180)] = np.inf
-    rings = list(_within(start, degrees))
-    for row in np.flatnonzero(bend > BEND):
-        # The error of a chord falls with the square of the number of points.
-        points = CLOSELY if math.isinf(bend[row]) else min(2 * math.ceil(math.sqrt(bend[row] / BEND)), CLOSELY)
-        closed = _mapped(_edges(quads[row : row + 1], points), frame, crs, degrees)[0]
-        rings[row] = _round_pole(closed, quads[row], frame) if degrees else closed[:-1]
+    (rings,) = outlines_each([(quads, frame)], crs)
     return rings
+
+
+def outlines_each(images: Sequence[tuple[Floats, Frame]], crs: str | None) -> list[list[Floats]]:
+    """Return the rings of the boxes of many images; coordinates of images in one system are changed together.
+
+    Args:
+        images: (n, 4, 2) corners in pixels of a frame, and that frame, of each image.
+        crs: System wanted; None for each image's own.
+
+    Returns:
+        For each image what `outlines` gives.
+
+    Raises:
+        ValueError: Coordinates of some image cannot be changed into that system.
+    """
+    together: dict[tuple[object, ...], list[int]] = {}
+    for number, (_, frame) in enumerate(images):
+        straight = frame.control is None and _own(frame.crs, crs)
+        alone = None if one_way(frame.crs, crs) else number
+        together.setdefault((frame.crs, straight, alone), []).append(number)
+    rings: list[list[Floats]] = [[] for _ in images]
+    for numbers in together.values():
+        group = _OneSystem([images[number] for number in numbers], crs)
+        for number, found in zip(numbers, group.rings(), strict=True):
+            rings[number] = found
+    return rings
+
+
+def _own(own: str | None, crs: str | None) -> bool:
+    """Tell whether the system wanted is the image's own."""
+    return crs is None or crs == own or (crs in LONGITUDE_LATITUDE and own in LONGITUDE_LATITUDE)
+
+
+class _OneSystem:
+    """Boxes of images that share a coordinate reference system."""
+
+    def __init__(self, images: Sequence[tuple[Floats, Frame]], crs: str | None) -> None:
+        self._frames = [frame for _, frame in images]
+        self._sizes = [len(quads) for quads, _ in images]
+        self._quads = np.concatenate([quads for quads, _ in images])
+        self._owner = np.repeat(np.arange(len(images)), self._sizes)
+        self._crs, self._degrees = crs, crs in LONGITUDE_LATITUDE
+
+    def rings(self) -> list[list[Floats]]:
+        """Return the rings of each image."""
+        straight = self._frames[0].control is None and _own(self._frames[0].crs, self._crs)
+        rings = self._straight() if straight or not len(self._quads) else self._bent()
+        ends = np.cumsum(self._sizes).tolist()
+        return [rings[end - size : end] for size, end in zip(self._sizes, ends, strict=True)]
+
+    def _straight(self) -> list[Floats]:
+        """Return the corners alone: an affine map keeps lines straight."""
+        return list(_within(self._changed(self._quads, self._owner), self._degrees))
+
+    def _bent(self) -> list[Floats]:
+        quads = self._quads
+        # (n, 9, 2): corners, middles, the first corner again
+        halves = self._mapped(_edges(quads, 2), self._owner)
+        start, middle, end = halves[:, :-1:2], halves[:, 1::2], halves[:, 2::2]
+        length = np.maximum(np.linalg.norm(end - start, axis=2), 1e-300)
+        pixels = np.linalg.norm(np.roll(quads, -1, axis=1) - quads, axis=2)
+        bend = (np.linalg.norm(middle - (start + end) / 2, axis=2) / length * pixels).max(axis=1)
+        if self._degrees:
+            steps = np.abs(np.diff(halves[..., 0], axis=1)).max(axis=1)
+            turns = np.abs(halves[:, -1, 0] - halves[:, 0, 0])  # 360 round a pole
+            bend[(steps > WIDE) | (turns > 180)] = np.inf
+        rings = list(_within(start, self._degrees))
+        # The error of a chord falls with the square of the number of points.
+        wanted = np.minimum(2 * np.ceil(np.sqrt(bend / BEND)), CLOSELY)
+        wanted[bend <= BEND] = 0
+        for points in np.unique(wanted[wanted > 0]).astype(int).tolist():
+            rows = np.flatnonzero(wanted == points)
+            closed = self._mapped(_edges(quads[rows], points), self._owner[rows])
+            for row, ring in zip(rows.tolist(), closed, strict=True):
+                frame = self._frames[self._owner[row]]
+                rings[row] = _round_pole(ring, quads[row], frame) if self._degrees else ring[:-1]
+        return rings
+
+    def _mapped(self, points: Floats, owner: NDArray[np.intp]) -> Floats:
+        ground = self._changed(points, owner)
+        if self._degrees:
+            ground[..., 0] = np.unwrap(ground[..., 0], period=360, axis=1)
+        return ground
+
+    def _changed(self, points: Floats, owner: NDArray[np.intp]) -> Floats:
+        """Return (n, k, 2) points of boxes on the map; the owners of the boxes are in order."""
+        parts = np.split(points, np.flatnonzero(np.diff(owner)) + 1)
+        owners = [int(owner[0]), *owner[np.flatnonzero(np.diff(owner)) + 1].tolist()] if len(owner) else [0]
+        places = [self._frames[k].places(part.reshape(-1, 2)) for k, part in zip(owners, parts, strict=True)]
+        ground = in_other_system(np.concatenate(places), self._frames[0].crs, self._crs)
+        return ground.reshape(points.shape)
 
 
 def inside_world(ring: Floats) -> list[shapely.Polygon]:
@@ -95,13 +169,6 @@ def _edges(quads: Floats, points: int) -> Floats:
     start, end = quads[:, :, None], np.roll(quads, -1, axis=1)[:, :, None]
     along = (start + (end - start) * share).reshape(len(quads), -1, 2)
     return np.concatenate([along, along[:, :1]], axis=1)
-
-
-def _mapped(points: Floats, frame: Frame, crs: str | None, degrees: bool) -> Floats:
-    ground = to_map(points.reshape(-1, 2), frame, crs).reshape(points.shape)
-    if degrees:
-        ground[..., 0] = np.unwrap(ground[..., 0], period=360, axis=1)
-    return ground
 
 
 def _within(rings: Floats, degrees: bool) -> Floats:

@@ -1,36 +1,48 @@
-"""The objects and places of many rows as one GeoJSON file, in one coordinate system."""
+"""The objects and places of many rows as one file for GIS programs, in one coordinate system, written as the rows come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rscovlm.exports import to_geojson
-from rscovlm.exports.geojson import GEOJSON, PIXELS, write_features
+from rscovlm.exports.geojson import ACCURACY, GEOJSON, PIXELS, features_of, placed_each, write_features
+from rscovlm.exports.geopackage import GEOPACKAGE, write_geopackage
+from rscovlm.exports.geoparquet import GEOPARQUET, check_pyarrow, write_geoparquet
+from rscovlm.exports.polygons import Polygons
 from rscovlm.files import replacing
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.affine import Floats
+from rscovlm.rasters.world import WGS84
 from rscovlm.tasks.boxes import frame_of
 
 Row = dict[str, Any]
 Report = Callable[[str, str], None]
 
+TOGETHER = 512
+"""Objects, of as many rows as it takes, whose coordinates are changed together."""
 
-def write_geojson(
-    rows: Mapping[str, Row], path: Path, *, report: Report | None = None, overwrite: bool = False
+_COLUMNS = ("label", "score", ACCURACY, "image", "cut")
+
+
+def write_objects(
+    rows: Mapping[str, Row], path: Path, kind: str = GEOJSON, *, report: Report | None = None, overwrite: bool = False
 ) -> tuple[int, int]:
-    """Write the objects of all rows as one GeoJSON file, which has one coordinate system.
+    """Write the objects of all rows as one file, which has one coordinate system.
 
     That is longitude and latitude where the objects of any image can be placed in it. Images without a place, whose
     coordinate system is not known, or whose coordinates cannot be changed are then left out. Where no image can be
-    placed, all are written in pixels of their own image. The place that a model says an image was taken at (rows with
-    ``latitude`` and ``longitude``) is a point.
+    placed, all are written in pixels of their own image as GeoJSON, and refused as any other kind. The place
+    that a model says an image was taken at (rows with ``latitude`` and ``longitude``) is a point, which only GeoJSON
+    has. Rows are asked for one after another and not kept.
 
     Args:
         rows: Rows of `predict` by item; those without objects and without a place are passed over.
         path: File to write.
+        kind: ``"geojson"``, ``"geopackage"`` or ``"geoparquet"``.
         report: Called with each image that could not be placed though another can or its file states a place, and why.
         overwrite: Replace a file that something else wrote.
 
@@ -38,66 +50,154 @@ def write_geojson(
         Objects written, and images left out.
 
     Raises:
-        ValueError: The path holds another file.
+        ValueError: The path holds another file, pyarrow is missing, or no image has a place and the file must have one.
     """
-    reasons: dict[str, str] = {}
-    with replacing(path, GEOJSON, overwrite=overwrite) as part:
-        count = write_features(part, _COLLECTION, _features(rows, reasons))
-        placed = any(("objects" in row or _LATITUDE in row) and name not in reasons for name, row in rows.items())
-        if not placed and reasons:
-            count = write_features(part, {**_COLLECTION, "coordinates": PIXELS}, _features(rows, None))
-    for name, reason in reasons.items():
-        if report is not None and (placed or _LATITUDE in rows[name] or rows[name]["frame"]["to_world"] is not None):
+    if kind == GEOPARQUET:
+        check_pyarrow()
+    seen = _Seen()
+    with replacing(path, kind, overwrite=overwrite) as part:
+        if kind == GEOJSON:
+            count = write_features(part, _COLLECTION, _features(_placed_rows(rows, seen, points=True)))
+            if seen.unplaced and not seen.placed:
+                part.unlink()
+                count = write_features(part, {**_COLLECTION, "coordinates": PIXELS}, _features(_rows_in_pixels(rows)))
+        else:
+            write = write_geopackage if kind == GEOPACKAGE else write_geoparquet
+            count = write(part, _polygons(_placed_rows(rows, seen, points=False)), WGS84, _COLUMNS)
+            if seen.unplaced and not seen.placed:
+                name, (reason, _) = next(iter(seen.unplaced.items()))
+                raise ValueError(f"no image can be placed for {path} ({name}: {reason}); --geojson writes pixels")
+    for name, (reason, stated) in seen.unplaced.items():
+        if report is not None and (seen.placed or stated):
             report(name, reason)
-    return count, len(reasons) if placed else 0
+    return count, len(seen.unplaced) if seen.placed else 0
 
 
 _COLLECTION = {"type": "FeatureCollection"}
 _LATITUDE = "latitude"
 
 
-def _features(rows: Mapping[str, Row], reasons: dict[str, str] | None) -> Iterator[dict[str, Any]]:
-    """Yield the objects of all rows on the ground, keeping why a row has no place there; without `reasons` in pixels."""
-    number = 0
+@dataclass
+class _Seen:
+    """What the rows were like.
+
+    Attributes:
+        placed: Rows whose objects are on the ground.
+        unplaced: Why a row's objects are not, and whether its file states a place.
+    """
+
+    placed: int = 0
+    unplaced: dict[str, tuple[str, bool]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """The objects of a row and their rings."""
+
+    name: str
+    cut: list[bool]
+    objects: Objects
+    rings: list[Floats]
+    pixels: Floats
+    degrees: bool
+
+
+@dataclass(frozen=True)
+class _Point:
+    """The place that a model says an image was taken at."""
+
+    name: str
+    row: Row
+
+    def feature(self) -> dict[str, Any]:
+        """Return it as a feature without a number."""
+        about = {"image": self.name, "city": self.row["city"]}
+        about |= {key: self.row[key] for key in ("error_km",) if key in self.row}
+        where = {"type": "Point", "coordinates": [self.row["longitude"], self.row[_LATITUDE]]}
+        return {"type": "Feature", "geometry": where, "properties": about}
+
+
+def _placed_rows(rows: Mapping[str, Row], seen: _Seen, *, points: bool) -> Iterator[_Placed | _Point]:
+    """Yield the rows that can be brought to longitude and latitude, noting the others."""
+    waiting: list[tuple[str, list[bool], Objects]] = []
+    objects = 0
     for name, row in rows.items():
         if _LATITUDE in row:
-            if row[_LATITUDE] is not None:
-                yield _point(name, row) | {"id": number}
-                number += 1
-            elif reasons is not None:
-                reasons[name] = "its answer holds no coordinates"
+            if row[_LATITUDE] is None:
+                seen.unplaced[name] = "its answer holds no coordinates", True
+            elif points:
+                yield from _on_map(waiting, seen)
+                waiting, objects = [], 0
+                seen.placed += 1
+                yield _Point(name, row)
+            else:
+                seen.unplaced[name] = "its place is a point, which --geojson writes", True
             continue
         if "objects" not in row:
             continue
         try:
-            stated = row["frame"]
-            objects = _placed(row) if reasons is not None else _objects(row, Frame(stated["width"], stated["height"]))
-            features = to_geojson(objects, properties=_properties(name, row))["features"]
+            waiting.append((name, _cut(row), _on_ground(row)))
+            objects += len(waiting[-1][1])
         except ValueError as error:
-            if reasons is None:
-                raise
-            reasons[name] = str(error)
-            continue
-        for feature in features:
-            feature["id"] = number
+            seen.unplaced[name] = str(error), row["frame"]["to_world"] is not None
+        if objects >= TOGETHER or len(waiting) == TOGETHER:
+            yield from _on_map(waiting, seen)
+            waiting, objects = [], 0
+    yield from _on_map(waiting, seen)
+
+
+def _on_map(waiting: Sequence[tuple[str, list[bool], Objects]], seen: _Seen) -> list[_Placed]:
+    """Place rows together; where that fails, each half by itself, down to the row that cannot be placed."""
+    if not waiting:
+        return []
+    try:
+        found = placed_each([objects for _, _, objects in waiting], WGS84)
+    except ValueError as error:
+        if len(waiting) > 1:
+            middle = len(waiting) // 2
+            return [*_on_map(waiting[:middle], seen), *_on_map(waiting[middle:], seen)]
+        seen.unplaced[waiting[0][0]] = str(error), True
+        return []
+    seen.placed += len(waiting)
+    return [
+        _Placed(name, cut, objects, rings, pixels, degrees=True)
+        for (name, cut, objects), (rings, pixels, _) in zip(waiting, found, strict=True)
+    ]
+
+
+def _rows_in_pixels(rows: Mapping[str, Row]) -> Iterator[_Placed | _Point]:
+    """Yield the objects of all rows in pixels of their own image."""
+    for name, row in rows.items():
+        if "objects" in row:
+            objects = _objects(row, Frame(row["frame"]["width"], row["frame"]["height"]))
+            ((rings, pixels, _),) = placed_each([objects], None)
+            yield _Placed(name, _cut(row), objects, rings, pixels, degrees=False)
+
+
+def _features(placed: Iterator[_Placed | _Point]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for row in placed:
+        if isinstance(row, _Point):
+            yield row.feature() | {"id": number}
             number += 1
-            yield feature
+            continue
+        about = [{"image": row.name, **({"cut": True} if cut else {})} for cut in row.cut]
+        yield from features_of(row.objects, row.rings, row.pixels, degrees=row.degrees, properties=about, first=number)
+        number += len(row.cut)
 
 
-def _point(name: str, row: Row) -> dict[str, Any]:
-    """Return the place that a model says an image was taken at."""
-    about = {"image": name, "city": row["city"]}
-    about |= {key: row[key] for key in ("error_km",) if key in row}
-    where = {"type": "Point", "coordinates": [row["longitude"], row[_LATITUDE]]}
-    return {"type": "Feature", "geometry": where, "properties": about}
+def _polygons(placed: Iterator[_Placed | _Point]) -> Iterator[Polygons]:
+    for row in placed:
+        if isinstance(row, _Placed):
+            yield Polygons.of(row.rings, row.objects, image=[row.name] * len(row.cut), cut=row.cut)
 
 
-def _properties(name: str, row: Row) -> list[dict[str, Any]]:
-    return [{"image": name, **({"cut": True} if one.get("cut") else {})} for one in row["objects"]]
+def _cut(row: Row) -> list[bool]:
+    return [bool(one.get("cut")) for one in row["objects"]]
 
 
-def _placed(row: Row) -> Objects:
-    """Return the objects of a row on a frame that can be brought to longitude and latitude.
+def _on_ground(row: Row) -> Objects:
+    """Return the objects of a row on a frame that knows its place.
 
     Raises:
         ValueError: The row's image has no such frame.

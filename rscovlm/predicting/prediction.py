@@ -16,7 +16,7 @@ from rscovlm.engines.engine import dialect_of
 from rscovlm.geometry.kinds import Kind
 from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.predicting.items import Item
-from rscovlm.predicting.placed_rows import write_geojson
+from rscovlm.predicting.latest_rows import PREDICTIONS
 from rscovlm.rasters import open_image
 from rscovlm.rasters.digests import content
 from rscovlm.tasks.table import asked_tasks, task_named
@@ -27,12 +27,9 @@ from rscovlm.zoom.journal import Journal, is_journal, read_rows
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
 
-__all__ = ["DefaultQuestion", "check_out", "latest_rows", "predict", "write_geojson"]
-
 Row = dict[str, Any]
 
-PREDICTIONS = "predictions"
-"""Kind of the file of rows."""
+_KEPT = frozenset({"error", "asked", "content"})
 
 DIFFERENT = "another task, model, question or settings"
 
@@ -162,7 +159,8 @@ def predict(
     """
     wanted = {item.id: asked.of(item) for item in items}
     with Journal(out, settings(engine, asked), kind=PREDICTIONS, what=DIFFERENT) as journal:
-        rows_before = {row["id"]: row for row in journal}
+        # Of a row only what tells whether it is asked again is kept: with all objects, 100,000 rows take gigabytes.
+        rows_before = {row["id"]: {name: row[name] for name in _KEPT & row.keys()} for row in journal}
         left = [item for item in items if not _answers(rows_before.get(item.id), item, wanted[item.id])]
         heads = {item.id: _Head(out, item, wanted[item.id]) for item in left}
         _remove_tiles(out, keep={head.tiles for head in heads.values()})
@@ -203,16 +201,6 @@ def check_out(out: Path) -> None:
     """
     if os.path.lexists(out):
         next(read_rows(out, kind=PREDICTIONS), None)
-
-
-def latest_rows(out: Path) -> dict[str, Row]:
-    """Return the row that counts of each item; the file is opened for reading only.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It was not written by `predict`.
-    """
-    return {row["id"]: row for row in read_rows(out, kind=PREDICTIONS)}
 
 
 class _Head:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,24 +34,55 @@ def to_map(points: Floats, frame: Frame, crs: str | None = WGS84) -> Floats:
         ValueError: The frame has no map coordinates, or the coordinates cannot be changed into that system, or they are
             no longitudes and latitudes though the image says so.
     """
-    ground = frame.places(points)
-    if crs is None or crs == frame.crs or (crs in LONGITUDE_LATITUDE and frame.crs in LONGITUDE_LATITUDE):
-        return _in_world(ground, frame) if crs in LONGITUDE_LATITUDE else ground
-    if frame.crs is None:
+    return in_other_system(frame.places(points), frame.crs, crs)
+
+
+def in_other_system(places: Floats, own: str | None, crs: str | None) -> Floats:
+    """Return (n, 2) coordinates of images in the system wanted; see `to_map`.
+
+    Args:
+        places: (n, 2) coordinates in the images' own system.
+        own: That system; None where it is not known.
+        crs: System wanted; None for their own.
+
+    Raises:
+        ValueError: As for `to_map`.
+    """
+    if crs is None or crs == own or (crs in LONGITUDE_LATITUDE and own in LONGITUDE_LATITUDE):
+        return _in_world(places, own) if crs in LONGITUDE_LATITUDE else places
+    if own is None:
         raise ValueError(
             f"the image does not say its coordinate system, so {crs} cannot be had; use crs=None for its own"
         )
-    changed = transformed(ground, frame.crs, crs)
-    return _in_world(changed, frame) if crs in LONGITUDE_LATITUDE else changed
+    changed = transformed(places, own, crs)
+    return _in_world(changed, own) if crs in LONGITUDE_LATITUDE else changed
 
 
-def _in_world(degrees: Floats, frame: Frame) -> Floats:
+@lru_cache(maxsize=256)
+def one_way(own: str | None, crs: str | None) -> bool:
+    """Tell whether there is but one way from a system to another, so that points of many images can be changed at once.
+
+    Between two datums GDAL takes the way that is best where the points lie on average, so that the points of one image
+    would be changed by way of another's.
+    """
+    if crs is None or own is None or own == crs:
+        return True
+    if crs not in LONGITUDE_LATITUDE:
+        return False
+    try:
+        text = str(read_crs(own).to_wkt())
+    except (ImportError, ValueError):
+        return False
+    return 'DATUM["WGS_1984"' in text and "TOWGS84" not in text and "COMPD_CS" not in text
+
+
+def _in_world(degrees: Floats, own: str | None) -> Floats:
     """Return longitudes and latitudes; metres that a file calls degrees are refused, which would lie anywhere."""
     beyond = np.flatnonzero((np.abs(degrees) > FARTHEST).any(axis=1))
     if len(beyond):
         x, y = degrees[beyond[0]].tolist()
         raise ValueError(
-            f"the image's coordinate system, {str(frame.crs)[:40]}, makes ({x:g}, {y:g}) of a place, which is no longitude and "
+            f"the image's coordinate system, {str(own)[:40]}, makes ({x:g}, {y:g}) of a place, which is no longitude and "
             "latitude; open the image with the system that its numbers are in (crs=..., --crs)"
         )
     return degrees

@@ -84,7 +84,7 @@ class Journal:
         """Yield the rows in the order they were written, without the header."""
         rows = _rows(self.path)
         next(rows, None)
-        return rows
+        return (row for _, row in rows)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows and return when they are on the disk; on a full disk the file stays as it was.
@@ -156,6 +156,11 @@ def read_rows(path: str | os.PathLike[str], *, kind: str = "rows") -> Iterator[R
         FileNotFoundError: There is no such file.
         ValueError: It is no journal of this kind, or a line is no JSON object.
     """
+    return (row for _, row in read_placed_rows(path, kind=kind))
+
+
+def read_placed_rows(path: str | os.PathLike[str], *, kind: str = "rows") -> Iterator[tuple[int, Row]]:
+    """Yield the rows of a journal as `read_rows`, each after the byte of the file at which it begins."""
     _check_plain(Path(path))
     with open(path, "rb") as lines:
         first = lines.readline()
@@ -196,7 +201,8 @@ def _read_header(line: bytes, wanted: str, path: Path) -> Row:
     return header
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path) -> Iterator[tuple[int, Row]]:
+    place = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):
@@ -207,7 +213,8 @@ def _rows(path: Path) -> Iterator[Row]:
                 row = None
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: is no JSON object; repair or remove the file")
-            yield row
+            yield place, row
+            place += len(line)
 
 
 def _line(row: Mapping[str, Any]) -> str:

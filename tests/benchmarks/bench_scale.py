@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.metrics import ap_nc, merge_tiles
-from rscovlm.predicting.placed_rows import write_geojson
+from rscovlm.predicting.latest_rows import PREDICTIONS, LatestRows
+from rscovlm.predicting.placed_rows import write_objects
 from rscovlm.quality.fingerprints import Print, near_pairs
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.merging import merge_and_join
 from rscovlm.zoom import ZoomChain
+from rscovlm.zoom.journal import Journal
 from tests.metrics.scenes import rectangles
 from tests.zoom.scripted import Scripted, call
 
@@ -198,15 +201,24 @@ def _near(count: int, group: int) -> Work:
     return lambda: sum(1 for _ in near_pairs(prints, kinds=kinds))
 
 
-def _geojson(count: int) -> Work:
-    """Rows of 67 objects, as many as an image of DOTA has, in UTM; made as they are asked for."""
-    folder = Path(tempfile.mkdtemp())
+def _rows_file(count: int, folder: Path) -> Path:
+    """Write rows of 67 objects, as many as an image of DOTA has, in UTM, as `predict` does."""
     frame = Frame(1024, 1024, root_to_world=(0.5, 0, 500_000, 0, -0.5, 4_000_000), crs="EPSG:32633")
-    objects = [{"box": box, "kind": "quad", "label": "ship"} for box in _quads(67, 1000.0).tolist()]
+    objects = [{"box": box, "kind": "quad", "label": "ship"} for box in _quads(67, 1000.0).round(2).tolist()]
     row = {"objects": objects, "frame": frame_row(frame)}
+    with Journal(folder / "rows.jsonl", {}, kind=PREDICTIONS) as journal:
+        for first in range(0, count, 1000):
+            journal.append({"id": str(number), **row} for number in range(first, min(first + 1000, count)))
+    return folder / "rows.jsonl"
+
+
+def _map_file(count: int, kind: str) -> Work:
+    """From the file of rows to the file of objects."""
+    folder = Path(tempfile.mkdtemp())
+    out = _rows_file(count, folder)
 
     def work() -> None:
-        write_geojson({str(number): row for number in range(count)}, folder / "objects.geojson")
+        write_objects(LatestRows(out, only=map(str, range(count))), folder / "objects", kind)
         shutil.rmtree(folder)
 
     return work
@@ -221,7 +233,9 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
     "look_alikes": (_look_alikes, (10_000, 30_000, 100_000)),
     "look_unlike": (_look_unlike, (10_000, 30_000, 100_000)),
-    "geojson": (_geojson, (300, 1_000, 3_000)),
+    "geojson": (partial(_map_file, kind="geojson"), (1_000, 3_000, 10_000)),
+    "geopackage": (partial(_map_file, kind="geopackage"), (1_000, 3_000, 10_000)),
+    "geoparquet": (partial(_map_file, kind="geoparquet"), (1_000, 3_000, 10_000)),
     "ask_iter": (_ask, (800, 2_400, 7_333)),
 }
 

@@ -21,6 +21,8 @@ pytest.importorskip("pyarrow")
 WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("predict", "out"): ("predict", "in", "--task", "caption", "--out", "OUT"),
     ("predict", "geojson"): ("predict", "in", "--task", "caption", "--out", "new.jsonl", "--geojson", "OUT"),
+    ("predict", "geopackage"): ("predict", "in", "--task", "caption", "--out", "new.jsonl", "--geopackage", "OUT"),
+    ("predict", "geoparquet"): ("predict", "in", "--task", "caption", "--out", "new.jsonl", "--geoparquet", "OUT"),
     ("convert", "target"): ("data", "convert", "dota-v1.0", "in", "OUT"),
     ("clean", "target"): ("data", "clean", "records.jsonl", "OUT"),
     ("clean", "report"): ("data", "clean", "records.jsonl", "new.jsonl", "--report", "OUT"),

@@ -16,7 +16,7 @@ from rscovlm.codec import Codec
 from rscovlm.data.storage import write_jsonl
 from rscovlm.engines import Conversation, Transformers
 from rscovlm.loading import load_processor
-from rscovlm.predicting.prediction import latest_rows
+from rscovlm.predicting.latest_rows import LatestRows
 from rscovlm.processing import PixelBudget, RSCoVLMProcessor, chat_template
 from rscovlm.processing.families import FAMILIES
 from rscovlm.records.record import ImageRef, Record
@@ -204,7 +204,7 @@ def test_a_published_folder_works_with_every_command(folders: Path, tmp_path: Pa
     PICTURE.save(pictures / "one.png")
     out = tmp_path / "rows.jsonl"
     run("predict", pictures, "--model", model, "--out", out, "--task", "caption", "--no-zoom")
-    assert list(latest_rows(out)) == ["one.png"]
+    assert list(LatestRows(out)) == ["one.png"]
     seen = ImageRef("pictures/one.png", width=90, height=70)
     record = Record("a", "here", "train", "classification", (seen,), classes=("airfield",))
     write_jsonl([record], tmp_path / "rows-in.jsonl")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from rscovlm.predicting.prediction import write_geojson
+from rscovlm.predicting.placed_rows import write_objects
 from rscovlm.rasters import open_image
 from rscovlm.tasks.boxes import frame_of, frame_row
 
@@ -50,7 +50,7 @@ def test_every_mixture_of_places_gives_one_system(tmp_path: Path) -> None:
     rows = {name: _row(tmp_path, name) for name in PLACES}
     reasons: dict[str, str] = {}
     out = tmp_path / "all.geojson"
-    written, left_out = write_geojson(rows, out, report=reasons.__setitem__)
+    written, left_out = write_objects(rows, out, report=reasons.__setitem__)
     found = json.loads(out.read_text())
     assert (written, left_out) == (2, 7) and set(reasons) == set(PLACES) - {"utm", "degrees"}
     assert "--crs" in reasons["metres"] and "EPSG:4326" in reasons["metres"]
@@ -63,7 +63,7 @@ def test_every_mixture_of_places_gives_one_system(tmp_path: Path) -> None:
     assert shape.symmetric_difference(truth).area < 1e-9 * truth.area + 1e-12
     for names in (["unknown"], ["pixels", "unknown"], ["engineering", "mars"], ["limb", "pixels"]):
         some = {name: rows[name] for name in names}
-        assert write_geojson(some, out) == (len(names), 0)
+        assert write_objects(some, out) == (len(names), 0)
         found = json.loads(out.read_text())
         assert "pixels" in found["coordinates"]
         for feature in found["features"]:
@@ -89,7 +89,7 @@ def test_places_between_control_points_come_back_from_a_row(tmp_path: Path) -> N
         json.dumps({"objects": [{"label": "a", "kind": "hbb", "box": [0, 20, 20, 40]}], "frame": frame_row(frame)})
     )
     assert frame_of(row["frame"]) == frame
-    assert write_geojson({"a": row}, out) == (1, 0)
+    assert write_objects({"a": row}, out) == (1, 0)
     ring = json.loads(out.read_text())["features"][0]["geometry"]["coordinates"][0]
     truth = {(round(x, 6), round(y, 6)) for row, column, x, y in bent if row >= 20 and column <= 20}
     assert {

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.predicting.items import find_items
-from rscovlm.predicting.prediction import DefaultQuestion, latest_rows, predict, write_geojson
+from rscovlm.predicting.latest_rows import LatestRows
+from rscovlm.predicting.placed_rows import write_objects
+from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.scenes.geotiff import write_geotiff
 from tests.zoom.scripted import Scripted
 
@@ -77,10 +79,10 @@ def test_an_image_that_cannot_be_read_is_a_row_and_is_tried_again(tmp_path: Path
     (folder / "001.png").write_bytes(b"no picture")
     items, asked = find_items([folder]), DefaultQuestion("caption")
     assert predict(Scripted(lambda *_: "grey"), items, asked, out) == {"done": 3, "before": 0, "errors": 1}
-    assert "error" in latest_rows(out)["001.png"]
+    assert "error" in LatestRows(out)["001.png"]
     Image.new("RGB", (64, 64)).save(folder / "001.png")
     assert predict(Scripted(lambda *_: "grey"), items, asked, out) == {"done": 1, "before": 2, "errors": 0}
-    assert [row["caption"] for row in latest_rows(out).values()] == ["grey"] * 3
+    assert [row["caption"] for row in LatestRows(out).values()] == ["grey"] * 3
     with pytest.raises(ValueError, match="another task"):
         predict(Scripted(lambda *_: "grey"), items, DefaultQuestion("classify"), out)
 
@@ -95,7 +97,7 @@ def test_manifests_say_what_to_ask(tmp_path: Path) -> None:
     manifest.write_text("\n".join(map(json.dumps, rows)))
     engine = Scripted(lambda conversation, _: conversation.messages[-1]["content"][-1]["text"])
     predict(engine, find_items([manifest]), DefaultQuestion("ask", "Is it wet?", zoom=False), tmp_path / "o.jsonl")
-    assert [row["answer"] for row in latest_rows(tmp_path / "o.jsonl").values()] == ["Is it dark?", "Is it wet?"]
+    assert [row["answer"] for row in LatestRows(tmp_path / "o.jsonl").values()] == ["Is it dark?", "Is it wet?"]
     with pytest.raises(ValueError, match="no question"):
         predict(engine, find_items([manifest]), DefaultQuestion("ask"), tmp_path / "p.jsonl")
     manifest.write_text(json.dumps({"image": "in/000.png", "imgae": 1}))
@@ -116,7 +118,7 @@ def test_objects_lie_where_the_file_says(tmp_path: Path) -> None:
         out.unlink(missing_ok=True)
         said = "10,10,40,10,40,30,10,30 ship\n" if task.task == "detect" else "10,10,40,30 ship"
         assert predict(Scripted(lambda *_, said=said: said), find_items([folder]), task, out)["errors"] == 0
-        assert write_geojson(latest_rows(out), tmp_path / "o.geojson") == (1, 1)
+        assert write_objects(LatestRows(out), tmp_path / "o.geojson") == (1, 1)
         (feature,) = json.loads((tmp_path / "o.geojson").read_text())["features"]
         assert feature["properties"]["image"] == "a.tif"
         ring = np.array(feature["geometry"]["coordinates"][0])

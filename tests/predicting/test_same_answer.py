@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from rscovlm.cli import app
 from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.predicting.items import find_items
-from rscovlm.predicting.prediction import DefaultQuestion, latest_rows, predict
+from rscovlm.predicting.latest_rows import LatestRows
+from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.rasters.digests import content
 from rscovlm.zoom.journal import Journal
 from tests.zoom.scripted import Scripted
@@ -38,7 +39,7 @@ class Grey(Scripted):
 
 
 def _answers(out: Path) -> dict[str, str]:
-    return {name: row["answer"] for name, row in latest_rows(out).items()}
+    return {name: row["answer"] for name, row in LatestRows(out).items()}
 
 
 def test_new_questions_in_a_manifest_are_answered(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_other_settings_and_models_are_refused_by_name(tmp_path: Path) -> None:
             predict(Grey(), items, asked, out)
         assert out.read_bytes() == before
     with pytest.raises(FileNotFoundError):
-        latest_rows(tmp_path / "absent.jsonl")
+        LatestRows(tmp_path / "absent.jsonl")
     assert not (tmp_path / "absent.jsonl").exists()
 
 
@@ -180,7 +181,7 @@ def test_finished_tiles_are_taken_up_or_removed(tmp_path: Path) -> None:
     engine.left = 32  # the other half is done
     assert run(engine, "ship") == {"done": 1, "before": 0, "errors": 0}
     assert list(tmp_path.glob(".out.jsonl.*.tiles")) == [mine] and mine.read_text() == "mine"
-    assert latest_rows(out)["a.bmp"]["tiles"] == 64
+    assert LatestRows(out)["a.bmp"]["tiles"] == 64
 
 
 @pytest.mark.parametrize("option", ["--out", "--geojson"])
@@ -206,4 +207,4 @@ def test_a_second_run_on_one_output_is_refused(tmp_path: Path) -> None:
     with Journal(out, header["settings"], kind="predictions"):
         with pytest.raises(ValueError, match="another process is writing"):
             predict(Grey(), find_items([tmp_path / "in"]), asked, out)
-        assert "a.bmp" in latest_rows(out)
+        assert "a.bmp" in LatestRows(out)

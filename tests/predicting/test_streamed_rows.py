@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rscovlm.geometry import Frame
-from rscovlm.predicting.placed_rows import write_geojson
+from rscovlm.predicting.placed_rows import write_objects
 from rscovlm.tasks.boxes import frame_row
 
 
@@ -38,7 +38,7 @@ def test_memory_does_not_grow_with_the_objects(crs: str | None, tmp_path: Path) 
     peaks = []
     for count in (10, 50, 300):
         tracemalloc.start()
-        written, left_out = write_geojson(Made(count, frame), tmp_path / "objects.geojson", overwrite=True)
+        written, left_out = write_objects(Made(count, frame), tmp_path / "objects.geojson", overwrite=True)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert (written, left_out) == (20 * count, 0)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rscovlm.exports import map_page, to_geojson
-from rscovlm.exports.vectors import to_geopackage, to_geoparquet
+from rscovlm.exports.geopackage import to_geopackage
+from rscovlm.exports.geoparquet import to_geoparquet
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.rasters import open_image
 

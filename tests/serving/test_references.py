@@ -17,7 +17,8 @@ import pytest
 from rscovlm.data.sources import convert
 from rscovlm.engines import Conversation
 from rscovlm.predicting.items import find_items
-from rscovlm.predicting.prediction import DefaultQuestion, predict, write_geojson
+from rscovlm.predicting.placed_rows import write_objects
+from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.processing import RSCoVLMImageProcessor
 from rscovlm.records.record import ImageRef
 from rscovlm.records.tally import Tally
@@ -71,7 +72,7 @@ def test_predict(kept: Canaries, tmp_path: Path) -> None:
         assert report["done"] == len(items)
     rows = {row["id"]: row for row in map(json.loads, out.read_text().splitlines()) if "id" in row}
     with contextlib.suppress(ValueError):
-        write_geojson(rows, tmp_path / "out.geojson")
+        write_objects(rows, tmp_path / "out.geojson")
     assert not kept.touched()
 
 

@@ -18,7 +18,9 @@ from rscovlm.data.sources import convert
 from rscovlm.engines import Conversation, Reply
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.predicting.items import Item
-from rscovlm.predicting.prediction import DefaultQuestion, latest_rows, predict, write_geojson
+from rscovlm.predicting.latest_rows import LatestRows
+from rscovlm.predicting.placed_rows import write_objects
+from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.processing import PixelBudget
 from rscovlm.records import Record, Tally
 from rscovlm.tasks import RenderOptions, task_of
@@ -147,19 +149,19 @@ def test_rows_hold_the_answer_the_true_place_and_the_distance(folder: Path, tmp_
     engine = Guide(seen)
     counts = predict(engine, items, DefaultQuestion("locate"), tmp_path / "out.jsonl")
     assert counts["errors"] == 0
-    rows = latest_rows(tmp_path / "out.jsonl")
+    rows = LatestRows(tmp_path / "out.jsonl")
     assert (rows["utm"]["city"], rows["utm"]["latitude"], rows["utm"]["longitude"]) == ("Hangzhou", 30.3, 120.1)
     assert 0 < rows["utm"]["error_km"] < 30 and rows["utm"]["true_longitude"] == pytest.approx(120.1, abs=0.05)
     assert rows["plain"]["latitude"] is None and rows["plain"]["problems"] == {"no_coordinates": 1}
     assert "error_km" not in rows["plain"] and "no longitude and latitude" in rows["odd"]["unplaced"]
     reasons: list[tuple[str, str]] = []
-    written = write_geojson(rows, tmp_path / "map.geojson", report=lambda *given: reasons.append(given))
+    written = write_objects(rows, tmp_path / "map.geojson", report=lambda *given: reasons.append(given))
     assert written == (2, 1) and reasons == [("plain", "its answer holds no coordinates")]
     content = json.loads((tmp_path / "map.geojson").read_text())
     assert [one["geometry"] for one in content["features"]] == [{"type": "Point", "coordinates": [120.1, 30.3]}] * 2
     assert [one["properties"]["city"] for one in content["features"]] == ["Hangzhou"] * 2
     (tmp_path / "map.geojson").unlink()
-    assert write_geojson({"plain": rows["plain"]}, tmp_path / "map.geojson", report=lambda *_: None) == (0, 0)
+    assert write_objects({"plain": rows["plain"]}, tmp_path / "map.geojson", report=lambda *_: None) == (0, 0)
 
 
 def test_a_record_is_the_same_after_its_json() -> None:
