@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rscovlm.codec import presets
 from rscovlm.codec.layouts import Form
-from rscovlm.codec.spaces import SpaceName
+from rscovlm.codec.spaces import SPACES, SpaceName
 from rscovlm.codec.tag_patterns import TagPattern
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
@@ -38,6 +38,30 @@ class Mention(NamedTuple):
     numbers: tuple[float, ...]
     form: Form
     space: SpaceName | None
+
+    @property
+    def possible(self) -> bool:
+        """Whether its sides are ordered and it touches the image, as far as its writing states its space; typing errors need not.
+
+        Of an object that the image cuts a box may reach as far beyond as the image is large.
+        """
+        if self.space is None or SPACES[self.space].units is None:
+            return True
+        return can_be(self.numbers, self.form, float(SPACES[self.space].units or 1))
+
+
+def can_be(numbers: tuple[float, ...], form: Form, side: float) -> bool:
+    """Tell whether numbers can be a box of an image whose sides count so much: ordered, and touching the image.
+
+    >>> can_be((90, 11, 154, 26), "hbb", 100), can_be((76, 982, 82, 99, 28), "corners", 100)
+    (True, False)
+    """
+    values = {"corners": numbers[:4], "obb": numbers[:2]}.get(form, numbers)
+    xs, ys = values[0::2], values[1::2]
+    ordered = form == "quad" or len(values) == 2 or (xs[0] <= xs[1] and ys[0] <= ys[1])
+    return ordered and all(
+        max(place) >= 0 and min(place) <= side and -side <= min(place) and max(place) <= 2 * side for place in (xs, ys)
+    )
 
 
 def mentions(text: str) -> list[Mention]:

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from rscovlm.codec.layouts import KIND_OF
-from rscovlm.codec.mentions import mentions
+from rscovlm.codec.mentions import can_be, mentions
 from rscovlm.codec.set_spaces import space_of_set
 from rscovlm.codec.spaces import SPACES, SpaceName
 from rscovlm.geometry.kinds import Kind
@@ -156,15 +156,7 @@ def _within(box: TextBox, scale: Scale) -> bool:
 
 def is_box(box: TextBox) -> bool:
     """Tell whether a box whose writing states its scale has a size and touches its image, which no typing error need do."""
-    unit = box.stated or 1.0
-    values = box.numbers
-    if box.kind == "obb":
-        values = values[:4] if box.corners_and_angle else values[:2]
-    xs, ys = values[0::2], values[1::2]
-    ordered = box.kind == "quad" or len(values) == 2 or (xs[0] <= xs[1] and ys[0] <= ys[1])
-    return ordered and all(
-        max(side) >= 0 and min(side) <= unit and -unit <= min(side) and max(side) <= 2 * unit for side in (xs, ys)
-    )
+    return can_be(box.numbers, "corners" if box.corners_and_angle else box.kind, box.stated or 1.0)
 
 
 _NAMED_BEFORE = re.compile(r"(?:<p>|<ref>|<\|ref\|>|<\|object_ref_start\|>)([^<]*)<[^<>]*>\s*(?:<[^<>]*>[\s\[]*)?$")

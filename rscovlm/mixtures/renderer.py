@@ -19,6 +19,7 @@ from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.records import Record, Rejected
 from rscovlm.records.pictures import Picture
 from rscovlm.records.sizes import FileRule, fitted, picture_size
+from rscovlm.records.unlabelled import is_unlabelled
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.tasks.table import problems, task_of
 from rscovlm.tasks.task import Draw, Example, Shown
@@ -86,6 +87,7 @@ class RecordRenderer:
         missing = problems(record)
         if missing:
             raise Rejected(missing[0], f"record {record.id!r}: {'; '.join(missing)}")
+        _check_labelled(record)
         record = fitted(record, self.root, self.files)
         redraw = Redraw(record, self, rng.bit_generator, window)
         if window is not None:
@@ -111,6 +113,8 @@ class RecordRenderer:
         """
         if not records or any(record.images != records[0].images for record in records):
             raise ValueError(f"{len(records)} records do not share their images; give records of the same images")
+        for record in records:
+            _check_labelled(record)
         records = [fitted(record, self.root, self.files) for record in records]
         shown = self._shown(records[0], rng, 1.0, None)
         draw = Draw(self.dialect, self.options, rng)
@@ -155,6 +159,15 @@ class RecordRenderer:
         low, high = math.log(self.budget.min_pixels), math.log(self.budget.max_pixels)
         scale = math.sqrt(math.exp(rng.uniform(low, high)) / (size[0] * size[1]))
         return plan_size(max(1, round(size[0] * scale)), max(1, round(size[1] * scale)), self.budget)
+
+
+def _check_labelled(record: Record) -> None:
+    """Refuse a record without labels: as a sample it would train, or score, that nothing is there."""
+    if is_unlabelled(record):
+        raise Rejected(
+            "labels not published",
+            f"record {record.id!r} of {record.source!r} split {record.split!r} has no labels: predict it, and train and evaluate others",
+        )
 
 
 def _sample(example: Example, task: str) -> Sample:

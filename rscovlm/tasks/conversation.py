@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rscovlm.codec import Codec
+from rscovlm.codec.mentions import mentions
 from rscovlm.geometry import Boxes
 from rscovlm.records import Annotation, Record, Rejected, Turn
 from rscovlm.records.jsonfiles import parsed
@@ -35,6 +36,8 @@ class Converse(Task):
         messages: list[Message] = []
         placed = sum(turn.text.count("<image>") for turn in record.turns)
         for place, turn in enumerate(record.turns):
+            if turn.role == "assistant":
+                _check_mentions(record.id, turn.text)
             text = BOX_MARK.sub(
                 lambda mark: _box_text(record.objects[int(mark[1])], shown, draw.dialect.codec), turn.text
             )
@@ -51,6 +54,16 @@ class Converse(Task):
 
 
 TASK = Converse()
+
+
+def _check_mentions(name: str, text: str) -> None:
+    """Refuse an answer that holds a box which cannot be, as a typing error leaves it: it would be trained as it is written."""
+    wrong = next((one for one in mentions(text) if not one.possible), None)
+    if wrong is not None:
+        raise Rejected(
+            "box that cannot be",
+            f"record {name!r} answers with {text[wrong.start : wrong.end]!r}, which is no box of its image",
+        )
 
 
 def declared_tools(tools: str) -> list[dict[str, Any]] | None:

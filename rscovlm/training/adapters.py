@@ -38,6 +38,56 @@ def base_of(source: str) -> str | None:
     return base
 
 
+def continued(source: str, adapter: Any, given: Iterable[str]) -> Any:
+    """Return the configuration of an adapter that is trained further, which says the same as the recipe.
+
+    Args:
+        source: Folder of the adapter.
+        adapter: The `peft.LoraConfig` of the recipe.
+        given: What the recipe says of it; the adapter's own values hold for the rest.
+
+    Raises:
+        ValueError: The adapter is of another type than LoRA, or has other values.
+    """
+    from peft import LoraConfig, PeftConfig
+
+    known = PeftConfig.from_pretrained(source)
+    if not isinstance(known, LoraConfig):
+        raise ValueError(
+            f"adapter {source!r} is a {known.peft_type}, which lora of the recipe cannot continue; export it first"
+        )
+    for key in given:
+        has, wants = getattr(known, key), getattr(adapter, key)
+        if has != wants:
+            raise ValueError(
+                f"lora.{key} is {wants!r} and the adapter {source!r} has {has!r}; set the adapter's value to train it further, or write a "
+                f"checkpoint by `rscovlm export {source} FOLDER` and set that as the recipe's model to train a new adapter on it"
+            )
+    known.inference_mode = False
+    return known
+
+
+def load_adapter(model: Any, source: str) -> None:
+    """Put an adapter's weights into a model that has one of the same configuration.
+
+    Raises:
+        ValueError: There is no file of weights without pickles, or it does not fit.
+    """
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(source) / "adapter_model.safetensors"
+    try:
+        weights = load_file(path)
+        missing = sorted(set(get_peft_model_state_dict(model)) ^ set(weights))
+        if missing:
+            raise ValueError(f"{len(missing)} weights are in one of the two only, such as {missing[0]}")
+        set_peft_model_state_dict(model, weights)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # a file that another trainer wrote
+        raise ValueError(f"adapter {path} does not fit the model it names ({' '.join(str(error).split())})") from error
+
+
 def merged(model: Any, source: str) -> Any:
     """Return a model with an adapter added into its weights.
 

@@ -17,7 +17,7 @@ from rscovlm.loading import load_processor
 from rscovlm.mixtures.mixture import Stages
 from rscovlm.records.pictures import loaded
 from rscovlm.records.tally import Tally
-from rscovlm.training.adapters import base_of
+from rscovlm.training.adapters import base_of, continued, load_adapter
 from rscovlm.training.arguments import adapter_config, check_trainer, quantization_config, trainer_arguments
 from rscovlm.training.attention import attention_of, choose_attention
 from rscovlm.training.checkpoints import to_go_on_from
@@ -56,6 +56,7 @@ class Checked:
         quantization: Configuration of weights of few bits, or None.
         rows_per_step: Rows that all processes together train in a step.
         checkpoint: The checkpoint that the run resumes from; None starts anew.
+        base: What the recipe's model stands on, where that is an adapter which is trained further; else None.
     """
 
     recipe: TrainingRecipe
@@ -65,6 +66,7 @@ class Checked:
     quantization: Any
     rows_per_step: int
     checkpoint: Path | None
+    base: str | None = None
 
     @property
     def start(self) -> Any:
@@ -146,13 +148,16 @@ def check(
     check_fixed(settings, recipe.weighting())
     check_trainer(settings)
     adapter, quantization = adapter_config(recipe.lora), quantization_config(recipe.quantization)
+    base = base_of(recipe.model) if recipe.lora is not None else None
+    if base is not None:
+        adapter = continued(recipe.model, adapter, recipe.lora or ())
     rows_per_step = _rows_per_step(settings)
     check_output(output, resumed=resume)
     checkpoint = to_go_on_from(output) if resume else None
     if checkpoint is not None:
         check_same_run(checkpoint, recipe.to_dict(), rows_per_step)
         logger.info("going on from %s", checkpoint)
-    return Checked(recipe, root, settings, adapter, quantization, rows_per_step, checkpoint)
+    return Checked(recipe, root, settings, adapter, quantization, rows_per_step, checkpoint, base)
 
 
 def open_data(checked: Checked) -> Opened:
@@ -164,11 +169,6 @@ def open_data(checked: Checked) -> Opened:
     recipe, checkpoint = checked.recipe, checked.checkpoint
     processor = load_processor(checked.start if checkpoint is None else str(checkpoint))
     fit_processor(processor, recipe.mixture, recipe.model)
-    if checked.adapter is not None and base_of(str(checked.start)) is not None:
-        raise ValueError(
-            f"model {recipe.model!r} is an adapter, and lora of the recipe would train another on top, which would lie on no "
-            f"checkpoint; write one by `rscovlm export {recipe.model} FOLDER` and set it as the recipe's model"
-        )
     reached: list[str] = []
     if checked.adapter is not None or recipe.attention is not None:
         reached = check_model(checked.start, attention=recipe.attention, adapter=checked.adapter)
@@ -213,7 +213,7 @@ def load(opened: Opened) -> Loaded:
     # The trainer loads an adapter, or weights in shards, into the model it was made for; whole ones are loaded here, once.
     whole = checkpoint is not None and recipe.lora is None and any(checkpoint.glob("*.safetensors"))
     model = load_model(
-        str(checkpoint) if whole else checked.start,
+        str(checkpoint) if whole else checked.base or checked.start,
         dtype=recipe.dtype,
         attention=recipe.attention,
         quantization=checked.quantization,
@@ -261,6 +261,8 @@ def ready(stage: Loaded) -> TrainingRun:
         },
         **opened.settings,
     )
+    if checked.base is not None and checked.checkpoint is None:
+        load_adapter(trainer.model, recipe.model)
     warn_of_rounding(trainer)
     return TrainingRun(trainer, stage.report, checked.checkpoint)
 

@@ -15,6 +15,7 @@ from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget, plan_size
 from rscovlm.records.pictures import loaded
 from rscovlm.records.record import Annotation, ImageRef, Record, Turn
+from rscovlm.records.tally import Rejected
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.zoom.windows import Limits, enclose
 
@@ -156,6 +157,23 @@ def test_a_box_in_a_sentence_keeps_its_rotation(root: Path, dialect: str, number
     talk = replace(talk, objects=(upright,))
     (asked,) = _texts(RecordRenderer(codec, BUDGET, root)(talk, np.random.default_rng(1)), "user")
     assert asked.count(",") == 3
+
+
+def test_an_answer_with_a_typing_error_for_a_box_is_not_trained(root: Path) -> None:
+    def talk(question: str, answer: str) -> Record:
+        return _record("conversation", turns=(Turn("user", question), Turn("assistant", answer)))
+
+    render = RecordRenderer(CODEC, BUDGET, root)
+    with pytest.raises(Rejected, match=r"answers with '\{<76><982><82><99>\|<28>\}'") as refused:
+        render(talk("where is the pole ?", "At {<76><982><82><99>|<28>}."), np.random.default_rng(0))
+    assert refused.value.reason == "box that cannot be"
+    # What the image cuts, other lists of numbers and questions are left alone.
+    for question, answer in (
+        ("?", "{<90><11><154><26>}"),
+        ("?", "In [1999, 2004, 2010, 2016]."),
+        ("{<9><9><1><1>}?", "no"),
+    ):
+        assert render(talk(question, answer), np.random.default_rng(0))["messages"]
 
 
 def test_a_sample_depends_on_its_generator_alone(root: Path) -> None:

@@ -67,8 +67,30 @@ def test_training_goes_on_from_an_adapter(adapter: Path, root: Path, tmp_path: P
     run.trainer.model.set_attn_implementation({"text_config": "sdpa"})
     assert torch.allclose(_logits(run.trainer.model), _logits(merged), atol=1e-5)
     assert all(weight.requires_grad for weight in run.trainer.model.parameters())
-    with pytest.raises(ValueError, match="write one by `rscovlm export"):
-        prepare(TrainingRecipe.from_dict(recipe_of(root, model=str(adapter), lora=LORA)), root=root, output=tmp_path)
+
+
+def test_an_adapter_is_trained_further_where_the_recipe_has_lora(adapter: Path, root: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    def opened(folder: Path) -> Any:
+        base = AutoModelForImageTextToText.from_pretrained(root / "model", dtype="float32")
+        return PeftModel.from_pretrained(base, str(folder))
+
+    recipe = recipe_of(root, model=str(adapter), lora=LORA, steps=2)
+    run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path / "further")
+    run.trainer.model.set_attn_implementation({"text_config": "sdpa"})
+    before = _logits(opened(adapter))
+    assert torch.allclose(_logits(run.trainer.model), before, atol=1e-5)
+    trained = [name for name, weight in run.trainer.model.named_parameters() if weight.requires_grad]
+    assert trained
+    assert all("lora_" in name for name in trained)
+    prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path / "run").train()
+    after = _logits(opened(tmp_path / "run"))
+    assert float((after - before).abs().max()) > 1e-4
+    assert not list((tmp_path / "run").glob("model*.safetensors"))
+    with pytest.raises(ValueError, match=r"lora\.r is 8 and the adapter .* has 4; .*`rscovlm export"):
+        prepare(TrainingRecipe.from_dict({**recipe, "lora": LORA | {"r": 8}}), root=root, output=tmp_path / "other")
 
 
 def test_a_run_goes_on_for_more_steps(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,7 @@ from rscovlm.data.sources.folder import PICTURES, Folder, stem_of
 from rscovlm.data.sources.registry import source
 from rscovlm.records.record import Annotation, Record
 from rscovlm.records.tally import Rejected
+from rscovlm.records.unlabelled import NOT_PUBLISHED
 
 DOTA = [
     "plane",
@@ -114,7 +115,7 @@ def read_unlabelled(folder: Folder, name: str, split: str, images: str, classes:
     """
     for file in folder.tree(images, *PICTURES):
         with folder.row(file):
-            identity, extra = file.removeprefix(f"{images}/").rpartition(".")[0], {"labels": "not published"}
+            identity, extra = file.removeprefix(f"{images}/").rpartition(".")[0], dict(NOT_PUBLISHED)
             yield Record(
                 identity, name, split, "detection", (folder.image(file),), categories=tuple(classes), extra=extra
             )

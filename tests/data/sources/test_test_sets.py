@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rscovlm.codec import Codec
+from rscovlm.mixtures.renderer import RecordRenderer
+from rscovlm.processing import PixelBudget
+from rscovlm.records.tally import Rejected
 from tests.data.sources.layouts import chat, picture, read, text
+
+BUDGET = PixelBudget(min_pixels=112 * 112, max_pixels=560 * 560)
 
 
 @pytest.mark.parametrize("name", ["dota-v1.0", "dota-v1.5", "dota-v2.0", "fair1m"])
@@ -16,6 +23,12 @@ def test_pictures_without_published_labels_are_there_to_be_predicted(tmp_path: P
     rows, _ = read(name, tmp_path, "test")
     assert [row.id for row in rows] == ["P0006", "P0009"]
     assert all(row.extra["labels"] == "not published" and not row.objects and row.categories for row in rows)
+    renderer = RecordRenderer(Codec.preset("rscovlm-v1"), BUDGET, tmp_path)
+    with pytest.raises(Rejected, match="has no labels: predict it") as refused:
+        renderer(rows[0], np.random.default_rng(0))
+    assert refused.value.reason == "labels not published"
+    with pytest.raises(Rejected, match="has no labels"):
+        renderer.together(rows[:1], np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
