@@ -9,6 +9,7 @@ import typer
 from rscovlm import __version__
 from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
+from rscovlm.cli.eval import evaluate, score
 from rscovlm.cli.export import export
 from rscovlm.cli.predict import predict
 from rscovlm.cli.serve import serve
@@ -44,6 +45,8 @@ app.command()(demo)
 app.command()(train)
 app.command()(export)
 app.command()(predict)
+app.command("eval")(evaluate)
+app.command()(score)
 app.command()(serve)
 app.add_typer(data, name="data")
 app.add_typer(wording, name="wording")

@@ -70,6 +70,10 @@ class AnswerTask(Task):
         asked = question(draw.dialect, record.question, record.choices, pick=draw.pick)
         return Example.of(asked, record.answer, shown)
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask the question, with its choices where it has some."""
+        return question(dialect, record.question, record.choices)
+
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
     ) -> list[Row]:

@@ -47,6 +47,10 @@ class Caption(Task):
         chosen = record.captions[int(draw.rng.integers(len(record.captions)))]
         return Example.of(question(draw.dialect, pick=draw.pick), chosen, shown)
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for a description."""
+        return question(dialect)
+
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
     ) -> list[Row]:

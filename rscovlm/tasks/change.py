@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rscovlm.codec.dialect import Dialect
 from rscovlm.records import Record
 from rscovlm.tasks.caption import question
-from rscovlm.tasks.task import Draw, Example, Shown, Task
+from rscovlm.tasks.task import Draw, Example, Question, Shown, Task
 
 
 class Change(Task):
@@ -24,6 +25,10 @@ class Change(Task):
             return super().example(record, shown, draw)
         chosen = record.captions[int(draw.rng.integers(len(record.captions)))]
         return Example.of(question(draw.dialect, pick=draw.pick, change=True), chosen, shown)
+
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask what changed."""
+        return question(dialect, change=True)
 
 
 TASK = Change()

@@ -68,6 +68,10 @@ class Classify(Task):
         asked = question(draw.dialect, offered, pick=draw.pick)
         return Example.of(asked, ", ".join(spoken(name) for name in record.classes), shown)
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for the class, among those to choose from where the record has them."""
+        return question(dialect, record.categories or None)
+
     def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
         """Answer with the class, or with the model's words where they mean none."""
         said = _said(engine, rasters[0], wanted)

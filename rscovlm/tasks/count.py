@@ -66,6 +66,10 @@ class Count(Task):
         """Ask how many there are and answer with the number."""
         return Example.of(question(draw.dialect, record.categories[0], pick=draw.pick), record.answer, shown)
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask how many there are."""
+        return question(dialect, record.categories[0])
+
     def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
         """Answer with a line a class."""
         (row,) = self.rows(engine, rasters, [wanted])

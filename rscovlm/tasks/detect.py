@@ -97,6 +97,10 @@ class Detect(Task):
         asked = question(draw.dialect, names.values(), kind=kind, style=style, pick=draw.pick)
         return Example.of(asked, answer, shown, truth)
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for the categories."""
+        return question(dialect, record.categories)
+
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure AP_nc at IoU 0.5, objects as quadrilaterals in pixels of the original."""
         from rscovlm.metrics import ap_nc
@@ -210,7 +214,7 @@ def detect(
         raise ValueError(f"classes is {classes!r}; give a list of class names")
     names = classes if isinstance(classes, str) else tuple(check_names(classes, "class"))
     form = dialect_of(engine).form("detect", kind, style)
-    task = _Tiles(engine, raster, names, mode, *form, confidence, constrained, max_new_tokens)
+    task = AskedTiles(engine, raster, names, mode, *form, confidence, constrained, max_new_tokens)
     total = count_tiles(raster.width, raster.height, tile, shared)
     stats: list[TileStats] = []
     parts: list[Objects] = []
@@ -231,11 +235,11 @@ def detect(
                 stats.append(stat)
             if progress is not None:
                 progress(len(stats), total)
-    return _merged(raster, parts, stats, merge_iou)
+    return merged_detections(raster, parts, stats, merge_iou)
 
 
 @dataclass(frozen=True)
-class _Tiles:
+class AskedTiles:
     """What is asked about every tile."""
 
     engine: Engine
@@ -257,15 +261,15 @@ class _Tiles:
         self, windows: Sequence[WindowLike], skip: Callable[[Image.Image], bool] | None
     ) -> Iterator[tuple[Objects, TileStats]]:
         """Yield the objects (in original pixels) and the statistics of each window, those left out too."""
-        shown = [self._read(window) for window in windows]
+        shown = [self.read(window) for window in windows]
         asked = [row for row, (picture, _) in enumerate(shown) if skip is None or not skip(picture)]
         options = {"logprobs": True} if self.confidence else {}
-        conversations = [self._conversation(*shown[row]) for row in asked]
+        conversations = [self.conversation(*shown[row]) for row in asked]
         answers = replies(self.engine, conversations, max_new_tokens=self.max_new_tokens, **options)
         answered = dict(zip(asked, answers, strict=True))
         for row, window in enumerate(windows):
             if row in answered:
-                yield self._decode(answered[row], window, shown[row][1])
+                yield self.decode(answered[row], window, shown[row][1])
             else:
                 yield Objects.empty(self.kind, self.raster.frame), TileStats(window, problems={"skipped": 1})
 
@@ -289,7 +293,7 @@ class _Tiles:
             "budget": asdict(self.engine.budget),
         }
 
-    def _read(self, window: WindowLike) -> tuple[Image.Image, Frame]:
+    def read(self, window: WindowLike) -> tuple[Image.Image, Frame]:
         """Return a tile's picture and the grid in which the model sees it."""
         budget = self.engine.budget
         width, height = Window(*window).size
@@ -301,14 +305,16 @@ class _Tiles:
         view = self.raster.read(window) if given else self.raster.read(window, size=planned)
         return view.image, view.frame.resized(*plan_size(*view.image.size, budget))
 
-    def _conversation(self, picture: Image.Image, frame: Frame) -> Conversation:
+    def conversation(self, picture: Image.Image, frame: Frame) -> Conversation:
+        """Return what is asked about a tile's picture."""
         return self._question(max(frame.width, frame.height)).conversation([picture])
 
     def _question(self, largest: int) -> Question:
         limit = largest if self.constrained else None
         return question(dialect_of(self.engine), self.classes, kind=self.kind, style=self.style, largest=limit)
 
-    def _decode(self, reply: Reply, window: WindowLike, frame: Frame) -> tuple[Objects, TileStats]:
+    def decode(self, reply: Reply, window: WindowLike, frame: Frame) -> tuple[Objects, TileStats]:
+        """Return the objects of an answer, in original pixels, and the statistics of its tile."""
         decoded = self.engine.codec.decode(reply.text, frame, kind=self.kind, categories=self.classes)
         objects, problems = decoded.objects, Counter(decoded.problems)
         # A box without an area is dropped here: it counts once, as ``no_area``.
@@ -347,7 +353,14 @@ def _scores(reply: Reply, spans: Iterable[tuple[int, int]]) -> np.ndarray[Any, n
     return np.array(means, dtype=np.float64)
 
 
-def _merged(raster: Raster, parts: Sequence[Objects], stats: Sequence[TileStats], merge_iou: float) -> Detections:
+def merged_detections(
+    raster: Raster, parts: Sequence[Objects], stats: Sequence[TileStats], merge_iou: float
+) -> Detections:
+    """Return what the tiles of an image found, as objects of the image.
+
+    Raises:
+        MergingFailed: They could not be merged; the error holds them.
+    """
     objects = Objects.concatenate(parts)
     tile_of = [number for number, part in enumerate(parts) for _ in range(len(part))]
     windows = [stat.window for stat in stats]

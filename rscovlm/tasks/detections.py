@@ -33,6 +33,7 @@ class TileStats:
         seconds: The engine's time.
         finish: How the answer ended; ``None`` when the tile was skipped.
         problems: Counts by reason of what could not be read.
+        text: The answer, where it was kept.
     """
 
     window: WindowLike
@@ -41,6 +42,7 @@ class TileStats:
     seconds: float = 0.0
     finish: Finish | None = None
     problems: dict[str, int] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
 
 
 class MergingFailed(RuntimeError):

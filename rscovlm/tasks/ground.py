@@ -96,6 +96,10 @@ class Ground(Task):
         asked = question(draw.dialect, record.expression, kind=kind, style=style, pick=draw.pick)
         return Example.of(asked, answer, shown, truth)
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for the expression."""
+        return question(dialect, record.expression)
+
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure how many first boxes overlap the true one by more than half."""
         from rscovlm.metrics import grounding_accuracy

@@ -200,6 +200,14 @@ class Task(ABC):
         """
         raise Rejected("no text form", f"record {record.id!r}: a {record.task} record has no form as text yet")
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Return what inference asks about a record, in the plainest wording.
+
+        Raises:
+            ValueError: The task is only trained.
+        """
+        raise ValueError(f"task {self.name!r} is trained but not asked by itself; leave its records out")
+
     def rows(self, engine: Any, rasters: Sequence[Any], wanted: Sequence[Wanted], journal: Any = None) -> list[Row]:
         """Ask about some images and return a row of plain JSON values each.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.geometry.window import Window
 from rscovlm.processing.resolution import plan_size
@@ -14,7 +15,7 @@ from rscovlm.records import Record, Rejected
 from rscovlm.records.pictures import Picture
 from rscovlm.tasks.answer import TASK as ANSWER
 from rscovlm.tasks.answer import question, question_needs
-from rscovlm.tasks.task import Draw, Example, Shown, Task
+from rscovlm.tasks.task import Draw, Example, Question, Shown, Task
 from rscovlm.zoom.layouts import ZoomWords, zoom_conversation
 from rscovlm.zoom.windows import Limits, enclose
 
@@ -46,6 +47,10 @@ class Zoom(Task):
         words = ZoomWords(**draw.dialect.wording.zoom)
         messages, tools = zoom_conversation(None, asked, call, None, record.answer, draw.options.layout, words=words)
         return Example(messages, (overview, crop), tools=tools)
+
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask the question without the tool."""
+        return question(dialect, record.question, record.choices)
 
 
 TASK = Zoom()

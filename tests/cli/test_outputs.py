@@ -37,9 +37,25 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("train", "output"): ("train", "training.yaml", "--root", ".", "--output", "OUT"),
     ("export", "target"): ("export", "in", "OUT"),
     ("read", "out"): ("wording", "read", "in", "--out", "OUT"),
+    ("evaluate", "out"): ("eval", "--suite", "hrsc2016", "--data", "in", "--out", "OUT"),
+    ("score", "folder"): ("score", "OUT"),
     ("demo", "out"): ("demo", "--out", "OUT"),
 }
-READS = {"clone", "sources", "root", "records", "recipe", "figures", "rules", "config", "archives", "image"}
+READS = {
+    "data",
+    "answers",
+    "compare",
+    "clone",
+    "sources",
+    "root",
+    "records",
+    "recipe",
+    "figures",
+    "rules",
+    "config",
+    "archives",
+    "image",
+}
 TRAINING = "model: absent\nsteps: 1\ntrain: {use_cpu: true, bf16: false}\nmixture:\n  subsets:\n    - {name: a, weight: 1, records: records.jsonl}\n"
 
 

@@ -102,6 +102,8 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("train",): ["train.yaml", "--root", ".", "--output", "o/run"],
     ("export",): [EVIL, "o/exported"],
     ("predict",): [f"{EVIL}.tif", "--question", EVIL, "--out", "o/p.jsonl"],
+    ("eval",): ["--suite", f"{EVIL}.yaml", "--data", ".", "--out", "o/eval"],
+    ("score",): [f"{EVIL}-run"],
     ("serve",): ["--model", EVIL, "--port", "0"],
     ("data", "sources"): [EVIL],
     ("data", "unpack"): ["evil.zip", "o/unpacked"],

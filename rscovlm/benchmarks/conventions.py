@@ -1,0 +1,35 @@
+"""The conventions that a figure may follow, by what is scored; where two share a name, each is named apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from rscovlm.metrics.lrs_vqa import same_answer
+from rscovlm.metrics.options import OPTION_RULES
+from rscovlm.metrics.rules import RULES
+
+WordRule = Callable[[str, str], float | None]
+
+WORDS: Mapping[str, WordRule] = {
+    **RULES,
+    "lrs_vqa": partial(same_answer, normalisation="official"),
+    "rscovlm_lrs_vqa": partial(same_answer, normalisation="rscovlm"),
+}
+"""Rules of answers in words: those of `rscovlm.metrics.rules`, and LRS-VQA's as published and as the reference runs it."""
+
+OPTIONS = OPTION_RULES
+"""Rules that look at the choices of a question."""
+
+BOXES = ("iou>0.5", "iou>=0.5", "iou>0.75", "pointing", "rscovlm")
+"""Conventions of grounding: overlaps, boxes read by the dialect's codec; ``pointing`` asks for the centre of the answer
+inside the true box; ``rscovlm`` reads answers and overlaps as the reference system does, its limits included."""
+
+DETECTIONS = ("dota", "rscovlm")
+"""Protocols of AP_nc; see `rscovlm.metrics.ap_nc`."""
+
+CONVENTIONS: Mapping[str, tuple[str, ...]] = {
+    "words": (*WORDS, *OPTIONS),
+    "boxes": BOXES,
+    "detections": DETECTIONS,
+}

@@ -1,0 +1,156 @@
+"""A whole evaluation: several suites, their ways of asking and their controls, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rscovlm.benchmarks.answers import runs_of
+from rscovlm.benchmarks.controls import CONTROLS
+from rscovlm.benchmarks.conventions import CONVENTIONS
+from rscovlm.benchmarks.evaluation import BenchmarkRun, evaluate
+from rscovlm.benchmarks.items import BenchmarkItem, chosen, load_items
+from rscovlm.benchmarks.scores import SuiteScore
+from rscovlm.benchmarks.scoring import compare_runs
+from rscovlm.benchmarks.suite import Suite, load_suite
+from rscovlm.predicting.identity import checkpoint_of
+from rscovlm.records import Tally
+
+if TYPE_CHECKING:
+    from rscovlm.engines.engine import Engine
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One way of asking, with its items.
+
+    Attributes:
+        run: What is asked.
+        items: What is asked about.
+        whole: All items of the benchmark.
+    """
+
+    run: BenchmarkRun
+    items: Sequence[BenchmarkItem]
+    whole: Sequence[BenchmarkItem]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an evaluation was asked for.
+
+    Attributes:
+        suites: The benchmarks.
+        data: Folder of the data sets.
+        variants: Ways of asking; none for each suite's first, ``all`` for all.
+        limit: Items of each suite, or None for all.
+        controls: Also run the controls.
+        control_limit: Items of each suite that controls ask about.
+        shard: Number of this shard, and how many there are.
+        batch: Items asked about at a time.
+    """
+
+    suites: Sequence[Suite]
+    data: Path
+    variants: Sequence[str] = ()
+    limit: int | None = None
+    controls: bool = True
+    control_limit: int = 200
+    shard: tuple[int, int] = (1, 1)
+    batch: int = 32
+
+    def plan(self) -> list[PlannedRun]:
+        """Return everything that is to be asked.
+
+        Raises:
+            FileNotFoundError: The data of a suite are not there.
+            ValueError: No suite has a variant of a name, or data cannot be read.
+        """
+        planned = []
+        for suite in self.suites:
+            whole = load_items(suite, self.data, tally=Tally())
+            items = _some(whole, self.limit)
+            few = _some(items, self.control_limit)
+            for variant in self._variants(suite):
+                planned.append(PlannedRun(BenchmarkRun(suite, variant), items, whole))
+            if self.controls:
+                first = self._variants(suite)[0]
+                planned += [PlannedRun(BenchmarkRun(suite, first, name), few, whole) for name in CONTROLS]
+        return planned
+
+    def _variants(self, suite: Suite) -> list[str]:
+        if "all" in self.variants:
+            return list(suite.variants) or [""]
+        known = {name for one in self.suites for name in one.variants}
+        for name in self.variants:
+            if name not in known:
+                raise ValueError(f"no suite has a variant {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+        return [name for name in self.variants if name in suite.variants] or [suite.default_variant()]
+
+
+def run_jobs(
+    engine: Engine, planned: Sequence[PlannedRun], job: Job, out: Path, model: str, tell: Callable[[str], None]
+) -> int:
+    """Ask everything that is planned and has no answer yet; return how many images could not be read.
+
+    Args:
+        engine: Who answers.
+        planned: What to ask.
+        job: Shard and batch.
+        out: Folder of the run.
+        model: What the user calls the model.
+        tell: Takes a line about each run that is done.
+    """
+    checkpoint, errors = checkpoint_of(engine, model), 0
+    for one in planned:
+        run = replace(one.run, model=model, checkpoint=checkpoint)
+        counts = evaluate(engine, run, one.items, out, whole=one.whole, shard=job.shard, batch=job.batch)
+        tell(f"{run.name}: {counts['asked']} asked, {counts['before']} before, {counts['errors']} errors")
+        errors += counts["errors"]
+    return errors
+
+
+def scored_suites(scores: Sequence[SuiteScore], suites: Sequence[Suite]) -> list[Suite]:
+    """Return the suites of some scores, those that were given as they are."""
+    known = {suite.name: suite for suite in suites}
+    names = dict.fromkeys(score.suite for score in scores)
+    return [known[name] if name in known else load_suite(name) for name in names]
+
+
+def compared(first: Path, second: Path, suites: Sequence[Suite], rules: Sequence[str] = ()) -> dict[str, Any]:
+    """Test whether two folders of runs differ, run by run; controls are left out.
+
+    Args:
+        first: Folder of a run.
+        second: That of another.
+        suites: The benchmarks.
+        rules: Convention of the test: the first that fits; the suite's own by default.
+
+    Raises:
+        ValueError: They have no run in common.
+    """
+    found = {run: figures for run, figures in _compared(first, second, suites, rules)}
+    if not found:
+        raise ValueError(f"{first} and {second} have no run in common; compare runs of the same suites")
+    return found
+
+
+def _compared(
+    first: Path, second: Path, suites: Sequence[Suite], rules: Sequence[str]
+) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+    mine, theirs = ([run for run in runs_of(folder) if not run.endswith(CONTROLS)] for folder in (first, second))
+    for suite in suites:
+        ours = [run for run in mine if run.startswith(f"{suite.name}.")]
+        others = [run for run in theirs if run.startswith(f"{suite.name}.")]
+        rule = next((one for one in rules if one in CONVENTIONS[suite.protocol.scoring]), "")
+        for run in ours:
+            # A file of answers has no variant, so it is compared with whatever there is.
+            other = run if run in others else next((one for one in others if "file" in (one + run)), None)
+            if other is not None:
+                yield run, compare_runs((first, run), (second, other), suite, rule=rule)
+
+
+def _some(items: Sequence[BenchmarkItem], limit: int | None) -> Sequence[BenchmarkItem]:
+    return chosen(list(items), limit)

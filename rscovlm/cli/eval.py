@@ -1,0 +1,184 @@
+"""``rscovlm eval`` and ``rscovlm score``: the papers' tables on a user's data and model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rscovlm.cli.refusals import refusals
+from rscovlm.cli.terminal import say
+
+if TYPE_CHECKING:
+    from rscovlm.benchmarks.suite import Suite
+
+Repeats = Annotated[int, typer.Option(min=0, help="Redraws of images behind each interval; 0 for none.")]
+Compare = Annotated[
+    Path | None, typer.Option(help="Folder of another run: also test whether the two differ, on common items.")
+]
+
+
+def evaluate(
+    suite: Annotated[
+        list[str], typer.Option(help="table1 to table5, a suite, or a suite's YAML file; may be repeated.")
+    ],
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; a second run resumes it.")],
+    model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model by default.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")] = None,
+    engine: Annotated[str, typer.Option(help="transformers, server or vllm.")] = "transformers",
+    server: Annotated[
+        list[str] | None, typer.Option(help="Addresses of OpenAI-compatible servers, for --engine server.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default a GPU if there is one.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="auto (the checkpoint's), bfloat16, float16 or float32.")] = "auto",
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Largest picture the model sees, in pixels.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
+    ] = None,
+    wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Ways of asking, such as zoom or 336, where a suite has them; or all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many items of each suite.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Items asked about at a time.")] = 32,
+    shard: Annotated[
+        str, typer.Option(help="Which part of the items, such as 2/4; the last to end writes the report.")
+    ] = "1/1",
+    controls: Annotated[bool, typer.Option(help="Also ask without the image and about another image.")] = True,
+    control_limit: Annotated[int, typer.Option(min=1, help="Items of each suite that controls ask about.")] = 200,
+    repeats: Repeats = 1000,
+    compare: Compare = None,
+) -> None:
+    """Evaluate a model on published benchmarks; resumable, and safe against being killed."""
+    from rscovlm.benchmarks.answers import check_shard
+    from rscovlm.benchmarks.published import named_suites
+    from rscovlm.benchmarks.report import REPORT
+    from rscovlm.benchmarks.running import Job, run_jobs
+    from rscovlm.benchmarks.suite import load_suite
+    from rscovlm.files import check_folder, claim_folder
+
+    with refusals("rscovlm eval"):
+        # Everything that can be refused is refused before the model is loaded.
+        names, tables = named_suites(suite)
+        suites = [load_suite(name) for name in names]
+        part = check_shard(shard)
+        check_folder(out, REPORT)
+        job = Job(suites, data, variant or (), limit, controls, control_limit, part, batch)
+        asked = job.plan()
+        answering = _engine(engine, model, server, batch, revision, device, dtype, max_pixels, dialect, wording)
+        claim_folder(out, REPORT)
+        errors = run_jobs(answering, asked, job, out, model or "embedded", say)
+        _report(out, suites, tables, (), repeats, compare)
+    if errors:
+        raise typer.Exit(1)
+
+
+def score(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run; with --answers, where one is made.")],
+    answers: Annotated[
+        Path | None, typer.Option(help="Another model's answers: JSON, or JSON lines, with ids.")
+    ] = None,
+    suite: Annotated[
+        list[str] | None, typer.Option(help="Suites or tables to report; with --answers, the one suite.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data sets, for --answers.")] = None,
+    model: Annotated[str, typer.Option(help="Whose answers they are.")] = "",
+    dialect: Annotated[
+        str, typer.Option(help="How boxes in the answers are written: a preset or a YAML file.")
+    ] = "rscovlm-v1",
+    rule: Annotated[list[str] | None, typer.Option(help="Score under these conventions instead.")] = None,
+    repeats: Repeats = 1000,
+    compare: Compare = None,
+) -> None:
+    """Score answers that are there, under the suites' conventions or others; nothing is asked."""
+    from rscovlm.benchmarks.evaluation import BenchmarkRun
+    from rscovlm.benchmarks.items import load_items
+    from rscovlm.benchmarks.other_answers import import_answers
+    from rscovlm.benchmarks.published import named_suites
+    from rscovlm.benchmarks.report import REPORT
+    from rscovlm.benchmarks.suite import load_suite
+    from rscovlm.codec.dialect import Dialect
+    from rscovlm.files import check_folder, claim_folder
+
+    with refusals("rscovlm score"):
+        names, tables = named_suites(suite or [])
+        suites = [load_suite(name) for name in names]
+        check_folder(folder, REPORT)
+        if answers is not None:
+            if len(suites) != 1 or data is None:
+                raise ValueError("--answers needs one --suite and its --data; give both")
+            written = Dialect.load(dialect)
+            run = BenchmarkRun(suites[0], model=model)
+            items = load_items(suites[0], data)
+            counts = import_answers(answers, run, items, claim_folder(folder, REPORT), dialect=written)
+            say(f"{answers}: {', '.join(f'{number} {name}' for name, number in counts.items())}")
+        _report(folder, suites, tables, rule or (), repeats, compare)
+
+
+def _report(folder: Path, suites: list[Suite], tables: Any, rules: Any, repeats: int, compare: Path | None) -> None:
+    """Score what is there, write the report and show its tables."""
+    from rscovlm.benchmarks.grids import grids
+    from rscovlm.benchmarks.report import to_markdown, write_report
+    from rscovlm.benchmarks.running import compared, scored_suites
+    from rscovlm.benchmarks.scoring import score_folder
+
+    scores = score_folder(folder, suites=suites, rules=rules, repeats=repeats)
+    every = scored_suites(scores, suites)
+    tests = {} if compare is None else compared(folder, compare, every, rules)
+    tables = tables or ()
+    found = grids(tables, every, scores)
+    paths = write_report(folder, found, scores, tests)
+    shown = grids(tables, [one for one in every if not tables], scores)
+    say(to_markdown(shown, scores, tests))
+    say(f"written: {', '.join(path.name for path in paths)} in {folder}")
+
+
+def _engine(
+    engine: str,
+    model: str | None,
+    server: list[str] | None,
+    batch: int,
+    revision: str | None,
+    device: str | None,
+    dtype: str,
+    max_pixels: int | None,
+    dialect: str | None,
+    wording: str | None,
+) -> Any:
+    """Return the engine that was asked for.
+
+    Raises:
+        ValueError: There is none of this name, or it lacks what it needs.
+    """
+    from rscovlm.serving.loading import load_engine
+
+    if engine not in ("transformers", "server", "vllm"):
+        raise ValueError(f"engine is {engine!r}; choose transformers, server or vllm")
+    if (engine == "server") != bool(server):
+        raise ValueError("--engine server and --server ADDRESS go together; give both, or neither")
+    if engine == "vllm":
+        import rscovlm
+        from rscovlm.codec.dialect import Dialect
+        from rscovlm.processing.resolution import PixelBudget
+
+        if not model:
+            raise ValueError("--engine vllm needs --model, a checkpoint that vLLM can load")
+        asked = Dialect.load(dialect or "rscovlm-v1")
+        asked = asked if wording is None else asked.with_wording(Dialect.load(wording).wording)
+        most = PixelBudget() if max_pixels is None else PixelBudget(min(224 * 224, max_pixels), max_pixels)
+        return rscovlm.engines.VLLM.load(model, budget=most, dialect=asked)
+    return load_engine(
+        model,
+        endpoints=server,
+        batch_size=batch,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        max_pixels=max_pixels,
+        dialect=dialect,
+        wording=wording,
+    )
