@@ -1,6 +1,7 @@
 """Boxes: kinds there and back, grids there and back, clipping, rows, and what is refused."""
 
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rscovlm.geometry import Boxes, Frame, iou
-from rscovlm.geometry.kinds import Kind, smallest_rectangle
+from rscovlm.geometry.kinds import Kind, smallest_rectangle, tidy_quads
 from tests.geometry.grids import turned, upright
 
 Floats = NDArray[np.float64]
@@ -58,6 +59,24 @@ def test_horizontal_boxes_survive_every_other_kind_exactly() -> None:
         assert boxes.as_kind(kind).as_kind("hbb") == boxes
         np.testing.assert_allclose(boxes.as_kind(kind).area(), boxes.area(), rtol=1e-12)
     assert set(boxes.as_kind("obb").coords[:, 4]) <= {0.0, -90.0}
+
+
+@pytest.mark.parametrize("side", [1e-3, 0.5, 1.0, 40.0])
+@pytest.mark.parametrize("start", range(4))
+@pytest.mark.parametrize("order", [1, -1])
+def test_quadrilaterals_of_any_size_become_clockwise(side: float, start: int, order: int) -> None:
+    # Wider than tall, away from the diagonal, and leaning, so that no two numbers can be taken for each other.
+    kept = np.array([[0.0, 0.0], [1.0, 0.1], [0.9, 0.6], [-0.1, 0.5]]) * side + (310.0, 75.0)
+    given_box = np.roll(kept[::order], start, axis=0).reshape(1, 8)
+    np.testing.assert_array_equal(Boxes(given_box, "quad").coords, kept.reshape(1, 8))
+
+
+def test_numbers_at_the_end_of_the_range_are_no_warning() -> None:
+    far = 1.7e308
+    quad = np.array([[-far, -far, far, -far, far, far, -far, far]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(tidy_quads(quad), quad)
 
 
 def test_w_runs_along_the_angle_with_y_down() -> None:
@@ -143,6 +162,7 @@ def test_rectangles_around_points_lines_and_squares() -> None:
     np.testing.assert_allclose(line, [1.5, 2, 5, 0, np.rad2deg(np.arctan2(4, 3))], atol=1e-12)
     np.testing.assert_allclose(square, [5, 5, np.sqrt(50), np.sqrt(50), -45], atol=1e-12)
     assert smallest_rectangle(np.empty((0, 4, 2))).shape == (0, 5)
+    np.testing.assert_array_equal(smallest_rectangle(np.array([[[3.0, 4.0]]])), [[3, 4, 0, 0, 0]])
 
 
 def test_among_equal_rectangles_rounding_does_not_choose() -> None:

@@ -61,6 +61,16 @@ def gdal(
         return np.stack(spline.xy(wanted[:, 1], wanted[:, 0], offset="ul"), axis=1)
 
 
+@pytest.mark.parametrize("scale", [1e-5, 1e5])
+def test_the_unit_of_pixels_costs_no_digits(scale: float) -> None:
+    # A spline does not depend on the unit; equations on numbers of this size would lose most digits.
+    pixels, wanted = grid(), somewhere(200)
+    places = points_of(pixels).to_world(wanted)
+    scaled = spanning(pixels * scale, ground(pixels))
+    assert scaled is not None
+    np.testing.assert_allclose(scaled.to_world(wanted * scale), places, rtol=0, atol=1e-9)
+
+
 def test_places_are_those_of_gdals_spline() -> None:
     pixels, wanted = grid(), somewhere()
     points = points_of(pixels)

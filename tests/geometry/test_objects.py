@@ -28,6 +28,16 @@ def test_rows_stay_together() -> None:
     assert len(FOUND[[]]) == 0
 
 
+def test_scores_cannot_be_changed_from_outside() -> None:
+    scores = np.array([0.9, 0.2, 0.5])
+    found = Objects(BOXES, FOUND.labels, scores)
+    scores[0] = 0.0
+    assert found.scores is not None
+    assert found.scores.tolist() == [0.9, 0.2, 0.5]
+    with pytest.raises(ValueError, match="read-only"):
+        found.scores[0] = 0.0
+
+
 def test_grids_and_kinds_change_the_boxes_only() -> None:
     moved = FOUND.to(IMAGE.normalised()).as_kind("quad")
     assert moved.labels == FOUND.labels

@@ -36,6 +36,21 @@ def test_one_pixel_rule_is_the_named_variant_alone() -> None:
     assert grounding_accuracy([wide], [wide], protocol="rscovlm")["acc50"] == 1.0
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("shared", "iou"), [(0.5, 0.0), (1.0, 0.0), (1.25, 1.25 * 40 / (2 * 60 * 40 - 1.25 * 40))])
+def test_the_one_pixel_rule_looks_at_what_two_boxes_share(axis: int, shared: float, iou: float) -> None:
+    # Boxes of 60 by 40 far from the origin, moved apart until so many pixels are shared along one axis.
+    one = np.array([300.0, 500, 360, 540])
+    if axis:
+        one = one[[1, 0, 3, 2]]
+    other = one.copy()
+    other[[axis, axis + 2]] += 60 - shared
+    for pair in ([one], [other]), ([other], [one]):
+        assert grounding_accuracy(*pair, protocol="rscovlm")["iou"] == [pytest.approx(iou, abs=1e-9)]
+        plain = shared * 40 / (2 * 60 * 40 - shared * 40)
+        assert grounding_accuracy(*pair)["iou"] == [pytest.approx(plain, abs=1e-9)]
+
+
 def test_strict_and_non_strict_differ_at_the_threshold_alone() -> None:
     pair: dict[str, Any] = {"predictions": [[0, 0, 10, 10]], "references": [[0, 0, 10, 5]]}
     assert grounding_accuracy(**pair, strict=True)["acc50"] == 0.0

@@ -1,0 +1,139 @@
+"""Runs tests in a forked child: what the parent has imported costs nothing, and nothing of a mutant outlives its child."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MEMORY = 10 << 30
+"""Address space of a child, in bytes: a mutant may ask for all there is."""
+EXAMPLES = 40
+OPTIONS = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "--tb=line", "--no-header"]
+COLLECTED = ["--doctest-modules", "--doctest-ignore-import-errors"]
+
+
+def examples(most: int) -> None:
+    """Let hypothesis try so many examples where a test does not say; fewer can only hide what would be noticed.
+
+    They are the same for every mutant, and neither kept nor shrunk, which would take longer than the test.
+    """
+    import hypothesis
+
+    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    # The tests' own profile inherits what it does not set.
+    hypothesis.settings.register_profile("mutants", database=None, derandomize=True, max_examples=most, phases=phases)
+    hypothesis.settings.load_profile("mutants")
+
+
+def prepare(root: Path, packages: Iterable[str]) -> None:
+    """Import what tests need but a mutant cannot change, once for all children.
+
+    Args:
+        root: The checkout that children run in.
+        packages: Modules of others; one that cannot be imported by itself is left to the tests.
+    """
+    examples(EXAMPLES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in packages:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+    for name in [name for name in sys.modules if name.split(".")[0] in {"rscovlm", "tests"}]:
+        del sys.modules[name]
+    sys.path.insert(0, str(root))
+    os.environ["PYTHONPATH"] = str(root)
+    os.environ.pop("CI", None)
+
+
+class Chosen:
+    """Runs the tests named, quickest first, and writes down the first that fails.
+
+    Args:
+        tests: Names of tests in the order wanted; all where empty.
+    """
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._order = {test: index for index, test in enumerate(tests)}
+        self.failed = ""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep what was chosen."""
+        if self._order:
+            kept = [item for item in items if item.nodeid in self._order]
+            items[:] = sorted(kept, key=lambda item: self._order[item.nodeid])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failure."""
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+
+
+def forked(act: Callable[[], str], *, root: Path, log: Path, seconds: float) -> tuple[str, str]:
+    """Return how a child ended, and its text.
+
+    Args:
+        act: What the child does; it returns the text.
+        root: The folder it runs in.
+        log: Gets what it prints.
+        seconds: Processor time it may take. It is stopped after four times as long by the clock, with all it started.
+
+    Returns:
+        ``"ended"``, ``"broke"`` or ``"endless"``; and the text, empty unless it ended.
+    """
+    answer = log.with_suffix(".answer")
+    answer.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        _child(act, answer, root, log, seconds)
+    last = time.monotonic() + 4 * seconds
+    try:
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < last:
+            time.sleep(0.02)
+    finally:  # what it started may outlive it, and it may outlive us
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child, signal.SIGKILL)
+    late = ended[0] == 0
+    status = os.waitpid(child, 0)[1] if late else ended[1]
+    if late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}):
+        return "endless", ""
+    return ("ended", answer.read_text(encoding="utf-8")) if status == 0 else ("broke", "")
+
+
+def _child(act: Callable[[], str], answer: Path, root: Path, log: Path, seconds: float) -> None:
+    code = 1
+    try:
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 5))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        output = os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(root)
+        answer.write_text(act(), encoding="utf-8")
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+
+def run_tests(paths: Sequence[str], *, plugins: Sequence[Any], first: bool) -> int:
+    """Run pytest here, in a child, and return its exit status."""
+    arguments = [*OPTIONS, *COLLECTED, *(["-x"] if first else []), *paths]
+    return int(pytest.main(arguments, plugins=list(plugins)))

@@ -1,0 +1,110 @@
+"""The tool that changes code at random: what it takes for noticed, survived and endless, in a package of one module."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+MODULE = '''"""Sides of boxes."""
+
+
+def sides(x1: int, y1: int, x2: int, y2: int) -> tuple[int, int]:
+    """Width and height."""
+    return x2 - x1, y2 - y1
+
+
+def steps(count: int) -> int:
+    left = count
+    while left > 0:
+        left -= 1
+    return left
+'''
+TESTS = """
+from boxes import sides, steps
+
+def test_a_square_at_the_origin():
+    assert sides(0, 0, 4, 4) == (4, 4)
+
+def test_it_ends():
+    assert steps(3) == 0
+"""
+DRIVER = """
+import json, sys
+from pathlib import Path
+from mutation.__main__ import tried
+from mutation.mutants import drawn
+from mutation.results import table
+from mutation.trial import prepare
+
+root = Path(sys.argv[1])
+prepare(root, [])
+rows = []
+for mutant in drawn(root, ["boxes.py"], sample=5, seed=sys.argv[2]):
+    tests = [f"test_boxes.py::{name}" for name in ("test_a_square_at_the_origin", "test_it_ends")]
+    outcome, by = tried(mutant, tests, root, root / "log", expected=0.1, start=1.5)
+    rows.append({"floor": "toy", "where": mutant.where, "now": mutant.now, "outcome": outcome, "by": by})
+print(json.dumps([rows, *table(rows, 95)]))
+"""
+
+
+def test_a_square_at_the_origin_does_not_notice_swapped_axes(tmp_path: Path) -> None:
+    (tmp_path / "boxes.py").write_text(MODULE)
+    (tmp_path / "test_boxes.py").write_text(TESTS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".ci")}
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(tmp_path), "4"], env=environment, capture_output=True, text=True, check=True
+    )
+    rows, lines, good = json.loads(done.stdout)
+    found = {row["now"]: (row["outcome"], row["by"]) for row in rows}
+    by_value = ("noticed", "test_boxes.py::test_it_ends")
+    assert found == {
+        "return (y2 - y1, x2 - x1)": ("survived", ""),
+        "return x2 - x1, ((y2) + (y1))": ("survived", ""),
+        "while left > (-1):": by_value,
+        "while ((left) <= (0)):": by_value,
+        "pass": ("noticed", "no end"),
+    }
+    assert lines[-1] == "| toy | 5 | 0 | 3 | 2 | 60.0 |"
+    assert not good
+    # The module is as it was.
+    assert (tmp_path / "boxes.py").read_text() == MODULE
+
+
+def test_the_same_seed_draws_the_same_changes_and_docstrings_stay(tmp_path: Path) -> None:
+    (tmp_path / "boxes.py").write_text(MODULE)
+    script = """
+import json, sys
+from pathlib import Path
+from mutation.equivalents import Equivalents
+from mutation.mutants import drawn
+
+draws = [[mutant.key for mutant in drawn(Path(sys.argv[1]), ["boxes.py"], sample=9, seed=seed)] for seed in "ab" "a"]
+listed = Equivalents.read(Path(sys.argv[2]))
+print(json.dumps([draws, listed.reason(draws[0][0])]))
+"""
+    (path, where, was, now), listed = ("boxes.py", "steps", "left -= 1", "left += 1"), tmp_path / "listed.yaml"
+    row = {"path": path, "where": where, "was": was, "now": now, "reason": "none"}
+    listed.write_text(json.dumps([row]))
+    arguments = [sys.executable, "-c", script, str(tmp_path), str(listed)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".ci")}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    (first, other, again), reason = json.loads(done.stdout)
+    assert first == again != other
+    assert {key[1] for key in first} <= {"sides", "steps"}
+    assert not any('"""' in key[2] for key in first + other)
+    assert reason is None or first[0] == [path, where, was, now]
+
+
+def test_every_equivalent_is_listed_with_its_reason_and_still_stands() -> None:
+    # A line that was changed since is no equivalent any more.
+    rows = yaml.safe_load((ROOT / ".ci" / "mutation" / "equivalents.yaml").read_text(encoding="utf-8")) or []
+    for row in rows:
+        assert set(row) == {"path", "where", "was", "now", "reason"}
+        code = " ".join((ROOT / row["path"]).read_text(encoding="utf-8").split())
+        assert row["was"] in code, f"{row['path']} no longer has {row['was']!r}; take it off the list"
+        assert len(row["reason"].split()) > 3
