@@ -1,0 +1,134 @@
+"""Masks as polygons: outlines simplified by a stated tolerance, small parts left out and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+
+from rscovlm.codec.point_objects import PointObject
+from rscovlm.geometry import Frame
+from rscovlm.geometry.affine import Floats
+from rscovlm.geometry.masks import Mask
+from rscovlm.geometry.shapes import corners, rings_of
+
+TOLERANCE = 0.75
+"""Pixels by which an outline may differ from the edges of the pixels: steps of one pixel become straight lines."""
+
+LEAST_IOU = 0.99
+"""Overlap with the pixels that the polygon of a part keeps at least: where the tolerance costs more, it is made finer."""
+
+_FINER, _TRIES = 0.7, 6
+
+_TINY = 8.0
+"""Pixels below which an outline stays as the pixels have it."""
+
+LEAST_AREA = 4.0
+"""Pixels that a part or a hole has at least."""
+
+
+@dataclass(frozen=True)
+class MaskPolygons:
+    """The polygons of a mask.
+
+    Attributes:
+        objects: One a connected part, largest first.
+        small: Parts left out for their area.
+        holes: Holes filled for their area.
+    """
+
+    objects: tuple[PointObject, ...]
+    small: int
+    holes: int
+
+
+def polygons_of(
+    mask: Mask,
+    label: str = "",
+    *,
+    tolerance: float = TOLERANCE,
+    least_area: float = LEAST_AREA,
+    least_iou: float = LEAST_IOU,
+) -> MaskPolygons:
+    """Return the connected parts of a mask as polygons.
+
+    Args:
+        mask: The pixels; those that touch at a corner only are apart.
+        label: Name of every part.
+        tolerance: Pixels by which outlines may differ (Douglas-Peucker, topology kept); 0 keeps the edges of the pixels.
+        least_area: Pixels that a part or a hole has at least; the largest part is kept whatever its area.
+        least_iou: Overlap with its pixels that each polygon keeps; a finer tolerance is taken where it costs more.
+
+    Raises:
+        ValueError: Tolerance or area is negative.
+
+    >>> import numpy as np
+    >>> found = polygons_of(Mask.of(np.pad(np.ones((20, 30)), 4)), "roof")
+    >>> [one.shape.area for one in found.objects], found.small
+    ([600.0], 0)
+    """
+    if tolerance < 0 or least_area < 0:
+        raise ValueError(f"tolerance is {tolerance} and least_area {least_area}; give 0 or more pixels")
+    parts = sorted(shapely.get_parts(mask.shape()), key=lambda part: -part.area)
+    parts = [part for part in parts if not part.is_empty]
+    kept = [part for number, part in enumerate(parts) if part.area >= least_area or not number]
+    holes = 0
+    objects = []
+    for part in kept:
+        own = [hole for hole in part.interiors if shapely.Polygon(hole).area >= least_area]
+        holes += len(part.interiors) - len(own)
+        whole = shapely.Polygon(part.exterior, own)
+        objects.append(
+            PointObject.polygon(label, rings_of(_simple(whole, mask.frame, tolerance, least_iou)), mask.frame)
+        )
+    return MaskPolygons(tuple(objects), len(parts) - len(kept), holes)
+
+
+def mask_of(one: PointObject) -> Mask:
+    """Return the pixels of an object: of a box with points, those of the box.
+
+    Raises:
+        ValueError: Its grid is not known.
+    """
+    frame = one.sets.frame
+    if frame is None:
+        raise ValueError("these points have no frame, so which pixels they mean is not known; make them with a frame")
+    return Mask.filled(rings_of(one.shape), frame)
+
+
+def _simple(polygon: Any, frame: Frame, tolerance: float, least: float) -> Any:
+    """Return a polygon without the steps of its pixels and simplified, as far as the overlap allows."""
+    if not tolerance or polygon.area < _TINY:
+        return polygon
+    pixels = Mask.filled(rings_of(polygon), frame)
+    smooth = shapely.Polygon(_without_steps(polygon.exterior), [_without_steps(hole) for hole in polygon.interiors])
+    for start in (smooth, polygon):
+        for step in range(_TRIES if start.is_valid else 0):
+            simple = shapely.simplify(start, tolerance * _FINER**step, preserve_topology=True)
+            if simple.is_valid and _overlap(simple, pixels, frame) >= least:
+                return simple
+    return polygon
+
+
+def _overlap(polygon: Any, pixels: Mask, frame: Frame) -> float:
+    """Return the IoU of the pixels that a polygon fills with those of the object."""
+    filled = Mask.filled(rings_of(polygon), frame)
+    shared = int(np.count_nonzero(filled.part(pixels.window) & pixels.pixels))
+    return shared / (filled.area + pixels.area - shared)
+
+
+def _without_steps(ring: Any) -> Floats:
+    """Return a ring along the edges of pixels with the middles of its sides in place of corners of a step of one pixel.
+
+    A slanted line is drawn as steps of which one side in two has one pixel: the middles of all sides lie on the line.
+    """
+    points = corners(ring)
+    ahead = np.roll(points, -1, axis=0)
+    long = np.abs(ahead - points).sum(axis=1) > 1
+    corner = long & np.roll(long, 1)  # between two long sides
+    found = np.stack([points, (points + ahead) / 2], axis=1)
+    kept = np.column_stack([corner, ~corner | ~np.roll(corner, -1)])
+    smooth: Floats = found[kept]
+    return smooth if len(smooth) > 3 else points
