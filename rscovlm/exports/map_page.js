@@ -1,5 +1,6 @@
 "use strict";
 (function () {
+  const ROWS = 200; // labels with a switch of their own; the others share one
   const content = JSON.parse(document.getElementById("content").textContent);
   const map = L.map("map", {
     crs: content.geographic ? L.CRS.EPSG3857 : L.CRS.Simple,
@@ -7,11 +8,9 @@
     minZoom: -8,
     maxZoom: 24,
     zoomSnap: 0.25,
-    preferCanvas: content.shapes.length > 500,
   });
   const picture = L.imageOverlay(content.picture, content.bounds).addTo(map);
   if (content.geographic) L.control.scale().addTo(map);
-  map.fitBounds(content.bounds);
 
   // Text is set as text, never as markup: labels come from a model.
   function line(parent, text, className) {
@@ -51,14 +50,13 @@
     document.getElementById("layers").appendChild(element);
   }
 
-  function row(group, colour, text, count) {
+  function row(switched, colour, text, count) {
     const label = document.createElement("label");
     const box = document.createElement("input");
     box.type = "checkbox";
     box.checked = true;
     box.addEventListener("change", function () {
-      if (box.checked) group.addTo(map);
-      else group.remove();
+      switched(box.checked);
     });
     const swatch = document.createElement("span");
     swatch.className = "swatch";
@@ -75,21 +73,30 @@
     document.getElementById("layers").appendChild(label);
   }
 
+  const shapes = new ShapeLayer(content.shapes, content.shapes.map((shape) => shape.colour)).addTo(map);
+  const colours = new Map(content.shapes.map((shape) => [shape.label, shape.colour]));
+
+  // The card of an object is made when it is asked for.
+  map.on("click", function (event) {
+    const found = shapes.at(event.latlng);
+    if (found < 0) return;
+    const shape = content.shapes[found];
+    const card = document.createElement("div");
+    line(card, shape.label).style.fontWeight = "700";
+    if (shape.score !== null) line(card, "score " + shape.score);
+    line(card, place(L.latLngBounds(shape.ring).getCenter()));
+    L.popup().setLatLng(event.latlng).setContent(card).openOn(map);
+  });
+
   if (content.counts.length) heading("Objects");
-  for (const [label, count] of content.counts) {
-    const group = L.layerGroup().addTo(map);
-    let colour = "#ffffff";
-    for (const shape of content.shapes) {
-      if (shape.label !== label) continue;
-      colour = shape.colour;
-      const polygon = L.polygon(shape.ring, { color: colour, weight: 2, fillOpacity: 0.08 }).addTo(group);
-      const card = document.createElement("div");
-      line(card, label).style.fontWeight = "700";
-      if (shape.score !== null) line(card, "score " + shape.score);
-      line(card, place(polygon.getBounds().getCenter()));
-      polygon.bindPopup(card);
-    }
-    row(group, colour, label, count);
+  for (const [label, count] of content.counts.slice(0, ROWS)) {
+    row((shown) => shapes.show([label], shown), colours.get(label), label, count);
+  }
+  const rest = content.counts.slice(ROWS);
+  if (rest.length) {
+    const all = rest.reduce((sum, [, count]) => sum + count, 0);
+    const labels = rest.map(([label]) => label);
+    row((shown) => shapes.show(labels, shown), "#ffffff", rest.length + " more labels", all);
   }
 
   if (content.steps.length) heading("Looked at");
@@ -99,13 +106,16 @@
     const window = L.polygon(step.ring, { color: step.colour, weight: 3, dashArray: "8 5", fill: false });
     const tip = L.tooltip({ permanent: true, direction: "right", className: "number", offset: [-4, 10] });
     tip.setLatLng(window.addTo(group).getBounds().getNorthWest()).setContent(name).addTo(group);
-    row(group, step.colour, "step " + name);
+    row((shown) => (shown ? group.addTo(map) : group.remove()), step.colour, "step " + name);
   });
 
   document.getElementById("opacity").addEventListener("input", function (event) {
     picture.setOpacity(event.target.value / 100);
   });
+  // The panel takes its room from the map on narrow screens, so the first view waits until it is filled.
+  map.fitBounds(content.bounds);
   map.on("mousemove", function (event) {
     document.getElementById("place").textContent = place(event.latlng);
+    map.getContainer().style.cursor = shapes.at(event.latlng) < 0 ? "" : "pointer";
   });
 })();

@@ -65,7 +65,8 @@ def map_page(
         ValueError: Objects or steps belong to another image, or have no frame; or another file is there.
     """
     data = _content(view, objects, steps)
-    scripts = [_asset("leaflet.js"), (files(__package__) / "map_page.js").read_text("utf-8")]
+    own = [(files(__package__) / name).read_text("utf-8") for name in ("map_shapes.js", "map_page.js")]
+    scripts = [_asset("leaflet.js"), "".join(own)]
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     template = _TEMPLATES.from_string((files(__package__) / "map_page.html").read_text("utf-8"))
     page = template.render(
