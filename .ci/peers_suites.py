@@ -117,22 +117,11 @@ def test_trl_marks_answers_and_fills_pictures() -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="TRL knows templates by their exact text, and refuses its own marked ones likewise; give the tokenizer its "
-    "qwen3_template, as examples/grpo.py does, and TRL asks no more",
+    reason="TRL knows templates by their exact text, and refuses its own marked ones likewise; give the tokenizer "
+    "RESPONSE_WITH_CALLS, as examples/grpo.py does, and TRL asks no more (tests/processing/test_responses.py)",
 )
 def test_trl_finds_how_answers_are_read() -> None:
     """TRL's `add_response_schema` on our template of Qwen3-VL."""
     from trl.chat_template_utils import add_response_schema
 
     add_response_schema(load_processor(tiny_checkpoint(Path(tempfile.mkdtemp()) / "model", "qwen3_vl")))
-
-
-def test_trl_reads_answers_with_its_response_template() -> None:
-    """With that template set, a call in an answer is found."""
-    from trl.chat_template_utils import qwen3_template
-
-    processor = load_processor(tiny_checkpoint(Path(tempfile.mkdtemp()) / "model", "qwen3_vl"))
-    processor.tokenizer.response_template = qwen3_template
-    text = 'Look.<tool_call>\n{"name": "zoom", "arguments": {"bbox": [1, 2, 3, 4]}}\n</tool_call><|im_end|>'
-    read = processor.parse_response(text, prefix="<|im_start|>assistant\n")
-    assert read["tool_calls"][0]["function"]["name"] == "zoom"

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
-from trl.chat_template_utils import qwen3_template
 
 import rscovlm
+from rscovlm.processing import RESPONSE_WITH_CALLS
 from rscovlm.scenes import make_zoom_scene
 from rscovlm.zoom.environment import answer_reward, environments, evidence_reward, format_reward, length_reward
 from rscovlm.zoom.windows import Limits
@@ -55,7 +55,9 @@ def main(arguments: list[str] | None = None) -> GRPOTrainer:
         rows = [json.loads(line) for line in options.rows.read_text(encoding="utf-8").splitlines()]
 
     model, processor = rscovlm.load(options.model, device="cpu")  # the trainer moves it
-    processor.tokenizer.response_template = qwen3_template  # how TRL finds the calls; it knows only stock templates
+    processor.tokenizer.response_template = (
+        RESPONSE_WITH_CALLS  # how TRL finds the calls; it knows only stock templates
+    )
     trainer = GRPOTrainer(
         model,
         processing_class=processor,

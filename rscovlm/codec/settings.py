@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 from rscovlm.codec.layouts import BoxLayout, layout
 from rscovlm.codec.spaces import SPACES, SpaceName, pixels_per_unit
 from rscovlm.codec.tag_patterns import TagPattern
-from rscovlm.codec.tags import BOX_KINDS, BoxKind, Tags
+from rscovlm.codec.tags import BOX_KINDS, BoxKind, Tags, pieces
 from rscovlm.codec.writing import Style
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
@@ -153,7 +154,9 @@ class Settings:
         if self.tags is None:
             return False
         templates = (self.tags.label, self.tags.boxes, *map(self.tags.template, self.tags.kinds))
-        return any(token in template for token in tokens if token for template in templates)
+        # Numbers may be tokens too: <loc0097> is one of <loc{y1:04d}>.
+        forms = [_numbers_alike("".join(p if isinstance(p, str) else "0" for p in pieces(text))) for text in templates]
+        return any(_numbers_alike(token) in form for token in tokens if token for form in forms)
 
     @cached_property
     def tag_pattern(self) -> TagPattern | None:
@@ -196,3 +199,7 @@ def choose(name: str, value: T, choices: Sequence[T]) -> T:
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(repr, choices))}")
     return value
+
+
+def _numbers_alike(text: str) -> str:
+    return re.sub(r"\d+", "0", text)

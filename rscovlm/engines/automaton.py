@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 
 State = frozenset[int]
 
@@ -67,6 +69,22 @@ class Automaton:
     def accepts(self, state: State) -> bool:
         """Return whether what was read is a whole match."""
         return self._last in state
+
+    def holds(self, text: str) -> bool:
+        """Return whether a text stands somewhere in a match."""
+        return bool(self.walk(self._anywhere, text))
+
+    def characters(self, state: State) -> Iterator[str]:
+        """Yield the characters up to number 255 that may follow, each at least once."""
+        for number in state:
+            node = self._nodes[number]
+            yield from node.on
+            for known, _ in node.classes:
+                yield from _members(known)
+
+    @cached_property
+    def _anywhere(self) -> State:
+        return frozenset(range(len(self._nodes)))
 
     def _closed(self, nodes: set[int]) -> State:
         waiting, seen = list(nodes), set(nodes)
@@ -151,6 +169,12 @@ _Piece = _Row | _Either | _Repeat | re.Pattern[str] | str
 _TIMES = re.compile(r"[?*+]|\{(\d+)(?:,(\d+))?\}")
 _CHARACTER = re.compile(r"(\[\^?\]?(?:\\.|[^\]\\])*\])|\\(.)|([^?*+{}()|])", re.DOTALL)
 _BOUNDS: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
+
+
+@cache
+def _members(known: re.Pattern[str]) -> tuple[str, ...]:
+    """Return the characters of a class, up to the last that is a byte."""
+    return tuple(chr(number) for number in range(256) if known.fullmatch(chr(number)))
 
 
 class _Parser:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import LogitsProcessor
 
-from rscovlm.engines.automaton import Automaton, State
+from rscovlm.engines.automaton import Automaton
+from rscovlm.engines.spelling import Place, Spelling, readable
 
 if TYPE_CHECKING:
     from rscovlm.codec.grammar import Grammar
@@ -21,49 +21,34 @@ class Vocabulary:
     Bytes, because a rare character may be several tokens, none of them a character of its own.
 
     Args:
-        tokenizer: Whose tokens; special ones are left out.
+        tokenizer: Whose tokens.
         ends: Tokens that end a turn.
 
     Attributes:
-        texts: The bytes of each token.
+        texts: The bytes of each ordinary token.
+        added: The bytes of each added one, special ones included, without those that end a turn.
         ends: Tokens that end a turn.
     """
 
     def __init__(self, tokenizer: Any, ends: Iterable[int]) -> None:
         self.ends = sorted(ends)
-        special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+        added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items()}
+        special = {*tokenizer.all_special_ids, *added}
+        self.added = {number: as_bytes(text) for number, text in added.items() if number not in self.ends}
         numbers = [number for number in range(len(tokenizer)) if number not in special]
         read = _byte_reader(tokenizer)
         self.texts = {number: text for number in numbers if (text := read(number))}
         self._sorted = sorted((text, number) for number, text in self.texts.items())
 
-    def within(self, automaton: Automaton, start: State) -> Iterator[int]:
-        """Yield the tokens that an automaton can read from a state on; what they have in common is read once."""
-        rows, row = self._sorted, 0
-        path, states = "", [start]
-        while row < len(rows):
-            text, number = rows[row]
-            shared = 0
-            for mine, other in zip(text, path, strict=False):
-                if mine != other:
-                    break
-                shared += 1
-            path, states = path[:shared], states[: shared + 1]
-            for character in text[shared:]:
-                after = automaton.step(states[-1], character)
-                if not after:
-                    # No token with this beginning fits: on to the first that begins with a later character.
-                    row = bisect_left(rows, (path + chr(ord(character) + 1),), row + 1)
-                    break
-                path += character
-                states.append(after)
-            else:
-                yield number
-                row += 1
+    def within(self, spelling: Spelling, start: Place) -> Iterator[int]:
+        """Yield the ordinary tokens that may follow."""
+        return readable(self._sorted, start, spelling.step)
 
 
 class Masks:
-    """Which tokens may follow, for each state of a grammar; found when first needed and kept.
+    """Which tokens may follow, for each place in a grammar; found when first needed and kept.
+
+    A text that is an added token of the vocabulary, such as a tag of Qwen2-VL's, is written by that token and never spelt.
 
     Args:
         grammar: What answers look like.
@@ -80,20 +65,38 @@ class Masks:
         self.grammar, self.vocabulary, self.max_objects = grammar, vocabulary, max_objects
         # Where no character ends an object and stands nowhere else, objects cannot be counted: the expression bounds them.
         counted = bool(grammar.end) or grammar.between is None
-        self.automaton = Automaton(as_bytes(grammar.pattern if counted else grammar.regex(max_objects)))
+        automaton = Automaton(as_bytes(grammar.pattern if counted else grammar.regex(max_objects)))
+        self._spelling = Spelling(automaton, vocabulary.added)
+        self.start = self._spelling.start
         self._more = (grammar.between or "")[:1]
-        self._allowed: dict[tuple[State, int], torch.Tensor] = {}
+        self._allowed: dict[tuple[Place, int], torch.Tensor] = {}
 
-    def allowed(self, state: State, left: int) -> torch.Tensor:
-        """Return the tokens that may follow a state when ``left`` more objects may end."""
-        key = state, min(left, 8)
+    def text(self, token: int) -> str:
+        """Return the bytes of a token that answers may hold; empty for any other."""
+        return self.vocabulary.texts.get(token) or self._spelling.tokens.get(token, "")
+
+    def after(self, place: Place, token: int) -> Place:
+        """Return the place after a token; its state is empty where no answer goes on like that."""
+        if token in self._spelling.tokens:
+            return self._spelling.take(place, self._spelling.tokens[token])
+        return self._spelling.walk(place, self.vocabulary.texts.get(token, ""))
+
+    def accepts(self, place: Place) -> bool:
+        """Return whether what was read is a whole answer."""
+        return self._spelling.automaton.accepts(place[0])
+
+    def allowed(self, place: Place, left: int) -> torch.Tensor:
+        """Return the tokens that may follow a place when ``left`` more objects may end."""
+        key = place, min(left, 8)
         if key not in self._allowed:
-            texts = self.vocabulary.texts
-            possible = self.vocabulary.within(self.automaton, state)
-            found = [number for number in possible if not self._too_many(texts[number], key[1])]
-            done = self.automaton.accepts(state)
+            found = [number for number in self._possible(place) if not self._too_many(self.text(number), key[1])]
+            done = self.accepts(place)
             self._allowed[key] = torch.tensor([*found, *self.vocabulary.ends] if done or not found else found)
         return self._allowed[key]
+
+    def _possible(self, place: Place) -> Iterator[int]:
+        yield from self.vocabulary.within(self._spelling, place)
+        yield from readable(self._spelling.sorted, place, self._spelling.pass_over)
 
     def _too_many(self, text: str, left: int) -> bool:
         """Return whether a token begins an object after the last that may be."""
@@ -118,7 +121,7 @@ class Constrained(LogitsProcessor):
 
     def __init__(self, rows: Sequence[Masks | None], prompt: int, max_new_tokens: int) -> None:
         self._masks, self._prompt, self._most = rows, prompt, max_new_tokens
-        self._states = [None if masks is None else (masks.automaton.start, 0, False) for masks in rows]
+        self._states = [None if masks is None else (masks.start, 0, False) for masks in rows]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         length = input_ids.shape[1] - self._prompt
@@ -127,19 +130,18 @@ class Constrained(LogitsProcessor):
         for row, (masks, known) in enumerate(zip(self._masks, self._states, strict=True)):
             if masks is None or known is None:
                 continue
-            state, ended, between = known
+            place, ended, between = known
             end = masks.grammar.end
-            if length and last[row] in masks.vocabulary.texts:
-                text = masks.vocabulary.texts[last[row]]
-                state = masks.automaton.walk(state, text)
+            if length and (text := masks.text(last[row])):
+                place = masks.after(place, last[row])
                 if end:
                     ended, between = ended + text.count(end), text.endswith(end)
-            self._states[row] = state, ended, between
+            self._states[row] = place, ended, between
             left = masks.max_objects - ended
             # A byte may cost a token: this close to the limit, the object that is begun is the last one.
             if self._most - length <= 2 * masks.grammar.longest + masks.grammar.around:
                 left = min(left, 0 if between else 1)
-            tokens = masks.allowed(state, max(0, left)).to(scores.device)
+            tokens = masks.allowed(place, max(0, left)).to(scores.device)
             bounded[row] = -torch.inf
             bounded[row, tokens] = scores[row, tokens]
         return bounded

@@ -20,6 +20,7 @@ from rscovlm.engines.engine import Conversation, Finish, Reply
 from rscovlm.engines.prefixes import Prefixes, Start
 from rscovlm.engines.repeats import RepeatGuard
 from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.processing.tokenizer import special_texts
 
 # Greedy, and nothing of a checkpoint's chat defaults: Qwen's repetition penalty (1.05) punishes the digits of every
 # further box.
@@ -95,7 +96,7 @@ class Transformers:
         self.prefixes = Prefixes(model, processor, reuse_bytes, self._options)
         self._ends = _end_tokens(model, processor.tokenizer)
         # Where a dialect's tags are special tokens, an answer without these has lost its boxes.
-        self._skips = not self.codec.written_in(processor.tokenizer.all_special_tokens)
+        self._skips = not self.codec.written_in(special_texts(processor.tokenizer))
         self._vocabulary: Vocabulary | None = None
         self._masks: OrderedDict[tuple[str, str], Masks] = OrderedDict()
         self._masks_of(grammar)

@@ -18,6 +18,26 @@ RESPONSE_AS_WRITTEN = {
     },
 }
 """Gives answers as the model wrote them, tool calls included: for checkpoints that `transformers serve` serves."""
+RESPONSE_WITH_CALLS = {
+    "start_anchor": "<|im_start|>assistant\n",
+    "defaults": {"role": "assistant"},
+    "fields": {
+        "reasoning_content": {"open": "<think>", "close_pattern": r"</think>\s*", "content": "text"},
+        "tool_calls": {
+            "open": "<tool_call>",
+            "close_pattern": r"</tool_call>\s*",
+            "repeats": True,
+            "content": "json",
+            "content_args": {"allow_non_json": True},
+            "transform": {"type": "function", "function": "{content}"},
+        },
+        "content": {"close_pattern": r"<\|im_end\|>|<\|endoftext\|>", "content": "text"},
+    },
+}
+"""Parts answers into words and tool calls: for trainers of TRL, whose `add_response_schema` knows stock templates by their text.
+
+A call that is no valid JSON comes back as its text. It is not saved by default: with one, pipelines keep end marks in answers.
+"""
 
 _DEFAULT_SYSTEM = "{%- set default_system = 'You are a helpful assistant.' -%}"
 _NO_SYSTEM = "{%- set default_system = '' -%}"

@@ -66,3 +66,9 @@ def build_tokenizer(corpus: Iterable[str], *, phrases: Sequence[str] = (), vocab
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
+
+
+def special_texts(tokenizer: Any) -> set[str]:
+    """Return the texts of tokens that decoding with ``skip_special_tokens`` leaves out, named by the tokenizer or not."""
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    return {*tokenizer.all_special_tokens, *(str(token) for token in added if token.special)}

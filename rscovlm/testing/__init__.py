@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ def tiny_checkpoint(
     seed: int = 0,
     codec: Any = None,
     budget: PixelBudget | None = None,
+    special_tokens: Iterable[str] = (),
 ) -> Path:
     """Save a random Qwen-VL checkpoint of under a million parameters, processor included.
 
@@ -46,6 +48,7 @@ def tiny_checkpoint(
         seed: Seed of the weights.
         codec: As in `RSCoVLMProcessor`; None for the family's own. Other layouts than ours do not say it.
         budget: Limits of the visual tokens; None for the processor's own. Other layouts have the published limits.
+        special_tokens: Texts that its tokenizer has as special tokens besides, such as the tags of a dialect.
 
     Returns:
         The folder, ready for `rscovlm.load`.
@@ -53,6 +56,8 @@ def tiny_checkpoint(
     Raises:
         ValueError: if the family or the layout is unknown.
     """
+    from tokenizers import AddedToken
+
     from rscovlm.processing import RSCoVLMImageProcessor, RSCoVLMProcessor, chat_template
     from rscovlm.processing.tokenizer import build_tokenizer
     from rscovlm.training.tiny import build_model
@@ -60,6 +65,7 @@ def tiny_checkpoint(
     phrases = ["You are a helpful assistant.", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
     phrases += [layouts.ZOOM_SYSTEM, layouts.ZOOM_REQUEST, layouts.CROP_TEXT, layouts.CALL_START, layouts.CALL_END]
     tokenizer = build_tokenizer(_CORPUS, phrases=phrases)
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=True) for text in special_tokens])
     image_processor = RSCoVLMImageProcessor.for_family(family, budget)
     model = build_model(tokenizer, family=family, vision_width=64, width=128, depth=2, heads=2, seed=seed)
     folder = Path(folder)

@@ -15,6 +15,7 @@ from rscovlm.data.textboxes import Scale, find_boxes, to_annotation
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.kinds import Kind
+from rscovlm.processing.tokenizer import special_texts
 from rscovlm.records.pictures import Picture
 from rscovlm.records.record import BOX_MARK, Annotation, Record
 from rscovlm.records.sizes import picture_size
@@ -260,7 +261,7 @@ def unmatched(agree: NDArray[np.bool_]) -> int | None:
 
 def _text(ids: Sequence[int], processor: Any) -> str:
     # Where a dialect's tags are special tokens, they are part of the answer.
-    skips = not processor.codec.written_in(processor.tokenizer.all_special_tokens)
+    skips = not processor.codec.written_in(special_texts(processor.tokenizer))
     text = str(processor.tokenizer.decode(ids, skip_special_tokens=skips))
     return text if skips else text.removesuffix("\n").removesuffix(processor.tokenizer.eos_token or "")
 

@@ -15,8 +15,7 @@ A row of the data set has ``prompt`` (a user turn with empty text), ``scene`` (w
     )
 
 TRL finds the calls in what a model wrote by the tokenizer's ``response_template``, which it sets for stock chat
-templates only; ours writes calls as Qwen3 does: ``processor.tokenizer.response_template = qwen3_template`` from
-``trl.chat_template_utils``.
+templates only: ``processor.tokenizer.response_template = RESPONSE_WITH_CALLS`` from ``rscovlm.processing`` says it.
 """
 
 from __future__ import annotations
