@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from rscovlm.records.tally import Rejected
@@ -122,11 +123,16 @@ class PackedCollator:
             places = multimodal_positions([token == image for token in one.ids], one.grids, merge)
             positions.append(torch.cat([torch.arange(len(one))[None], places]))
         batch = PackedBatch(
-            input_ids=torch.tensor([[token for one in encoded for token in one.ids]]),
-            labels=torch.tensor([labels]),
+            input_ids=_row([token for one in encoded for token in one.ids]),
+            labels=_row(labels),
             position_ids=torch.cat(positions, dim=1)[:, None],
         )
         if self.notes:
             batch["notes"] = notes_on(samples, [len(one) for one in encoded], rows, packed=True, faults=faults)
         batch.update(pixels)
         return batch
+
+
+def _row(numbers: Sequence[int]) -> torch.Tensor:
+    """Return whole numbers as (1, numbers): by way of numpy, which reads a list several times as fast as torch does."""
+    return torch.from_numpy(np.asarray(numbers, np.int64))[None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,18 +87,19 @@ class Encoder:
                 f"{name} comes to {places} times {placeholder} for {len(images)} images; write it otherwise where a text "
                 "says it, or take our chat template where that leaves images out"
             )
+        try:
+            # One placeholder an image is tokenised and repeated afterwards: hundreds of them cost most of the tokeniser's time.
+            read = self.processor.tokenizer([text for text, _ in segments], add_special_tokens=False)["input_ids"]
+        except TypeError as error:  # half a surrogate pair, as broken JSON brings
+            text = next(text for text, _ in segments if not _is_unicode(text))
+            raise ValueError(f"{name} holds text that is not Unicode: {text[:80]!r}") from error
         ids: list[int] = []
         labels: list[int] = []
-        for text, trained in segments:
-            first, *pieces = text.split(placeholder)
-            text = first + "".join(placeholder * next(counts) + piece for piece in pieces)
-            try:
-                tokens = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-            except TypeError as error:  # half a surrogate pair, as broken JSON brings
-                raise ValueError(f"{name} holds text that is not Unicode: {text[:80]!r}") from error
+        for (_, trained), short in zip(segments, read, strict=True):
+            tokens = _repeated(short, self.processor.image_token_id, counts)
             ids += tokens
             labels += tokens if trained else [IGNORED] * len(tokens)
-        if all(label == IGNORED for label in labels):
+        if labels.count(IGNORED) == len(labels):
             raise ValueError(f"{name} has nothing to train: the chat template marks no turn as generated; take ours")
         return Encoded(ids, labels, grids)
 
@@ -128,6 +129,27 @@ class Encoder:
             done = end
         segments.append((text[done:], False))
         return [(piece, trained) for piece, trained in segments if piece]
+
+
+def _repeated(tokens: list[int], image: int, counts: Iterator[int]) -> list[int]:
+    """Return tokens in which the placeholder of each image stands as often as the image has tokens."""
+    if image not in tokens:
+        return tokens
+    made: list[int] = []
+    for token in tokens:
+        if token == image:
+            made += [token] * next(counts)
+        else:
+            made.append(token)
+    return made
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _given(turn: Mapping[str, Any]) -> Turn:

@@ -31,12 +31,12 @@ def multimodal_positions(visual: Sequence[bool], grids: Sequence[Grid], merge: i
         [[0, 1, 1, 3], [0, 1, 1, 3], [0, 1, 2, 3]]
     """
     parts: list[torch.Tensor] = []
-    begin, place, unused = 0, 0, list(grids)
-    while place < len(visual):
-        if not visual[place]:
-            end = place
-            while end < len(visual) and not visual[end]:
-                end += 1
+    # Bytes are searched for the next change by the interpreter, not token by token.
+    begin, place, unused, shown = 0, 0, list(grids), bytes(map(bool, visual))
+    while place < len(shown):
+        if not shown[place]:
+            end = shown.find(1, place)
+            end = len(shown) if end < 0 else end
             parts.append(torch.arange(begin, begin + end - place).expand(3, -1))
             begin += end - place
         else:
@@ -45,7 +45,7 @@ def multimodal_positions(visual: Sequence[bool], grids: Sequence[Grid], merge: i
             _, height, width = unused.pop(0)
             rows, columns = height // merge, width // merge
             end = place + rows * columns
-            if end > len(visual) or not all(visual[place:end]):
+            if end > len(shown) or shown.find(0, place, end) >= 0:
                 raise ValueError(f"an image of {rows} x {columns} tokens does not end where its tokens do, at {end}")
             grid = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
             parts.append(
