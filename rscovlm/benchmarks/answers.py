@@ -85,22 +85,24 @@ def settings_of(path: Path) -> Row:
 
 
 def merged_rows(folder: Path, run: str) -> Iterator[Row]:
-    """Yield one row an item from all shards: the last one that is no error, so that nothing counts twice.
+    """Yield one row an item from all shards, read once: its first answer, so that nothing counts twice, or its error.
 
     Raises:
         ValueError: Two shards were made with different settings; the message names what differs.
     """
     paths = shard_files(folder, run)
     _check_same(paths)
-    best: dict[str, tuple[int, int]] = {}
-    for number, path in enumerate(paths):
-        for line, row in enumerate(read_rows(path, kind=ANSWERS)):
-            if row["item"] not in best or "error" not in row:
-                best[row["item"]] = (number, line)
-    for number, path in enumerate(paths):
-        for line, row in enumerate(read_rows(path, kind=ANSWERS)):
-            if best[row["item"]] == (number, line):
+    seen: set[str] = set()
+    failed: dict[str, Row] = {}
+    for path in paths:
+        for row in read_rows(path, kind=ANSWERS):
+            item = row["item"]
+            if "error" in row:
+                failed[item] = row
+            elif item not in seen:
+                seen.add(item)
                 yield row
+    yield from (row for item, row in failed.items() if item not in seen)
 
 
 def answered_items(folder: Path, run: str) -> set[str]:

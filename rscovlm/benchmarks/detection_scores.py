@@ -59,7 +59,8 @@ class DetectionScorer:
             result = ap_nc(self.found, self.true, protocol=protocol)  # type: ignore[arg-type]  # checked by the suite
             intervals: dict[str, Any] = {}
             if repeats and len(self.found) > 1:
-                intervals = bootstrap_ap_nc(self.found, self.true, protocol=protocol, repeats=repeats)  # type: ignore[arg-type]
+                bare = [{key: side[key] for key in ("boxes", "labels")} for side in self.found]
+                intervals = bootstrap_ap_nc(bare, self.true, protocol=protocol, repeats=repeats)  # type: ignore[arg-type]
             for key, name in NAMES.items():
                 about = intervals.get(key, {})
                 figures.append(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from rscovlm.benchmarks.detection_scores import NAMES, DetectionScorer
-from rscovlm.metrics.ap_nc import headlines
+from rscovlm.benchmarks.detection_scores import NAMES, DetectionScorer, Side
+from rscovlm.geometry.affine import Floats
 from rscovlm.metrics.bootstrap import check_settings, interval
 from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, settle
+from rscovlm.metrics.redrawn_precision import Counts, redrawn_headlines
 
 
 def compare_detections(
@@ -36,29 +34,34 @@ def compare_detections(
     common = sorted(places[0].keys() & places[1].keys())
     if not common:
         raise ValueError("the two runs answer no image in common; compare runs of one benchmark")
-    found = [one.found[place[item]] for one, place in zip((first, second), places, strict=True) for item in common]
+    found = [
+        _unscored(one.found[place[item]]) for one, place in zip((first, second), places, strict=True) for item in common
+    ]
     true = [first.true[places[0][item]] for item in common] * 2
     if not any(side["labels"] for side in true):
         raise ValueError("no true box is known, so the runs cannot be compared; choose a split with labels")
     board, n = Board.of(found, true, settle(protocol), None, DEFAULT_THRESHOLDS), len(common)
-    rng, mine = np.random.default_rng(seed), np.arange(n)
-    whole = _difference(board, mine, mine + n)
-    drawn, swapped = [], []
-    for _ in range(repeats):
-        rows = rng.integers(n, size=n)
-        drawn.append(_difference(board, rows, rows + n))
-        flip = np.where(rng.random(n) < 0.5, n, 0)
-        swapped.append(_difference(board, mine + flip, mine + n - flip))
+    rng = np.random.default_rng(seed)
+    rows = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(repeats)]).astype(np.int16)
+    flip = rng.random((repeats, n)) < 0.5
+    zero, one = np.zeros_like(rows), np.ones((1, n), np.int16)
+    whole = _difference(board, np.hstack([one, 0 * one]), np.hstack([0 * one, one]))
+    drawn = _difference(board, np.hstack([rows, zero]), np.hstack([zero, rows]))
+    kept, moved = (~flip).astype(np.int16), flip.astype(np.int16)
+    swapped = _difference(board, np.hstack([kept, moved]), np.hstack([moved, kept]))
     result: dict[str, dict[str, float]] = {}
     for key, name in NAMES.items():
-        extreme = sum(abs(one[key]) >= abs(whole[key]) - 1e-12 for one in swapped)
-        ends = interval(np.array([one[key] for one in drawn]), 0.95)
-        result[name] = {"difference": whole[key], "p_value": (1 + extreme) / (1 + repeats), **ends, "items": n}
+        found_here = float(whole[key][0])
+        extreme = int((np.abs(swapped[key]) >= abs(found_here) - 1e-12).sum())
+        ends = interval(drawn[key], 0.95)
+        result[name] = {"difference": found_here, "p_value": (1 + extreme) / (1 + repeats), **ends, "items": n}
     return result
 
 
-def _difference(board: Board, first: NDArray[Any], second: NDArray[Any]) -> dict[str, float]:
-    one, two = (
-        headlines(part, part.run("random", 1, 0, constant_too=False)) for part in map(board.redrawn, (first, second))
-    )
+def _difference(board: Board, first: Counts, second: Counts) -> dict[str, Floats]:
+    one, two = redrawn_headlines(board, first), redrawn_headlines(board, second)
     return {key: one[key] - two[key] for key in NAMES}
+
+
+def _unscored(side: Side) -> Side:
+    return {key: side[key] for key in ("boxes", "labels")}

@@ -70,6 +70,8 @@ class Job:
         """
         planned = []
         for suite in self.suites:
+            self._variants(suite)
+        for suite in self.suites:
             whole = load_items(suite, self.data, tally=Tally())
             items = _some(whole, self.limit)
             few = _some(items, self.control_limit)

@@ -12,6 +12,7 @@ from rscovlm.metrics.bootstrap import check_settings, clustered, interval, redra
 from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, settle
 from rscovlm.metrics.matching import Shape
 from rscovlm.metrics.precision import Interpolation
+from rscovlm.metrics.redrawn_precision import can_redraw, redrawn_headlines
 
 
 def bootstrap_ap_nc(
@@ -78,11 +79,16 @@ def bootstrap_ap_nc(
     board = Board.of(predictions, references, rules, None, iou_thresholds)
     groups = clustered((predictions, references), clusters)
     value = headlines(board, board.run(ties, orders, 0, constant_too=False))
-    drawn: dict[str, list[float]] = {name: [] for name in value}
-    for rows in redraws(groups, repeats, seed):
-        again = board.redrawn(rows)
-        for name, number in headlines(again, again.run(ties, orders, 0, constant_too=False)).items():
-            drawn[name].append(number)
+    if can_redraw(board, ties):
+        draws = redraws(groups, repeats, seed)
+        counts = np.stack([np.bincount(rows, minlength=board.images).astype(np.int16) for rows in draws])
+        drawn = {name: numbers.tolist() for name, numbers in redrawn_headlines(board, counts, orders).items()}
+    else:
+        drawn = {name: [] for name in value}
+        for rows in redraws(groups, repeats, seed):
+            again = board.redrawn(rows)
+            for name, number in headlines(again, again.run(ties, orders, 0, constant_too=False)).items():
+                drawn[name].append(number)
     result: dict[str, Any] = {
         name: {"value": value[name], **interval(np.asarray(numbers), confidence)} for name, numbers in drawn.items()
     }

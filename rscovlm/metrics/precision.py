@@ -75,7 +75,7 @@ def average_precisions(outcomes: Outcomes, orders: Ints, thresholds: int, interp
     level = outcomes.level[orders]
     deepest = int(outcomes.void.max(initial=0))
     void = outcomes.void[orders] if deepest else None
-    taken = _taken(outcomes, orders, thresholds)
+    taken = taken_levels(outcomes, orders, thresholds)
     changes = np.union1d(outcomes.level, outcomes.void)
     for k in range(thresholds):
         if right[k] == 0:
@@ -104,7 +104,7 @@ def _above(levels: Levels, thresholds: int) -> Ints:
     return above
 
 
-def _taken(outcomes: Outcomes, orders: Ints, thresholds: int) -> Levels | None:
+def taken_levels(outcomes: Outcomes, orders: Ints, thresholds: int) -> Levels | None:
     """Return (r, n) levels up to which an earlier box has taken the same true box; None where no two share one."""
     able = np.flatnonzero(outcomes.level)
     _, group, size = np.unique(outcomes.truth[able], return_inverse=True, return_counts=True)
