@@ -55,6 +55,22 @@ OPPOSITE = {one: other for pair in OPPOSITES for one, other in (pair, pair[::-1]
 UNWRAPPED = {"abs", "sorted", "reversed", "round", "int", "float", "bool", "set", "list", "tuple", "rint", "unique"}
 
 
+SYMMETRIC = {
+    "min",
+    "max",
+    "minimum",
+    "maximum",
+    "array_equal",
+    "allclose",
+    "isclose",
+    "hypot",
+    "gcd",
+    "intersect1d",
+    "union1d",
+}
+"""Functions that do not care for the order of their arguments."""
+
+
 def _text(node: ast.AST) -> str:
     return f"({ast.unparse(node)})"
 
@@ -125,8 +141,11 @@ def constant(node: ast.Constant) -> Iterator[Change]:
 
 def call(node: ast.Call) -> Iterator[Change]:
     """Swap neighbouring arguments, leave a keyword out, or take the argument of a conversion as it is."""
-    plain = node.args
-    for index in range(len(plain) - 1):
+    plain, called = (
+        node.args,
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None),
+    )
+    for index in range(0 if called in SYMMETRIC else len(plain) - 1):
         if not any(isinstance(one, ast.Starred) for one in plain[index : index + 2]):
             swapped = [*plain[:index], plain[index + 1], plain[index], *plain[index + 2 :]]
             yield node, ast.unparse(ast.Call(node.func, swapped, node.keywords))
@@ -134,8 +153,7 @@ def call(node: ast.Call) -> Iterator[Change]:
         if keyword.arg is not None:
             rest = [*node.keywords[:index], *node.keywords[index + 1 :]]
             yield node, ast.unparse(ast.Call(node.func, node.args, rest))
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-    if name in UNWRAPPED and len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred):
+    if called in UNWRAPPED and len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred):
         yield node, _text(node.args[0])
 
 

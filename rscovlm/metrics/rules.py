@@ -131,7 +131,7 @@ def chosen_letters(text: str) -> frozenset[str]:
     if row is not None:
         letters = re.findall(r"(?<![a-z])[A-Za-z](?![a-z])", said)
         # A run of capitals is a choice where it is in order: "AC", but not "BAD".
-        if len(letters) == 1 or _LETTER_RUN.fullmatch(said) is None or sorted(set(letters)) == letters:
+        if _LETTER_RUN.fullmatch(said) is None or sorted(set(letters)) == letters:
             return frozenset(map(str.upper, letters))
     for pattern in (_LETTER_NAMED, _LETTER_NAMED_IN_CHINESE):
         named = {letter for match in pattern.finditer(said) for letter in _listed(said, match)}

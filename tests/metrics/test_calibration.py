@@ -1,5 +1,7 @@
 """Choosing a score threshold."""
 
+import ast
+import json
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,23 @@ def test_the_best_is_chosen_and_applied_to_the_other_split() -> None:
 def test_order_changes_nothing() -> None:
     found, true = _detector(3)
     assert calibrate_threshold(found, true) == calibrate_threshold(*shuffled(found, true, 0))
+
+
+def test_every_value_that_the_error_names_can_be_chosen() -> None:
+    found, true = _detector(4)
+    with pytest.raises(ValueError, match="use one of") as refused:
+        calibrate_threshold(found, true, value="mf1")
+    named = ast.literal_eval(str(refused.value).rpartition("use one of ")[2])
+    assert "ap_nc50" in named
+    for value in named:
+        chosen = calibrate_threshold(found, true, value=value, score_thresholds=(0.3, 0.5))
+        assert chosen["value"] == value
+        assert 0 <= chosen["best"]["mean"] <= 1
+
+
+def test_the_result_can_be_written_as_json() -> None:
+    result = calibrate_threshold(*_detector(4), score_thresholds=(0.3, 0.5))
+    assert json.loads(json.dumps(result)) == result
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rscovlm.metrics import count_error
+from rscovlm.metrics.texts import number_in
 from tests.oracles import oracle
 
 
@@ -46,3 +47,19 @@ def test_no_number_is_counted_apart() -> None:
 def test_bad_input_is_named(predictions: Any, references: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         count_error(predictions, references)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("two ships and three planes", 2),
+        ("one hundred and five", 105),
+        ("three million two hundred thousand and six", 3_200_006),
+        ("thousands of cars, some twelve of them red", 12),
+        ("12 of twenty", 12),
+        ("twenty of 12", 20),
+        ("-3", -3),
+    ],
+)
+def test_the_first_number_counts(text: str, number: float | None) -> None:
+    assert number_in(text) == number

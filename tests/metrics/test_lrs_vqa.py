@@ -97,6 +97,17 @@ def test_the_shipped_table_is_what_the_script_makes() -> None:
     assert gzip.decompress(lookup._TABLE.read_bytes()).decode("ascii") == make.table(folder)
 
 
+@pytest.mark.parametrize(
+    ("inflected", "base"),
+    [("taller", "tall"), ("tallest", "tall"), ("nicer", "nice"), ("largest", "large"), ("bushes", "bush"), ("churches", "church"),
+     ("boxes", "box"), ("cities", "city"), ("buses", "bus"), ("firemen", "fireman"), ("parked", "park"), ("parking", "park"),
+     ("moves", "move"), ("moving", "move"), ("flies", "fly")],
+)  # fmt: skip
+def test_endings_are_detached_as_wordnets_manual_says(inflected: str, base: str) -> None:
+    assert synsets(base)
+    assert synsets(inflected) & synsets(base)
+
+
 def test_the_script_reads_wordnets_format(tmp_path: Path) -> None:
     licence = "  1 This software and database is being provided to you\n"
     (tmp_path / "index.noun").write_text(

@@ -21,6 +21,10 @@ def test_the_best_of_all_pairs(
     matched = 0
     for seed, span in enumerate((60.0, 300.0, 3000.0)):
         predictions, references = scenes(3, seed=seed, boxes=40, span=span, doubles=0.3)
+        # Somewhere else: left of 0, ending at 0, and far to the right.
+        most = max(item["boxes"][:, 0::2].max() for item in references)
+        for item in (*predictions, *references):
+            item["boxes"] = item["boxes"] - np.tile([(5000.0, most, -7000.0)[seed], 0.0], 4)
         found, true, names = read_items(predictions, references, None)
         priority = np.random.default_rng(seed).permutation(len(true))
         (best,) = best_truths(found, true, len(names), shape, [priority], floor)

@@ -45,6 +45,24 @@ def test_boxes_that_know_their_frame_need_no_offset() -> None:
     assert merged["P"]["boxes"].tolist() == [[320, 440, 360, 440, 360, 460, 320, 460]]
 
 
+def test_scores_in_some_tiles_alone_are_refused_and_empty_tiles_do_not_count() -> None:
+    box = {"image": "P", "boxes": [[0, 0, 9, 0, 9, 6, 0, 6]], "labels": ["a"]}
+    empty = {"image": "P", "boxes": np.empty((0, 8)), "labels": []}
+    with pytest.raises(ValueError, match="some tiles have 'scores' and some have none"):
+        merge_tiles([box, {**box, "scores": [0.5]}])
+    assert merge_tiles([empty, {**box, "scores": [0.5]}])["P"]["scores"].tolist() == [0.5]
+    assert merge_tiles([{**empty, "scores": []}, box])["P"]["scores"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [{"offset": (np.nan, 0)}, {"offset": (0, np.inf)}, {"scale": (1, np.nan)}, {"scale": (0, 1)}, {"scale": (1, -1)}],
+)
+def test_each_number_of_a_place_counts(place: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="give finite ones, scale > 0"):
+        merge_tiles([{"image": "P", "boxes": [[0, 0, 9, 0, 9, 6, 0, 6]], "labels": ["a"], **place}])
+
+
 def test_suppression_word_for_word() -> None:
     found, _ = scenes(3, seed=1, boxes=15, span=150)
     for k, item in enumerate(found):
