@@ -52,7 +52,7 @@ OPPOSITES = [
     ("zeros", "ones"),
 ]
 OPPOSITE = {one: other for pair in OPPOSITES for one, other in (pair, pair[::-1])}
-UNWRAPPED = {"abs", "sorted", "reversed", "round", "int", "float", "bool", "set", "list", "tuple", "rint", "unique"}
+UNWRAPPED = {"abs", "sorted", "reversed", "round", "int", "set", "rint", "unique"}
 
 
 SYMMETRIC = {

@@ -66,6 +66,29 @@ def test_results_come_as_they_are_done_without_pictures(files: list[Path]) -> No
     assert kept[0].draw().size
 
 
+@pytest.mark.parametrize("images", [2, 3, 7])
+def test_overviews_of_one_question_share_half_of_the_tokens(images: int) -> None:
+    chain = ZoomChain(Scripted(_script), max_visual_tokens=3000)
+    rasters = [open_image(Image.new("RGB", (3000, 1500), (k, k, k))) for k in range(images)]
+    views = chain.overviews(rasters)
+    assert [view.source for view in views] == list(range(images))
+    tokens = [view.tokens for view in views]
+    assert all(0.7 * 1500 / images < count <= 1500 // images for count in tokens)
+
+
+def test_an_episode_of_ones_own_gives_what_the_chain_does(files: list[Path]) -> None:
+    chain = ZoomChain(Scripted(_script))
+    episode = chain.start(str(files[3]), "#3\n")
+    while not episode.done:
+        (reply,) = chain.engine.generate([episode.pending])
+        episode.receive(reply)
+    result, asked = episode.result(), chain.ask(str(files[3]), "#3\n")
+    assert (result.answer, result.windows, result.visual_tokens) == (asked.answer, asked.windows, asked.visual_tokens)
+    assert result.windows and (result.question, result.answer) == ("#3\n", "3")
+    with pytest.raises(ValueError, match="has its answer already"):
+        episode.receive(reply)
+
+
 def test_a_generator_of_pictures_is_not_read_to_its_end() -> None:
     made = 0
 

@@ -165,6 +165,24 @@ def test_a_refused_call_gets_the_reason_and_no_picture(scene: Image.Image, layou
     assert (stubborn.answer, stubborn.stopped, stubborn.problems) == ("well", "refused", {reason: 2})
 
 
+@pytest.mark.parametrize("region", [(-50, 20, 0, 80), (840, 20, 900, 80), (20, -50, 80, 0), (20, 280, 80, 300)])
+def test_a_region_beyond_any_side_is_outside(region: tuple[float, ...]) -> None:
+    # 840 x 280 is a multiple of 28 on both sides and fits the budget: what is seen has the size of the picture.
+    engine = Scripted([call(*region), "fine"])
+    result = ZoomChain(engine).ask(Image.new("RGB", (840, 280)), "?")
+    assert result.problems == {"outside": 1}
+    assert "0 to 840 across and 0 to 280 down" in texts(engine.asked[1][0])[-1]
+
+
+@pytest.mark.parametrize(
+    ("region", "window"),
+    [((-50, 20, 90, 80), (0, 20, 90, 80)), ((700, 20, 900, 80), (700, 20, 840, 80)), ((20, -50, 90, 90), (20, 0, 90, 90)), ((20, 200, 90, 300), (20, 200, 90, 280))],
+)  # fmt: skip
+def test_a_region_over_any_side_is_cut_there(region: tuple[float, ...], window: tuple[int, ...]) -> None:
+    result = ZoomChain(Scripted([call(*region), "x"])).ask(Image.new("RGB", (840, 280)), "?")
+    assert (result.problems, result.windows) == ({"clipped": 1}, [window])
+
+
 def test_a_region_over_the_border_is_cut_and_counted(scene: Image.Image) -> None:
     result = ZoomChain(Scripted([call(900, -50, 1e308, 100), "x"])).ask(scene, "?")
     assert result.problems == {"clipped": 1} and result.windows == [(3657, 0, 4096, 407)]

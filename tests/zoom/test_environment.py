@@ -6,6 +6,7 @@ from PIL import Image
 
 from rscovlm.codec import Codec
 from rscovlm.processing import PixelBudget
+from rscovlm.rasters import open_image
 from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.environment import (
     ZoomEnvironment,
@@ -35,6 +36,15 @@ def test_it_shows_what_the_chain_shows(scene: Image.Image) -> None:
     told = [turn["content"] for turn in chain.messages if turn["role"] in ("tool", "user")][1:]
     assert [world.image_zoom_in(bbox) for bbox in calls] == told
     assert world.zoomed and world.refused_share == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("tokens", [150, 600, 3000])
+def test_its_overview_leaves_as_much_room_as_the_chains(scene: Image.Image, tokens: int) -> None:
+    limits = Limits(max_visual_tokens=tokens)
+    picture = ZoomEnvironment(CODEC, PixelBudget(), limits).reset(scene, "?")[0]["image"]
+    (view,) = ZoomChain(Scripted(["x"]), max_visual_tokens=tokens).overviews([open_image(scene)])
+    assert np.array_equal(np.asarray(picture), np.asarray(view.image))
+    assert view.tokens <= tokens // 2 and picture.size[0] * picture.size[1] <= tokens // 2 * 28**2
 
 
 def test_limits_hold_and_reset_forgets(scene: Image.Image) -> None:
