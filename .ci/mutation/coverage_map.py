@@ -35,8 +35,10 @@ class Contexts:
         try:
             return (yield)
         finally:
-            drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-            self.seconds[item.nodeid] = (time.perf_counter() - began) * (EXAMPLES / FEW if drawn else 1)
+            # A trial draws more examples, where the test does not say how many itself.
+            drawn = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
+            scaled = EXAMPLES / FEW if getattr(drawn, "max_examples", None) == FEW else 1
+            self.seconds[item.nodeid] = (time.perf_counter() - began) * scaled
             self._measured.switch_context("")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

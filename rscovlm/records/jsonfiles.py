@@ -80,10 +80,12 @@ def _elements(file: TextIO, name: str) -> Iterator[tuple[str, Any]]:
     while True:
         buffer = buffer.lstrip(" \t\r\n,")
         if buffer.startswith("]"):
-            rest = buffer[1:].strip() or file.read(_CHUNK).strip()
+            rest = buffer[1:].strip() or next(
+                (part for part in iter(lambda: file.read(_CHUNK), "") if part.strip()), ""
+            )
             if rest:
                 raise ValueError(
-                    f"{name}: after the array of {number} rows comes more, {rest[:40]!r}; keep one array a file"
+                    f"{name}: after the array of {number} rows comes more, {rest.strip()[:40]!r}; keep one array a file"
                 )
             return
         try:

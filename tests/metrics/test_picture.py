@@ -38,7 +38,9 @@ def test_the_picture_shows_every_box_and_no_markup_of_a_label() -> None:
 
 def test_nothing_to_draw() -> None:
     empty: Any = {"boxes": [], "labels": []}
-    ElementTree.fromstring(matches_svg(empty, empty))
+    root = ElementTree.fromstring(matches_svg(empty, empty))
+    assert root.attrib["aria-label"] == "0 matched, 0 missed, 0 false"
+    assert not list(root.iter("{http://www.w3.org/2000/svg}polygon"))
 
 
 def test_lists_are_read_from_text_or_file(tmp_path: Path) -> None:

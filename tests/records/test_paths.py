@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
-from rscovlm.records.paths import check_relative, resolve
+from rscovlm.records.paths import check_relative, file_name, resolve
 
 HOSTILE = [
     "",
@@ -63,3 +64,35 @@ def test_links_may_not_leave_the_root_and_missing_files_say_so(tmp_path: Path) -
         resolve(root, "link.png")
     with pytest.raises(FileNotFoundError, match="absent.png"):
         resolve(root, "absent.png")
+
+
+def test_names_of_files_are_the_texts_with_odd_bytes_written_out(tmp_path: Path) -> None:
+    texts = [
+        "P0001__512",
+        "a/b",
+        "a:b",
+        "a%b",
+        "%2E",
+        ".",
+        "..",
+        ".hidden",
+        "a\\b",
+        "x\ty",
+        "\ud800",
+        "Ünï 図",
+        "q" * 400,
+        "q" * 401,
+        "图" * 200,
+        "图" * 201,
+    ]
+    names = [file_name(text) for text in texts]
+    assert names[0] == "P0001__512"
+    # What is written out is the percent-encoding of the bytes.
+    for text, name in zip(texts[1:12], names[1:12], strict=True):
+        assert unquote(name, errors="surrogatepass") == text
+    assert names[10] == "%ED%A0%80"
+    assert len(set(names)) == len(texts)
+    for name in names:
+        assert len(name.encode()) <= 255
+        (tmp_path / name).touch()
+    assert len(list(tmp_path.iterdir())) == len(texts)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from rscovlm.records.record import Annotation, ImageRef, Record, Turn, features
+from rscovlm.records.record import Annotation, ImageRef, Record, Turn, features, is_degenerate
 from rscovlm.tasks.table import problems as problems_of
 from tests.data.sources.layouts import POISON, poisoned
 from tests.records.strategies import records as any_record
@@ -150,3 +150,22 @@ def test_every_field_can_hold_anything() -> None:
             continue
         problems_of(record)
         assert Record.from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize(
+    ("box", "kind", "flat"),
+    [
+        ((3, 4, 9, 4), "hbb", True),
+        ((3, 4, 3, 9), "hbb", True),
+        ((3, 4, 9, 4.5), "hbb", False),
+        ((3, 4, 5, 0, 30), "obb", True),
+        ((3, 4, 0, 5, 30), "obb", True),
+        ((3, 4, 5, 0.25, 30), "obb", False),
+        ((100, 40, 109, 40, 118, 40, 127, 40), "quad", True),
+        ((100, 40, 103, 46, 106, 52, 109, 58), "quad", True),
+        ((100, 40, 103, 46, 106, 52, 100, 40.01), "quad", False),
+        ((100, 40, 109, 40, 109, 46, 100, 46), "quad", False),
+    ],
+)
+def test_a_box_without_area_is_degenerate(box: tuple[float, ...], kind: Any, flat: bool) -> None:
+    assert is_degenerate(Annotation(box, kind=kind)) is flat

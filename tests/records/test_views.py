@@ -13,9 +13,10 @@ from rscovlm.geometry import Boxes, Frame
 from rscovlm.geometry.kinds import Kind
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget
+from rscovlm.rasters import open_image
 from rscovlm.records.pictures import Picture
 from rscovlm.records.record import Annotation, ImageRef, Record
-from rscovlm.records.views import load_image, objects_of
+from rscovlm.records.views import PADDING, load_image, objects_of, read_window
 from rscovlm.tasks.options import RenderOptions
 
 OUTLINE = (20.0, 5.0, 35.0, 20.0, 20.0, 35.0, 5.0, 20.0)
@@ -69,3 +70,23 @@ def test_windows_are_padded_alike_wherever_they_are_read(tmp_path: Path) -> None
     np.testing.assert_array_equal(np.asarray(shown), np.asarray(Picture(tile, tmp_path, (64, 64)).load()))
     with pytest.raises(ValueError, match="outside"):
         load_image(ImageRef(parent="a.png", window=(90, 0, 99, 9)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "window", [(-7, 10, 30, 20), (20, -3, 52, 9), (5, 30, 15, 61), (-4, -6, 60, 58), (3, 4, 20, 11)]
+)
+def test_a_window_is_the_image_with_grey_around_it(window: tuple[int, int, int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (50, 40, 3), dtype=np.uint8)
+    x1, y1, x2, y2 = window
+    wide = np.empty((150, 140, 3), np.uint8)
+    wide[:] = PADDING
+    wide[50:100, 50:90] = pixels
+    raster = open_image(pixels)
+    np.testing.assert_array_equal(np.asarray(read_window(raster, window)), wide[50 + y1 : 50 + y2, 50 + x1 : 50 + x2])
+    # Smaller: sides in proportion, no more pixels than allowed but for rounding, and the image where it was.
+    small = read_window(raster, window, max_pixels=100)
+    scale = (100 / ((x2 - x1) * (y2 - y1))) ** 0.5
+    assert small.size == (round((x2 - x1) * scale), round((y2 - y1) * scale))
+    inside = np.asarray(Image.new("L", (40, 50), 255).crop(window).resize(small.size, Image.Resampling.BOX)) > 127
+    padded = (np.asarray(small) == PADDING).all(axis=2)
+    assert (inside == padded).mean() < 0.25

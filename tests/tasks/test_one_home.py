@@ -209,8 +209,21 @@ def test_a_zoom_is_trained_as_the_chain_shows_it(region: Any) -> None:
 
 
 def test_every_task_of_a_record_has_one_home() -> None:
+    lacking = {
+        "vqa": ["no question", "empty answer"],
+        "detection": ["no categories"],
+        "grounding": ["no expression", "no object"],
+        "classification": ["no class"],
+        "caption": ["no caption"],
+        "counting": ["not one category", "empty answer"],
+        "conversation": ["no answer in the conversation", "answer without a question"],
+        "zoom": ["no question", "empty answer", "no region"],
+        "change": ["fewer than two images"],
+    }
     for name in TASKS:
-        assert task_of(name).needs(record(name)) is not None
+        found = [lack for lacks, lack in task_of(name).needs(record(name)) if lacks]
+        assert found == lacking.get(name, found)
+        assert found
 
 
 @pytest.mark.parametrize("floor", ["cli", "engines", "hub", "loading", "predicting", "serving", "training", "zoom"])

@@ -121,6 +121,35 @@ def test_dior_has_oriented_and_horizontal_boxes_by_split(tmp_path: Path) -> None
     assert len(DIOR) == len(set(DIOR)) == 20
 
 
+def test_dior_takes_trainvals_own_list_where_there_is_one(tmp_path: Path) -> None:
+    upright = (
+        "<object><name>ship</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>12</xmax><ymax>9</ymax></bndbox></object>"
+    )
+    for stem in ("00001", "00002", "00003"):
+        picture(tmp_path, f"JPEGImages-trainval/{stem}.jpg")
+        text(tmp_path, f"Annotations/Horizontal Bounding Boxes/{stem}.xml", _voc(40, 30, upright))
+    text(tmp_path, "Main/train.txt", "00001\n")
+    text(tmp_path, "Main/val.txt", "00002\n\n")
+    assert [row.id for row in read("dior", tmp_path, "trainval")[0]] == ["00001", "00002"]
+    text(tmp_path, "Main/trainval.txt", "00003\n00001\n")
+    assert [row.id for row in read("dior", tmp_path, "trainval")[0]] == ["00003", "00001"]
+    assert [row.id for row in read("dior", tmp_path, "val")[0]] == ["00002"]
+
+
+def test_dior_in_one_folder_of_pictures_and_one_of_labels(tmp_path: Path) -> None:
+    upright = (
+        "<object><name>SHIP</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>12</xmax><ymax>9</ymax></bndbox></object>"
+    )
+    picture(tmp_path, "JPEGImages/00001.jpg")
+    text(tmp_path, "Annotations/00001.xml", _voc(41, 31, upright))
+    text(tmp_path, "ImageSets/test.txt", "00001\n")
+    (row,), _ = read("dior", tmp_path, "test")
+    assert row.images[0].path == "JPEGImages/00001.jpg"
+    assert (row.images[0].width, row.images[0].height) == (41, 31)  # what the file of labels states
+    assert row.objects == (Annotation((1, 2, 12, 9), "ship", "hbb"),)
+    assert row.categories == tuple(DIOR)
+
+
 def test_xml_that_declares_entities_is_refused(tmp_path: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>' + _voc(40, 30, "&b;")
     picture(tmp_path, "JPEGImages/00001.jpg")
@@ -149,6 +178,26 @@ def test_fair1m_reads_both_parts_and_spellings(tmp_path: Path) -> None:
     text(tmp_path, "validation/labelXml/5.xml", _fair1m("Bridge", points[:3]))
     _, tally = read("fair1m", tmp_path, "validation", limit=1.0)
     assert tally.dropped == {"malformed box": 1}
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ["1.0,2.0", "11.5,2.0", "", "1.0,9.0", "1.0,2.0"],
+        ["1.0,2.0", "11.5,2.0", "11.5", "1.0,9.0", "1.0,2.0"],
+        ["1.0,2.0", "11.5,2.0", "11.5,9.0,0", "1.0,9.0", "1.0,2.0"],
+        ["1.0,2.0", "11.5,2.0", "11.5,9.0", "1.0,9.0", "5.0,5.0"],
+        [],
+    ],
+)
+def test_fair1m_counts_corners_that_are_none(tmp_path: Path, points: list[str]) -> None:
+    right = ["1.0,2.0", "11.5,2.0", "11.5,9.0", "1.0,9.0"]  # the first point is not repeated in every file
+    for stem, corners in (("0", points), ("1", right)):
+        picture(tmp_path, f"train/images/{stem}.tif")
+        text(tmp_path, f"train/labelXml/{stem}.xml", _fair1m("other-ship", corners))
+    rows, tally = read("fair1m", tmp_path, limit=1.0)
+    assert [(row.id, row.objects) for row in rows] == [("train/1", (Annotation(QUAD, "other-ship"),))]
+    assert sum(tally.dropped.values()) == 1
 
 
 def test_hrsc_angles_are_radians(tmp_path: Path) -> None:

@@ -244,6 +244,51 @@ def test_vrsbench_objects(tmp_path: Path) -> None:
     assert tally.dropped == {"object without an expression": 1}
 
 
+def test_vrsbench_chips_may_lack_any_part(tmp_path: Path) -> None:
+    picture(tmp_path, "Images_train/Images_train/a.png", 200, 100)
+    item = {"obj_cls": "ship", "obj_coord": [0.1, 0.2, 0.3, 0.4], "referring_sentence": "the ship", "is_unique": False}
+    pair = {"question": "How many?", "answer": 1}
+    chips: dict[str, dict[str, Any]] = {
+        "caption": {"caption": "A port."},
+        "empty": {"caption": "", "objects": [], "qa_pairs": None},
+        "objects": {"objects": [item, {**item, "obj_id": 7}]},
+        "questions": {"qa_pairs": [pair, {**pair, "ques_id": 9, "type": ""}]},
+    }
+    for name, row in chips.items():
+        text(tmp_path, f"Annotations_train/Annotations_train/{name}.json", {"image": "a.png", **row})
+    rows, tally = read("vrsbench-objects", tmp_path, limit=0.5)
+    assert tally.dropped == {"nothing annotated": 1}
+    assert [(row.id, row.task) for row in rows] == [
+        ("caption/caption", "caption"),
+        ("objects/ref0", "grounding"),
+        ("objects/ref7", "grounding"),
+        ("questions/qa0", "vqa"),
+        ("questions/qa9", "vqa"),
+    ]
+    assert rows[0].captions == ("A port.",)
+    (found,) = rows[1].objects
+    assert (found.label, found.kind, found.polygons) == ("ship", "hbb", ())
+    assert found.box == pytest.approx((20, 20, 60, 40))
+    assert rows[1].extra == {"unique": "False"}
+    assert [(row.question, row.answer, row.extra) for row in rows[3:]] == [("How many?", "1", {})] * 2
+    assert {row.images[0].path for row in rows} == {"Images_train/Images_train/a.png"}
+
+
+def test_vrsbench_evaluation_files_may_be_missing(tmp_path: Path) -> None:
+    picture(tmp_path, "Images_val/b.png", 200, 100)
+    row = {"image_id": "b.png", "question_id": 4, "question": "the ship", "ground_truth": "{<10><20><30><40>}"}
+    two = {**row, "question_id": 5, "ground_truth": "{<10><20><30><40>}{<1><2><3><4>}"}
+    text(tmp_path, "VRSBench_EVAL_referring.json", [row, two])
+    (found,), tally = read("vrsbench", tmp_path, "val", limit=0.6)
+    assert (found.id, found.expression, found.extra) == (
+        "referring/4#1",
+        "the ship",
+        {},
+    )  # ids repeat, so the row is appended
+    assert found.objects == (Annotation((20, 20, 60, 40), "", "hbb"),)
+    assert tally.dropped == {"malformed box": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "prefix", "pictures"), [("rsvqa-lr", "LR_split", "Images_LR"), ("rsvqa-hr", "USGS_split", "Data")]
 )
