@@ -64,11 +64,12 @@ def test_draws_and_orders_follow_the_seed() -> None:
     keys = mixed(np.arange(13, dtype=np.uint64))
     tier = score_tiers(np.array([0.9, 0.1, 0.5] * 4 + [0.5]))
     assert tier.tolist() == [0, 2, 1] * 4 + [1]
-    for order, draw in zip(random_orders(keys, draws), draws.tolist(), strict=True):
-        assert order.tolist() == sorted(range(13), key=lambda row, draw=draw: (_mixed(int(keys[row]) ^ draw) >> 4, row))
-    for order, draw in zip(random_orders(keys, draws, tier), draws.tolist(), strict=True):
-        by_tier = sorted(range(13), key=lambda row, draw=draw: (tier[row], _mixed(int(keys[row]) ^ draw) >> 6))
-        assert order.tolist() == by_tier
+    for number, draw in enumerate(draws.tolist()):
+        chance = [_mixed(int(key) ^ draw) for key in keys]
+        plain = sorted((value >> 4, row) for row, value in enumerate(chance))
+        assert random_orders(keys, draws)[number].tolist() == [row for _, row in plain]
+        tiers = sorted((tier[row], value >> 6, row) for row, value in enumerate(chance))
+        assert random_orders(keys, draws, tier)[number].tolist() == [row for *_, row in tiers]
 
 
 def test_classes_come_in_order_of_their_names() -> None:
