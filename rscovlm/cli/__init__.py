@@ -11,6 +11,7 @@ from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
 from rscovlm.cli.eval import evaluate, score
 from rscovlm.cli.export import export
+from rscovlm.cli.merge import merge
 from rscovlm.cli.predict import predict
 from rscovlm.cli.serve import serve
 from rscovlm.cli.terminal import say
@@ -45,6 +46,7 @@ app.command()(demo)
 app.command()(train)
 app.command()(export)
 app.command()(predict)
+app.command()(merge)
 app.command("eval")(evaluate)
 app.command()(score)
 app.command()(serve)

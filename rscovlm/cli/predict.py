@@ -64,6 +64,9 @@ def predict(
         bool, typer.Option("--opaque", help="Take every pixel as valid: the fourth band is infrared, no alpha.")
     ] = False,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
+    shard: Annotated[
+        str | None, typer.Option(help="The part that this process takes, such as 2/4; rscovlm merge joins the files.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
 ) -> None:
@@ -75,6 +78,7 @@ def predict(
     from rscovlm.predicting.placed_rows import write_objects
     from rscovlm.predicting.prediction import DefaultQuestion, check_out
     from rscovlm.predicting.prediction import predict as run
+    from rscovlm.predicting.shards import Shard
     from rscovlm.serving.loading import load_engine
     from rscovlm.tasks import task_named
 
@@ -104,13 +108,15 @@ def predict(
             revision,
         )
         # Everything that can be refused is refused before the model is loaded.
+        part = None if shard is None else Shard.parse(shard)
+        out = out if part is None else part.out(out)
         check_out(out)
         maps = _maps(geojson=geojson, geopackage=geopackage, geoparquet=geoparquet)
         for form, path in maps.items():
             check_output(path, form, overwrite=overwrite)
         if geoparquet is not None:
             check_pyarrow()
-        items = find_items(sources)
+        items = find_items(sources) if part is None else part.of(find_items(sources))
         for item in items:
             asked.of(item)
         engine = load_engine(

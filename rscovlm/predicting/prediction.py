@@ -162,13 +162,14 @@ def predict(
         # Of a row only what tells whether it is asked again is kept: with all objects, 100,000 rows take gigabytes.
         rows_before = {row["id"]: {name: row[name] for name in _KEPT & row.keys()} for row in journal}
         left = [item for item in items if not _answers(rows_before.get(item.id), item, wanted[item.id])]
-        heads = {item.id: _Head(out, item, wanted[item.id]) for item in left}
-        _remove_tiles(out, keep={head.tiles for head in heads.values()})
+        if _tiles_of(out):  # a killed run left some; otherwise images are read when their turn comes
+            _remove_tiles(out, keep={_Head(out, item, wanted[item.id]).tiles for item in left})
         counts = {"done": 0, "before": len(items) - len(left), "errors": 0}
         changed = sum("error" not in rows_before.get(item.id, {"error": ""}) for item in left)
         step = 1 if task_named(asked.task).tiled else max(1, batch)
         for start in range(0, len(left), step):
             chunk = left[start : start + step]
+            heads = {item.id: _Head(out, item, wanted[item.id]) for item in chunk}
             rows = _rows(engine, chunk, wanted, heads)
             journal.append({**heads[item.id].row, **row} for item, row in zip(chunk, rows, strict=True))
             for item in chunk:
@@ -232,10 +233,15 @@ def _answers(row: Row | None, item: Item, asked: DefaultQuestion) -> bool:
         return False
 
 
+def _tiles_of(out: Path) -> list[Path]:
+    """Return the files of finished tiles beside a file of rows."""
+    return [path for path in out.parent.glob(f".{glob.escape(out.name)}.*.tiles") if is_journal(path, kind=TILES)]
+
+
 def _remove_tiles(out: Path, *, keep: set[Path]) -> None:
     """Remove finished tiles that a killed run left and that no image of this run resumes from."""
-    for path in out.parent.glob(f".{glob.escape(out.name)}.*.tiles"):
-        if path not in keep and is_journal(path, kind=TILES):
+    for path in _tiles_of(out):
+        if path not in keep:
             path.unlink(missing_ok=True)
 
 

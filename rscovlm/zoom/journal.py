@@ -172,6 +172,23 @@ def read_placed_rows(path: str | os.PathLike[str], *, kind: str = "rows") -> Ite
     yield from rows
 
 
+def read_settings(path: str | os.PathLike[str], *, kind: str = "rows") -> Row:
+    """Return the settings in the header of a journal, which is opened for reading only.
+
+    Args:
+        path: The file.
+        kind: What the rows are.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no journal of this kind.
+    """
+    _check_plain(Path(path))
+    with open(path, "rb") as lines:
+        settings: Row = _read_header(lines.readline(), mark(kind), Path(path)).get("settings") or {}
+    return settings
+
+
 def is_journal(path: Path, *, kind: str) -> bool:
     """Tell whether a file is a journal of a kind."""
     try:

@@ -29,8 +29,11 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.metrics import ap_nc, merge_tiles
+from rscovlm.predicting.items import Item
 from rscovlm.predicting.latest_rows import PREDICTIONS, LatestRows
 from rscovlm.predicting.placed_rows import write_objects
+from rscovlm.predicting.prediction import DefaultQuestion, predict
+from rscovlm.predicting.shards import merge_shards
 from rscovlm.quality.fingerprints import Print, near_pairs
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.merging import merge_and_join
@@ -201,14 +204,14 @@ def _near(count: int, group: int) -> Work:
     return lambda: sum(1 for _ in near_pairs(prints, kinds=kinds))
 
 
-def _rows_file(count: int, folder: Path) -> Path:
+def _rows_file(count: int, folder: Path, first: int = 0) -> Path:
     """Write rows of 67 objects, as many as an image of DOTA has, in UTM, as `predict` does."""
     frame = Frame(1024, 1024, root_to_world=(0.5, 0, 500_000, 0, -0.5, 4_000_000), crs="EPSG:32633")
     objects = [{"box": box, "kind": "quad", "label": "ship"} for box in _quads(67, 1000.0).round(2).tolist()]
     row = {"objects": objects, "frame": frame_row(frame)}
     with Journal(folder / "rows.jsonl", {}, kind=PREDICTIONS) as journal:
-        for first in range(0, count, 1000):
-            journal.append({"id": str(number), **row} for number in range(first, min(first + 1000, count)))
+        for start in range(first, first + count, 1000):
+            journal.append({"id": str(number), **row} for number in range(start, min(start + 1000, first + count)))
     return folder / "rows.jsonl"
 
 
@@ -219,6 +222,60 @@ def _map_file(count: int, kind: str) -> Work:
 
     def work() -> None:
         write_objects(LatestRows(out, only=map(str, range(count))), folder / "objects", kind)
+        shutil.rmtree(folder)
+
+    return work
+
+
+def _forgetful() -> Scripted:
+    """An engine that keeps no conversation."""
+
+    def answer(*_: Any) -> str:
+        engine.asked.clear()
+        return "grey"
+
+    engine = Scripted(answer)
+    return engine
+
+
+def _predict(count: int) -> Work:
+    """Items of one small picture, asked in batches of 16 of a scripted engine: what a row costs without a model."""
+    folder = Path(tempfile.mkdtemp())
+    Image.new("RGB", (64, 64)).save(folder / "a.png")
+    items = [Item(f"{number:09}.png", folder / "a.png") for number in range(count)]
+
+    def work() -> None:
+        predict(_forgetful(), items, DefaultQuestion("caption"), folder / "rows.jsonl")
+        shutil.rmtree(folder)
+
+    return work
+
+
+def _resume(count: int) -> Work:
+    """The same where all rows are there: nothing is asked."""
+    folder = Path(tempfile.mkdtemp())
+    Image.new("RGB", (64, 64)).save(folder / "a.png")
+    items = [Item(f"{number:09}.png", folder / "a.png") for number in range(count)]
+    predict(_forgetful(), items, DefaultQuestion("caption"), folder / "rows.jsonl")
+
+    def work() -> None:
+        predict(_forgetful(), items, DefaultQuestion("caption"), folder / "rows.jsonl")
+        shutil.rmtree(folder)
+
+    return work
+
+
+def _merge_files(count: int) -> Work:
+    """Four files of shards, rows of 67 objects."""
+    folder = Path(tempfile.mkdtemp())
+    files = []
+    for part in range(4):
+        place = folder / str(part)
+        place.mkdir()
+        files.append(_rows_file(count // 4 or 1, place, first=part * (count // 4 or 1)))
+
+    def work() -> None:
+        merge_shards(files, folder / "all.jsonl")
         shutil.rmtree(folder)
 
     return work
@@ -236,6 +293,9 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "geojson": (partial(_map_file, kind="geojson"), (1_000, 3_000, 10_000)),
     "geopackage": (partial(_map_file, kind="geopackage"), (1_000, 3_000, 10_000)),
     "geoparquet": (partial(_map_file, kind="geoparquet"), (1_000, 3_000, 10_000)),
+    "predict": (_predict, (1_000, 3_000, 10_000)),
+    "predict_again": (_resume, (1_000, 3_000, 10_000)),
+    "merge_shards": (_merge_files, (1_000, 3_000, 10_000)),
     "ask_iter": (_ask, (800, 2_400, 7_333)),
 }
 

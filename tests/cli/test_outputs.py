@@ -23,6 +23,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("predict", "geojson"): ("predict", "in", "--task", "caption", "--out", "new.jsonl", "--geojson", "OUT"),
     ("predict", "geopackage"): ("predict", "in", "--task", "caption", "--out", "new.jsonl", "--geopackage", "OUT"),
     ("predict", "geoparquet"): ("predict", "in", "--task", "caption", "--out", "new.jsonl", "--geoparquet", "OUT"),
+    ("merge", "out"): ("merge", "OUT", "predictions.1-of-1.jsonl"),
     ("convert", "target"): ("data", "convert", "dota-v1.0", "in", "OUT"),
     ("clean", "target"): ("data", "clean", "records.jsonl", "OUT"),
     ("clean", "report"): ("data", "clean", "records.jsonl", "new.jsonl", "--report", "OUT"),
@@ -42,6 +43,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("demo", "out"): ("demo", "--out", "OUT"),
 }
 READS = {
+    "parts",
     "data",
     "answers",
     "compare",
@@ -75,6 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     Path("recipe.yaml").write_text(subsets)
     Path("figures.yaml").write_text("results: {a: 1, b: 0.5}\ntargets: {a: 1, b: 1}\n")
+    Path("predictions.1-of-1.jsonl").write_text('{"written_by":"urn:rscovlm:predictions","settings":{}}\n')
     Path("config.yaml").write_text("templates: {per_image: 1}\n")
     writer = "{endpoint: 'http://127.0.0.1:1/v1', model: m, api_key_env: NO_KEY}"
     Path("asking.yaml").write_text(f"unique: {{least: 4}}\nwriter: {writer}\n")

@@ -102,6 +102,7 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("train",): ["train.yaml", "--root", ".", "--output", "o/run"],
     ("export",): [EVIL, "o/exported"],
     ("predict",): [f"{EVIL}.tif", "--question", EVIL, "--out", "o/p.jsonl"],
+    ("merge",): ["o/all.jsonl", f"{EVIL}.jsonl"],
     ("eval",): ["--suite", f"{EVIL}.yaml", "--data", ".", "--out", "o/eval"],
     ("score",): [f"{EVIL}-run"],
     ("serve",): ["--model", EVIL, "--port", "0"],
