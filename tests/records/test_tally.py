@@ -1,6 +1,7 @@
 """Counts of what was dropped: by reason, with places, across parts and over a resume."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -38,13 +39,8 @@ def test_counts_come_back_from_a_file() -> None:
     again.load(json.loads(json.dumps(tally.to_dict())))
     assert (again.kept, again.dropped, again.places) == (tally.kept, tally.dropped, tally.places)
     assert again.seen == 10
-    for content in (
-        None,
-        [],
-        {},
-        {"kept": "x", "dropped": {}, "places": {}},
-        {"kept": 1, "dropped": {"a": "b"}, "places": {}},
-    ):
+    foreign: list[Any] = [None, [], {}, {"kept": "x", "dropped": {}, "places": {}}]
+    for content in (*foreign, {"kept": 1, "dropped": {"a": "b"}, "places": {}}):
         with pytest.raises(ValueError, match="these are no counts"):
             again.load(content)
     assert again.seen == 10
