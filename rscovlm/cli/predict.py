@@ -15,7 +15,7 @@ def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .jsonl manifests.")],
     out: Annotated[Path, typer.Option(help="JSONL file; a second run resumes from it.")] = Path("predictions.jsonl"),
     task: Annotated[
-        str, typer.Option(help="What to do: ask, detect, ground, classify, caption, count, locate, or one of yours.")
+        str, typer.Option(help="What to do: ask, detect, ground, classify, count, locate, conditions, or one of yours.")
     ] = "ask",
     question: Annotated[str | None, typer.Option(help="What to ask about every image.")] = None,
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,

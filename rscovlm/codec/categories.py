@@ -28,6 +28,26 @@ def plural(name: str) -> str:
     return name + ("es" if name.endswith(("s", "x", "z", "ch", "sh")) else "s")
 
 
+def singular(name: str) -> str:
+    """Return a class name in the singular, by its last word; what is no regular plural stays as it is.
+
+    >>> singular("small vehicles"), singular("buses"), singular("ferries"), singular("aircraft"), singular("houses")
+    ('small vehicle', 'bus', 'ferry', 'aircraft', 'house')
+    >>> singular("ship"), singular("bus"), singular("grass"), singular("oasis")
+    ('ship', 'bus', 'grass', 'oasis')
+    """
+    irregular = {"people": "person", "buses": "bus", "oases": "oasis", "gases": "gas"}
+    *first, last = name.split(" ")
+    low = last.lower()
+    if low in irregular:
+        return " ".join([*first, irregular[low]])
+    if len(low) < 4 or not low.endswith("s") or low.endswith(("ss", "us", "is")):
+        return name
+    if low.endswith("ies") and len(low) > 4:
+        return name[:-3] + "y"
+    return name[:-2] if low.endswith(("sses", "xes", "ches", "shes", "zzes")) else name[:-1]
+
+
 def referent(expression: str) -> str:
     """Return an expression without its article, as prompts name it and answers label it.
 

@@ -1,1 +1,1 @@
-"""Masks as points and back: keypoints and polygons of masks, masks of boxes with points, by any promptable segmenter."""
+"""Masks as points and back by any promptable segmenter, and instructions with conditions solved step by step."""

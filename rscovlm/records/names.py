@@ -16,5 +16,6 @@ TASKS: Mapping[str, str] = {
     "segmentation": "segment",
     "change": "change",
     "geolocation": "locate",
+    "conditions": "conditions",
 }
 """The task of a record -> the file of `rscovlm.tasks` that knows what it needs, how it is asked, answered and measured."""

@@ -1,6 +1,7 @@
 from .answer import answer as answer
 from .caption import caption as caption
 from .classify import classify as classify
+from .conditions import solve_conditions as solve_conditions
 from .count import Counted as Counted
 from .count import count as count
 from .detect import detect as detect

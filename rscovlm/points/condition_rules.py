@@ -1,0 +1,219 @@
+"""Instructions in English to plans by rules, without a model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from rscovlm.codec.categories import referent
+from rscovlm.metrics.texts import number_in
+from rscovlm.points.conditions import PARTS, SIDES, ConditionPlan, SubInstruction
+
+LONGEST = 1000
+"""Characters of an instruction; longer ones are for a model."""
+
+_UNITS = {"m": 1.0, "metre": 1.0, "meter": 1.0, "km": 1000.0, "kilometre": 1000.0, "kilometer": 1000.0}
+_UNITS |= {"ft": 0.3048, "foot": 0.3048, "feet": 0.3048, "mile": 1609.344, "px": 1.0, "pixel": 1.0}
+_LENGTH = (
+    r"(?P<number>\d+(?:[.,]\d+)?)\s*(?P<unit>km|kilomet(?:re|er)s?|met(?:re|er)s?|m|feet|foot|ft|miles?|pixels?|px)\b"
+)
+
+_ASK = re.compile(
+    r"^(?:please\s+)?(?:can you\s+|could you\s+)?(?:find|show(?: me)?|locate|mark|detect|segment|outline|list|select|give(?: me)?|identify|"
+    r"point (?:out|at|to)|where (?:is|are))\s+",
+    re.IGNORECASE,
+)
+_COUNT = re.compile(
+    r"^(?:please\s+)?(?:how many\s+|count\s+(?:the number of\s+)?|what is the number of\s+)", re.IGNORECASE
+)
+_LEADS = {
+    "largest": "largest|biggest|widest",
+    "smallest": "smallest|tiniest",
+    "leftmost": "left[- ]?most",
+    "rightmost": "right[- ]?most",
+    "topmost": "top[- ]?most|upper[- ]?most|highest",
+    "bottommost": "bottom[- ]?most|lower[- ]?most|lowest",
+    "northernmost": "north(?:ern)?[- ]?most",
+    "southernmost": "south(?:ern)?[- ]?most",
+    "easternmost": "east(?:ern)?[- ]?most",
+    "westernmost": "west(?:ern)?[- ]?most",
+}
+_NUMBER = r"(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)"
+_LEAD = re.compile(
+    rf"\b(?:(?P<count>{_NUMBER})\s+)?(?:{'|'.join(f'(?P<{name}>{words})' for name, words in _LEADS.items())})\b",
+    re.IGNORECASE,
+)
+_THAT = r"(?:(?:that|which|who)\s+(?:is|are|lies?|stands?|sits?)\s+|(?:is|are|lying|standing|located|situated|parked|moored)\s+)*"
+_SIDE = {"left": "left_of", "right": "right_of", "top": "above", "upper": "above", "bottom": "below", "lower": "below"}
+_SIDE |= {"north": "north_of", "south": "south_of", "east": "east_of", "west": "west_of"}
+_SIDE_WORDS = r"left|right|top|upper|bottom|lower|north|south|east|west"
+_PART_NAMES = {"upper": "top", "lower": "bottom", "middle": "centre", "center": "centre"}
+_IMAGE = r"(?:the\s+)?(?:image|picture|scene|photo)\b"
+
+_RELATIONS: tuple[tuple[str, str], ...] = (
+    ("part", rf"(?:in|on|at)\s+the\s+(?P<part>{_SIDE_WORDS}|centre|center|middle)(?:ern)?(?:\s+(?:hand\s+)?(?:side|half|part|edge))?\s+of\s+{_IMAGE}"),
+    ("bank", rf"(?:on|along|at)\s+the\s+(?P<bank>{_SIDE_WORDS})(?:ern)?(?:[- ]hand)?\s+(?:bank|side|shore|edge|half)\s+of"),
+    ("side", r"(?:to\s+the\s+|just\s+|due\s+)?(?P<side>left|right|north|south|east|west)(?:ern)?\s+of"),
+    ("above", r"above"),
+    ("below", r"below|beneath|underneath"),
+    ("within", rf"(?:within|less\s+than|at\s+most|no\s+more\s+than|closer\s+than|nearer\s+than|up\s+to)\s+{_LENGTH}(?:\s+away)?\s+(?:of|from|to|than)"),
+    ("beyond", rf"(?:more\s+than|farther\s+than|further\s+than|at\s+least|beyond)\s+{_LENGTH.replace('number', 'number2').replace('unit', 'unit2')}(?:\s+away)?\s+(?:of|from|to|than)"),
+    ("nearest", r"(?:(?:that|which)\s+(?:is|are)\s+)?(?:nearest|closest)(?:\s+(?:to|from))?"),
+    ("farthest", r"(?:farthest|furthest)(?:\s+(?:away\s+)?from)?"),
+    ("between", r"between"),
+    ("along", r"along(?:side)?"),
+    ("near", r"near(?:\s+to|by)?|close\s+to|next\s+to|beside|adjacent\s+to"),
+    ("outside", r"outside(?:\s+of)?|not\s+(?:in|inside|within)"),
+    ("inside", r"inside(?:\s+of)?|within|in(?=\s+the\b)|on(?=\s+the\b)"),
+)  # fmt: skip
+_RELATION = re.compile(
+    rf"(?:,\s*|\band\s+|\bbut\s+)*{_THAT}(?:{'|'.join(f'(?P<r_{name}>{words})' for name, words in _RELATIONS)})(?=\s|$|[,.])",
+    re.IGNORECASE,
+)
+_FILLERS = re.compile(
+    r"\b(?:are there|there are|is there|can (?:you|be) see[n]?|please|in this image|in the image)\b|[?!.]+\s*$",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class _Draft:
+    """Steps as they are written.
+
+    Attributes:
+        steps: So far.
+        notes: What had to be settled.
+        areas: Names that the caller gave.
+    """
+
+    areas: tuple[str, ...]
+    steps: list[SubInstruction] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, base: str, step: SubInstruction) -> str:
+        """Add a step under a name of its own and return the name."""
+        taken = {one.name for one in self.steps} | set(self.areas)
+        name, number = base, 2
+        while name in taken:
+            name, number = f"{base} ({number})", number + 1
+        self.steps.append(replace(step, name=name))
+        return name
+
+    def chain(self, name: str, step: SubInstruction) -> str:
+        """Add a step that chooses from the result of a step, called by what it says, and return its name."""
+        chosen = replace(step, of=name)
+        return self.add(chosen.words(), chosen)
+
+
+def parse_by_rules(instruction: str, *, areas: tuple[str, ...] = ()) -> ConditionPlan:
+    """Return the plan of an instruction in English.
+
+    Every condition speaks of the objects that are asked for; "largest" and the like choose among those that meet all others.
+    Understood are sides ("north of", "on the east bank of"), distances ("within 200 m of", "nearest to", "along"), "inside", "outside",
+    "between", parts of the image, sizes and places ("the three largest"), and "how many".
+
+    Args:
+        instruction: What is asked for.
+        areas: Names of areas that the caller knows, such as ``("zone",)`` for "inside the zone".
+
+    Raises:
+        ValueError: It is empty, too long, or no object can be told from its conditions; ask a model to parse it.
+
+    >>> plan = parse_by_rules("all planes on the east bank of the river")
+    >>> [step.words() for step in plan.steps]
+    ['find planes', 'find river', 'planes east of river']
+    """
+    text = " ".join(instruction.split())
+    if not text or len(text) > LONGEST:
+        raise ValueError(f"the instruction has {len(text)} characters; give 1 to {LONGEST}, or ask a model to parse it")
+    counts = bool(_COUNT.match(text))
+    text = _FILLERS.sub("", _COUNT.sub("", _ASK.sub("", text))).strip(" ,.?!")
+    draft = _Draft(areas)
+    found = list(_RELATION.finditer(text))
+    head = text[: found[0].start()] if found else text
+    ends = [one.start() for one in found[1:]] + [len(text)] * bool(found)
+    if found and not head.strip(" ,"):
+        raise ValueError(
+            f"{instruction[:80]!r} names no object before its conditions; put it first, or ask a model to parse it"
+        )
+    subject, leads = _thing(head, draft)
+    if subject in areas:
+        raise ValueError(f"{instruction[:80]!r} asks for the area {subject!r} itself; ask for what lies in it")
+    if found:  # conditions choose one among several
+        draft.steps = [replace(step, many=True) for step in draft.steps]
+    current = subject
+    late = list(leads)
+    for one, end in zip(found, ends, strict=True):
+        name = next(
+            name.removeprefix("r_") for name, value in one.groupdict().items() if name.startswith("r_") and value
+        )
+        other = text[one.end() : end].strip(" ,.")
+        step = _relation(name, one, other, draft, instruction)
+        if step.do in ("nearest", "farthest"):
+            late.append(step)
+            continue
+        current = draft.chain(current, step)
+    for step in late:
+        current = draft.chain(current, step)
+    if counts:
+        draft.add("count", SubInstruction("x", "count", of=current))
+    if len(found) > 1:
+        draft.notes.append(f"every condition is taken to speak of the {subject}")
+    return ConditionPlan(draft.steps, tuple(draft.notes), areas)
+
+
+def _thing(words: str, draft: _Draft) -> tuple[str, list[SubInstruction]]:
+    """Add the step that finds a thing and return its name, with the superlatives that choose among it."""
+    leads = []
+    for one in _LEAD.finditer(words):
+        do = next(name for name in _LEADS if one[name])
+        many = int(number_in(one["count"]) or 1) if one["count"] else 1
+        leads.append(SubInstruction("x", do, of="x", count=many))
+    noun = _LEAD.sub(" ", words)
+    noun = re.sub(r"^\s*(?:all|every|each|any|both|of)\b(?:\s+of)?", " ", noun, flags=re.IGNORECASE).strip(" ,")
+    noun = re.sub(rf"^(?:the\s+)?(?:{_NUMBER}\s+)?(?:most\s+)?", "", noun, flags=re.IGNORECASE) if leads else noun
+    definite = bool(re.match(r"(?:the|this|that)\s", f"{noun} ", re.IGNORECASE)) and not leads
+    noun = re.sub(r"^(?:the|this|that|a|an|some)\s+", "", noun, flags=re.IGNORECASE).strip(" ,")
+    if not noun:
+        raise ValueError(f"{words.strip()[:80]!r} names no object; give one, or ask a model to parse the instruction")
+    for area in draft.areas:
+        if noun.casefold() == area.casefold():
+            return area, leads
+    name = draft.add(noun, SubInstruction("x", "find", referent(noun), many=_plural(noun) or not definite))
+    return name, leads
+
+
+def _plural(noun: str) -> bool:
+    last = noun.split()[-1].casefold()
+    return (last.endswith("s") and not last.endswith(("ss", "us", "is"))) or last in ("people", "aircraft")
+
+
+def _reference(words: str, draft: _Draft) -> str:
+    """Add the steps of a thing that is compared with and return the name of its result."""
+    name, leads = _thing(words, draft)
+    for lead in leads:
+        name = draft.chain(name, lead)
+    return name
+
+
+def _relation(name: str, found: re.Match[str], other: str, draft: _Draft, instruction: str) -> SubInstruction:
+    """Return the step of a relation, its subject left open."""
+    if name == "part":
+        part = _PART_NAMES.get(found["part"].lower(), found["part"].lower())
+        return SubInstruction("x", "part", part if part in PARTS else "centre", of="x")
+    if not other:
+        raise ValueError(f"{instruction[:80]!r} does not say what {found[0].strip()!r} compares with; name it")
+    if name == "between":
+        names = [_reference(part, draft) for part in re.split(r"\s+and\s+", other, maxsplit=1)]
+        return SubInstruction("x", "between", of="x", to=tuple(names))
+    to = (_reference(other, draft),)
+    if name in ("bank", "side"):
+        return SubInstruction("x", _SIDE[found[name].lower()], of="x", to=to)
+    if name in ("within", "beyond"):
+        number, unit = (found["number"], found["unit"]) if name == "within" else (found["number2"], found["unit2"])
+        factor = _UNITS.get(unit.lower()) or _UNITS[unit.lower().rstrip("s")]
+        kind = "px" if unit.lower().startswith("p") else "m"
+        return SubInstruction("x", name, of="x", to=to, distance=float(number.replace(",", ".")) * factor, unit=kind)
+    return SubInstruction(
+        "x", name if name in (*SIDES, "nearest", "farthest", "along", "outside") else "inside", of="x", to=to
+    )
