@@ -150,7 +150,7 @@ def call(node: ast.Call) -> Iterator[Change]:
             swapped = [*plain[:index], plain[index + 1], plain[index], *plain[index + 2 :]]
             yield node, ast.unparse(ast.Call(node.func, swapped, node.keywords))
     for index, keyword in enumerate(node.keywords):
-        if keyword.arg is not None:
+        if keyword.arg not in {None, "strict"}:
             rest = [*node.keywords[:index], *node.keywords[index + 1 :]]
             yield node, ast.unparse(ast.Call(node.func, node.args, rest))
     if called in UNWRAPPED and len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred):

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from rscovlm.exports import draw_objects, draw_steps, map_page
-from rscovlm.exports.drawing import COLOURS, colours_of, ink_on
+from rscovlm.exports.drawing import COLOURS, LONGEST, colours_of, ink_on
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.rasters import open_image
 from tests.rasters.files import write_tiff
@@ -45,6 +45,17 @@ def test_labels_stay_on_the_picture_and_can_be_anything() -> None:
     assert draw_objects(image, Objects.empty("hbb")).tobytes() == image.tobytes()
 
 
+def test_a_long_label_is_cut_with_dots() -> None:
+    image, boxes = Image.new("RGB", (4000, 200)), Boxes([[30, 60, 900, 150]], "hbb")
+
+    def width(label: str) -> int:
+        shown = np.asarray(draw_objects(image, Objects(boxes, (label,)), width=1))[:55]
+        return int(shown.any(axis=(0, 2)).sum())
+
+    assert width("a" * 500) == width("a" * (LONGEST + 1)) == width("a" * (LONGEST - 3) + "...")
+    assert width("a" * LONGEST) > width("a" * 500) > 100
+
+
 def test_colours_differ_and_words_can_be_read_on_them() -> None:
     labels = [f"class {k}" for k in range(len(COLOURS))]
     assert len(set(colours_of(labels).values())) == len(COLOURS)
@@ -54,6 +65,32 @@ def test_colours_differ_and_words_can_be_read_on_them() -> None:
             sum(w * ((v / 255 + 0.055) / 1.055) ** 2.4 for w, v in zip((0.2126, 0.7152, 0.0722), rgb)) for rgb in pair
         ]
         assert (max(light) + 0.05) / (min(light) + 0.05) > 4.5
+
+
+def _contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    """WCAG 2.2: of relative luminances, the lighter over the darker, each 0.05 more."""
+    lights = []
+    for colour in (one, other):
+        shares = [value / 255 for value in colour]
+        linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_ink_is_the_one_that_contrasts_more() -> None:
+    grid = [(r, g, b) for r in range(0, 256, 15) for g in range(0, 256, 15) for b in range(0, 256, 15)]
+    for colour in grid:
+        black, white = _contrast(colour, (0, 0, 0)), _contrast(colour, (255, 255, 255))
+        assert ink_on("#{:02x}{:02x}{:02x}".format(*colour)) == ("#000000" if black > white else "#ffffff"), colour
+
+
+def test_a_step_is_drawn_round_the_pixels_of_its_window() -> None:
+    raster = open_image(np.zeros((300, 500, 3), dtype=np.uint8))
+    for window in ((120, 50, 380, 230), (30, 110, 60, 290)):
+        shown = np.asarray(draw_steps(raster.overview(), [raster.read(window)], width=1))[:300, :500]
+        ys, xs = np.nonzero((shown == ImageColor.getrgb(COLOURS[0])).all(axis=-1))
+        assert (xs.min(), xs.max(), ys.max()) == (window[0], window[2], window[3])
+        assert ys[xs == (window[0] + window[2]) // 2].min() == window[1]  # the tag stands at the corner
 
 
 def test_steps_are_drawn_with_their_pictures_beside() -> None:

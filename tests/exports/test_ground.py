@@ -168,6 +168,14 @@ def test_an_image_placed_by_control_points_lies_where_they_say(tmp_path: Path) -
     assert accuracy_told(Frame(5, 5)) is None
 
 
+def test_what_is_said_of_accuracy_names_how_places_were_found() -> None:
+    fitted = Frame(30, 20, root_to_world=(1.0, 0.0, 5.0, 0.0, -1.0, 9.0), crs="EPSG:32633", accuracy=0.2345)
+    said = "places are {} ground control points: expect errors of 0.234 pixels (r.m.s.)"
+    assert accuracy_told(fitted) == said.format("fitted to")
+    bent = Frame(WIDTH, HEIGHT, control=points_of(grid(5, 4)), crs="EPSG:4326", accuracy=0.2345)
+    assert accuracy_told(bent) == said.format("interpolated between")
+
+
 def test_the_row_of_an_image_keeps_its_place_and_accuracy() -> None:
     points = points_of(grid(5, 4))
     for frame in (

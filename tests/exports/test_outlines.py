@@ -175,6 +175,21 @@ def test_edges_follow_what_the_image_shows_within_half_a_pixel() -> None:
     assert len(other) > 20
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_one_straight_edge_does_not_hide_that_the_others_bend(side: int) -> None:
+    # One upright edge is the central meridian of zone 33; the others bend in its projection.
+    left = 15.0 - 4.0 * side
+    frame = Frame(SIDE, SIDE, root_to_world=(0.01, 0.0, left, 0.0, -0.01, 60.0), crs="EPSG:4326")
+    box = np.array([[[0.0, 0.0], [SIDE, 0.0], [SIDE, SIDE], [0.0, SIDE]]])
+    (ring,) = outlines(box, frame, "EPSG:32633")
+    dense = shapely.segmentize(shapely.box(0, 0, SIDE, SIDE), 1.0).exterior.coords
+    places = frame.places(np.array(dense))
+    xs, ys = warp.transform("EPSG:4326", "EPSG:32633", places[:, 0].tolist(), places[:, 1].tolist())
+    off = shapely.distance(shapely.LinearRing(ring), shapely.points(xs, ys))
+    assert off.max() < 0.5 * 557  # half a pixel, which is 557 m wide and 1,114 m high there
+    assert shapely.distance(shapely.LinearRing(ring[:: len(ring) // 4][:4]), shapely.points(xs, ys)).max() > 557
+
+
 def test_tables_hold_the_same_rings_beyond_180_degrees(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     for name in ("UTM 60S over Fiji", "North pole", "degrees, 0 to 360"):
