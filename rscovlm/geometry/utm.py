@@ -64,7 +64,7 @@ class UtmPlace:
         """Return latitude and longitude in degrees.
 
         >>> [round(value, 5) for value in UtmPlace(31, True, 448251.8, 5411932.7).degrees()]
-        [48.85822, 2.2945]
+        [48.8582, 2.2945]
         """
         down = 0.0 if self.north else _FALSE_NORTHING
         scale = _SCALE * _RADIUS
@@ -87,9 +87,9 @@ def utm_of(latitude: float, longitude: float, *, zone: int | None = None) -> Utm
     Raises:
         ValueError: The grid does not cover the latitude, or the place is too far from the given zone.
 
-    >>> place = utm_of(48.85822, 2.2945)
+    >>> place = utm_of(48.8582, 2.2945)
     >>> place.zone, place.north, round(place.easting), round(place.northing)
-    (31, True, 448252, 5411932)
+    (31, True, 448252, 5411933)
     """
     if not -80 <= latitude <= 84:
         raise ValueError(f"latitude is {latitude:g}; UTM covers -80 to 84 degrees")
