@@ -42,6 +42,16 @@ def predict(
         str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
     ] = None,
     wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
+    processor: Annotated[
+        str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Its pixels alone: least,largest[,side of a token], such as 50176,1016064; goes with --dialect."
+        ),
+    ] = None,
+    probe: Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")] = True,
     mode: Annotated[
         str, typer.Option(help="native, or max: enlarge pictures to the largest the model sees.")
     ] = "native",
@@ -130,6 +140,9 @@ def predict(
             mode=None if mode == "native" or task_named(task).tiled else "max",
             dialect=dialect,
             wording=wording,
+            processor=processor,
+            budget=budget,
+            probe=probe,
         )
         counts = run(engine, items, asked, out, batch=batch)
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""

@@ -22,6 +22,16 @@ def serve(
         str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
     ] = None,
     wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
+    processor: Annotated[
+        str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Its pixels alone: least,largest[,side of a token], such as 50176,1016064; goes with --dialect."
+        ),
+    ] = None,
+    probe: Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")] = True,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     name: Annotated[str, typer.Option(help="Name under which the model is listed.")] = "rscovlm",
@@ -63,7 +73,16 @@ def serve(
             seconds=max_seconds,
         )
         shown = check_layout(layout)
-        engine = load_engine(model, endpoints=server, batch_size=batch, dialect=dialect, wording=wording)
+        engine = load_engine(
+            model,
+            endpoints=server,
+            batch_size=batch,
+            dialect=dialect,
+            wording=wording,
+            processor=processor,
+            budget=budget,
+            probe=probe,
+        )
         service = ZoomServer(engine, host=host, port=port, model=name, api_key=key, limits=limits, layout=shown)
     say(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container or a service manager stops it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -85,7 +87,10 @@ class Dialect:
         name = values.get("name")
         if not isinstance(name, str) or not name:
             raise ValueError(f"a dialect has the name {name!r}; give it one")
-        codec = Codec.from_dict({"name": name, **(values.get("codec") or {})})
+        stated = values.get("codec") or {}
+        if not isinstance(stated, Mapping):
+            raise ValueError(f"the codec of a dialect is {stated!r}; give its settings by name")
+        codec = Codec.from_dict({"name": name, **stated})
         wording = Wording.from_dict(values.get("wording") or {})
         base = values.get("inherits", None if name == _BASE else _BASE)
         if base is not None:
@@ -123,6 +128,16 @@ class Dialect:
         """Return the dialect as plain JSON values, complete in themselves."""
         head = {"name": self.name, "source": self.source, "inherits": None}
         return {**head, "codec": self.codec.to_dict(), "wording": self.wording.to_dict()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve characters that differ where codec or wording do.
+
+        >>> len(Dialect.preset("rscovlm-v1").fingerprint)
+        12
+        """
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def form(self, task: str, kind: Kind | None = None, style: Style | None = None) -> tuple[Kind, Style]:
         """Return the box kind and style of a task's answers: those given, else the task's own, else the codec's.

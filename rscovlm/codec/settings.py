@@ -116,11 +116,21 @@ class Settings:
             wrong = f"unknown {unknown}" if unknown else "no 'name'"
             raise ValueError(f"codec settings have {wrong}; the fields are {sorted(known)}")
         tags = values.get("tags")
+        if tags is not None and not isinstance(tags, (Tags, Mapping)):
+            raise ValueError(f"codec tags are {tags!r}; give templates by name")
         if isinstance(tags, Mapping):
             odd = sorted(set(tags) - {field.name for field in fields(Tags)})
             if odd:
                 raise ValueError(f"codec tags have unknown {odd}; see rscovlm.codec.tags")
+            for key, text in tags.items():
+                if not isinstance(text, bool if key == "label_last" else str) and not (
+                    key == "joined" and text is None
+                ):
+                    raise ValueError(f"codec tags have {key} {text!r}; give a text")
             tags = Tags(**tags)
+        for name in ("kinds", "styles"):
+            if not isinstance(values.get(name, ()), (list, tuple)):
+                raise ValueError(f"codec {name} is {values[name]!r}; give a list")
         several = {name: tuple(values[name]) for name in ("kinds", "styles") if name in values}
         return cls(**{**values, **several, "tags": tags})
 

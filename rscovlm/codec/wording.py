@@ -223,6 +223,8 @@ def _check_task(task: str, parts: Any) -> None:
 def _all_texts(tree: Any, task: str) -> Sequence[Any]:
     """Return every text of a tree, having checked its keys."""
     if not isinstance(tree, Mapping):
+        if tree is not None and not isinstance(tree, (str, list, tuple)):
+            raise ValueError(f"the wording of {task!r} has {tree!r} for a text; give a text or a list of texts")
         return _listed(tree)
     by_style = set(tree) <= set(_STYLES)
     if not by_style and not set(tree) <= {"any", *_KINDS}:

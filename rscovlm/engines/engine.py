@@ -99,8 +99,15 @@ class Engine(Protocol):
             ``plan_size(width, height, budget)``.
     """
 
-    codec: Codec
-    budget: PixelBudget
+    @property
+    def codec(self) -> Codec:
+        """How this model writes boxes."""
+        ...
+
+    @property
+    def budget(self) -> PixelBudget:
+        """The pixels this model sees of an image."""
+        ...
 
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
+import logging
 import random
 import threading
 import time
@@ -16,18 +15,24 @@ from typing import Any, Literal, TypeAlias, get_args
 import httpx2
 from PIL import Image
 
+from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import Unreadable, read_reply, retry_after, told
+from rscovlm.engines.chat_form import to_openai
 from rscovlm.engines.engine import Conversation, Reply
-from rscovlm.processing.resolution import PixelBudget, plan_size
+from rscovlm.engines.probe import probe_budget
+from rscovlm.engines.published import FIELD, Agreement, Published, stated_by
+from rscovlm.engines.replicas import Replica, Replicas
+from rscovlm.processing.resolution import PixelBudget
 
-# A replica that refused a connection is left alone for this long, in seconds.
-_REST = 5.0
+# Seconds in which a server must say what it publishes.
+_PUBLISHING = 10.0
 # Bytes of an answer; with log-probabilities a token takes some hundreds.
-_LARGEST = 2**26
+_LARGEST, _LARGEST_LIST = 2**26, 2**22
 Structured: TypeAlias = Literal["grammar", "regex", "json", "json_schema"]
 
+_logger = logging.getLogger(__name__)
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
@@ -43,11 +48,20 @@ class Server:
     429 or 5xx it is sent again, to another replica where there is one, after a growing pause (``Retry-After`` is
     obeyed). A conversation has one answer: nothing is lost or doubled when a replica dies.
 
+    Budget, dialect and layout must be those of the checkpoint that is served. ``rscovlm serve`` publishes them and they are
+    adopted; for other servers the user states them, by ``processor`` or by ``dialect`` and ``budget``. Where nobody does,
+    tasks with coordinates are refused and those in words are asked. A budget that is stated is checked before the first
+    image is sent to a replica: two pictures of known size are, and must take the tokens planned for them.
+
     Args:
         endpoints: Base address such as ``"http://127.0.0.1:8000/v1"``, or one for each replica.
         model: Name of the model at the server.
-        dialect: How the model writes boxes and what it is asked: name of a preset, YAML file, `Dialect` or `Codec`.
-        budget: What the server's processor lets the model see of an image.
+        dialect: How the model writes boxes and what it is asked: name of a preset, YAML file, `Dialect` or `Codec`; None
+            for what the server publishes.
+        budget: What the server's processor lets the model see of an image; None for what the server publishes.
+        processor: The processor of the checkpoint that is served, which states dialect and budget: an `RSCoVLMProcessor`, or
+            the checkpoint's folder or name on the Hub.
+        probe: False does not check the budget, for servers that count the tokens of images wrongly.
         api_key: Sent as a bearer token; never shown.
         concurrency: Requests in flight at most.
         timeout: Seconds in which one answer must be there, whole.
@@ -64,7 +78,7 @@ class Server:
             servers know; the last two for grammars of style JSON only, whose answers then come without their fence.
 
     Raises:
-        ValueError: An address is not http or https, or a number has no meaning.
+        ValueError: An address is not http or https, a number has no meaning, or the processor cannot be loaded.
     """
 
     def __init__(
@@ -72,8 +86,10 @@ class Server:
         endpoints: str | Sequence[str],
         model: str,
         *,
-        dialect: Any = "rscovlm-v1",
+        dialect: Any = None,
         budget: PixelBudget | None = None,
+        processor: Any = None,
+        probe: bool = True,
         api_key: str | None = None,
         concurrency: int = 32,
         timeout: float = 300.0,
@@ -92,9 +108,8 @@ class Server:
         listed = [endpoints] if isinstance(endpoints, str) else list(endpoints)
         if not listed:
             raise ValueError("there is no endpoint; give at least one address such as http://127.0.0.1:8000/v1")
-        self.dialect = Dialect.given(dialect)
-        self.codec = self.dialect.codec
-        self.budget = budget or PixelBudget()
+        self._agreement = Agreement(*stated_by(processor, dialect, budget))
+        self._learnt, self._probe = False, probe
         self.model, self.concurrency, self.timeout = model, concurrency, timeout
         self._tries, self._pause = tries, pause
         fields = {"temperature": 0, "frequency_penalty": 0, **(options or {})}
@@ -109,7 +124,123 @@ class Server:
             if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
                 raise ValueError("api_key holds a space, a line break or letters beyond ASCII; copy the key alone")
             self._client.headers["Authorization"] = f"Bearer {api_key}"
-        self._replicas = _Replicas([_Replica(address) for address in listed])
+        self._replicas = Replicas([Replica(address) for address in listed])
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the model is asked and writes: stated, or published by the server, which is asked for it once.
+
+        Raises:
+            ServerError: No server answers.
+            ValueError: Replicas contradict each other.
+        """
+        if not self._agreement.worded:
+            self._learn()
+        return self._agreement.dialect
+
+    @property
+    def codec(self) -> Codec:
+        """How the model writes boxes; errors as of `dialect`."""
+        return self.dialect.codec
+
+    @property
+    def budget(self) -> PixelBudget:
+        """How images are planned: stated, published, or the default where nobody knows; errors as of `dialect`."""
+        self._learn()
+        return self._agreement.budget or PixelBudget()
+
+    @property
+    def budget_known(self) -> bool:
+        """Whether the budget is stated or published; errors as of `dialect`."""
+        self._learn()
+        return self._agreement.budget is not None
+
+    @property
+    def layout(self) -> str | None:
+        """The layout of zoom conversations that the server publishes; None where it publishes none."""
+        self._learn()
+        return self._agreement.layout
+
+    def _learn(self) -> None:
+        """Ask the first replica that answers what it publishes, unless all is stated."""
+        if self._learnt or self._agreement.stated:
+            return
+        last = ""
+        for replica in self._replicas:
+            try:
+                self._read_published(replica)
+            except httpx2.RequestError as error:
+                last = f"{replica.name}: {type(error).__name__}: {told(str(error), self._key())}"
+            else:
+                self._learnt = True
+                return
+        raise ServerError(f"no server says how its model sees images, the last: {last}; start it, or state it")
+
+    def _read_published(self, replica: Replica) -> None:
+        """Adopt what a replica publishes; a server that has no such list or takes too long for it publishes nothing.
+
+        Raises:
+            httpx2.RequestError: It cannot be reached.
+            ValueError: It contradicts what is known.
+        """
+        with replica.lock:
+            if replica.asked:
+                return
+            try:
+                status, _, body = self._exchange(
+                    "GET", replica.models, b"", min(self.timeout, _PUBLISHING), _LARGEST_LIST
+                )
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                raise
+            except httpx2.RequestError:
+                status, body = 404, b""
+            published = Published.read(body, self.model) if status == 200 else None
+            if published is not None:
+                self._agreement.adopt(published, replica.name)
+            replica.published = published
+            # A busy server is asked again; `transformers serve` fails with 500 where it has no cache of the Hub.
+            replica.asked = status == 500 or status not in _RETRIED
+
+    def _check(self, replica: Replica) -> None:
+        """Check the budget at a replica that publishes none, with pictures of known size.
+
+        Raises:
+            httpx2.RequestError: There was no answer.
+            ValueError: It does not show its model what is planned.
+        """
+        budget = self._agreement.budget
+        with replica.lock:
+            if replica.checked or replica.published is not None or budget is None or not self._probe:
+                return
+            wrong = probe_budget(lambda image: self._prompt_tokens(replica, image, budget), budget)
+            if wrong:
+                raise ValueError(
+                    f"{replica.name} does not show model {self.model!r} images as they are planned: {wrong}. Give the budget of "
+                    "the checkpoint that it serves (--processor or --budget; budget= in Python), or start it with this one; "
+                    "probe=False trusts yours"
+                )
+            if wrong is None:
+                _logger.warning("%s does not count the tokens of images; the budget is not checked", replica.name)
+            replica.checked = True
+
+    def _prompt_tokens(self, replica: Replica, image: Image.Image | None, budget: PixelBudget) -> int:
+        """Return how many tokens a prompt has at a replica; 0 where it does not say."""
+        blocks = [{"type": "image", "image": image}] if image is not None else []
+        messages = to_openai([{"role": "user", "content": [*blocks, {"type": "text", "text": "."}]}], budget)
+        request = {**self._options, "model": self.model, "messages": messages, "max_tokens": 1}
+        status, _, words = self._exchange("POST", replica.address, json.dumps(request).encode(), self.timeout, _LARGEST)
+        if status in _RETRIED:
+            raise httpx2.ReadError(f"status {status}: {told(words, self._key())}")
+        if status != 200:
+            what = "a text" if image is None else f"a picture of {image.width}x{image.height} pixels"
+            raise ValueError(
+                f"{replica.name} refused {what}, by which the budget is checked: status {status}: "
+                f"{told(words, self._key())}"
+            )
+        try:
+            return read_reply(words, 0.0, logprobs=False).prompt_tokens
+        except Unreadable as error:
+            raise httpx2.ReadError(str(error)) from error
 
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
@@ -118,7 +249,8 @@ class Server:
 
         Raises:
             ServerError: A conversation got no answer in all its tries.
-            ValueError: The server refused a request for good (another 4xx); its words are in the message.
+            ValueError: The server refused a request for good (another 4xx), its words are in the message; or it does not show
+                its model images as they are planned.
         """
         if not conversations:
             return []
@@ -135,9 +267,12 @@ class Server:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, conversation: Conversation, max_new_tokens: int, logprobs: bool, call: _Call) -> Reply:
+        images = bool(conversation.images())
         request: dict[str, Any] = {
             "model": self.model,
-            "messages": to_openai(conversation.messages, self.budget),
+            "messages": to_openai(
+                conversation.messages, self.budget if images else PixelBudget(), self._agreement.shows
+            ),
             "max_tokens": max_new_tokens,
             **self._options,
         }
@@ -150,22 +285,28 @@ class Server:
             request.update(_structured(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
         start = time.perf_counter()
         try:
-            answer = self._post(json.dumps(request).encode(), logprobs, call)
+            answer = self._post(request, images, logprobs, call)
         except BaseException as error:
             call.fail(error)
             raise
         return replace(answer, seconds=time.perf_counter() - start)
 
-    def _post(self, body: bytes, logprobs: bool, call: _Call) -> Reply:
+    def _post(self, request: dict[str, Any], images: bool, logprobs: bool, call: _Call) -> Reply:
         """Send a request until there is an answer."""
-        last = ""
+        last, body = "", json.dumps(request).encode()
         for attempt in range(self._tries):
             if call.over.is_set():
                 raise ServerError(f"given up because another request failed; the last try: {last or 'none'}")
             replica = self._replicas.take()
             pause = self._pause * 2**attempt * random.uniform(0.5, 1.0)
             try:
-                status, asked, words = self._exchange(replica.address, body)
+                self._read_published(replica)
+                if images:
+                    self._check(replica)
+                # Our own server would zoom, and write boxes anew, for a client that knows nothing of either.
+                own = replica.published is not None
+                sent = json.dumps({**request, FIELD: {"raw": True}}).encode() if own else body
+                status, asked, words = self._exchange("POST", replica.address, sent, self.timeout, _LARGEST)
             except httpx2.RequestError as error:  # refused, reset, timed out, half an answer, or one without end
                 last = f"{replica.name}: {type(error).__name__}: {told(str(error), self._key())}"
                 others = self._replicas.rest(replica)
@@ -189,17 +330,21 @@ class Server:
     def _key(self) -> str:
         return str(self._client.headers.get("Authorization", "")).removeprefix("Bearer ")
 
-    def _exchange(self, address: str, body: bytes) -> tuple[int, str | None, bytes]:
+    def _exchange(
+        self, method: str, address: str, body: bytes, seconds: float, largest: int
+    ) -> tuple[int, str | None, bytes]:
         """Return status, ``Retry-After`` and body of an answer, which must be whole in time and of a size to be held."""
-        end = time.monotonic() + self.timeout
+        end = time.monotonic() + seconds
         whole = bytearray()
-        with self._client.stream("POST", address, content=body) as answer:
+        # Servers hang up after a failure, so that what only may fail goes over a connection of its own.
+        headers = {} if method == "POST" else {"Connection": "close"}
+        with self._client.stream(method, address, content=body, timeout=seconds, headers=headers) as answer:
             for piece in answer.iter_bytes():
                 whole += piece
-                if len(whole) > _LARGEST:
-                    raise httpx2.ReadError(f"the answer has more than {_LARGEST:,} bytes")
+                if len(whole) > largest:
+                    raise httpx2.ReadError(f"the answer has more than {largest:,} bytes")
                 if time.monotonic() > end:
-                    raise httpx2.ReadTimeout(f"the answer was not whole after {self.timeout:g} seconds")
+                    raise httpx2.ReadTimeout(f"the answer was not whole after {seconds:g} seconds")
             return answer.status_code, answer.headers.get("Retry-After"), bytes(whole)
 
 
@@ -213,75 +358,6 @@ class _Call:
     def fail(self, error: BaseException) -> None:
         self.failure = self.failure or error
         self.over.set()
-
-
-class _Replica:
-    """One address, and how it is doing."""
-
-    def __init__(self, address: str) -> None:
-        try:
-            url = httpx2.URL(address)
-        except httpx2.InvalidURL:
-            url = httpx2.URL()
-        if url.userinfo:
-            raise ValueError(f"the endpoint at {url.host} has a password in its address; give the key as api_key")
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError(f"endpoint {address!r} is no http(s) address; give one such as http://127.0.0.1:8000/v1")
-        self.name = f"{url.scheme}://{url.netloc.decode()}"
-        self.address = f"{self.name}{url.path.rstrip('/')}/chat/completions"
-        self.in_flight = 0
-        self.resting_until = 0.0
-
-
-class _Replicas:
-    """Chooses who gets the next request."""
-
-    def __init__(self, replicas: Sequence[_Replica]) -> None:
-        self._all = replicas
-        self._lock = threading.Lock()
-
-    def take(self) -> _Replica:
-        """Return the least loaded replica, those that rest last."""
-        with self._lock:
-            now = time.monotonic()
-            chosen = min(self._all, key=lambda one: (max(0.0, one.resting_until - now) > 0, one.in_flight))
-            chosen.in_flight += 1
-            return chosen
-
-    def give(self, replica: _Replica) -> None:
-        with self._lock:
-            replica.in_flight -= 1
-
-    def rest(self, replica: _Replica) -> bool:
-        """Leave a replica alone for a while, and return whether another is up."""
-        with self._lock:
-            now = time.monotonic()
-            replica.resting_until = now + _REST
-            return any(one.resting_until <= now for one in self._all)
-
-
-def to_openai(messages: Sequence[Mapping[str, Any]], budget: PixelBudget) -> list[dict[str, Any]]:
-    """Return messages in the form of the chat completions API: images as data URIs of their planned size.
-
-    Tool calls get identifiers and their arguments become JSON text; a tool turn names the call it answers.
-
-    >>> to_openai([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}], PixelBudget())
-    [{'role': 'user', 'content': [{'type': 'text', 'text': 'Hi'}]}]
-    """
-    turns: list[dict[str, Any]] = []
-    open_calls: list[str] = []
-    for number, message in enumerate(messages):
-        content = message["content"]
-        turn: dict[str, Any] = {"role": message["role"]}
-        turn["content"] = content if isinstance(content, str) else [_block(block, budget) for block in content]
-        if message.get("tool_calls"):
-            turn["tool_calls"] = [_named(call, f"call_{number}_{k}") for k, call in enumerate(message["tool_calls"])]
-            turn["content"] = turn["content"] or None  # vLLM makes a block of an empty text
-            open_calls = [call["id"] for call in turn["tool_calls"]]
-        elif message["role"] == "tool":
-            turn["tool_call_id"] = open_calls.pop(0) if open_calls else f"call_{number}"
-        turns.append(turn)
-    return turns
 
 
 def _structured(grammar: Grammar, most: int, form: Structured) -> dict[str, Any]:
@@ -303,23 +379,3 @@ def _structured(grammar: Grammar, most: int, form: Structured) -> dict[str, Any]
     return {
         "response_format": {"type": "json_schema", "json_schema": {"name": "objects", "strict": True, "schema": whole}}
     }
-
-
-def _named(call: Mapping[str, Any], name: str) -> dict[str, Any]:
-    function = call["function"]
-    arguments = function["arguments"]
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-    return {"id": name, "type": "function", "function": {"name": function["name"], "arguments": text}}
-
-
-def _block(block: Mapping[str, Any], budget: PixelBudget) -> dict[str, Any]:
-    if block["type"] != "image":
-        return {"type": "text", "text": block["text"]}
-    image: Image.Image = block["image"].convert("RGB")
-    size = plan_size(image.width, image.height, budget)
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}

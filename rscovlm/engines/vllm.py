@@ -7,20 +7,27 @@ vLLM 0.32 on a CPU by the opt-in test ``tests/engines/test_vllm.py``, token for 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from PIL import Image
+
+from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import token_texts
+from rscovlm.engines.chat_form import to_openai
 from rscovlm.engines.engine import Conversation, Finish, Reply
-from rscovlm.engines.server import to_openai
+from rscovlm.engines.probe import probe_budget
+from rscovlm.engines.published import Agreement, stated_by
 from rscovlm.extras import optional
 from rscovlm.processing.resolution import PixelBudget
 
-_OWN = ("dialect", "chat_template", "lora", "sampling", "grammar", "max_objects")
+_OWN = ("dialect", "processor", "chat_template", "lora", "sampling", "grammar", "max_objects", "probe")
+_logger = logging.getLogger(__name__)
 
 
 class VLLM:
@@ -32,7 +39,10 @@ class VLLM:
     Args:
         llm: A ``vllm.LLM`` that allows as many images a prompt as a chain shows.
         dialect: How the model writes boxes and what it is asked: name of a preset, YAML file, `Dialect` or `Codec`.
-        budget: What vLLM's processor lets the model see of an image.
+        budget: What vLLM's processor lets the model see of an image; checked with two pictures before the first image.
+        processor: The checkpoint's processor, folder or name, which states both. Where nothing does, tasks with coordinates
+            are refused.
+        probe: False does not check the budget.
         chat_template: Template to use instead of the checkpoint's own; the native zoom layout needs one that renders
             images in tool turns, such as ``rscovlm.processing.template.chat_template()``.
         lora: A ``vllm.lora.request.LoRARequest``, or ``None``.
@@ -45,8 +55,10 @@ class VLLM:
         self,
         llm: Any,
         *,
-        dialect: Any = "rscovlm-v1",
+        dialect: Any = None,
         budget: PixelBudget | None = None,
+        processor: Any = None,
+        probe: bool = True,
         chat_template: str | None = None,
         lora: Any = None,
         sampling: Mapping[str, Any] | None = None,
@@ -54,9 +66,11 @@ class VLLM:
         max_objects: int = 200,
     ) -> None:
         self.llm, self.lora, self.chat_template = llm, lora, chat_template
-        self.dialect = Dialect.given(dialect)
-        self.codec = self.dialect.codec
-        self.budget = budget or PixelBudget()
+        agreement = Agreement(*stated_by(processor, dialect, budget))
+        self.dialect: Dialect = agreement.dialect
+        self.codec: Codec = self.dialect.codec
+        self.budget = agreement.budget or PixelBudget()
+        self._unchecked = probe and agreement.budget is not None
         self.grammar, self.max_objects = grammar, max_objects
         self._sampling = {"temperature": 0.0, "repetition_penalty": 1.0, **(sampling or {})}
 
@@ -67,29 +81,37 @@ class VLLM:
         Args:
             model: Folder or repository.
             images: Images a prompt may hold.
-            budget: Pixels the model sees of an image.
-            options: ``dialect``, ``chat_template``, ``lora``, ``sampling``, ``grammar`` and ``max_objects`` as for the
-                class; the rest goes to ``vllm.LLM``, such as ``tensor_parallel_size`` or ``enable_lora``.
+            budget: Pixels the model sees of an image; None for those of the checkpoint's processor.
+            options: ``dialect`` (the checkpoint's own by default), ``chat_template``, ``lora``, ``sampling``, ``grammar``,
+                ``max_objects`` and ``probe`` as for the class; the rest goes to ``vllm.LLM``, such as ``tensor_parallel_size`` or ``enable_lora``.
 
         Raises:
             ModuleNotFoundError: vLLM is not installed.
+            ValueError: The checkpoint's processor cannot be loaded.
         """
         with optional():
             from vllm import LLM  # type: ignore[import-not-found,unused-ignore]
 
-        budget = budget or PixelBudget()
         own = {key: options.pop(key) for key in _OWN if key in options}
+        dialect, budget = stated_by(own.pop("processor", model), own.pop("dialect", None), budget)
+        budget = budget or PixelBudget()
         size = {"shortest_edge": budget.min_pixels, "longest_edge": budget.max_pixels}
         settings = {"enable_prefix_caching": True, "trust_remote_code": False, **options}
         llm = LLM(model=model, limit_mm_per_prompt={"image": images}, mm_processor_kwargs={"size": size}, **settings)
-        return cls(llm, budget=budget, **own)
+        return cls(llm, dialect=dialect, budget=budget, **own)
 
     def generate(
         self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
     ) -> list[Reply]:
-        """Answer each conversation; see :class:`~rscovlm.engines.Engine`."""
+        """Answer each conversation; see :class:`~rscovlm.engines.Engine`.
+
+        Raises:
+            ValueError: vLLM does not show its model images as they are planned.
+        """
         from vllm import SamplingParams
 
+        if self._unchecked and any(one.images() for one in conversations):
+            self._check()
         options = {**self._sampling, "max_tokens": max_new_tokens, "logprobs": 0 if logprobs else None}
         # One call takes one set of tools for all of its conversations.
         groups: dict[str, list[int]] = {}
@@ -113,6 +135,30 @@ class VLLM:
                 reply = _reply(output.outputs[0], seconds, logprobs)
                 replies[row] = replace(reply, prompt_tokens=len(output.prompt_token_ids or ()))
         return [replies[row] for row in range(len(conversations))]
+
+    def _check(self) -> None:
+        wrong = probe_budget(self._prompt_tokens, self.budget)
+        if wrong:
+            raise ValueError(
+                f"vLLM does not show its model images as they are planned: {wrong}. Give it this budget as mm_processor_kwargs "
+                "(VLLM.load does), or give the engine vLLM's; probe=False trusts yours"
+            )
+        if wrong is None:
+            _logger.warning("vLLM does not count the tokens of images; the budget is not checked")
+        self._unchecked = False
+
+    def _prompt_tokens(self, image: Image.Image | None) -> int:
+        from vllm import SamplingParams
+
+        blocks = [{"type": "image", "image": image}] if image is not None else []
+        messages = to_openai([{"role": "user", "content": [*blocks, {"type": "text", "text": "."}]}], self.budget)
+        (output,) = self.llm.chat(
+            [messages],
+            sampling_params=[SamplingParams(max_tokens=1, temperature=0.0)],
+            use_tqdm=False,
+            chat_template=self.chat_template,
+        )
+        return len(output.prompt_token_ids or ())
 
     def _bound(self, conversation: Conversation, max_new_tokens: int) -> dict[str, Any]:
         """Return the sampling option that holds an answer to its grammar."""

@@ -155,9 +155,12 @@ def predict(
 
     Raises:
         ValueError: An item has nothing to be asked; or ``out`` is another file, is being written by another process, or
-            was made with another task, model or settings.
+            was made with another task, model or settings; or the task needs coordinates and it is not known how the model
+            writes them.
     """
     wanted = {item.id: asked.of(item) for item in items}
+    for one in wanted.values():
+        task_named(one.task).check(engine, one.wanted)
     with Journal(out, settings(engine, asked), kind=PREDICTIONS, what=DIFFERENT) as journal:
         # Of a row only what tells whether it is asked again is kept: with all objects, 100,000 rows take gigabytes.
         rows_before = {row["id"]: {name: row[name] for name in _KEPT & row.keys()} for row in journal}

@@ -17,6 +17,7 @@ from rscovlm.serving.requests import Request
 from rscovlm.serving.rewrite_boxes import SENT, moved
 from rscovlm.serving.turns import ClientTurn
 from rscovlm.tasks.boxes import object_rows
+from rscovlm.tasks.words import overview
 from rscovlm.zoom import ZoomChain, ZoomView
 from rscovlm.zoom.layouts import system_part
 
@@ -67,7 +68,9 @@ def reply_to(
         ValueError: An image cannot be read.
     """
     metered = Metered(engine, request.max_tokens, limits.tokens)
-    if request.asked.converses:
+    if request.raw:
+        answer = _raw(request, metered, limits)
+    elif request.asked.converses:
         answer = _asked(request, metered, limits, layout, progress)
     else:
         answer = _done(request, metered, limits, progress)
@@ -110,6 +113,14 @@ def _check_tiles(raster: Raster, engine: Engine, limits: RequestLimits) -> None:
         )
 
 
+def _raw(request: Request, engine: Engine, limits: RequestLimits) -> Answer:
+    """Hand a conversation to the model as it is, for clients that know its dialect and show it windows themselves."""
+    views = [overview(raster, engine) for raster in request.images]
+    messages = _shown(request.turns, views, lambda turn, _: turn.text)
+    (reply,) = replies(engine, [Conversation(messages, list(request.tools) or None)], max_new_tokens=limits.tokens)
+    return Answer(reply.text, _finish(reply.finish), visual_tokens=sum(view.tokens for view in views))
+
+
 def _asked(request: Request, engine: Engine, limits: RequestLimits, layout: Layout, progress: Progress) -> Answer:
     chain = ZoomChain(
         engine,
@@ -150,14 +161,30 @@ def _before(
     What the assistant said came from here with boxes in pixels of the image sent last before; they go back to where the
     model has its own.
     """
+
+    def text_of(turn: ClientTurn, shown: int) -> str:
+        if turn.role != "assistant" or not shown:
+            return turn.text
+        return moved(turn.text, SENT, rasters[shown - 1].frame, codec, overviews[shown - 1].frame)[0]
+
+    return _shown(turns, overviews, text_of)
+
+
+def _shown(
+    turns: Sequence[ClientTurn], overviews: Sequence[ZoomView], text_of: Callable[[ClientTurn, int], str]
+) -> list[dict[str, Any]]:
+    """Return turns as messages of the chat template.
+
+    Args:
+        turns: The turns.
+        overviews: What is shown of their images, in order.
+        text_of: Returns the text of a turn, by the number of images shown until then.
+    """
     messages, shown = [], 0
     for turn in turns:
         views = overviews[shown : shown + len(turn.images)]
         shown += len(views)
-        text = turn.text
-        if turn.role == "assistant" and shown:
-            last = overviews[shown - 1]
-            text, _ = moved(text, SENT, rasters[shown - 1].frame, codec, last.frame)
+        text = text_of(turn, shown)
         blocks: list[dict[str, Any]] = [{"type": "image", "image": view.image} for view in views]
         words = [{"type": "text", "text": text}] if text or not (blocks or turn.calls) else []
         message: dict[str, Any] = {"role": turn.role, "content": [*blocks, *words]}

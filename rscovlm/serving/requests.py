@@ -13,12 +13,12 @@ from rscovlm.rasters import Raster
 from rscovlm.serving.metering import estimated_tokens
 from rscovlm.serving.parameters import check_parameters, read_max_tokens, read_stop
 from rscovlm.serving.refusals import BadRequest, RequestLimits
-from rscovlm.serving.turns import ClientTurn, clean_text, read_turns
+from rscovlm.serving.turns import ClientTurn, clean_text, read_tools, read_turns
 from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.task import Task
 from rscovlm.tasks.wanted import NEEDED, Wanted, fields_of
 
-_OWN = ("task", "classes", "kind", "style", "zoom", "constrained", "max_steps", "max_visual_tokens")
+_OWN = ("task", "classes", "kind", "style", "zoom", "constrained", "max_steps", "max_visual_tokens", "raw")
 # Commas and brackets of a body, and bytes that an empty object takes in memory.
 _VALUES, _VALUE = 2**20, 240
 # Tiles that a detection reads at a time, and class names that it takes.
@@ -44,6 +44,8 @@ class Request:
         stop: Texts at which the answer ends.
         max_steps: Windows shown.
         max_visual_tokens: Visual tokens shown.
+        raw: The conversation goes to the model as it is, and its words come back as they are: no zooming, no boxes moved.
+        tools: Function schemas for the chat template, of a raw conversation.
         stream: The client wants server-sent events.
         usage: And the token counts at their end.
     """
@@ -63,6 +65,8 @@ class Request:
     max_visual_tokens: int
     stream: bool
     usage: bool
+    raw: bool = False
+    tools: tuple[dict[str, Any], ...] = ()
 
     @property
     def text(self) -> str:
@@ -103,7 +107,7 @@ def read_request(
     """Read a request of the chat completions API.
 
     Images come as data URIs only; nothing is fetched. What is ours stands in an object ``rscovlm`` beside the API's own
-    fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``. A
+    fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``, ``raw``. A
     model name that ends in ``:detect`` or another task chooses the task too, for clients that can only set that.
 
     Args:
@@ -119,9 +123,10 @@ def read_request(
         raise BadRequest("the body is no JSON object; send model and messages")
     own = _object(values, "rscovlm", _OWN)
     task = _task(values.get("model"), own.get("task"), model)
-    check_parameters(values)
+    raw = _flag(own, "raw", default=False)
+    check_parameters({name: value for name, value in values.items() if not (raw and name == "tools")})
     read = read_turns(values.get("messages"), limits, count)
-    turns = tuple(turn for turn in read if turn.role != "system")
+    turns = tuple(turn for turn in read if raw or turn.role != "system")
     system = "\n\n".join(turn.text for turn in read if turn.role == "system" and turn.text.strip())
     request = Request(
         model if values.get("model") is None else values["model"],
@@ -139,6 +144,8 @@ def read_request(
         _number(own, "max_visual_tokens", limits.visual_tokens, 1),
         _flag(values, "stream", default=False),
         _flag(_object(values, "stream_options", _STREAM), "include_usage", default=False),
+        raw,
+        read_tools(values.get("tools"), limits, count) if raw else (),
     )
     _check(request)
     return request
@@ -186,6 +193,8 @@ def _check(request: Request) -> None:
     task, asked = request.task, request.asked
     if request.stream is False and request.usage:
         raise BadRequest("stream_options is for streams; send stream = true too", param="stream_options")
+    if request.raw and not asked.converses:
+        raise BadRequest("raw is for conversations; leave out the task", param="rscovlm.raw")
     if asked.converses:
         return
     if not request.turns or request.turns[-1].role != "user":

@@ -20,6 +20,8 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from rscovlm.engines.published import FIELD, Published
+from rscovlm.engines.unstated import check_stated
 from rscovlm.serving.answering import Answer, reply_to
 from rscovlm.serving.batching import Batched
 from rscovlm.serving.bodies import Body, BodyRoom
@@ -62,6 +64,7 @@ class ZoomServer:
 
     Raises:
         OSError: The address cannot be listened on.
+        ValueError: The engine asks a server of which nobody says how its model sees images and writes boxes.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class ZoomServer:
         layout: Layout = "reference",
         timeout: float = 60.0,
     ) -> None:
+        check_stated(engine, "serve")
         self.model, self.limits, self.layout = model, limits or RequestLimits(), layout
         self._key, self._timeout = api_key, timeout
         self._started = int(time.time())
@@ -161,10 +165,18 @@ class ZoomServer:
         about = {"object": "model", "created": self._started, "owned_by": "rscovlm"}
         name = client.path_params.get("name")
         if not name:
-            return JSONResponse({"object": "list", "data": [{"id": one, **about} for one in names]})
+            return JSONResponse(
+                {"object": "list", "data": [{"id": one, **about, **self._published(one)} for one in names]}
+            )
         if name not in names:
             raise BadRequest("there is no such model; see /v1/models", 404, param="model")
-        return JSONResponse({"id": name, **about})
+        return JSONResponse({"id": name, **about, **self._published(name)})
+
+    def _published(self, name: str) -> dict[str, Any]:
+        """Return what clients of ours must know of the model, for its own entry."""
+        if name != self.model:
+            return {}
+        return {FIELD: Published(self.engine.budget, self.engine.dialect, self.layout).to_dict()}
 
     async def _health(self, client: HTTPRequest) -> Response:
         return JSONResponse({"status": "ok"})

@@ -84,6 +84,26 @@ def read_turns(messages: Any, limits: RequestLimits, count: Callable[[str], int]
     ]
 
 
+def read_tools(given: Any, limits: RequestLimits, count: Callable[[str], int]) -> tuple[dict[str, Any], ...]:
+    """Read the tools that a raw conversation offers.
+
+    Raises:
+        BadRequest: They are no list of functions, hold control tokens, or have too many tokens.
+    """
+    tools = [] if given is None else given
+    functions = (
+        [tool.get("function") if isinstance(tool, dict) else None for tool in tools]
+        if isinstance(tools, list)
+        else [None]
+    )
+    if not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in functions):
+        raise BadRequest("tools must be a list of {'type': 'function', 'function': {'name': ...}}", param="tools")
+    text = json.dumps(tools, ensure_ascii=False)
+    if len(text) > limits.text * _LONGEST_TOKEN or count(clean_text(text)) > limits.text:
+        raise BadRequest(f"the tools have more than {limits.text} tokens", 413, param="tools")
+    return tuple(tools)
+
+
 def clean_text(text: str) -> str:
     """Return a text that may stand in a prompt.
 
@@ -115,11 +135,11 @@ def _turn(message: Any) -> _Read:
         kind = block.get("type") if isinstance(block, dict) else None
         if kind == "text" and isinstance(block.get("text"), str):
             texts.append(block["text"])
-        elif kind == "image_url" and role == "user":
+        elif kind == "image_url" and role in ("user", "tool"):
             images.append(_url(block.get("image_url")))
         else:
             raise BadRequest(
-                "a block must be {'type': 'text', 'text': ...}, or in a user's turn {'type': 'image_url', ...}",
+                "a block must be {'type': 'text', 'text': ...}, or in a turn of the user or a tool {'type': 'image_url', ...}",
                 param="messages",
             )
     return _Read(role, clean_text("\n".join(texts)), images, calls, answers if isinstance(answers, str) else None)

@@ -74,6 +74,10 @@ class AnswerTask(Task):
         """Ask the question, with its choices where it has some."""
         return question(dialect, record.question, record.choices)
 
+    def places(self, wanted: Wanted) -> bool:
+        """A closer look is called by coordinates; an answer from the overview needs none."""
+        return wanted.zoom
+
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
     ) -> list[Row]:

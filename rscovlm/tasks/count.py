@@ -70,6 +70,10 @@ class Count(Task):
         """Ask how many there are."""
         return question(dialect, record.categories[0])
 
+    def places(self, wanted: Wanted) -> bool:
+        """The answer is read from boxes."""
+        return True
+
     def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
         """Answer with a line a class."""
         (row,) = self.rows(engine, rasters, [wanted])

@@ -19,6 +19,7 @@ from rscovlm.codec.control_tokens import check_names
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Conversation, Reply, check_engine, dialect_of, replies
+from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.geometry.tiling import count_tiles, tiles
@@ -108,6 +109,10 @@ class Detect(Task):
         pairs = [found_and_true(one, dialect) for one in answered if one.truth is not None]
         found, true = zip(*((a.as_kind("quad"), b.as_kind("quad")) for a, b in pairs), strict=True)
         return {"ap_nc50": float(ap_nc(list(found), list(true), iou_thresholds=(0.5,))["ap_nc50"]["mean"])}
+
+    def places(self, wanted: Wanted) -> bool:
+        """The answer is read from boxes."""
+        return True
 
     def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
         """Answer with the objects; where some were lost, none found is not the answer that there is none."""
@@ -200,6 +205,7 @@ def detect(
         MergingFailed: What the tiles found could not be merged; the error holds it.
     """
     check_engine(engine)
+    check_stated(engine, "detect")
     raster = image if isinstance(image, Raster) else open_image(image)
     tile = isqrt(engine.budget.max_pixels) if tile is None else tile
     if not isinstance(tile, Integral) or not (overlap is None or (isinstance(overlap, Real) and isfinite(overlap))):

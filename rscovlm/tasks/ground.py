@@ -12,6 +12,7 @@ from rscovlm.codec.control_tokens import check_names
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
+from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters import Raster, open_image
@@ -109,6 +110,10 @@ class Ground(Task):
         result = grounding_accuracy(found, [list(true.boxes.coords[0]) for _, true in pairs])
         return {"acc50": float(result["acc50"])}
 
+    def places(self, wanted: Wanted) -> bool:
+        """The answer is read from boxes."""
+        return True
+
     def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
         """Answer with the boxes of the first expression, or in the model's words where there are none."""
         (found,) = _pointed(engine, rasters[0], wanted)
@@ -178,6 +183,7 @@ def ground(
         raise TypeError(f"expressions is the string {expressions!r}; give a list of expressions")
     wanted = check_names(expressions, "expression")
     check_engine(engine)
+    check_stated(engine, "ground")
     dialect = dialect_of(engine)
     kind, style = dialect.form("ground", kind, style)
     for expression in wanted:  # what is wrong with a question is said before the image is read

@@ -13,6 +13,7 @@ from rscovlm.codec.categories import spoken
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Conversation
+from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.records import Record, Rejected
@@ -207,6 +208,22 @@ class Task(ABC):
             ValueError: The task is only trained.
         """
         raise ValueError(f"task {self.name!r} is trained but not asked by itself; leave its records out")
+
+    def places(self, wanted: Wanted) -> bool:
+        """Tell whether coordinates are written or read for what is wanted; the default is no.
+
+        A task that says yes is refused where nobody knows how the model at a server writes them.
+        """
+        return False
+
+    def check(self, engine: Any, wanted: Wanted) -> None:
+        """Refuse what an engine cannot be asked, before anything is.
+
+        Raises:
+            ValueError: Coordinates are needed and it is not known how the model writes them; the message says what to give.
+        """
+        if self.places(wanted):
+            check_stated(engine, self.name)
 
     def rows(self, engine: Any, rasters: Sequence[Any], wanted: Sequence[Wanted], journal: Any = None) -> list[Row]:
         """Ask about some images and return a row of plain JSON values each.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.control_tokens import check_words
 from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.engines.unstated import check_stated
 from rscovlm.rasters import Raster
 from rscovlm.zoom.asked import Images, Regions, by_image, paired
 from rscovlm.zoom.episode import Episode
@@ -29,7 +30,8 @@ class ZoomChain:
         max_visual_tokens: Visual tokens of all images shown for one question, overviews included.
         min_side: Smallest side of a window in original pixels; smaller regions are shown with context around them.
         max_refusals: Broken calls that may be tried again before the answer is asked for.
-        layout: ``"reference"`` (released RSCoVLM checkpoints) or ``"native"`` (the template's own tools).
+        layout: ``"reference"`` (released RSCoVLM checkpoints) or ``"native"`` (the template's own tools); None for what the
+            engine's server publishes, else the reference.
         max_new_tokens: Limit of generated tokens of each reply.
         in_flight: Questions of :meth:`ask_many` whose images are held at a time.
 
@@ -45,7 +47,7 @@ class ZoomChain:
         max_visual_tokens: int = 3000,
         min_side: int = 28,
         max_refusals: int = 1,
-        layout: Layout = "reference",
+        layout: Layout | None = None,
         max_new_tokens: int = 512,
         in_flight: int = 64,
     ) -> None:
@@ -56,9 +58,14 @@ class ZoomChain:
             )
         self.engine = engine
         self.limits = Limits(max_steps, max_visual_tokens, min_side, max_refusals)
-        self.layout = check_layout(layout)
+        self._layout = None if layout is None else check_layout(layout)
         self.max_new_tokens = max_new_tokens
         self.in_flight = in_flight
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of conversations."""
+        return self._layout or check_layout(getattr(self.engine, "layout", None) or "reference")
 
     def ask(self, image: Any, question: str, *, zoom: bool = True, regions: Regions | None = None) -> ZoomResult:
         """Answer a question about an image, or about a list of images.
@@ -178,6 +185,8 @@ class ZoomChain:
             system: What the user's own system turn says.
         """
         offered = zoom and bool(rasters) and self.limits.max_steps > 0
+        if offered:
+            check_stated(self.engine, "ask with a closer look")
         return self._episode(rasters, overviews, question, zoom=offered, before=before, system=system)
 
     def _episode(
@@ -206,6 +215,7 @@ class ZoomChain:
         overviews = [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]
         if regions is None:
             return self.go_on(rasters, overviews, question, zoom=zoom)
+        check_stated(self.engine, "ask with a closer look")
         episode = self._episode(rasters, overviews, question)
         for region in regions:
             episode.look(region)

@@ -126,7 +126,7 @@ def main(folder: str, adapter: str, out: str) -> None:
     from vllm.lora.request import LoRARequest  # type: ignore[import-not-found,unused-ignore]
 
     from rscovlm.engines import VLLM
-    from rscovlm.engines.server import to_openai
+    from rscovlm.engines.chat_form import to_openai
 
     options = {"max_model_len": 4096, "enforce_eager": True, "enable_lora": True, "max_lora_rank": 8}
     engine = VLLM.load(folder, budget=BUDGET, dtype="float32", **options)
@@ -134,7 +134,7 @@ def main(folder: str, adapter: str, out: str) -> None:
     told: dict[str, Any] = {"greedy": [asdict(one) for one in engine.generate(asked, max_new_tokens=32)]}
     told["logprobs"] = [asdict(one) for one in engine.generate(asked, max_new_tokens=32, logprobs=True)]
     told["chains"] = chains(engine)
-    with_adapter = VLLM(engine.llm, budget=BUDGET, lora=LoRARequest("adapter", 1, adapter))
+    with_adapter = VLLM(engine.llm, dialect=engine.dialect, budget=BUDGET, lora=LoRARequest("adapter", 1, adapter))
     told["adapter"] = [asdict(one) for one in with_adapter.generate(asked, max_new_tokens=32)]
     told["prompts"] = []
     for _ in range(2):  # the second time from the cache
@@ -143,7 +143,9 @@ def main(folder: str, adapter: str, out: str) -> None:
                 [to_openai(one.messages, BUDGET)], SamplingParams(max_tokens=1), use_tqdm=False, tools=one.tools
             )
             told["prompts"].append({"ids": list(output.prompt_token_ids), "cached": output.num_cached_tokens})
-    bound = VLLM(engine.llm, budget=BUDGET, sampling={"temperature": 1.0, "seed": 1}, max_objects=MOST)
+    bound = VLLM(
+        engine.llm, dialect=engine.dialect, budget=BUDGET, sampling={"temperature": 1.0, "seed": 1}, max_objects=MOST
+    )
     told["tiles"] = []
     for kind, style in FORMS:
         found = detect(

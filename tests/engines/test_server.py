@@ -18,7 +18,7 @@ from PIL import Image
 
 from rscovlm.codec import Codec
 from rscovlm.engines import Conversation, Engine, Reply, Server, ServerError, Transformers
-from rscovlm.engines.server import to_openai
+from rscovlm.engines.chat_form import to_openai
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.tokenizer import build_tokenizer
@@ -202,7 +202,8 @@ def test_a_call_parsed_by_the_server_reads_as_the_model_wrote_it() -> None:
         return said("", finish_reason="tool_calls", **calls) if number == 0 else said("a ship")
 
     with serving(answer) as (server,):
-        chain = ZoomChain(Server(server.address, "tiny"), layout="native")
+        engine = Server(server.address, "tiny", dialect="rscovlm-v1", budget=PixelBudget(), probe=False)
+        chain = ZoomChain(engine, layout="native")
         result = chain.ask(Image.new("RGB", (2000, 2000)), "What?")
     assert result.answer == "a ship" and len(result.crops) == 1
     assert server.requests[0]["tools"][0]["function"]["name"] == "image_zoom_in"

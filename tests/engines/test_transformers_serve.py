@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import rscovlm
 from rscovlm.embedded import embedded_model
 from rscovlm.engines import Conversation, Server, ServerError, Transformers
-from rscovlm.engines.server import to_openai
+from rscovlm.engines.chat_form import to_openai
 from rscovlm.processing import RESPONSE_AS_WRITTEN, PixelBudget
 from rscovlm.scenes import make_zoom_scene
 from rscovlm.testing import tiny_checkpoint
@@ -84,7 +85,7 @@ def test_greedy_answers_equal_those_of_transformers(home: Path, address: str) ->
     assert [(reply.tokens, reply.finish) for reply in found] == [(reply.tokens, reply.finish) for reply in expected]
     assert len({reply.text for reply in expected}) == len(asked) and min(reply.tokens for reply in expected) > 8
     # The checkpoint's own repetition penalty would change them.
-    own = Server(address, str(home / "tiny"), budget=local.budget, tries=1, options={"frequency_penalty": None})
+    own = Server(address, str(home / "tiny"), processor=local.processor, tries=1, options={"frequency_penalty": None})
     assert [reply.text for reply in own.generate(asked[:2], max_new_tokens=48)] != [one.text for one in expected[:2]]
     # What this server cannot give is absent, and not made up.
     assert remote.generate(asked[:1], max_new_tokens=2, logprobs=True)[0].token_logprobs is None
@@ -121,6 +122,41 @@ def test_whole_chains_are_equal(home: Path, address: str) -> None:
     )
 
 
+def test_it_is_asked_in_the_budget_of_the_checkpoint_or_not_for_boxes(home: Path, address: str) -> None:
+    """`predict --server` planned by a budget of its own, and every box of this checkpoint lay elsewhere."""
+    name, image = str(home / "tiny"), _noise(640, 640)
+    local = _loaded(home / "tiny")
+    with pytest.raises(ValueError, match="'detect' needs coordinates.*--processor"):
+        rscovlm.detect(Server(address, name, tries=1), image, ["ship"])
+    assert rscovlm.caption(Server(address, name, tries=1), [image], max_new_tokens=4)[0].tokens == 4
+    for budget in (PixelBudget(), PixelBudget(56 * 56, 140 * 140), PixelBudget(112 * 112, 168 * 168)):
+        wrong = Server(address, name, dialect=local.dialect, budget=budget, tries=1)
+        # A smaller largest picture is left alone: nothing is wrong with it.
+        if budget.max_pixels <= local.budget.max_pixels:
+            assert rscovlm.ground(wrong, image, ["ship"], max_new_tokens=4)
+            continue
+        with pytest.raises(ValueError, match="1296 by PixelBudget"):
+            rscovlm.ground(wrong, image, ["ship"], max_new_tokens=4)
+    (found,) = rscovlm.ground(Server(address, name, processor=name, tries=1), image, ["ship"], max_new_tokens=60)
+    (expected,) = rscovlm.ground(local, image, ["ship"], max_new_tokens=60)
+    assert _without_special(local, found.text) == expected.text.strip()
+    np.testing.assert_array_equal(found.objects.boxes.coords, expected.objects.boxes.coords)
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
+def test_other_families_with_budgets_of_their_own(home: Path, address: str, family: Any) -> None:
+    factor = 32 if family == "qwen3_vl" else 28
+    own = PixelBudget((2 * factor) ** 2, (5 * factor) ** 2, factor)
+    folder = tiny_checkpoint(home / family, family, budget=own)
+    _edit(folder / "tokenizer_config.json", response_template=RESPONSE_AS_WRITTEN)
+    local, image = _loaded(folder), _noise(300, 200)
+    (found,) = rscovlm.ground(Server(address, str(folder), processor=folder, tries=1), image, ["ship"], kind="hbb")
+    (expected,) = rscovlm.ground(local, image, ["ship"], kind="hbb")
+    assert _without_special(local, found.text) == expected.text.strip()
+    with pytest.raises(ValueError, match="as they are planned"):
+        rscovlm.ground(Server(address, str(folder), dialect=local.dialect, budget=PixelBudget(), tries=1), image, ["a"])
+
+
 def test_what_this_server_refuses_is_named(home: Path, address: str) -> None:
     asked = [Conversation([{"role": "user", "content": "How many ships?"}])]
     with pytest.raises(ValueError, match=r"(?s)422.*structured_outputs"):
@@ -129,10 +165,15 @@ def test_what_this_server_refuses_is_named(home: Path, address: str) -> None:
         Server(address, "no/such-model", tries=1).generate(asked)
 
 
+def _without_special(local: Any, text: str) -> str:
+    """Return a text without what the tokenizer calls special, which this server writes and our engine leaves out."""
+    for token in local.processor.tokenizer.added_tokens_decoder.values():
+        text = text.replace(token.content, "") if token.special else text
+    return text.strip()
+
+
 def _loaded(folder: Path) -> Any:
     from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    import rscovlm  # noqa: F401  registers the processor
 
     model = AutoModelForImageTextToText.from_pretrained(folder)
     return Transformers(model.eval(), AutoProcessor.from_pretrained(folder))

@@ -147,7 +147,7 @@ def test_the_server_holds_answers_to_a_grammar(local: Transformers, address: str
     local = Transformers(local.model, local.processor, max_objects=MOST)
     expected = [one.text for one in local.generate(asked, max_new_tokens=400)]
     for form in STRUCTURED:
-        remote = Server(address, "rscovlm", budget=BUDGET, max_objects=MOST, structured=form)
+        remote = Server(address, "rscovlm", dialect="rscovlm-v1", budget=BUDGET, max_objects=MOST, structured=form)
         assert [one.text for one in remote.generate(asked, max_new_tokens=400)] == expected
     codec = Codec.preset("rscovlm-v1")
     for text in expected:
@@ -158,11 +158,11 @@ def test_the_server_holds_answers_to_a_grammar(local: Transformers, address: str
 def test_the_server_answers_alike(local: Transformers, address: str) -> None:
     # What a checkpoint's generation_config.json says, such as a repetition penalty, would hold otherwise.
     options = {"repetition_penalty": 1.0}
-    remote = Server(address, "rscovlm", budget=BUDGET, options=options)
+    remote = Server(address, "rscovlm", dialect="rscovlm-v1", budget=BUDGET, options=options)
     for logprobs in (False, True):
         _compare(remote.generate(conversations(), max_new_tokens=32, logprobs=logprobs), local, logprobs=logprobs)
     # Calls that the server parsed and we wrote again, and calls that it leaves alone.
-    plain = Server(address, "rscovlm", budget=BUDGET, options={**options, "tool_choice": "none"})
+    plain = Server(address, "rscovlm", dialect="rscovlm-v1", budget=BUDGET, options={**options, "tool_choice": "none"})
     assert chains(remote) == chains(plain) == chains(local)
 
 
