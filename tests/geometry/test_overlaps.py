@@ -136,6 +136,18 @@ def test_boxes_apart_share_exactly_nothing() -> None:
     assert not quad_intersection(_quads(boxes), _quads(far)).any()
 
 
+def test_boxes_that_touch_share_exactly_nothing() -> None:
+    rng = np.random.default_rng(9)
+    low, sides = rng.uniform(-1000, 1000, (500, 2)), rng.uniform(1e-3, 300, (500, 2))
+    one = np.concatenate([low, low + sides], axis=1)
+    for axis in (0, 1):
+        other = one.copy()
+        other[:, [1 - axis, 3 - axis]] += rng.uniform(-0.3, 0.3, (500, 1)) * sides[:, [1 - axis]]
+        other[:, axis], other[:, 2 + axis] = one[:, 2 + axis], one[:, 2 + axis] + sides[:, axis]
+        a, b = (Boxes(boxes, "hbb").as_kind("quad").coords for boxes in (one, other))
+        assert not quad_intersection(a, b).any() and not quad_intersection(b, a).any()
+
+
 def test_more_pairs_than_are_worked_on_at_once() -> None:
     rng = np.random.default_rng(8)
     a, b = rng.uniform(0, 100, (2, 5000, 8))
