@@ -23,7 +23,7 @@ from mutation.trial import Chosen, forked, prepare, run_tests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-START = 20.0
+START = 8.0
 """Seconds that imports and collecting may take besides the tests."""
 
 
@@ -47,7 +47,7 @@ def tried(
         tests: Names of tests, in the order in which they are tried.
         root: A copy of the checkout.
         log: Gets what pytest prints.
-        expected: Seconds that the tests take unchanged.
+        expected: Seconds that the tests take unchanged, as measured with their coverage, which takes longer.
         start: Seconds that imports and collecting may take.
     """
     chosen = Chosen(tests)
@@ -59,7 +59,7 @@ def tried(
         return json.dumps([status, chosen.failed])
 
     with changed(root / mutant.path, mutant.source):
-        ended, text = forked(act, root=root, log=log, seconds=start + 3 * expected)
+        ended, text = forked(act, root=root, log=log, seconds=start + 1.5 * expected)
     if ended != "ended":
         return "noticed", "no end" if ended == "endless" else "the process died"
     status, failed = json.loads(text)

@@ -88,7 +88,7 @@ def forked(act: Callable[[], str], *, root: Path, log: Path, seconds: float) -> 
         act: What the child does; it returns the text.
         root: The folder it runs in.
         log: Gets what it prints.
-        seconds: Processor time it may take. It is stopped after four times as long by the clock, with all it started.
+        seconds: Processor time it may take. It is stopped after ten times as long by the clock, with all it started.
 
     Returns:
         ``"ended"``, ``"broke"`` or ``"endless"``; and the text, empty unless it ended.
@@ -98,7 +98,7 @@ def forked(act: Callable[[], str], *, root: Path, log: Path, seconds: float) -> 
     child = os.fork()
     if child == 0:
         _child(act, answer, root, log, seconds)
-    last = time.monotonic() + 4 * seconds
+    last = time.monotonic() + 10 * seconds
     try:
         while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < last:
             time.sleep(0.02)

@@ -12,6 +12,7 @@ from rscovlm.geometry.tiling import tiles
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.tasks import detect
 from rscovlm.tasks.merging import merge_and_join
+from rscovlm.tasks.pieces import margins
 from tests.zoom.scripted import Scripted
 
 SIZE = (1000, 800)
@@ -109,3 +110,35 @@ def test_detect_joins_a_bar_that_no_tile_shows_whole() -> None:
     found = detect(engine, Image.fromarray(picture), ["bar"], overlap=28, kind="hbb")
     assert found.objects.boxes.coords.tolist() == [[30, 40, 330, 60]]
     assert (len(found.tiles), found.joined, found.merged, found.cut.tolist()) == (5, 1, 4, [False])
+
+
+def test_margins_are_distances_to_the_tiles_own_borders_inside_the_image() -> None:
+    # A tile in the middle, one in the top left corner, one in the bottom right one, of an image of 1000 x 800.
+    windows = np.array([[200, 100, 500, 300], [0, 0, 300, 200], [700, 600, 1000, 800]], dtype=float)
+    bounds = np.array([[210, 130, 480, 260], [10, 30, 280, 160], [710, 630, 980, 760]], dtype=float)
+    inf = np.inf
+    assert margins(bounds, windows, SIZE).tolist() == [[10, 30, 20, 40], [inf, inf, 20, 40], [10, 30, inf, inf]]
+
+
+@pytest.mark.parametrize("kind", ["hbb", "obb", "quad"])
+def test_two_halves_of_a_bar_become_the_bar(kind: Any) -> None:
+    windows = [(0, 0, 500, 300), (400, 0, 1000, 300), (0, 200, 500, 800)]
+    boxes = [[300.0, 100, 500, 140], [400.0, 101, 720, 141], [40.0, 230, 90, 260]]
+    objects = Objects(Boxes(boxes, "hbb").as_kind(kind), ("bar", "bar", "ship"), np.array([0.3, 0.8, 0.5]))
+    merged = merge_and_join(objects, [0, 1, 2], windows, SIZE)
+    assert (merged.joined, merged.removed) == (1, 1)
+    assert merged.objects.labels == ("bar", "ship")
+    assert merged.objects.scores is not None and merged.objects.scores.tolist() == [0.8, 0.5]
+    bounds = merged.objects.boxes.as_kind("hbb").coords
+    assert bounds[0] == pytest.approx((300, 100, 720, 141), abs=1.0)
+    assert bounds[1] == pytest.approx(boxes[2])
+    assert merged.cut.tolist() == [False, False]
+    # Of another class, in the same tile, or a hand's breadth beside each other they are two.
+    for labels, tile_of, lower in (
+        (("bar", "pier", "x"), [0, 1, 2], 0),
+        (("bar", "bar", "x"), [0, 0, 2], 0),
+        (("bar", "bar", "x"), [0, 1, 2], 40),
+    ):
+        moved = np.array(boxes) + [[0, 0, 0, 0], [0, lower, 0, lower], [0, 0, 0, 0]]
+        alone = merge_and_join(Objects(Boxes(moved, "hbb").as_kind(kind), labels), tile_of, windows, SIZE)
+        assert alone.joined == 0 and len(alone.objects) == 3
