@@ -108,3 +108,12 @@ def test_every_equivalent_is_listed_with_its_reason_and_still_stands() -> None:
         code = " ".join((ROOT / row["path"]).read_text(encoding="utf-8").split())
         assert row["was"] in code, f"{row['path']} no longer has {row['was']!r}; take it off the list"
         assert len(row["reason"].split()) > 3
+
+
+def test_the_table_of_floors_names_what_there_is() -> None:
+    floors = yaml.safe_load((ROOT / ".ci" / "mutation" / "floors.yaml").read_text(encoding="utf-8"))
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "mutants.yml").read_text(encoding="utf-8"))
+    assert sorted(workflow["jobs"]["mutants"]["strategy"]["matrix"]["floor"]) == sorted(floors)
+    for listed in floors.values():
+        paths = [*listed["change"], *listed["tests"], *listed.get("left_out", [])]
+        assert [path for path in paths if not (ROOT / path).exists()] == []
