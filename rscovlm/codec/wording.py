@@ -27,6 +27,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "count": ("classes",),
     "locate": (),
     "locate_coordinates": (),
+    "describe": ("region",),
 }
 """For each task that a dialect words, what its user text must have a place for."""
 

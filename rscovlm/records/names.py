@@ -17,5 +17,6 @@ TASKS: Mapping[str, str] = {
     "change": "change",
     "geolocation": "locate",
     "conditions": "conditions",
+    "region_caption": "describe",
 }
 """The task of a record -> the file of `rscovlm.tasks` that knows what it needs, how it is asked, answered and measured."""

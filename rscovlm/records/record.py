@@ -17,6 +17,7 @@ What each task fills in, beside `images`:
 | `zoom` | `question`, `answer`, and `regions` of the image to look at; `objects` where the source kept them |
 | `segmentation` | `expression` or `categories`; polygons in `objects` and/or `masks` |
 | `change` | two or more `images` with times; polygons in `objects` (`image` says of which one), `masks`, `captions` |
+| `region_caption` | one of `objects`, and the `expression` that means it |
 | `conditions` | `expression`: an instruction with conditions; in `objects` all that meet it |
 | `geolocation` | `extra["latitude"]` and `extra["longitude"]` in degrees; `answer`: the city, where known |
 """

@@ -4,6 +4,9 @@ from .classify import classify as classify
 from .conditions import solve_conditions as solve_conditions
 from .count import Counted as Counted
 from .count import count as count
+from .cyclic import RoundTrips as RoundTrips
+from .cyclic import round_trips as round_trips
+from .describe import describe as describe
 from .detect import detect as detect
 from .detections import Detections as Detections
 from .detections import MergingFailed as MergingFailed

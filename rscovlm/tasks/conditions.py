@@ -27,7 +27,7 @@ from rscovlm.tasks.boxes import frame_row, object_rows
 from rscovlm.tasks.detect import detect
 from rscovlm.tasks.ground import TASK as GROUND
 from rscovlm.tasks.ground import ground
-from rscovlm.tasks.task import Answered, Draw, Example, Row, Shown, Task
+from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task
 from rscovlm.tasks.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class Conditions(Task):
     def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
         """Ask for the whole instruction at once, as `ground` does, and answer with all objects that meet it."""
         return GROUND.example(record, shown, draw)
+
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for the whole instruction at once, as it is trained."""
+        return GROUND.asks(record, dialect)
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure as grounding."""

@@ -91,6 +91,10 @@ class Locate(Task):
             raise Rejected("city has no text form", f"record {record.id!r}: {error}") from error
         return Example.of(question(draw.dialect, city=bool(city), pick=draw.pick), answer, shown)
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for the city where it is known, else for the coordinates alone."""
+        return question(dialect, city=bool(record.answer.strip()))
+
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
     ) -> list[Row]:

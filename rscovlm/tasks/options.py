@@ -28,6 +28,8 @@ class RenderOptions:
         direct_rate: Zoom records asked without the tool.
         crop_jitter: How far the part that a zoom shows may lie beside the region called for, as a share of its side.
         layout: Form of zoom conversations.
+        cyclic_rate: Grounding of one object turned round: its box is given and the expression is the answer; and region
+            captions as grounding.
 
     Raises:
         ValueError: A rate outside 0 to 1, or no box kind with a positive weight.
@@ -43,6 +45,7 @@ class RenderOptions:
     direct_rate: float = 0.0
     crop_jitter: float = 0.0
     layout: Layout = "reference"
+    cyclic_rate: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse rates that are no probabilities."""

@@ -1,0 +1,111 @@
+"""Region captioning: what the object in a given box is, in words that mean it and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rscovlm.codec.categories import referent
+from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.wording import plainest
+from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.geometry import Boxes
+from rscovlm.rasters import open_image
+from rscovlm.records import Record
+from rscovlm.records.views import boxes_of
+from rscovlm.tasks.task import Draw, Example, Question, Shown, Task
+from rscovlm.tasks.words import WordAnswer, overview
+
+if TYPE_CHECKING:
+    from rscovlm.engines.engine import Engine
+
+
+def question(dialect: Dialect, region: str, *, pick: Callable[[int], int] = plainest) -> Question:
+    """Return what is asked to describe a region.
+
+    Args:
+        dialect: Whose words.
+        region: The box, as ``Codec.mention`` writes it on the grid that the model sees.
+        pick: Chooses one of several wordings.
+
+    >>> question(Dialect.preset("rscovlm-v1"), "[10, 20, 30, 40]").user
+    'Describe the object in the region [10, 20, 30, 40] so that it can be told from all others.'
+    """
+    asked = dialect.ask("describe", pick=pick, region=region)
+    return Question(asked.system, asked.user)
+
+
+class Describe(Task):
+    """The expression that means the object in a box."""
+
+    name = "describe"
+
+    def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
+        """One object, and the expression that means it."""
+        yield not record.expression.strip(), "no expression"
+        yield len(record.objects) != 1, "not one object"
+
+    def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Ask about the box and answer with the expression; at the rate `cyclic_rate` the other way round, as `ground`."""
+        from rscovlm.tasks.ground import TASK as GROUND
+
+        if draw.chance(draw.options.cyclic_rate):
+            return GROUND.located(record, shown, draw)
+        return self.described(record, shown, draw)
+
+    def described(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Ask about the box and answer with the expression."""
+        box = boxes_of(record.objects, record.objects[0].kind, shown.frames[0])
+        region = draw.dialect.codec.mention(box, shown.seen())
+        return Example.of(question(draw.dialect, region, pick=draw.pick), referent(record.expression), shown)
+
+
+TASK = Describe()
+
+
+def describe(
+    engine: Engine, image: Any, boxes: Boxes, *, batch: int = 16, max_new_tokens: int = 128
+) -> list[WordAnswer]:
+    """Describe the object in each box of an image.
+
+    Args:
+        engine: Who answers.
+        image: Whatever ``open_image`` takes; a large one is shown as the budget allows.
+        boxes: In pixels of the image, or on any frame of it.
+        batch: Boxes asked about at a time.
+        max_new_tokens: Limit of an answer.
+
+    Returns:
+        One answer a box.
+
+    Raises:
+        ValueError: The image cannot be read.
+    """
+    check_engine(engine)
+    dialect = dialect_of(engine)
+    raster = open_image(image)
+    view = overview(raster, engine)
+    own = Boxes(boxes.coords, boxes.kind, raster.frame) if boxes.frame is None else boxes
+    asked = [question(dialect, dialect.codec.mention(box, view.frame)) for box in own]
+    waiting, found = iter(asked), []
+    while some := list(islice(waiting, max(1, batch))):
+        found += replies(engine, [one.conversation([view.image]) for one in some], max_new_tokens=max_new_tokens)
+    return [WordAnswer(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds) for reply in found]
+
+
+def expressions_of(answers: Sequence[WordAnswer]) -> list[str]:
+    """Return what was answered as expressions that can be looked for: one line, without a final dot and "This is".
+
+    >>> expressions_of([WordAnswer("This is the red ship near the pier.\\nIt is long.")])
+    ['red ship near the pier']
+    """
+    return [_expression(answer.text) for answer in answers]
+
+
+def _expression(text: str) -> str:
+    line = text.strip().split("\n", 1)[0].strip(" .")
+    for lead in ("this is ", "it is ", "there is ", "the object is ", "a ", "an ", "the "):
+        if line.lower().startswith(lead):
+            line = line[len(lead) :]
+    return line.strip(" .")
