@@ -93,8 +93,10 @@ class CoverageMap:
         contexts = Contexts(measured)
         examples(FEW)
         measured.start()
-        run_tests(paths, plugins=[contexts], first=False)
+        status = run_tests(paths, plugins=[contexts], first=False)
         measured.stop()
+        if status not in (0, 1) or not contexts.seconds:
+            raise RuntimeError(f"pytest ended with {status}; without any mutant tests must at least run")
         found: dict[str, Seen] = {path: {"seconds": {}, "failed": [], "lines": {}, "packages": []} for path in paths}
         for test, taken in contexts.seconds.items():
             of = found.setdefault(test.split("::")[0], {"seconds": {}, "failed": [], "lines": {}, "packages": []})

@@ -21,7 +21,7 @@ MEMORY = 10 << 30
 """Address space of a child, in bytes: a mutant may ask for all there is."""
 EXAMPLES = 40
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "--tb=line", "--no-header"]
-COLLECTED = ["--doctest-modules", "--doctest-ignore-import-errors"]
+COLLECTED = ["--doctest-modules", "--doctest-ignore-import-errors", "--continue-on-collection-errors"]
 
 
 def examples(most: int) -> None:
