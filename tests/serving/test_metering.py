@@ -74,8 +74,11 @@ def test_what_was_read_is_counted_or_estimated() -> None:
     assert counted.prompt_tokens == 22
     estimated = Metered(Counting())
     # 840 x 280 is 30 x 10 patches of 28, and a third of the bytes of the texts, rounded up for each turn.
-    content = [{"type": "image", "image": Image.new("RGB", (840, 280))}, {"type": "text", "text": "abcd"}]
-    turns = [{"role": "system", "content": "äöü"}, {"role": "user", "content": content}]
+    content: list[dict[str, Any]] = [
+        {"type": "image", "image": Image.new("RGB", (840, 280))},
+        {"type": "text", "text": "abcd"},
+    ]
+    turns: list[dict[str, Any]] = [{"role": "system", "content": "äöü"}, {"role": "user", "content": content}]
     estimated.generate([Conversation(turns)])
     assert estimated.prompt_tokens == 300 + 2 + 2
     assert [estimated_tokens("x" * count) for count in (0, 1, 3, 4)] == [0, 1, 1, 2]

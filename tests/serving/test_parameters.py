@@ -55,7 +55,8 @@ def test_a_number_beyond_the_range_is_said_to_be(name: str) -> None:
         with pytest.raises(BadRequest, match=f"{name} is .*; it must lie between {least} and {most}") as refused:
             check_parameters({name: value})
         assert refused.value.param == name
-    for value in ("1", True, [1], float("nan"), float("inf")):
+    odd: tuple[Any, ...] = ("1", True, [1], float("nan"), float("inf"))
+    for value in odd:
         with pytest.raises(BadRequest, match=f"{name} must be a (whole )?number"):
             check_parameters({name: value})
 
