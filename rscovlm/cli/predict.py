@@ -77,6 +77,10 @@ def predict(
     shard: Annotated[
         str | None, typer.Option(help="The part that this process takes, such as 2/4; rscovlm merge joins the files.")
     ] = None,
+    policy: Annotated[
+        str,
+        typer.Option(help="Where to look: call (the model's own), none, tree, grid, assess, branch, vote, distance."),
+    ] = "call",
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
 ) -> None:
@@ -116,6 +120,7 @@ def predict(
                 opaque=opaque or None,
             ),
             revision,
+            policy,
         )
         # Everything that can be refused is refused before the model is loaded.
         part = None if shard is None else Shard.parse(shard)

@@ -23,6 +23,7 @@ from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.tile_journal import TILES
 from rscovlm.tasks.wanted import DetectionMode, Wanted
 from rscovlm.zoom.journal import Journal, is_journal, read_rows
+from rscovlm.zoom.policies import NAMES
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
@@ -52,9 +53,10 @@ class DefaultQuestion:
         mode: ``"max"`` enlarges detection tiles to the budget's limit.
         opening: Arguments of ``open_image`` for every image, such as ``bands``.
         revision: Of a model on the Hub.
+        policy: Who decides where to look closer: a name of `rscovlm.zoom.policies`.
 
     Raises:
-        ValueError: There is no such task or mode, or the overlap is not smaller than the tile.
+        ValueError: There is no such task, mode or policy, or the overlap is not smaller than the tile.
     """
 
     task: str
@@ -70,12 +72,15 @@ class DefaultQuestion:
     mode: DetectionMode = "native"
     opening: Mapping[str, Any] = field(default_factory=dict)
     revision: str | None = None
+    policy: str = "call"
 
     def __post_init__(self) -> None:
         if self.task not in asked_tasks():
             raise ValueError(f"task is {self.task!r}; choose one of {', '.join(asked_tasks())}")
         if self.mode not in get_args(DetectionMode):
             raise ValueError(f"mode is {self.mode!r}; choose one of {', '.join(get_args(DetectionMode))}")
+        if self.policy not in NAMES:
+            raise ValueError(f"policy is {self.policy!r}; choose one of {', '.join(NAMES)}")
         if self.tile and self.overlap is not None and self.overlap >= self.tile:
             raise ValueError(f"overlap is {self.overlap:g} and the tile {self.tile} pixels; give a smaller overlap")
 
@@ -95,6 +100,7 @@ class DefaultQuestion:
             classes=self.classes,
             kind=self.kind,
             zoom=self.zoom,
+            policy=self.policy,
             tile=self.tile,
             overlap=self.overlap,
             mode=self.mode,

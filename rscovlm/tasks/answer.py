@@ -83,7 +83,7 @@ class AnswerTask(Task):
     ) -> list[Row]:
         """Answer the question of each image as one batch, looking closer where that is allowed."""
         pairs = [(raster, one.question or "") for raster, one in zip(rasters, wanted, strict=True)]
-        chain = ZoomChain(engine, **wanted[0].limit)
+        chain = ZoomChain(engine, policy=wanted[0].policy, **wanted[0].limit)
         return [chain_row(result) for result in _asked(chain, pairs, zoom=wanted[0].zoom, pictures=False)]
 
 
@@ -99,7 +99,7 @@ def chain_row(result: ZoomResult) -> Row:
         "windows": [list(window) for window in result.windows],
         "tokens": result.tokens,
         "problems": dict(result.problems),
-    }
+    } | ({"declined": result.declined} if result.declined else {})
 
 
 def answer(

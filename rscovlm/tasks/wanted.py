@@ -31,6 +31,7 @@ class Wanted:
         kind: Box kind of the answer; None for the task's own.
         style: Form of the answer; None for the dialect's.
         zoom: Whether the model may look closer.
+        policy: Who decides where to look closer: a name of `rscovlm.zoom.policies`.
         tile: Side of a tile in original pixels; None for the largest that is shown without shrinking.
         overlap: What tiles share, as for `rscovlm.detect`.
         mode: How tiles are laid out in the budget.
@@ -45,6 +46,7 @@ class Wanted:
     kind: Kind | None = None
     style: Style | None = None
     zoom: bool = True
+    policy: str = "call"
     tile: int | None = None
     overlap: float | None = None
     mode: DetectionMode = "native"

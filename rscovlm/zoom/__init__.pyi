@@ -1,4 +1,6 @@
 from .chain import ZoomChain as ZoomChain
+from .comparison import PolicyScore as PolicyScore
+from .comparison import compare as compare
 from .episode import Episode as Episode
 from .layouts import Layout as Layout
 from .layouts import zoom_conversation as zoom_conversation

@@ -8,13 +8,16 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.control_tokens import check_words
-from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
 from rscovlm.engines.unstated import check_stated
 from rscovlm.rasters import Raster
 from rscovlm.zoom.asked import Images, Regions, by_image, paired
 from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, Message, ZoomWords, check_layout
+from rscovlm.zoom.policies import policy_named
+from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry, Policy
 from rscovlm.zoom.result import Step, ZoomResult
+from rscovlm.zoom.search import Search
 from rscovlm.zoom.windows import Limits, ZoomView
 
 if TYPE_CHECKING:
@@ -34,9 +37,12 @@ class ZoomChain:
             engine's server publishes, else the reference.
         max_new_tokens: Limit of generated tokens of each reply.
         in_flight: Questions of :meth:`ask_many` whose images are held at a time.
+        policy: Who decides where to look: ``call`` (the model's own calls, as in the paper), ``none`` (the overview alone), the
+            name of a policy (``tree``, ``grid``, ``assess``, ``branch``, ``vote``, ``distance``), or an object of
+            `rscovlm.zoom.policies`. A policy has limits of its own for looking; those here hold for the answer.
 
     Raises:
-        ValueError: A limit or the layout has no meaning.
+        ValueError: A limit, the layout or the policy has no meaning.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class ZoomChain:
         layout: Layout | None = None,
         max_new_tokens: int = 512,
         in_flight: int = 64,
+        policy: str | Policy = "call",
     ) -> None:
         check_engine(engine)
         if not all(isinstance(number, Integral) and number >= 1 for number in (in_flight, max_new_tokens)):
@@ -61,6 +68,7 @@ class ZoomChain:
         self._layout = None if layout is None else check_layout(layout)
         self.max_new_tokens = max_new_tokens
         self.in_flight = in_flight
+        self.policy = policy_named(policy) if isinstance(policy, str) and policy not in ("call", "none") else policy
 
     @property
     def layout(self) -> Layout:
@@ -132,31 +140,32 @@ class ZoomChain:
         pool = Images(self.engine, self.limits)
         held = None if isinstance(questions, (list, tuple)) else self.in_flight
         waiting = by_image(paired(questions, regions), held)
-        running: dict[int, Episode] = {}
+        running: dict[int, Episode | Search] = {}
         while True:
             for number, (image, question, wanted) in islice(waiting, self.in_flight - len(running)):
                 running[number] = self._start(pool, image, question, zoom, wanted)
             if not running:
                 return
-            episodes = list(running.items())
-            answers = replies(self.engine, [one.pending for _, one in episodes], max_new_tokens=self.max_new_tokens)
-            for (number, episode), reply in zip(episodes, answers, strict=True):
-                episode.receive(reply)
-                if episode.done:
-                    result = running.pop(number).result()
-                    yield number, result if pictures else result.without_pictures()
+            for number, episode in self._advanced(running):
+                del running[number]
+                yield number, episode.result() if pictures else episode.result().without_pictures()
 
     def stream(self, image: Any, question: str, *, zoom: bool = True) -> Iterator[Step | ZoomResult]:
         """Answer a question and yield each :class:`Step` as it happens, then the :class:`ZoomResult`."""
-        episode = self._start(Images(self.engine, self.limits), image, question, zoom, None)
-        while not episode.done:
-            (reply,) = replies(self.engine, [episode.pending], max_new_tokens=self.max_new_tokens)
-            yield episode.receive(reply)
-        yield episode.result()
+        if isinstance(self.policy, str):
+            episode = self._begin(Images(self.engine, self.limits), image, question, zoom, None)
+            while not episode.done:
+                (reply,) = replies(self.engine, [episode.pending], max_new_tokens=self.max_new_tokens)
+                yield episode.receive(reply)
+            yield episode.result()
+        else:
+            result = self.ask(image, question, zoom=zoom)
+            yield from result.steps
+            yield result
 
     def start(self, image: Any, question: str, *, zoom: bool = True) -> Episode:
-        """Return the question as an :class:`Episode`, for callers that generate themselves."""
-        return self._start(Images(self.engine, self.limits), image, question, zoom, None)
+        """Return the question as an :class:`Episode` of the model's own calls, for callers that generate themselves."""
+        return self._begin(Images(self.engine, self.limits), image, question, zoom, None)
 
     def overviews(self, rasters: Sequence[Raster]) -> list[ZoomView]:
         """Return what the model sees of some images at first, when all of them belong to one question."""
@@ -189,6 +198,38 @@ class ZoomChain:
             check_stated(self.engine, "ask with a closer look")
         return self._episode(rasters, overviews, question, zoom=offered, before=before, system=system)
 
+    def _advanced(self, running: dict[int, Episode | Search]) -> Iterator[tuple[int, Episode | Search]]:
+        """Have the engine answer what all questions ask, in one batch for each kind, and yield those that are done."""
+        asked = [
+            (number, call)
+            for number, one in running.items()
+            for call in (
+                one.calls if isinstance(one, Search) else [EngineCall(one.pending, self.max_new_tokens, False, 0)]
+            )
+        ]
+        kinds = dict.fromkeys((call.max_new_tokens, call.logprobs) for _, call in asked)
+        given: dict[int, Reply] = {}
+        for tokens, logprobs in kinds:
+            rows = [
+                row for row, (_, call) in enumerate(asked) if (call.max_new_tokens, call.logprobs) == (tokens, logprobs)
+            ]
+            options = {"logprobs": True} if logprobs else {}
+            answers = replies(
+                self.engine, [asked[row][1].conversation for row in rows], max_new_tokens=tokens, **options
+            )
+            given |= dict(zip(rows, answers, strict=True))
+        mine: dict[int, list[Reply]] = {}
+        for row, (number, _) in enumerate(asked):
+            mine.setdefault(number, []).append(given[row])
+        for number, one in list(running.items()):
+            said = mine.get(number, [])  # none where a policy decided without asking
+            if isinstance(one, Search) and said:
+                one.receive(said)
+            elif isinstance(one, Episode):
+                one.receive(said[0])
+            if one.done:
+                yield number, one
+
     def _episode(
         self, rasters: Sequence[Raster], overviews: Sequence[ZoomView], question: str, **options: Any
     ) -> Episode:
@@ -204,15 +245,30 @@ class ZoomChain:
             **options,
         )
 
-    def _start(self, pool: Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
-        if not isinstance(question, str):
-            raise ValueError(f"question is {question!r}; give a string (the image comes first, then the question)")
-        check_words(question, f"question {question[:80]!r}")
-        sources = list(image) if isinstance(image, (list, tuple)) else [image]
-        if not sources:
-            raise ValueError(f"question {question!r} has no image; give at least one")
-        rasters = [pool.open(source) for source in sources]
-        overviews = [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]
+    def _start(self, pool: Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode | Search:
+        """Return a question under the chain's policy; one that may not zoom, or that is shown regions, needs none."""
+        if isinstance(self.policy, str) or not zoom or regions is not None:
+            return self._begin(pool, image, question, zoom and self.policy != "none", regions)
+        rasters, overviews = self._opened(pool, image, question)
+        check_stated(self.engine, "ask with a closer look")
+        inquiry = Inquiry(
+            question,
+            rasters,
+            overviews,
+            dialect_of(self.engine),
+            self.engine.budget,
+            self.limits,
+            self.policy.max_calls,
+            self.policy.max_visual_tokens,
+        )
+
+        def answer(zoom: bool) -> Episode:
+            return self._episode(rasters, overviews, question, zoom=zoom)
+
+        return Search(self.policy, inquiry, answer, self.max_new_tokens)
+
+    def _begin(self, pool: Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
+        rasters, overviews = self._opened(pool, image, question)
         if regions is None:
             return self.go_on(rasters, overviews, question, zoom=zoom)
         check_stated(self.engine, "ask with a closer look")
@@ -220,3 +276,14 @@ class ZoomChain:
         for region in regions:
             episode.look(region)
         return episode
+
+    def _opened(self, pool: Images, image: Any, question: str) -> tuple[list[Raster], list[ZoomView]]:
+        """Open the images of a question and plan their overviews."""
+        if not isinstance(question, str):
+            raise ValueError(f"question is {question!r}; give a string (the image comes first, then the question)")
+        check_words(question, f"question {question[:80]!r}")
+        sources = list(image) if isinstance(image, (list, tuple)) else [image]
+        if not sources:
+            raise ValueError(f"question {question!r} has no image; give at least one")
+        rasters = [pool.open(source) for source in sources]
+        return rasters, [pool.overview(raster, source, len(rasters)) for source, raster in enumerate(rasters)]

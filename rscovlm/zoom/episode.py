@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rscovlm.codec.control_tokens import harmless
 from rscovlm.engines.engine import Conversation, Memory, Reply
 from rscovlm.geometry import Boxes, Frame
+from rscovlm.geometry.window import WindowLike
 from rscovlm.zoom.calls import Call, ParsedReply, Refusal, read_calls
 from rscovlm.zoom.layouts import (
     WORDS,
@@ -137,25 +138,37 @@ class Episode:
         Raises:
             ValueError: The region lies outside the image, or the visual tokens leave no room for it.
         """
-        view, raster = self._shown.views[source], self._shown.rasters[source]
+        raster = self._shown.rasters[source]
         box = _one_box(region, raster.frame)
         inside = box.to(raster.frame).clipped()
         if not inside.area()[0] > 0:
             raise ValueError(f"region {box.coords[0].tolist()} has no area on {raster.path}; give one inside the image")
         window = enclose([float(side) for side in inside.coords[0]], raster, self._limits)
-        x1, y1, x2, y2 = (float(value) for value in self._shown.codec.encode_box(inside, view.frame))
-        shown = self._shown.read(window, source)
-        if shown is None:
+        if not self._look(inside, window, source):
             raise ValueError(
                 f"{self._limits.max_visual_tokens} visual tokens leave no room for region {window}; "
                 "raise max_visual_tokens"
             )
+
+    def show(self, window: WindowLike, source: int = 0) -> bool:
+        """Show a window of an image as if the model had asked for it, where the visual tokens leave room; tell whether."""
+        inside = Boxes([list(window)], "hbb", self._shown.rasters[source].frame)
+        return self._look(inside, window, source)
+
+    def _look(self, inside: Boxes, window: WindowLike, source: int) -> bool:
+        """Append the call for a box and what it brings; False where the visual tokens leave no room."""
+        view = self._shown.views[source]
+        x1, y1, x2, y2 = (float(value) for value in self._shown.codec.encode_box(inside, view.frame))
+        shown = self._shown.read(window, source)
+        if shown is None:
+            return False
         self._shown.looks_left = 0
         call = Call((x1, y1, x2, y2), source + 1 if self._shown.several else None)
         self._turns += [
             self._called(call, ""),
             crop_turn(shown.image, self._layout, note=self._note(source, 1), words=self._words),
         ]
+        return True
 
     def result(self) -> ZoomResult:
         """Return the answer with its evidence.

@@ -17,10 +17,12 @@ from rscovlm.zoom.windows import ZoomView
 if TYPE_CHECKING:
     from PIL import Image
 
+    from rscovlm.zoom.policies.inquiry import Look
+
 #: Why a chain stopped: the model answered (``answer``, or ``length`` / ``repeat`` when that answer was cut off), or it
 #: was asked for its answer without tools because of a limit on steps or visual tokens, the same window again, or more
-#: broken calls than allowed.
-Stopped = Literal["answer", "length", "repeat", "max_steps", "max_visual_tokens", "no_progress", "refused"]
+#: broken calls than allowed. ``declined``: a policy found that the image cannot answer it.
+Stopped = Literal["answer", "length", "repeat", "max_steps", "max_visual_tokens", "no_progress", "refused", "declined"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class ZoomResult:
         messages: The conversation as it ended.
         tools: Its tools, where the layout has them beside the messages.
         read_seconds: Time to read all views.
+        policy: Who decided where to look: ``call`` (the model's own calls), ``none``, or a policy of `rscovlm.zoom.policies`.
+        confidence: The policy's, from 0 to 1; None where it has none.
+        looks: Every part of an image that the policy weighed.
+        searched_tokens: Visual tokens of all that the policy had the model look at, besides ``views``.
+        declined: Why the question was not answered, empty where it was.
     """
 
     question: str
@@ -75,6 +82,11 @@ class ZoomResult:
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] | None
     read_seconds: float
+    policy: str = "call"
+    confidence: float | None = None
+    looks: Sequence[Look] = ()
+    searched_tokens: int = 0
+    declined: str = ""
 
     @property
     def windows(self) -> list[WindowLike]:
@@ -99,8 +111,13 @@ class ZoomResult:
 
     @property
     def visual_tokens(self) -> int:
-        """Visual tokens of all images shown."""
-        return sum(view.tokens for view in self.views)
+        """Visual tokens of all images shown, those of a search included."""
+        return sum(view.tokens for view in self.views) + self.searched_tokens
+
+    @property
+    def calls(self) -> int:
+        """Conversations that the engine answered."""
+        return len(self.steps)
 
     @property
     def seconds(self) -> float:

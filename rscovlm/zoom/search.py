@@ -1,0 +1,132 @@
+"""A question that is answered under a policy: the state between two batches of replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rscovlm.codec.control_tokens import harmless
+from rscovlm.engines.engine import Reply
+from rscovlm.zoom.layouts import answer_turn
+from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry, Outcome, Policy
+from rscovlm.zoom.result import Step, ZoomResult
+from rscovlm.zoom.windows import ZoomView
+
+if TYPE_CHECKING:
+    from rscovlm.zoom.episode import Episode
+
+
+class Search:
+    """Runs a policy on a question, then has the question answered with the windows that it chose.
+
+    It is driven as an :class:`Episode` is, with several conversations at a time: ``calls`` wait for replies, ``receive`` takes
+    them, ``result`` has the answer once ``done``.
+
+    Args:
+        policy: Who decides where to look.
+        inquiry: The question.
+        answer: Gives the episode in which the question is answered, offered the tool or not.
+        max_new_tokens: Limit of generated tokens of the answer.
+    """
+
+    def __init__(
+        self, policy: Policy, inquiry: Inquiry, answer: Callable[[bool], Episode], max_new_tokens: int
+    ) -> None:
+        self._policy, self._inquiry, self._make, self._longest = policy, inquiry, answer, max_new_tokens
+        self._plan = policy.search(inquiry)
+        self._calls: list[EngineCall] = []
+        self._steps: list[Step] = []
+        self._last: EngineCall | None = None
+        self._visual_tokens = 0
+        self._outcome: Outcome | None = None
+        self._episode: Episode | None = None
+        self._advance(None)
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer."""
+        if self._outcome is None:
+            return False
+        return self._episode is None or self._episode.done
+
+    @property
+    def calls(self) -> Sequence[EngineCall]:
+        """What waits for replies, all at once."""
+        if self._episode is not None:
+            return [EngineCall(self._episode.pending, self._longest, False, 0)]
+        return self._calls
+
+    def receive(self, replies: Sequence[Reply]) -> None:
+        """Take the replies to ``calls``, in their order."""
+        if self._episode is not None:
+            self._episode.receive(replies[0])
+            return
+        self._last = self._calls[0]
+        self._visual_tokens += sum(call.visual_tokens for call in self._calls)
+        self._steps += [Step(reply.text, reply.tokens, reply.seconds, reply.finish) for reply in replies]
+        self._advance(list(replies))
+
+    def result(self) -> ZoomResult:
+        """Return the answer with its evidence and what the policy weighed.
+
+        Raises:
+            ValueError: There is no answer yet.
+        """
+        outcome, inquiry = self._outcome, self._inquiry
+        if outcome is None or not self.done:
+            raise ValueError("there is no answer yet; feed replies to `receive` until `done`")
+        if self._episode is not None:
+            found = self._episode.result()
+        else:
+            found = self._answered(outcome)
+        return replace(
+            found,
+            steps=(*self._steps, *found.steps),
+            problems=inquiry.problems + found.problems,
+            read_seconds=found.read_seconds + inquiry.read_seconds,
+            policy=self._policy.name,
+            confidence=outcome.confidence,
+            looks=tuple(inquiry.looks),
+            searched_tokens=self._visual_tokens,
+            declined=outcome.declined,
+        )
+
+    def _advance(self, replies: list[Reply] | None) -> None:
+        """Run the policy to its next questions or its end."""
+        try:
+            self._calls = next(self._plan) if replies is None else self._plan.send(replies)
+            if not self._calls:
+                raise RuntimeError(
+                    f"policy {self._policy.name!r} asked nothing and did not end; yield what it asks, or return"
+                )
+        except StopIteration as end:
+            self._calls, self._outcome = [], end.value
+            if end.value.answer is None:
+                self._episode = self._make(bool(end.value.windows))
+                for look in end.value.windows:
+                    if not self._episode.show(look.window, look.source):
+                        self._inquiry.problems["max_visual_tokens"] += 1
+
+    def _answered(self, outcome: Outcome) -> ZoomResult:
+        """Return the result of a policy that answered by itself: what it chose is its evidence."""
+        inquiry, views = self._inquiry, list(self._inquiry.overviews)
+        for look in outcome.windows:
+            # Shown on a canvas or alone; counted among what was searched, so it costs nothing here.
+            frame = inquiry.rasters[look.source].frame.cropped(*look.window)
+            views.append(ZoomView(None, frame, look.window, look.source, 0))
+        views = [replace(view, tokens=0) for view in views]
+        messages: list[dict[str, Any]] = []
+        if self._last is not None and not outcome.declined:
+            messages = [*self._last.conversation.messages, answer_turn(harmless(outcome.answer or ""))]
+        return ZoomResult(
+            inquiry.question,
+            outcome.answer or "",
+            "declined" if outcome.declined else "answer",
+            tuple(views),
+            (),
+            type(inquiry.problems)(),
+            messages,
+            None,
+            0.0,
+        )
