@@ -23,7 +23,7 @@ _CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
-class Protocol:
+class PrecisionProtocol:
     """What a way of computing average precision fixes.
 
     Attributes:
@@ -41,13 +41,13 @@ class Protocol:
 
 PROTOCOLS = {
     # DOTA's development kit, evaluation of task 1.
-    "dota": Protocol(overlap="quad", strict=True, difficult="ignore", interpolation="11point"),
+    "dota": PrecisionProtocol(overlap="quad", strict=True, difficult="ignore", interpolation="11point"),
     # What the paper's released code computes on the train and val splits, through mmrotate 1.x.
-    "rscovlm": Protocol(overlap="rectangle", strict=False, difficult="count", interpolation="11point"),
+    "rscovlm": PrecisionProtocol(overlap="rectangle", strict=False, difficult="count", interpolation="11point"),
 }
 
 
-def settle(protocol: str, **overrides: Any) -> Protocol:
+def settle(protocol: str, **overrides: Any) -> PrecisionProtocol:
     """Return a named protocol with what is not None overridden.
 
     Raises:
@@ -65,7 +65,7 @@ def settle(protocol: str, **overrides: Any) -> Protocol:
     for name, values in allowed.items():
         if rules[name] not in values:
             raise ValueError(f"{name} is {rules[name]!r}; use one of {values}")
-    return Protocol(**rules)
+    return PrecisionProtocol(**rules)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Board:
     true: Rows
     classes: tuple[str, ...]
     thresholds: tuple[float, ...]
-    rules: Protocol
+    rules: PrecisionProtocol
     images: int
     row_keys: content.Keys
     image_keys: content.Keys
@@ -97,7 +97,7 @@ class Board:
         cls,
         predictions: Sequence[Any],
         references: Sequence[Any],
-        rules: Protocol,
+        rules: PrecisionProtocol,
         classes: Sequence[str] | None,
         iou_thresholds: Sequence[float],
     ) -> Board:

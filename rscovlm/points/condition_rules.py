@@ -77,7 +77,7 @@ _FILLERS = re.compile(
 
 
 @dataclass
-class _Draft:
+class _StepsDraft:
     """Steps as they are written.
 
     Attributes:
@@ -128,7 +128,7 @@ def parse_by_rules(instruction: str, *, areas: tuple[str, ...] = ()) -> Conditio
         raise ValueError(f"the instruction has {len(text)} characters; give 1 to {LONGEST}, or ask a model to parse it")
     counts = bool(_COUNT.match(text))
     text = _FILLERS.sub("", _COUNT.sub("", _ASK.sub("", text))).strip(" ,.?!")
-    draft = _Draft(areas)
+    draft = _StepsDraft(areas)
     found = list(_RELATION.finditer(text))
     head = text[: found[0].start()] if found else text
     ends = [one.start() for one in found[1:]] + [len(text)] * bool(found)
@@ -162,7 +162,7 @@ def parse_by_rules(instruction: str, *, areas: tuple[str, ...] = ()) -> Conditio
     return ConditionPlan(draft.steps, tuple(draft.notes), areas)
 
 
-def _thing(words: str, draft: _Draft) -> tuple[str, list[SubInstruction]]:
+def _thing(words: str, draft: _StepsDraft) -> tuple[str, list[SubInstruction]]:
     """Add the step that finds a thing and return its name, with the superlatives that choose among it."""
     leads = []
     for one in _LEAD.finditer(words):
@@ -188,7 +188,7 @@ def _plural(noun: str) -> bool:
     return (last.endswith("s") and not last.endswith(("ss", "us", "is"))) or last in ("people", "aircraft")
 
 
-def _reference(words: str, draft: _Draft) -> str:
+def _reference(words: str, draft: _StepsDraft) -> str:
     """Add the steps of a thing that is compared with and return the name of its result."""
     name, leads = _thing(words, draft)
     for lead in leads:
@@ -196,7 +196,7 @@ def _reference(words: str, draft: _Draft) -> str:
     return name
 
 
-def _relation(name: str, found: re.Match[str], other: str, draft: _Draft, instruction: str) -> SubInstruction:
+def _relation(name: str, found: re.Match[str], other: str, draft: _StepsDraft, instruction: str) -> SubInstruction:
     """Return the step of a relation, its subject left open."""
     if name == "part":
         part = _PART_NAMES.get(found["part"].lower(), found["part"].lower())
