@@ -45,7 +45,7 @@ class DetectionScorer:
         self.counts["truncated"] += max(0, problems.get("cut_off", 0) - (row.get("finish") == "length"))
         self.counts["repeated"] += problems.get("repeat", 0)
         self.items.append(row["item"])
-        self.found.append(_side(objects))
+        self.found.append(side_of(objects))
         self.true.append({key: truth[key] for key in ("boxes", "labels", "difficult")})
 
     def figures(self, *, repeats: int) -> tuple[BenchmarkFigure, ...]:
@@ -93,7 +93,8 @@ class DetectionScorer:
         self.details["duplicate_rate"] = self.counts["duplicates"] / max(1, objects + self.counts["duplicates"])
 
 
-def _side(objects: Sequence[Mapping[str, Any]]) -> Side:
+def side_of(objects: Sequence[Mapping[str, Any]]) -> Side:
+    """Return the objects of a row as `ap_nc` takes them: corners, labels and, where all have one, scores."""
     boxes: list[list[float]] = []
     for one in objects:
         if one["kind"] == "quad":

@@ -65,7 +65,7 @@ def import_answers(
         raise ValueError(f"{path} has no row of an item of {run.suite.name!r}; its ids look like {items[0].id!r}")
     for item in items:
         if item.id not in rows:
-            rows[item.id] = {**_head(item), "error": "no answer in the file"}
+            rows[item.id] = {**answer_head(item), "error": "no answer in the file"}
             counts["unanswered"] += 1
     settings: dict[str, Any] = {
         "suite": run.suite.name,
@@ -88,7 +88,8 @@ def import_answers(
     return dict(counts)
 
 
-def _head(item: BenchmarkItem) -> dict[str, Any]:
+def answer_head(item: BenchmarkItem) -> dict[str, Any]:
+    """Return how the row of an item begins that was answered elsewhere: its image, the image's size, and what is true."""
     image = item.record.images[0] if item.record.images else None
     size = (image.width, image.height) if image is not None else (1, 1)
     if image is not None and 0 in size and item.record.task in ("grounding", "detection"):
@@ -100,7 +101,7 @@ def _head(item: BenchmarkItem) -> dict[str, Any]:
 
 
 def _row(item: BenchmarkItem, answer: str, row: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
-    head = _head(item)
+    head = answer_head(item)
     given = next((row[name] for name in _SEEN if isinstance(row.get(name), list) and len(row[name]) == 2), None)
     seen = [int(side) for side in given] if given else head["size"]
     base = {**head, "seen": seen, "prompt": row.get("prompt", ""), "finish": "stop"}

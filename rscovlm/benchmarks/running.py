@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ from rscovlm.benchmarks.controls import CONTROLS
 from rscovlm.benchmarks.conventions import CONVENTIONS
 from rscovlm.benchmarks.evaluation import BenchmarkRun, evaluate
 from rscovlm.benchmarks.items import BenchmarkItem, chosen, load_items
+from rscovlm.benchmarks.leaks import Leak, find_leaks, trained_images
 from rscovlm.benchmarks.scores import SuiteScore
 from rscovlm.benchmarks.scoring import compare_runs
 from rscovlm.benchmarks.suite import Suite, load_suite
+from rscovlm.benchmarks.worst_cases import worst_cases
+from rscovlm.files import mark, write_text
 from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.records import Tally
 
@@ -112,6 +116,45 @@ def run_jobs(
         tell(f"{run.name}: {counts['asked']} asked, {counts['before']} before, {counts['errors']} errors")
         errors += counts["errors"]
     return errors
+
+
+def leaks_of(planned: Sequence[PlannedRun], trained: Path, root: Path | None = None) -> dict[str, list[Leak]]:
+    """Return the test images of each benchmark that a model was trained on, by suite; see `find_leaks`.
+
+    Args:
+        planned: What is asked.
+        trained: Recipe or records of the training.
+        root: Folder that their paths are relative to.
+
+    Raises:
+        ValueError: The training's records cannot be read.
+    """
+    images = list(trained_images(trained, root))
+    suites = {one.run.suite.name: one.items for one in planned if not one.run.control}
+    return {name: find_leaks(items, images) for name, items in suites.items()}
+
+
+def write_pages(
+    out: Path, planned: Sequence[PlannedRun], leaks: Mapping[str, Sequence[Leak]], worst: int
+) -> list[Path]:
+    """Write ``leaks.json`` where the training is known, and a page of worst cases for each way of asking.
+
+    Args:
+        out: Folder of the run.
+        planned: What was asked.
+        leaks: What `leaks_of` found.
+        worst: Cases drawn on a page; 0 for no page.
+    """
+    paths = []
+    if leaks:
+        rows = {name: [asdict(leak) for leak in found] for name, found in leaks.items()}
+        text = json.dumps({"generator": mark("evaluation"), "leaks": rows}, indent=1, ensure_ascii=False)
+        paths.append(write_text(out / "leaks.json", text, overwrite=True))
+    for one in planned if worst else ():
+        if not one.run.control:
+            page = worst_cases(out, one.run.name, one.run.suite, one.items, count=worst)
+            paths.append(write_text(out / f"worst.{one.run.name}.html", page, overwrite=True))
+    return paths
 
 
 def scored_suites(scores: Sequence[SuiteScore], suites: Sequence[Suite]) -> list[Suite]:

@@ -42,7 +42,7 @@ def score_folder(
     known = {suite.name: suite for suite in suites}
     found = []
     for run in runs_of(folder):
-        settings = _settings(folder, run)
+        settings = run_settings_of(folder, run)
         if not settings:
             continue
         name = settings["suite"]
@@ -64,10 +64,10 @@ def score_run(folder: Path, run: str, suite: Suite, *, rules: Sequence[str] = ()
     Raises:
         ValueError: The answers were made for another version of the suite, or none are there.
     """
-    settings = _settings(folder, run)
+    settings = run_settings_of(folder, run)
     _check_version(suite, settings, run)
     wanted = _rules(suite, rules)
-    scorer = _filled(folder, run, suite, settings, wanted)
+    scorer = filled_scorer(folder, run, suite, settings, wanted)
     figures = scorer.figures(repeats=repeats)
     counts = dict(scorer.counts)
     of = int(settings.get("items", 0))
@@ -107,13 +107,15 @@ def compare_runs(
         ValueError: They answer no item in common.
     """
     if suite.protocol.scoring == "detections":
-        sides = [_filled(*one, suite, _settings(*one), (rule or suite.protocol.rule,)) for one in (first, second)]
+        sides = [
+            filled_scorer(*one, suite, run_settings_of(*one), (rule or suite.protocol.rule,)) for one in (first, second)
+        ]
         detectors = [side for side in sides if isinstance(side, DetectionScorer)]
         return compare_detections(detectors[0], detectors[1], rule or suite.protocol.rule, repeats=repeats)
     wanted = (rule or suite.protocol.rule,)
     tables = []
     for folder, run in (first, second):
-        scorer = _filled(folder, run, suite, _settings(folder, run), wanted, keep_items=True)
+        scorer = filled_scorer(folder, run, suite, run_settings_of(folder, run), wanted, keep_items=True)
         if isinstance(scorer, BoxScorer):
             scorer.settle()
         tables.append(scorer.table)  # type: ignore[union-attr]  # detection was dealt with
@@ -128,7 +130,8 @@ def compare_runs(
     return {name: {**row, "items": len(common)} for name, row in paired_cells(*sums, repeats=repeats).items()}
 
 
-def _settings(folder: Path, run: str) -> dict[str, Any]:
+def run_settings_of(folder: Path, run: str) -> dict[str, Any]:
+    """Return what the answers of a run depend on; empty where a kill left no whole first line."""
     return next((found for path in shard_files(folder, run) if (found := settings_of(path))), {})
 
 
@@ -150,9 +153,10 @@ def _rules(suite: Suite, rules: Sequence[str]) -> tuple[str, ...]:
     return own or tuple(dict.fromkeys((suite.protocol.rule, *suite.protocol.also)))
 
 
-def _filled(
+def filled_scorer(
     folder: Path, run: str, suite: Suite, settings: dict[str, Any], rules: Sequence[str], *, keep_items: bool = False
 ) -> Scorer:
+    """Return a scorer that has read all answers of a run."""
     protocol = suite.protocol
     columns = list(protocol.columns)
     scorer: Scorer

@@ -9,7 +9,7 @@ import typer
 from rscovlm import __version__
 from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
-from rscovlm.cli.eval import evaluate, score
+from rscovlm.cli.eval import evaluate, peers, score
 from rscovlm.cli.export import export
 from rscovlm.cli.merge import merge
 from rscovlm.cli.predict import predict
@@ -49,6 +49,7 @@ app.command()(predict)
 app.command()(merge)
 app.command("eval")(evaluate)
 app.command()(score)
+app.command()(peers)
 app.command()(serve)
 app.add_typer(data, name="data")
 app.add_typer(wording, name="wording")

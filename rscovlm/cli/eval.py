@@ -50,6 +50,15 @@ def evaluate(
     ] = "1/1",
     controls: Annotated[bool, typer.Option(help="Also ask without the image and about another image.")] = True,
     control_limit: Annotated[int, typer.Option(min=1, help="Items of each suite that controls ask about.")] = 200,
+    trained: Annotated[
+        Path | None,
+        typer.Option(help="Recipe or records that the model was trained on: test images among them are named."),
+    ] = None,
+    trained_root: Annotated[Path | None, typer.Option(help="Folder that paths of --trained are relative to.")] = None,
+    refuse_leaks: Annotated[
+        bool, typer.Option("--refuse-leaks", help="Ask nothing where --trained holds test images.")
+    ] = False,
+    worst: Annotated[int, typer.Option(min=0, help="Worst cases drawn on a page for each suite; 0 for none.")] = 24,
     repeats: Repeats = 1000,
     compare: Compare = None,
 ) -> None:
@@ -57,7 +66,7 @@ def evaluate(
     from rscovlm.benchmarks.answers import check_shard
     from rscovlm.benchmarks.published import named_suites
     from rscovlm.benchmarks.report import REPORT
-    from rscovlm.benchmarks.running import Job, run_jobs
+    from rscovlm.benchmarks.running import Job, leaks_of, run_jobs, write_pages
     from rscovlm.benchmarks.suite import load_suite
     from rscovlm.files import check_folder, claim_folder
 
@@ -69,9 +78,18 @@ def evaluate(
         check_folder(out, REPORT)
         job = Job(suites, data, variant or (), limit, controls, control_limit, part, batch)
         asked = job.plan()
+        leaks = {} if trained is None else leaks_of(asked, trained, trained_root)
+        if refuse_leaks and any(leaks.values()):
+            named = next(found[0] for found in leaks.values() if found)
+            number = sum(map(len, leaks.values()))
+            raise ValueError(f"{number} test images were trained on, such as {named.image!r} ({named.how})")
         answering = _engine(engine, model, server, batch, revision, device, dtype, max_pixels, dialect, wording)
         claim_folder(out, REPORT)
         errors = run_jobs(answering, asked, job, out, model or "embedded", say)
+        for path in write_pages(out, asked, leaks, worst):
+            say(f"written: {path.name}")
+        for name, found in leaks.items():
+            say(f"{name}: {len(found)} test images were trained on, {sum(one.items for one in found)} questions")
         _report(out, suites, tables, (), repeats, compare)
     if errors:
         raise typer.Exit(1)
@@ -87,10 +105,22 @@ def score(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data sets, for --answers.")] = None,
     model: Annotated[str, typer.Option(help="Whose answers they are.")] = "",
+    detections: Annotated[
+        Path | None, typer.Option(help="A detector's results: COCO results, or DOTA's Task 1 files (folder or zip).")
+    ] = None,
+    coco: Annotated[Path | None, typer.Option(help="COCO file that numbers in --detections refer to.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Keep boxes whose score is greater.")] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="The detector's results on --calibrate-suite, which choose the threshold.")
+    ] = None,
+    calibrate_suite: Annotated[str, typer.Option(help="Suite of a split that the figures do not use.")] = "",
     dialect: Annotated[
         str, typer.Option(help="How boxes in the answers are written: a preset or a YAML file.")
     ] = "rscovlm-v1",
     rule: Annotated[list[str] | None, typer.Option(help="Score under these conventions instead.")] = None,
+    task1: Annotated[
+        Path | None, typer.Option(help="Also write DOTA's Task 1 archive of the one --suite, for its server.")
+    ] = None,
     repeats: Repeats = 1000,
     compare: Compare = None,
 ) -> None:
@@ -101,6 +131,7 @@ def score(
     from rscovlm.benchmarks.published import named_suites
     from rscovlm.benchmarks.report import REPORT
     from rscovlm.benchmarks.suite import load_suite
+    from rscovlm.benchmarks.task1_archive import write_archive
     from rscovlm.codec.dialect import Dialect
     from rscovlm.files import check_folder, claim_folder
 
@@ -116,7 +147,84 @@ def score(
             items = load_items(suites[0], data)
             counts = import_answers(answers, run, items, claim_folder(folder, REPORT), dialect=written)
             say(f"{answers}: {', '.join(f'{number} {name}' for name, number in counts.items())}")
+        if detections is not None:
+            if len(suites) != 1 or data is None:
+                raise ValueError("--detections needs one --suite and its --data; give both")
+            _detector(folder, suites[0], data, detections, coco, threshold, calibrate, calibrate_suite, model)
+        if task1 is not None:
+            if len(suites) != 1:
+                raise ValueError("--task1 needs the one --suite whose objects it holds")
+            say(f"written: {write_archive(task1, folder, suites[0])}")
         _report(folder, suites, tables, rule or (), repeats, compare)
+
+
+def peers(
+    suite: Annotated[str, typer.Argument(help="A suite of answers in words, or its YAML file.")],
+    out: Annotated[Path, typer.Argument(help="Folder that is made.")],
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    program: Annotated[str, typer.Option(help="lmms-eval or vlmevalkit.")] = "lmms-eval",
+    dialect: Annotated[str, typer.Option(help="In whose words questions are asked.")] = "rscovlm-v1",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many items.")] = None,
+) -> None:
+    """Write a suite as a task of lmms-eval or as a data set of VLMEvalKit."""
+    from rscovlm.benchmarks.items import load_items
+    from rscovlm.benchmarks.peers import write_lmms_eval, write_vlmevalkit
+    from rscovlm.benchmarks.suite import load_suite
+    from rscovlm.codec.dialect import Dialect
+    from rscovlm.files import check_folder, claim_folder
+
+    with refusals("rscovlm peers"):
+        if program not in ("lmms-eval", "vlmevalkit"):
+            raise ValueError(f"program is {program!r}; choose lmms-eval or vlmevalkit")
+        check_folder(out, "peers")
+        chosen, words = load_suite(suite), Dialect.load(dialect)
+        items = load_items(chosen, data, limit=limit)
+        folder = claim_folder(out, "peers")
+        if program == "lmms-eval":
+            paths = write_lmms_eval(folder, chosen, items, words)
+        else:
+            paths = [write_vlmevalkit(folder, chosen, items, words)]
+        say(f"{len(items)} items: {', '.join(path.name for path in paths)} in {out}")
+
+
+def _detector(
+    folder: Path,
+    suite: Suite,
+    data: Path,
+    detections: Path,
+    coco: Path | None,
+    threshold: float | None,
+    calibrate: Path | None,
+    calibrate_suite: str,
+    model: str,
+) -> None:
+    """Keep a detector's results as a run, cut at a threshold that is given or chosen on another split."""
+    from rscovlm.benchmarks.detector_results import chosen_threshold, curve_picture, import_detections
+    from rscovlm.benchmarks.evaluation import BenchmarkRun
+    from rscovlm.benchmarks.items import load_items
+    from rscovlm.benchmarks.report import REPORT
+    from rscovlm.benchmarks.suite import load_suite
+    from rscovlm.files import claim_folder, write_text
+
+    if calibrate is not None:
+        if not calibrate_suite or calibrate_suite == suite.name or threshold is not None:
+            raise ValueError(
+                "--calibrate needs --calibrate-suite, a split other than the one that is scored, and no --threshold"
+            )
+        there = load_items(load_suite(calibrate_suite), data)
+        found = chosen_threshold(calibrate, there, suite.protocol.rule, coco=coco)
+        threshold = float(found["threshold"])
+        claim_folder(folder, REPORT)
+        drawing = curve_picture(found, f"{model or calibrate.stem} on {calibrate_suite}")
+        write_text(folder / "calibration.svg", drawing, overwrite=True)
+        say(
+            f"threshold {threshold:.2f}, AP_nc50 {100 * found['best']['mean']:.2f} on {calibrate_suite}: calibration.svg"
+        )
+    items = load_items(suite, data)
+    claim_folder(folder, REPORT)
+    run = BenchmarkRun(suite, model=model)
+    counts = import_detections(detections, run, items, folder, threshold=threshold or 0.0, coco=coco)
+    say(f"{detections}: {counts['kept']} of {counts['boxes']} boxes kept")
 
 
 def _report(folder: Path, suites: list[Suite], tables: Any, rules: Any, repeats: int, compare: Path | None) -> None:

@@ -249,11 +249,11 @@ def test_other_models_boxes_are_read_in_their_dialect(tmp_path: Path) -> None:
     write_refgeo(tmp_path / "refGeo", rng, 3)
     suite = load_suite("rsvg-test")
     items = load_items(suite, tmp_path)
-    from rscovlm.benchmarks.other_answers import _head
+    from rscovlm.benchmarks.other_answers import answer_head
 
     answers = {}
     for item in items:
-        (w, h), box = _head(item)["size"], item.record.objects[0].box
+        (w, h), box = answer_head(item)["size"], item.record.objects[0].box
         shares = [round(1000 * value / side) for value, side in zip(box, (w, h, w, h), strict=True)]
         answers[item.record.id] = json.dumps([{"bbox_2d": shares, "label": "it"}])
     (tmp_path / "boxes.json").write_text(json.dumps(answers))

@@ -39,11 +39,18 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("export", "target"): ("export", "in", "OUT"),
     ("read", "out"): ("wording", "read", "in", "--out", "OUT"),
     ("evaluate", "out"): ("eval", "--suite", "hrsc2016", "--data", "in", "--out", "OUT"),
+    ("peers", "out"): ("peers", "lrs-vqa", "OUT", "--data", "in"),
     ("score", "folder"): ("score", "OUT"),
+    ("score", "task1"): ("score", "run", "--suite", "hrsc2016", "--task1", "OUT"),
     ("demo", "out"): ("demo", "--out", "OUT"),
 }
 READS = {
     "parts",
+    "trained",
+    "trained_root",
+    "detections",
+    "coco",
+    "calibrate",
     "data",
     "answers",
     "compare",

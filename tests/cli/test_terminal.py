@@ -105,6 +105,7 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("merge",): ["o/all.jsonl", f"{EVIL}.jsonl"],
     ("eval",): ["--suite", f"{EVIL}.yaml", "--data", ".", "--out", "o/eval"],
     ("score",): [f"{EVIL}-run"],
+    ("peers",): [f"{EVIL}.yaml", "o/peers", "--data", "."],
     ("serve",): ["--model", EVIL, "--port", "0"],
     ("data", "sources"): [EVIL],
     ("data", "unpack"): ["evil.zip", "o/unpacked"],
