@@ -272,7 +272,9 @@ class GdalReader:
 
         key = (str(path), -1 if level is None else level)
         if key not in self._open_files:
-            options = {} if level is None else {"overview_level": level}
+            options: dict[str, Any] = {} if level is None else {"overview_level": level}
+            if (kind or self._kind) == "tiff":  # the blocks under a window are decoded on all cores
+                options["NUM_THREADS"] = "ALL_CPUS"
             with unwarned(NotGeoreferencedWarning):
                 self._open_files[key] = rasterio.open(
                     path, driver=DRIVERS[kind or self._kind], sharing=False, **options

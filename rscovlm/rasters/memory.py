@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rscovlm.rasters.gdal import ROWS
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.sampling import PIECE
+from rscovlm.rasters.tiff import LARGE_BLOCK, MOST_CORES
 
 # Bytes a pixel at the peak of decoding a picture whole, measured with pictures of 16 million pixels of each mode: the
 # decoder's canvas, Pillow's own picture of four bytes a pixel, the converted one, and the array.
@@ -39,7 +41,9 @@ def reading_bytes(reader: Reader, pixels: Pixels, source: Any, max_pixels: int) 
     elif block == size:  # by Pillow, or in one block
         decoding = size * max(_WHOLE.get(kind, _OTHERS) + _kept_by_libjpeg(source), 3 * each)
     else:
-        decoding = 3 * block * each
+        # A TIFF's blocks are decoded several at a time, of two million pixels at most each.
+        together = min(MOST_CORES, max(os.cpu_count() or 1, 1)) if kind == "tiff" and block <= LARGE_BLOCK else 1
+        decoding = (2 + together) * block * each
         if kind == "jp2":
             decoding += 4 * min(size, _JP2_CODE_BLOCKS) * each
         if reader.front_to_back:

@@ -29,6 +29,7 @@ from rscovlm.rasters.side_files import with_side_files
 from rscovlm.rasters.tiff import TiffReader, Unsupported
 from rscovlm.rasters.tiff_directories import check_directories
 from rscovlm.rasters.turned import Orientation, shown_by
+from rscovlm.rasters.user_cache import LARGE, user_folder
 from rscovlm.rasters.vrt import read_vrt
 from rscovlm.rasters.world import in_system
 
@@ -46,7 +47,7 @@ def open_image(
     crs: str | None = None,
     allow_vrt: bool = False,
     side_files: bool = False,
-    cache: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | bool | None = None,
     limits: PixelLimits | None = None,
     backend: Backend = "auto",
     orientation: Orientation = "shown",
@@ -77,7 +78,9 @@ def open_image(
         side_files: Use files beside a path that are data alone: a mask (``.msk``), a projection (``.prj``), and place,
             system and no-data of an ``.aux.xml``, which go before the file's own as they do for GDAL. Without it
             `Raster.notes` names those that would change something. World files and ``.ovr`` are always used.
-        cache: ``"beside"`` or a folder: store the overview made of a file that has none.
+        cache: ``"beside"`` or a folder: store the overview made of a file that has none. By default that of a file of
+            more than 134 million pixels is stored in the user's cache folder (``RSCOVLM_CACHE`` names another one), which
+            is kept within 4 GiB; False stores none.
         limits: Sizes to refuse.
         backend: ``"rasterio"`` or ``"plain"`` (Pillow and tifffile) instead of the better one for the file.
         orientation: ``"stored"`` leaves the pixels as they are stored, whatever the EXIF orientation.
@@ -138,8 +141,12 @@ def open_image(
             opener=lambda mask: _reader(mask, _kind(mask, mask.name), mask.name, bounds, backend, False),
         )
         notes = (*notes, *more)
-        if cache is not None:
-            stored = Cache(path, None if cache == "beside" else Path(cache))
+        opened = repr((nodata, opaque, orientation, backend))
+        if isinstance(cache, str | os.PathLike):
+            stored = Cache(path, None if cache == "beside" else Path(cache), opened=opened)
+        elif cache is not False and _kept_by_default(reader, kind, side_files):
+            folder = user_folder()
+            stored = None if folder is None else Cache(path, folder, opened=opened, bounded=True)
     else:
         raise RasterError(f"a {type(source).__name__} cannot be opened; give a path, bytes, PIL image or numpy array")
     if orientation not in ("shown", "stored"):
@@ -167,6 +174,12 @@ def open_image(
     )
     raster._again = (source, {name: value for name, value in options.items() if value is not None})
     return raster
+
+
+def _kept_by_default(reader: Reader, kind: str, side_files: bool) -> bool:
+    """Tell whether a copy is worth its place, and depends on the file alone."""
+    root = reader.levels[0]
+    return len(reader.levels) == 1 and root.width * root.height >= LARGE and kind != "vrt" and not side_files
 
 
 def _local(source: str | os.PathLike[str]) -> Path:

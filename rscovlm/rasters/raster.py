@@ -257,7 +257,8 @@ class Raster:
         self._budget(grid.width * grid.height)
         base = Base.make(self._pixels, level)
         if self._cache is not None:
-            self._cache.save(base, self._pixels)
+            told = self._cache.save(base, self._pixels)
+            self._notes = self._notes if told is None else (*self._notes, told)
         return base
 
     def _budget(self, work: float) -> None:

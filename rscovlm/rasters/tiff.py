@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +30,9 @@ from rscovlm.rasters.tiff_tags import ORIENTATION, PAGES, PHOTOMETRIC, layout_of
 
 LARGE_BLOCK = 2**21
 """Pixels above which a block is kept once decoded."""
+
+MOST_CORES = 16
+"""Blocks that are decoded at a time, at most: each takes its pixels' memory."""
 
 MASKED = "its mask is not used; install rscovlm[geo] for that"
 
@@ -131,11 +135,11 @@ class TiffReader:
         if fill is not None and _can_hold(out.dtype, fill):
             out[:] = fill
         separate = page.planarconfig == 2
-        for index, plane, left, top in _blocks(page, grid, window):
+        shown = [place for place in _blocks(page, grid, window) if page.databytecounts[place[0]]]
+        shown = [place for place in shown if not separate or place[1] in bands]
+        blocks = self._decoded(page, grid, [(index, top) for index, _, _, top in shown])
+        for (_, plane, left, top), block in zip(shown, blocks, strict=True):
             wanted = [k for k, band in enumerate(bands) if not separate or band == plane]
-            if not wanted or not page.databytecounts[index]:
-                continue
-            block = self._kept_block(page, grid, index, top)
             bx, by = min(left + block.shape[1], x2), min(top + block.shape[0], y2)
             if bx <= max(left, x1) or by <= max(top, y1):
                 continue
@@ -143,6 +147,19 @@ class TiffReader:
             for k in wanted:
                 out[k, max(top - y1, 0) : by - y1, max(left - x1, 0) : bx - x1] = part[..., 0 if separate else bands[k]]
         return out
+
+    def _decoded(self, page: Any, grid: Level, places: Sequence[tuple[int, int]]) -> Iterator[NDArray[Any]]:
+        """Yield the blocks of (number, top) in order, as many decoded at a time as there are cores."""
+        cores = min(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_CORES
+        )
+        if cores == 1 or len(places) < 4 or grid.block_width * grid.block_height > LARGE_BLOCK:
+            yield from (self._kept_block(page, grid, index, top) for index, top in places)
+            return
+        with ThreadPoolExecutor(cores) as pool:
+            for first in range(0, len(places), cores):
+                some = places[first : first + cores]
+                yield from pool.map(lambda place: self._block(page, grid, *place), some)
 
     def _kept_block(self, page: Any, grid: Level, index: int, top: int) -> NDArray[Any]:
         """Decode a block; one that is read in several pieces is kept until another one is."""

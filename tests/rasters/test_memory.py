@@ -16,7 +16,7 @@ import io, json, re, sys
 from pathlib import Path
 from PIL import Image
 import numpy as np
-from rscovlm.rasters import Limits, open_image
+from rscovlm.rasters import PixelLimits, open_image
 from tests.rasters.test_memory import bomb
 
 def taken():
@@ -24,12 +24,12 @@ def taken():
 
 kind, backend = sys.argv[1:3]
 data = bomb(kind, 300)
-warm = open_image(data, limits=Limits(small=2**14), backend=backend)
+warm = open_image(data, limits=PixelLimits(small=2**14), backend=backend)
 warm.read((0, 0, 100, 100)), warm.overview(10_000)
 data = bomb(kind)
 Path("/proc/self/clear_refs").write_text("5")
 before = taken()
-image = open_image(data, limits=Limits(small=2**22), backend=backend)
+image = open_image(data, limits=PixelLimits(small=2**22), backend=backend)
 estimate, opened = image.memory(1008 * 1008), taken() - before
 image.overview(1008 * 1008)
 image.read((SIDE // 2, SIDE // 2, SIDE // 2 + 600, SIDE // 2 + 600))
