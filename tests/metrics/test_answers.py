@@ -295,3 +295,19 @@ def test_counts_stand_beside_the_table() -> None:
     assert result["average"] == result["overall"] == 1.0 and "HR-comp" in result["missing"]
     alone = rsvqa_accuracy(["3"], ["3"], subsets=["LR-count"])
     assert alone["average"] is None and alone["counts"]["LR-count"]["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("TRUE.", "yes"),
+        ("False", "no"),
+        ("yes, no doubt", "unknown"),
+        ("a harbour", "unknown"),
+        ("There is NO ship", "no"),
+        ("Yes!", "yes"),
+    ],
+)
+def test_presence_as_the_reference_system_reads_it(answer: str, said: str) -> None:
+    for reference in ("yes", "no", "unknown"):
+        assert RULES["rscovlm_vhm_presence"](answer, reference) == float(reference == said)

@@ -105,3 +105,16 @@ def test_bad_input_names_the_item(predictions: list[Any], references: list[Any],
 
 def test_corners_in_the_wrong_order_overlap_nothing() -> None:
     assert grounding_accuracy([[10, 10, 0, 0]], [[0, 0, 10, 10]])["mean_iou"] == 0.0
+
+
+@pytest.mark.parametrize("setting", [{"protocol": "geoground"}, {"overlap": "obb"}])
+def test_a_protocol_or_overlap_that_there_is_not_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="use 'plain' or 'rscovlm', and 'given' or 'horizontal'"):
+        grounding_accuracy([[0, 0, 9, 9]], [[0, 0, 9, 9]], **setting)
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.0,), (0.5, 1.01), (-0.1,)])
+def test_thresholds_lie_above_0_and_up_to_1(thresholds: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"give numbers in \(0, 1\]"):
+        grounding_accuracy([[0, 0, 9, 9]], [[0, 0, 9, 9]], thresholds=thresholds)
+    assert grounding_accuracy([[0, 0, 9, 9]], [[0, 0, 9, 9]], thresholds=(1.0,), strict=False)["acc100"] == 1.0

@@ -188,3 +188,15 @@ def test_bad_pairs_are_named(metric: Any, found: Any, true: Any, message: str) -
 def test_a_true_class_out_of_range_is_named() -> None:
     with pytest.raises(ValueError, match="class 255"):
         class_iou([[[0]]], [[[255]]], 2)
+
+
+def test_classes_that_do_not_occur_count_in_no_mean() -> None:
+    # Of four classes the third is nowhere; the fourth is found alone.
+    found, true = [[0, 0, 1, 1, 1, 3]], [[0, 1, 1, 1, 1, 1]]
+    result = class_iou([found], [true], 4)
+    assert result["iou"] == [1 / 2, 3 / 5, None, 0.0]
+    assert result["f1"] == [2 / 3, 6 / 8, None, 0.0]
+    assert result["miou"] == pytest.approx((1 / 2 + 3 / 5 + 0) / 3)
+    assert result["mean_f1"] == pytest.approx((2 / 3 + 6 / 8 + 0) / 3)
+    assert (result["accuracy"], result["pixels"], result["unknown"]) == (pytest.approx(4 / 6), 6, 0)
+    assert result["confusion"] == [[1, 0, 0, 0], [1, 3, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
