@@ -135,16 +135,30 @@ def fingerprint(settings: Row) -> str:
 
 @contextmanager
 def _budgeted(engine: Engine, budget: PixelBudget) -> Iterator[None]:
-    """Let an engine show so many pixels for a while."""
+    """Let an engine show so many pixels for a while.
+
+    Raises:
+        ValueError: It cannot, as a server cannot.
+    """
     before = engine.budget
+    if budget == before:
+        yield
+        return
+    own_property = getattr(type(engine), "budget", None)
+    if isinstance(own_property, property) and own_property.fset is None:
+        raise ValueError(
+            f"the suite shows images with {budget}, and {type(engine).__name__} with {before} whatever is asked; start the "
+            "server with the suite's budget, or run the suite with --engine transformers"
+        )
     processor: Any = getattr(engine, "processor", None)
     own = getattr(processor, "budget", None)
+    changed: Any = engine
     try:
-        engine.budget = budget
+        changed.budget = budget
         if own is not None:
             processor.budget = budget
         yield
     finally:
-        engine.budget = before
+        changed.budget = before
         if own is not None:
             processor.budget = own

@@ -20,7 +20,9 @@ from rscovlm.points.condition_solver import ConditionSolver
 from rscovlm.points.condition_writer import ConditionWriter
 from rscovlm.points.conditions import ConditionPlan
 from rscovlm.predicting.items import Item
-from rscovlm.predicting.prediction import DefaultQuestion, latest_rows, predict, write_geojson
+from rscovlm.predicting.latest_rows import LatestRows
+from rscovlm.predicting.placed_rows import write_objects
+from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.rasters import open_image
 from rscovlm.tasks import solve_conditions
 from tests.tasks.test_one_home import objects, record, rendered
@@ -157,11 +159,11 @@ def test_rows_hold_objects_trace_and_the_step_that_left_nothing(tmp_path: Path) 
     asked = DefaultQuestion("conditions", expressions=("planes right of the river", "planes on the river"), kind="hbb")
     counts = predict(Scripted(looks), [Item("a", tmp_path / "a.png")], asked, tmp_path / "out.jsonl")
     assert counts["errors"] == 0
-    row = latest_rows(tmp_path / "out.jsonl")["a"]
+    row = LatestRows(tmp_path / "out.jsonl")["a"]
     assert row["numbers"] == [2, 0] and row["left_nothing"] == [None, "planes inside river"]
     assert [entry["words"] for entry in row["trace"][0]] == ["find planes", "find river", "planes right of river"]
     assert [entry["after"] for entry in row["trace"][0]] == [4, 1, 2]
-    assert write_geojson({"a": row}, tmp_path / "found.geojson") == (2, 0)
+    assert write_objects({"a": row}, tmp_path / "found.geojson") == (2, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -204,7 +206,7 @@ def test_an_area_in_map_coordinates_is_brought_to_the_image(tmp_path: Path) -> N
         file.write(np.full((3, 392, 448), 90, np.uint8))
     pixels = np.array([(0.0, 0.0), (200, 0), (200, 200), (0, 200)])
     east, north = 500_000 + 2 * pixels[:, 0], 5_400_000 - 2 * pixels[:, 1]
-    longitude, latitude = rasterio.warp.transform("EPSG:32633", "EPSG:4326", east, north)
+    longitude, latitude = pytest.importorskip("rasterio.warp").transform("EPSG:32633", "EPSG:4326", east, north)
     looking: Callable[..., Any] = lambda text, **more: solve_conditions(
         Scripted(looks), tmp_path / "a.tif", text, kind="hbb", **more
     )
