@@ -15,7 +15,7 @@ def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .jsonl manifests.")],
     out: Annotated[Path, typer.Option(help="JSONL file; a second run resumes from it.")] = Path("predictions.jsonl"),
     task: Annotated[
-        str, typer.Option(help="What to do: ask, detect, ground, classify, count, locate, conditions, or one of yours.")
+        str, typer.Option(help="What to do: ask, detect, ground, count, segment, change, locate, conditions, or yours.")
     ] = "ask",
     question: Annotated[str | None, typer.Option(help="What to ask about every image.")] = None,
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,
@@ -73,6 +73,7 @@ def predict(
     opaque: Annotated[
         bool, typer.Option("--opaque", help="Take every pixel as valid: the fourth band is infrared, no alpha.")
     ] = False,
+    segmenter: Annotated[str, typer.Option(help="SAM 2 checkpoint that draws masks; filled boxes by default.")] = "",
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     shard: Annotated[
         str | None, typer.Option(help="The part that this process takes, such as 2/4; rscovlm merge joins the files.")
@@ -121,6 +122,7 @@ def predict(
             ),
             revision,
             policy,
+            segmenter,
         )
         # Everything that can be refused is refused before the model is loaded.
         part = None if shard is None else Shard.parse(shard)

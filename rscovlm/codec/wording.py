@@ -25,6 +25,10 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "answer": ("question",),
     "answer_choices": ("question", "options"),
     "count": ("classes",),
+    "segment": ("targets",),
+    "segment_outline": ("targets",),
+    "change": ("targets",),
+    "change_any": (),
     "locate": (),
     "locate_coordinates": (),
     "describe": ("region",),
@@ -32,6 +36,11 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 """For each task that a dialect words, what its user text must have a place for."""
 
 PAPER_MARKS: Mapping[str, str] = {
+    "segment": "[seg]",
+    "segment_outline": "[seg]",
+    "change": "[change]",
+    "change_any": "[change]",
+    "caption_change": "[change]",
     "locate": "[geoloc]",
     "locate_coordinates": "[geoloc]",
 }

@@ -177,6 +177,7 @@ def _sample(example: Example, task: str) -> Sample:
         "tools": example.tools,
         "task": task,
         "truth": example.truth,
+        **({} if example.areas is None else {"areas": example.areas}),
     }
 
 

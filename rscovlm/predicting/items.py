@@ -13,7 +13,7 @@ from rscovlm.records.paths import within
 
 # Not overviews beside a file, and not virtual files, which are opened only where one says so.
 ENDINGS = frozenset(end for kind, ends in formats.ENDINGS.items() if kind != "vrt" for end in ends) - {".ovr"}
-_KNOWN = frozenset({"id", "image", "question", "expressions", "classes"})
+_KNOWN = frozenset({"id", "image", "images", "question", "expressions", "classes"})
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Item:
         question: Question, where this item has one of its own.
         expressions: Referring expressions of its own.
         classes: Classes of its own.
+        further: Other images that the question is about too, in order of time.
     """
 
     id: str
@@ -33,13 +34,19 @@ class Item:
     question: str | None = None
     expressions: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
+    further: tuple[Path, ...] = ()
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """All images of the item."""
+        return (self.image, *self.further)
 
 
 def find_items(sources: Iterable[Path]) -> list[Item]:
     """Return the items of image files, folders (searched in depth, in order of names) and ``.jsonl`` manifests.
 
-    A manifest has one JSON object a line: ``image`` (in or below the manifest's folder) and optionally ``id``,
-    ``question``, ``expressions`` and ``classes``.
+    A manifest has one JSON object a line: ``image`` (in or below the manifest's folder), or ``images`` where a question is about
+    several, and optionally ``id``, ``question``, ``expressions`` and ``classes``.
 
     Raises:
         ValueError: Nothing was found, a path is missing, a manifest's line is not of this form or leaves its folder, or an id is used twice.
@@ -79,6 +86,9 @@ def _row(line: str, where: str, folder: Path) -> Item:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: is not JSON: {error}") from error
+    listed = row.get("images") if isinstance(row, Mapping) else None
+    if isinstance(listed, list) and listed and "image" not in row and all(isinstance(name, str) for name in listed):
+        row = {**row, "image": listed[0], "images": listed[1:]}
     if not isinstance(row, Mapping) or not isinstance(row.get("image"), str):
         raise ValueError(f"{where}: has no 'image'; give one JSON object a line with the path of an image")
     unknown = sorted(set(row) - _KNOWN)
@@ -88,7 +98,7 @@ def _row(line: str, where: str, folder: Path) -> Item:
         if not isinstance(row.get(name, ""), str):
             raise ValueError(f"{where}: {name} is {row[name]!r}; give a string")
     try:
-        image = within(folder, row["image"])
+        image, *further = (within(folder, name) for name in (row["image"], *(row.get("images") or ())))
     except ValueError as error:
         raise ValueError(f"{where}: {error}; a manifest names images in or below its own folder") from error
     return Item(
@@ -97,6 +107,7 @@ def _row(line: str, where: str, folder: Path) -> Item:
         row.get("question"),
         _names(row, "expressions", where),
         _names(row, "classes", where),
+        tuple(further),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rscovlm.exports.areas import areas_geojson
 from rscovlm.exports.geojson import ACCURACY, GEOJSON, PIXELS, features_of, placed_each, write_features
 from rscovlm.exports.geopackage import GEOPACKAGE, write_geopackage
 from rscovlm.exports.geoparquet import GEOPARQUET, check_pyarrow, write_geoparquet
@@ -17,6 +18,7 @@ from rscovlm.files import replacing
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.affine import Floats
 from rscovlm.rasters.world import WGS84
+from rscovlm.tasks.areas import areas_of
 from rscovlm.tasks.boxes import frame_of
 
 Row = dict[str, Any]
@@ -117,7 +119,20 @@ class _Point:
         return {"type": "Feature", "geometry": where, "properties": about}
 
 
-def _placed_rows(rows: Mapping[str, Row], seen: _Seen, *, points: bool) -> Iterator[_Placed | _Point]:
+@dataclass(frozen=True)
+class _Areas:
+    """The polygons of a row, as features without numbers."""
+
+    features: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, name: str, row: Row, frame: Frame) -> _Areas:
+        """Return them in longitude and latitude where the frame has a place, else in pixels."""
+        areas = areas_of(row, frame)
+        return cls(areas_geojson(areas, properties=[{"image": name}] * len(areas))["features"])
+
+
+def _placed_rows(rows: Mapping[str, Row], seen: _Seen, *, points: bool) -> Iterator[_Placed | _Point | _Areas]:
     """Yield the rows that can be brought to longitude and latitude, noting the others."""
     waiting: list[tuple[str, list[bool], Objects]] = []
     objects = 0
@@ -134,6 +149,20 @@ def _placed_rows(rows: Mapping[str, Row], seen: _Seen, *, points: bool) -> Itera
                 seen.unplaced[name] = "its place is a point, which --geojson writes", True
             continue
         if "objects" not in row:
+            continue
+        if _outlined(row):
+            try:
+                _check_ground(row)
+                if not points:
+                    raise ValueError("its areas are polygons, which --geojson writes")
+                placed = _Areas.of(name, row, frame_of(row["frame"]))
+            except ValueError as error:
+                seen.unplaced[name] = str(error), row["frame"]["to_world"] is not None
+                continue
+            yield from _on_map(waiting, seen)
+            waiting, objects = [], 0
+            seen.placed += 1
+            yield placed
             continue
         try:
             waiting.append((name, _cut(row), _on_ground(row)))
@@ -165,28 +194,35 @@ def _on_map(waiting: Sequence[tuple[str, list[bool], Objects]], seen: _Seen) -> 
     ]
 
 
-def _rows_in_pixels(rows: Mapping[str, Row]) -> Iterator[_Placed | _Point]:
+def _rows_in_pixels(rows: Mapping[str, Row]) -> Iterator[_Placed | _Point | _Areas]:
     """Yield the objects of all rows in pixels of their own image."""
     for name, row in rows.items():
-        if "objects" in row:
+        if "objects" in row and _outlined(row):
+            yield _Areas.of(name, row, Frame(row["frame"]["width"], row["frame"]["height"]))
+        elif "objects" in row:
             objects = _objects(row, Frame(row["frame"]["width"], row["frame"]["height"]))
             ((rings, pixels, _),) = placed_each([objects], None)
             yield _Placed(name, _cut(row), objects, rings, pixels, degrees=False)
 
 
-def _features(placed: Iterator[_Placed | _Point]) -> Iterator[dict[str, Any]]:
+def _features(placed: Iterator[_Placed | _Point | _Areas]) -> Iterator[dict[str, Any]]:
     number = 0
     for row in placed:
         if isinstance(row, _Point):
             yield row.feature() | {"id": number}
             number += 1
             continue
+        if isinstance(row, _Areas):
+            for feature in row.features:
+                yield feature | {"id": number}
+                number += 1
+            continue
         about = [{"image": row.name, **({"cut": True} if cut else {})} for cut in row.cut]
         yield from features_of(row.objects, row.rings, row.pixels, degrees=row.degrees, properties=about, first=number)
         number += len(row.cut)
 
 
-def _polygons(placed: Iterator[_Placed | _Point]) -> Iterator[Polygons]:
+def _polygons(placed: Iterator[_Placed | _Point | _Areas]) -> Iterator[Polygons]:
     for row in placed:
         if isinstance(row, _Placed):
             yield Polygons.of(row.rings, row.objects, image=[row.name] * len(row.cut), cut=row.cut)
@@ -202,12 +238,20 @@ def _on_ground(row: Row) -> Objects:
     Raises:
         ValueError: The row's image has no such frame.
     """
+    _check_ground(row)
+    return _objects(row, frame_of(row["frame"]))
+
+
+def _check_ground(row: Row) -> None:
     stated = row["frame"]
     if stated["to_world"] is None:
         raise ValueError("it has no place on the ground")
     if stated["crs"] is None:
         raise ValueError("its coordinate system is not known; state it with --crs")
-    return _objects(row, frame_of(stated))
+
+
+def _outlined(row: Row) -> bool:
+    return any("rings" in one for one in row["objects"])
 
 
 def _objects(row: Row, frame: Frame) -> Objects:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from rscovlm.codec.control_tokens import check_words
 from rscovlm.engines.engine import dialect_of
 from rscovlm.geometry.kinds import Kind
+from rscovlm.points.loading import load_segmenter
 from rscovlm.predicting.identity import checkpoint_of
 from rscovlm.predicting.items import Item
 from rscovlm.predicting.latest_rows import PREDICTIONS
@@ -54,6 +55,7 @@ class DefaultQuestion:
         opening: Arguments of ``open_image`` for every image, such as ``bands``.
         revision: Of a model on the Hub.
         policy: Who decides where to look closer: a name of `rscovlm.zoom.policies`.
+        segmenter: SAM 2 checkpoint that draws the masks of segmentation; empty for filled boxes.
 
     Raises:
         ValueError: There is no such task, mode or policy, or the overlap is not smaller than the tile.
@@ -73,6 +75,7 @@ class DefaultQuestion:
     opening: Mapping[str, Any] = field(default_factory=dict)
     revision: str | None = None
     policy: str = "call"
+    segmenter: str = ""
 
     def __post_init__(self) -> None:
         if self.task not in asked_tasks():
@@ -105,6 +108,7 @@ class DefaultQuestion:
             overlap=self.overlap,
             mode=self.mode,
             constrained=self.constrained,
+            segmenter=load_segmenter(self.segmenter),
         )
 
     def of(self, item: Item) -> DefaultQuestion:
@@ -124,6 +128,12 @@ class DefaultQuestion:
                 raise ValueError(
                     f"{item.id!r} has no {needed} to {self.task} about; give some for all, or in the manifest"
                 )
+        number = task_named(self.task).images
+        if len(item.images) != number:
+            raise ValueError(
+                f"{item.id!r} has {len(item.images)} images and {self.task} is about {number}; name them as images of a line of a "
+                "manifest"
+            )
         for words in (own.question or "", *(own.expressions or ()), *(own.classes or ())):
             check_words(words, f"what is asked about {item.id!r}")
         return own
@@ -218,12 +228,13 @@ class _Head:
 
     def __init__(self, out: Path, item: Item, asked: DefaultQuestion) -> None:
         try:
-            seen = content(item.image)
+            seen = _content(item)
         except OSError:  # the row will say so
             seen = None
         self.row: Row = {
             "id": item.id,
             "image": str(item.image),
+            **({"images": [str(image) for image in item.images]} if item.further else {}),
             "task": asked.task,
             "asked": asked.digest,
             "content": seen,
@@ -237,7 +248,7 @@ def _answers(row: Row | None, item: Item, asked: DefaultQuestion) -> bool:
     if row is None or "error" in row or row.get("asked") != asked.digest:
         return False
     try:
-        return row.get("content") == content(item.image)
+        return bool(row.get("content") == _content(item))
     except OSError:
         return False
 
@@ -245,6 +256,12 @@ def _answers(row: Row | None, item: Item, asked: DefaultQuestion) -> bool:
 def _tiles_of(out: Path) -> list[Path]:
     """Return the files of finished tiles beside a file of rows."""
     return [path for path in out.parent.glob(f".{glob.escape(out.name)}.*.tiles") if is_journal(path, kind=TILES)]
+
+
+def _content(item: Item) -> str | None:
+    """Return what the images of an item are known by."""
+    seen = [content(image) for image in item.images]
+    return seen[0] if len(seen) == 1 else hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
 def _remove_tiles(out: Path, *, keep: set[Path]) -> None:
@@ -268,5 +285,5 @@ def _rows(
 
 
 def _answered(engine: Engine, items: Sequence[Item], asked: Sequence[DefaultQuestion], tiles: Path) -> list[Row]:
-    rasters = [open_image(item.image, **asked[0].opening) for item in items]
+    rasters = [open_image(image, **asked[0].opening) for item in items for image in item.images]
     return task_named(asked[0].task).rows(engine, rasters, [one.wanted for one in asked], tiles)

@@ -1,34 +1,253 @@
-"""Change: what differs between images of one place at several times, described in words."""
+"""Change: what differs between images of one place, in words or as polygons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rscovlm.codec.dialect import Dialect
-from rscovlm.records import Record
-from rscovlm.tasks.caption import question
-from rscovlm.tasks.task import Draw, Example, Question, Shown, Task
+from rscovlm.codec.point_objects import PointObject
+from rscovlm.codec.set_of_points import SetOfPoints
+from rscovlm.codec.wording import plainest
+from rscovlm.codec.writing import Style
+from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.geometry import Frame
+from rscovlm.geometry.masks import Mask
+from rscovlm.geometry.tiling import tiles
+from rscovlm.geometry.window import Window
+from rscovlm.points.pairs import RasterPair, Shift
+from rscovlm.points.polygons import mask_of, polygons_of
+from rscovlm.processing.resolution import plan_size
+from rscovlm.rasters import open_image
+from rscovlm.records import Record, Rejected
+from rscovlm.tasks.areas import area_rows, ask_sets, merged, stated_iou, true_areas
+from rscovlm.tasks.boxes import frame_row
+from rscovlm.tasks.caption import question as ask_caption
+from rscovlm.tasks.segment import meant, name_of, targets_of, write_fitted
+from rscovlm.tasks.served import was_cut
+from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
+from rscovlm.tasks.wanted import Wanted
+
+if TYPE_CHECKING:
+    from rscovlm.engines.engine import Engine
+
+ANYTHING = "change"
+"""Label of what changed where nothing is named."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What changed between two images.
+
+    Attributes:
+        masks: One an object, in pixels of the earlier image.
+        labels: A label for each.
+        frame: The earlier image's grid.
+        shift: How far the later image lies from the earlier one; None where that was not looked at.
+        problems: Counts by reason of what could not be read; ``not_coregistered`` where the images lie beside each other.
+        texts: The answers as the model wrote them.
+    """
+
+    masks: tuple[Mask, ...]
+    labels: tuple[str, ...]
+    frame: Frame
+    shift: Shift | None = None
+    problems: dict[str, int] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+
+    def mask(self) -> np.typing.NDArray[np.bool_]:
+        """Return all that changed, (height, width)."""
+        out = np.zeros((self.frame.height, self.frame.width), bool)
+        for mask in self.masks:
+            x1, y1, x2, y2 = mask.window
+            out[y1:y2, x1:x2] |= mask.pixels
+        return out
+
+    def polygons(self, **options: Any) -> list[PointObject]:
+        """Return the connected parts of all masks as polygons; options are those of `polygons_of`."""
+        pairs = zip(self.labels, self.masks, strict=True)
+        return [one for label, mask in pairs for one in polygons_of(mask, label, **options).objects]
+
+
+def question(
+    dialect: Dialect,
+    targets: Sequence[str] = (),
+    *,
+    style: Style | None = None,
+    pick: Callable[[int], int] = plainest,
+    largest: int | None = None,
+) -> Question:
+    """Return what is asked to outline what changed.
+
+    Args:
+        dialect: Whose words and codec.
+        targets: Class names as prompts give them, or one expression; none for all that changed.
+        style: Style of the answer; by default the dialect's.
+        pick: Chooses one of several wordings.
+        largest: Longest side of the grid that the model sees, to hold the answer to the grammar.
+
+    >>> question(Dialect.preset("rscovlm-v1"), ["building"]).user
+    'outline what changed between the images: building'
+    """
+    options: dict[str, Any] = {"style": style, "pick": pick, "largest": largest}
+    if not targets:
+        return ask_sets(dialect, "change_any", "polygon", [ANYTHING], **options)
+    return ask_sets(dialect, "change", "polygon", list(targets), targets=targets, **options)
 
 
 class Change(Task):
     """What changed between images."""
 
     name = "change"
+    may = ("classes", "expressions")
+    images = 2
+    tiled = True
+    metric = "giou"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """Images of two times at least."""
         yield len(record.images) < 2, "fewer than two images"
 
     def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
-        """Ask what changed and answer with one of the descriptions; outlines alone have no form as text yet."""
-        if not record.captions:
+        """Ask what changed, and answer with one of the descriptions or with the outlines of what changed."""
+        outlined = bool(record.masks or any(item.polygons for item in record.objects))
+        if record.captions and not (outlined and not draw.chance(draw.options.sentence_rate)):
+            chosen = record.captions[int(draw.rng.integers(len(record.captions)))]
+            return Example.of(ask_caption(draw.dialect, pick=draw.pick, change=True), chosen, shown)
+        if not outlined:
             return super().example(record, shown, draw)
-        chosen = record.captions[int(draw.rng.integers(len(record.captions)))]
-        return Example.of(question(draw.dialect, pick=draw.pick, change=True), chosen, shown)
+        targets = targets_of(record)
+        objects: list[PointObject] = []
+        for image in range(len(record.images)):
+            part = record if not image else dataclasses.replace(record, masks=())
+            for area in true_areas(part, shown, image=image):
+                objects += area.polygons(name_of(area.label, record) or ANYTHING)
+        if any(frame != shown.frames[0] for frame in shown.frames):
+            raise Rejected("sizes differ", f"record {record.id!r}: its images are not on one grid")
+        text = SetOfPoints(draw.dialect.codec)
+        style = draw.style(text.style(None))
+        names = targets or [ANYTHING]
+        answer = write_fitted(text, objects, shown.seen(), names, style, draw.options.longest, record)
+        asked = question(draw.dialect, targets, style=style, pick=draw.pick)
+        return dataclasses.replace(Example.of(asked, answer, shown), areas=tuple(objects))
 
-    def asks(self, record: Record, dialect: Dialect) -> Question:
-        """Ask what changed."""
-        return question(dialect, change=True)
+    def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
+        """Measure how well the outlines of answers cover the true ones: mean IoU of samples, nothing on nothing 1."""
+        rows = [stated_iou(one, dialect, "polygon") for one in answered if one.areas is not None]
+        return {"giou": float(np.mean(rows)) if rows else 1.0}
+
+    def rows(self, engine: Engine, rasters: Sequence[Any], wanted: Sequence[Wanted], journal: Any = None) -> list[Row]:
+        """Outline what changed between the images of each pair, which stand one after the other.
+
+        Raises:
+            ValueError: There are not two images for each question.
+        """
+        if len(rasters) != 2 * len(wanted):
+            raise ValueError(
+                f"there are {len(rasters)} images for {len(wanted)} questions; change needs two images each"
+            )
+        pairs = zip(rasters[0::2], rasters[1::2], wanted, strict=True)
+        return [_row(engine, before, after, one) for before, after, one in pairs]
 
 
 TASK = Change()
+
+
+def change(
+    engine: Engine,
+    before: Any,
+    after: Any,
+    classes: Iterable[str] = (),
+    *,
+    expression: str | None = None,
+    tile: int | None = None,
+    overlap: int = 64,
+    check_shift: bool = True,
+    style: Style | None = None,
+    constrained: bool = False,
+    max_new_tokens: int = 2048,
+) -> Changed:
+    """Outline what changed between two images of one place.
+
+    Images larger than the model sees are shown window by window, the same window of both; parts of one object in two windows are
+    joined. Where the images have map coordinates and different grids, the later one is resampled to the earlier one's.
+
+    Args:
+        engine: Who answers.
+        before: The earlier image, whatever ``open_image`` takes.
+        after: The later one.
+        classes: Class names of what to look for; none for all that changed.
+        expression: What to look for, in words, instead.
+        tile: Side of a window in pixels of the earlier image; by default the largest that is shown without shrinking.
+        overlap: Pixels that windows share.
+        check_shift: Compare the images by phase correlation and count ``not_coregistered`` where one lies beside the other.
+        style: Style of the answers; by default the dialect's.
+        constrained: Hold the model to the codec's grammar.
+        max_new_tokens: Limit of an answer.
+
+    Raises:
+        ValueError: The images do not fit each other (see `RasterPair`) or cannot be read; classes and an expression are given.
+        TypeError: ``classes`` is one string.
+    """
+    if isinstance(classes, str):
+        raise TypeError(f"classes is the string {classes!r}; give a list of names")
+    targets = shown_names(classes)
+    if targets and expression:
+        raise ValueError("classes and an expression are given; give one of them")
+    targets = [expression.strip().removeprefix("the ").removeprefix("The ")] if expression else targets
+    check_engine(engine)
+    dialect = dialect_of(engine)
+    pair = RasterPair.of(open_image(before), open_image(after))
+    shift = pair.shift() if check_shift else None
+    problems: Counter[str] = Counter({"not_coregistered": int(shift is not None and shift.noticed)})
+    text, names = SetOfPoints(dialect.codec), targets or [ANYTHING]
+    found: list[tuple[str, Mask]] = []
+    texts = []
+    for window, size in _windows(pair.frame, engine, tile, overlap):
+        seen = pair.frame.cropped(*window).resized(*size)
+        asked = question(dialect, targets, style=style, largest=max(size) if constrained else None)
+        sent = asked.conversation(list(pair.windows(window, size)))
+        (reply,) = replies(engine, [sent], max_new_tokens=max_new_tokens)
+        texts.append(reply.text)
+        read = text.decode(reply.text, seen, form="polygon", categories=names)
+        odd = ("no_label", "unknown_label") if len(names) == 1 else ()
+        problems.update({reason: count for reason, count in read.problems.items() if reason not in odd})
+        problems[{"length": "cut_off", "repeat": "repeat"}.get(reply.finish, "")] += reply.finish != "stop"
+        for one in read.objects:
+            mask = mask_of(one.to(pair.frame))
+            problems["empty_mask"] += not mask.area
+            found += [(names[0] if len(names) == 1 else one.label, mask)] if mask.area else []
+    found = merged(found, pair.frame)
+    counts = {reason: count for reason, count in sorted(problems.items()) if count}
+    labels, masks = tuple(label for label, _ in found), tuple(mask for _, mask in found)
+    return Changed(masks, labels, pair.frame, shift, counts, tuple(texts))
+
+
+def _windows(frame: Frame, engine: Engine, tile: int | None, overlap: int) -> Iterator[tuple[Window, tuple[int, int]]]:
+    """Yield windows of a pair and the size at which each is shown."""
+    budget = engine.budget
+    if tile is None and frame.width * frame.height <= budget.max_pixels:
+        tile = max(frame.width, frame.height)
+    side = tile or math.isqrt(budget.max_pixels)
+    for window in tiles(frame.width, frame.height, side, min(overlap, side // 2)):
+        part = Window(*window)
+        yield part, plan_size(part.width, part.height, budget)
+
+
+def _row(engine: Engine, before: Any, after: Any, wanted: Wanted) -> Row:
+    options: dict[str, Any] = {"style": wanted.style, "constrained": wanted.constrained, **wanted.limit}
+    classes, expressions = meant(wanted)
+    if expressions:
+        options["expression"] = expressions[0]
+    found = change(engine, before, after, classes, tile=wanted.tile, **options)
+    row: Row = {"objects": area_rows(found.polygons()), "problems": found.problems}
+    if found.shift is not None:
+        row["shift"] = [round(found.shift.x, 2), round(found.shift.y, 2)]
+    finish = "length" if was_cut(found.problems) else "stop"
+    return {**row, "finish": finish, "frame": frame_row(found.frame)}

@@ -30,9 +30,14 @@ class RenderOptions:
         layout: Form of zoom conversations.
         cyclic_rate: Grounding of one object turned round: its box is given and the expression is the answer; and region
             captions as grounding.
+        points: Points inside of each object that segmentation is answered with.
+        negatives: Points outside of each object, on others near it first; they are known to be unstable.
+        outline_rate: Segmentation asked for polygons instead of boxes with points.
+        sentence_rate: Change asked for in a sentence, where a record has masks too.
+        longest: Characters of an answer with polygons at most; they are simplified to fit.
 
     Raises:
-        ValueError: A rate outside 0 to 1, or no box kind with a positive weight.
+        ValueError: A number of points is negative or a length not positive, a rate outside 0 to 1, or no box kind with a positive weight.
     """
 
     kinds: Mapping[Kind, float] = field(default_factory=dict)
@@ -46,12 +51,22 @@ class RenderOptions:
     crop_jitter: float = 0.0
     layout: Layout = "reference"
     cyclic_rate: float = 0.0
+    points: int = 2
+    negatives: int = 0
+    outline_rate: float = 0.0
+    sentence_rate: float = 0.5
+    longest: int = 6000
 
     def __post_init__(self) -> None:
         """Refuse rates that are no probabilities."""
         for name, value in vars(self).items():
             if name.endswith(("_rate", "_jitter")) and value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}; give a number from 0 to 1")
+        if min(self.points, self.negatives) < 0 or self.longest < 1:
+            raise ValueError(
+                f"points is {self.points}, negatives {self.negatives} and longest {self.longest}; give 0 or more points and a "
+                "length from 1"
+            )
         weights = self.kinds.values()
         if self.kinds and (any(weight < 0 for weight in weights) or not sum(weights) > 0):
             raise ValueError(f"kinds is {dict(self.kinds)}; give box kinds with positive weights")

@@ -1,22 +1,304 @@
-"""Segmentation: the outlines of what an expression or class names mean; known as records, not yet written as text."""
+"""Segmentation: the masks of what class names or an expression mean, as boxes with keypoints or as polygons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from rscovlm.records import Record
-from rscovlm.tasks.task import Task
+import numpy as np
+
+from rscovlm.codec.categories import referent, spoken
+from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.point_objects import PointObject, SetForm
+from rscovlm.codec.set_fitting import fitted
+from rscovlm.codec.set_of_points import SetOfPoints
+from rscovlm.codec.wording import plainest
+from rscovlm.codec.writing import Style
+from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
+from rscovlm.geometry import Frame
+from rscovlm.geometry.masks import Mask
+from rscovlm.geometry.tiling import tiles
+from rscovlm.geometry.window import Window
+from rscovlm.points.keypoints import prompt_of
+from rscovlm.points.polygons import polygons_of
+from rscovlm.points.segmenter import FilledShapes, Segmenter
+from rscovlm.points.tiled import segment as draw_masks
+from rscovlm.rasters import Raster, open_image
+from rscovlm.records import Record, Rejected
+from rscovlm.tasks.areas import area_rows, ask_sets, merged, stated_iou, true_areas
+from rscovlm.tasks.boxes import frame_row
+from rscovlm.tasks.served import was_cut
+from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
+from rscovlm.tasks.wanted import Wanted, fields_of
+from rscovlm.tasks.words import overview
+from rscovlm.zoom.windows import show
+
+if TYPE_CHECKING:
+    from rscovlm.engines.engine import Engine
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """The masks of what was asked for.
+
+    Attributes:
+        masks: One an object, in pixels of the original image; empty ones are left out and counted as ``empty_mask``.
+        labels: A label for each.
+        prompts: The boxes with points, or polygons, that the model gave, in original pixels.
+        frame: The image's grid.
+        problems: Counts by reason of what could not be read.
+        texts: The answers as the model wrote them.
+    """
+
+    masks: tuple[Mask, ...]
+    labels: tuple[str, ...]
+    prompts: tuple[PointObject, ...]
+    frame: Frame
+    problems: dict[str, int] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+
+    def polygons(self, **options: Any) -> list[PointObject]:
+        """Return the connected parts of all masks as polygons; options are those of `polygons_of`."""
+        pairs = zip(self.labels, self.masks, strict=True)
+        return [one for label, mask in pairs for one in polygons_of(mask, label, **options).objects]
+
+
+def question(
+    dialect: Dialect,
+    targets: Sequence[str],
+    *,
+    form: SetForm = "prompt",
+    style: Style | None = None,
+    pick: Callable[[int], int] = plainest,
+    largest: int | None = None,
+    inside: int = 8,
+    outside: int = 4,
+) -> Question:
+    """Return what is asked to segment what some names mean.
+
+    Args:
+        dialect: Whose words and codec.
+        targets: Class names as prompts give them, or one expression.
+        form: ``"prompt"`` for boxes with keypoints, ``"polygon"`` for outlines.
+        style: Style of the answer; by default the dialect's.
+        pick: Chooses one of several wordings.
+        largest: Longest side of the grid that the model sees, to hold the answer to the grammar.
+        inside: Points inside at most, in the grammar.
+        outside: Points outside at most, in the grammar.
+
+    >>> question(Dialect.preset("rscovlm-v1"), ["plane", "ship"]).user
+    'segment the plane, ship'
+    """
+    task = "segment" if form == "prompt" else "segment_outline"
+    options: dict[str, Any] = {"style": style, "pick": pick, "largest": largest, "inside": inside, "outside": outside}
+    return ask_sets(dialect, task, form, list(targets), targets=targets, **options)
 
 
 class Segment(Task):
-    """Outlines of objects."""
+    """Masks of objects."""
 
     name = "segment"
+    may = ("classes", "expressions")
+    metric = "giou"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """What is meant, and its outline."""
         yield not (record.expression or record.categories), "no expression"
         yield not (record.objects or record.masks), "no mask"
 
+    def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Ask for the names or the expression, and answer with boxes and points drawn from the true masks, or with outlines."""
+        options = draw.options
+        form: SetForm = "polygon" if draw.chance(options.outline_rate) else "prompt"
+        targets = targets_of(record)
+        areas = true_areas(record, shown)
+        if not areas and any(not item.polygons for item in record.objects):
+            raise Rejected("no outline", f"record {record.id!r}: its objects have boxes, but no polygons or masks")
+        objects: list[PointObject] = []
+        for number, area in enumerate(areas):
+            label = name_of(area.label, record)
+            if form == "polygon":
+                objects += area.polygons(label)
+                continue
+            others = [other.mask for other in areas[:number] + areas[number + 1 :]] if options.negatives else ()
+            counts: dict[str, Any] = {"inside": options.points, "outside": options.negatives}
+            objects.append(prompt_of(area.mask, label, others=others, rng=draw.rng, **counts))
+        text, style = SetOfPoints(draw.dialect.codec), draw.style(SetOfPoints(draw.dialect.codec).style(None))
+        answer = write_fitted(text, objects, shown.seen(), targets, style, options.longest, record)
+        asked = question(draw.dialect, targets, form=form, style=style, pick=draw.pick)
+        return dataclasses.replace(Example.of(asked, answer, shown), areas=tuple(objects))
+
+    def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
+        """Measure how well the boxes or outlines of answers cover the true ones: mean IoU of samples, nothing on nothing 1."""
+        rows = [stated_iou(one, dialect, one.areas[0].form if one.areas else "polygon") for one in answered]
+        return {"giou": float(np.mean(rows)) if rows else 1.0}
+
+    def rows(
+        self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
+    ) -> list[Row]:
+        """Segment each image; polygons of the masks stand in the row."""
+        return [_row(engine, raster, one) for raster, one in zip(rasters, wanted, strict=True)]
+
 
 TASK = Segment()
+
+
+def targets_of(record: Record) -> list[str]:
+    """Return what a record asks for: its expression, or the names it looked for and has, as prompts give them."""
+    if record.expression:
+        return [referent(record.expression)]
+    return shown_names({*record.categories, *(item.label for item in record.objects)})
+
+
+def meant(wanted: Wanted) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the class names and the expressions that are asked for.
+
+    A server fills both from the same words: several between commas are class names, and others are an expression.
+
+    >>> meant(Wanted(classes=("ship", "plane"), expressions=("ship, plane",)))
+    (('ship', 'plane'), ())
+    >>> meant(Wanted(classes=("the large ship",), expressions=("the large ship",)))
+    ((), ('the large ship',))
+    """
+    classes, expressions = wanted.classes or (), wanted.expressions or ()
+    if classes and len(expressions) == 1 and fields_of(expressions[0], ["classes"])["classes"] == tuple(classes):
+        return (classes, ()) if len(classes) > 1 else ((), expressions)
+    return classes, expressions
+
+
+def name_of(label: str, record: Record) -> str:
+    """Return the label of an object as answers write it."""
+    return referent(record.expression) if record.expression else spoken(label)
+
+
+def write_fitted(
+    text: SetOfPoints,
+    objects: Sequence[PointObject],
+    seen: Frame,
+    targets: Sequence[str],
+    style: Style,
+    longest: int,
+    record: Record,
+) -> str:
+    """Return an answer whose polygons are simplified to a length.
+
+    Raises:
+        Rejected: It cannot be so short, or an object has a name that was not asked for.
+    """
+    try:
+        return fitted(text, objects, seen, longest=longest, style=style, categories=targets).text
+    except ValueError as error:
+        reason = "answer too long" if "does not fit" in str(error) else "no text form"
+        raise Rejected(reason, f"record {record.id!r}: {error}") from error
+
+
+def segment(
+    engine: Engine,
+    image: Any,
+    classes: Iterable[str] = (),
+    *,
+    expressions: Iterable[str] = (),
+    segmenter: Segmenter | None = None,
+    form: SetForm = "prompt",
+    tile: int | None = None,
+    overlap: int = 128,
+    style: Style | None = None,
+    constrained: bool = False,
+    max_new_tokens: int = 2048,
+) -> Segmented:
+    """Find what class names and expressions mean and return its masks in original pixels.
+
+    The model gives boxes with points, or polygons; a segmenter draws masks of them from the original pixels.
+
+    Args:
+        engine: Who answers.
+        image: Whatever ``open_image`` takes.
+        classes: Class names, asked for in one question.
+        expressions: Referring expressions, each asked by itself.
+        segmenter: Who draws masks; by default boxes and polygons are filled.
+        form: What the model is asked for: ``"prompt"`` (a box and keypoints) or ``"polygon"``.
+        tile: Side in original pixels of windows that are asked about one by one; by default the image as a whole.
+        overlap: Pixels that windows share; parts of one object in both are joined.
+        style: Style of the answers; by default the dialect's.
+        constrained: Hold the model to the codec's grammar.
+        max_new_tokens: Limit of an answer.
+
+    Raises:
+        ValueError: Nothing is asked for, the image cannot be read, or the segmenter gives something else than masks.
+        TypeError: One string instead of a list.
+    """
+    for given in (classes, expressions):
+        if isinstance(given, str):
+            raise TypeError(f"{given!r} is one string; give a list of names")
+    asked = [targets for targets in (shown_names(classes), *([referent(one)] for one in expressions)) if targets]
+    if not asked:
+        raise ValueError("there is nothing to segment; give classes or expressions")
+    check_engine(engine)
+    dialect, raster = dialect_of(engine), open_image(image)
+    text = SetOfPoints(dialect.codec)
+    problems: Counter[str] = Counter()
+    prompts: list[PointObject] = []
+    texts: list[str] = []
+    for view in _views(engine, raster, tile, overlap):
+        largest = max(view.frame.width, view.frame.height) if constrained else None
+        questions = [question(dialect, one, form=form, style=style, largest=largest) for one in asked]
+        sent = [one.conversation([view.image]) for one in questions]
+        for targets, reply in zip(asked, replies(engine, sent, max_new_tokens=max_new_tokens), strict=True):
+            found = _read(text, reply, view.frame, form, targets, problems)
+            prompts += [one.to(raster.frame) for one in found]
+            texts.append(reply.text)
+    drawn = draw_masks(segmenter or FilledShapes(), raster, prompts)
+    problems["empty_mask"] += sum(not mask.area for mask in drawn)
+    pairs = [(one.label, mask) for one, mask in zip(prompts, drawn, strict=True) if mask.area]
+    pairs = merged(pairs, raster.frame) if tile else pairs
+    counts = {reason: count for reason, count in sorted(problems.items()) if count}
+    labels, masks = tuple(label for label, _ in pairs), tuple(mask for _, mask in pairs)
+    return Segmented(masks, labels, tuple(prompts), raster.frame, counts, tuple(texts))
+
+
+def _views(engine: Engine, raster: Raster, tile: int | None, overlap: int) -> Iterator[Any]:
+    if tile is None or max(raster.width, raster.height) <= tile:
+        yield overview(raster, engine)
+        return
+    for window in tiles(raster.width, raster.height, tile, min(overlap, tile // 2)):
+        view = show(raster, Window(*window), 0, engine.budget, 2**62)
+        if view is not None:
+            yield view
+
+
+def _read(
+    text: SetOfPoints, reply: Reply, frame: Frame, form: SetForm, targets: Sequence[str], problems: Counter[str]
+) -> Sequence[PointObject]:
+    """Return the objects of an answer; those of an expression are what was asked for, whatever they are called."""
+    read = text.decode(reply.text, frame, form=form, categories=targets)
+    counted = dict(read.problems)
+    if len(targets) == 1:
+        counted = {reason: count for reason, count in counted.items() if reason not in ("no_label", "unknown_label")}
+    problems.update(counted)
+    ended = {"length": "cut_off", "repeat": "repeat"}.get(reply.finish)
+    problems[ended or ""] += ended is not None
+    only = targets[0] if len(targets) == 1 else None
+    return [dataclasses.replace(one, label=only) if only else one for one in read.objects]
+
+
+def _row(engine: Engine, raster: Raster, wanted: Wanted) -> Row:
+    options: dict[str, Any] = {"style": wanted.style, "constrained": wanted.constrained, **wanted.limit}
+    classes, expressions = meant(wanted)
+    found = segment(
+        engine,
+        raster,
+        classes,
+        expressions=expressions,
+        segmenter=wanted.segmenter,
+        tile=wanted.tile,
+        **options,
+    )
+    areas = found.polygons()
+    # Half an answer is in the model's own coordinates, so nothing is better.
+    finish = "length" if was_cut(found.problems) else "stop"
+    row: Row = {"objects": area_rows(areas), "problems": found.problems, "finish": finish}
+    masks = [{"label": label, **mask.rle()} for label, mask in zip(found.labels, found.masks, strict=True)]
+    return {**row, "masks": masks, "frame": frame_row(raster.frame)}

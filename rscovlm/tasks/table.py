@@ -42,7 +42,7 @@ def asked_tasks() -> tuple[str, ...]:
     """Return the names of the tasks that can be asked about images by themselves, in the order of the table.
 
     >>> asked_tasks()
-    ('ask', 'detect', 'ground', 'classify', 'caption', 'count', 'locate', 'conditions')
+    ('ask', 'detect', 'ground', 'classify', 'caption', 'count', 'segment', 'change', 'locate', 'conditions')
     """
     return tuple(name for name, task in tasks().items() if type(task).rows is not Task.rows)
 

@@ -24,6 +24,7 @@ from rscovlm.zoom.layouts import answer_turn
 
 if TYPE_CHECKING:
     from rscovlm.codec.grammar import Grammar
+    from rscovlm.codec.point_objects import PointObject
     from rscovlm.processing.resolution import PixelBudget
     from rscovlm.records.pictures import Picture
 
@@ -97,6 +98,12 @@ class Draw:
             return kind, own_style
         return kind, "json" if self.rng.random() < self.options.json_rate else "plain"
 
+    def style(self, own: Style) -> Style:
+        """Draw the style of an answer that is no list of boxes: the one given, or JSON with the rate ``json_rate``."""
+        if self.options.json_rate is None:
+            return own
+        return "json" if self.rng.random() < self.options.json_rate else "plain"
+
     def name(self, label: str) -> str:
         """Return a class as it is named, at times by a synonym."""
         name = spoken(label)
@@ -134,12 +141,14 @@ class Example:
         pictures: The images.
         truth: The boxes that the last answer states, on the image's own grid; None where it is words.
         tools: Function schemas for the chat template, or None.
+        areas: The boxes with points or polygons that the last answer states, on the image's own grid; None where it states none.
     """
 
     messages: list[Message]
     pictures: tuple[Picture, ...]
     truth: Objects | None = None
     tools: list[dict[str, Any]] | None = None
+    areas: tuple[PointObject, ...] | None = None
 
     @classmethod
     def of(cls, question: Question, answer: str, shown: Shown, truth: Objects | None = None) -> Example:
@@ -156,13 +165,15 @@ class Answered:
         reply: What the model wrote.
         expected: The true answer's text.
         truth: The true boxes on the image's own grid, or None.
-        seen: The grid in which the model saw the image, or None without boxes.
+        seen: The grid in which the model saw the image, or None without boxes and areas.
+        areas: The true boxes with points or polygons on the image's own grid, or None.
     """
 
     reply: str
     expected: str
     truth: Objects | None = None
     seen: Frame | None = None
+    areas: tuple[PointObject, ...] | None = None
 
 
 class Task(ABC):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rscovlm.codec.writing import Style
 from rscovlm.geometry.kinds import Kind
+from rscovlm.points.segmenter import Segmenter
 
 DetectionMode = Literal["native", "max"]
 
@@ -38,6 +39,7 @@ class Wanted:
         constrained: Hold the answer to its grammar.
         max_new_tokens: Limit of an answer; None for the task's own.
         progress: Called with (tiles done, tiles).
+        segmenter: Who draws masks of boxes with points; None fills them.
     """
 
     question: str | None = None
@@ -53,6 +55,7 @@ class Wanted:
     constrained: bool = False
     max_new_tokens: int | None = None
     progress: Callable[[int, int], None] | None = None
+    segmenter: Segmenter | None = None
 
     @property
     def limit(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from rscovlm.engines import Conversation, Engine
 from rscovlm.engines.engine import dialect_of, replies
 from rscovlm.engines.transformers import Transformers
 from rscovlm.files import check_output, write_text
-from rscovlm.geometry import Objects
+from rscovlm.geometry import Frame, Objects
 from rscovlm.records.pictures import loaded
 from rscovlm.settings.nearest import nearest
 from rscovlm.tasks.table import task_of
@@ -78,7 +78,7 @@ def score(asked: Sequence[tuple[EvaluatedSample, Sample]], engine: Engine) -> di
         groups[one.task].append(_answered(one, sample))
     found: dict[str, float] = {}
     for task, members in sorted(groups.items()):
-        words = all(one.truth is None for one in members)
+        words = all(one.truth is None and one.areas is None for one in members)
         measure = Task.measure if words else type(_task(task)).measure
         figures = measure(_task(task), members, dialect_of(engine))
         found |= {f"{task}/{name}": value for name, value in figures.items()}
@@ -91,7 +91,7 @@ def metric_of(task: str, samples: Iterable[Sample]) -> str:
     >>> metric_of("detection", [{"truth": object()}]), metric_of("caption", [{}])
     ('ap_nc50', 'accuracy')
     """
-    if all(sample.get("truth") is None for sample in samples):
+    if all(sample.get("truth") is None and sample.get("areas") is None for sample in samples):
         return Task.metric
     return _task(task).metric
 
@@ -253,5 +253,9 @@ def _answered(one: EvaluatedSample, sample: Sample) -> Answered:
     frame = None if one.truth is None else one.truth.boxes.frame
     if one.truth is not None and frame is None:
         raise ValueError(f"a {one.task} sample has no boxes with a frame; measure it as words")
+    areas = sample.get("areas")
+    if areas is not None:
+        # Polygons and points are written in the first image's grid, which a sample without any does not tell.
+        frame = areas[0].sets.frame if areas else Frame(*sample["images"][0].size)
     seen = None if frame is None else frame.resized(*sample["images"][0].size)
-    return Answered(one.reply, one.expected, one.truth, seen)
+    return Answered(one.reply, one.expected, one.truth, seen, areas)

@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from rscovlm.codec import Codec
+from rscovlm.codec.point_objects import PointObject
+from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.codec.spaces import SPACES
 from rscovlm.data.textboxes import Scale, find_boxes, to_annotation
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.kinds import Kind
+from rscovlm.geometry.shapes import shape_iou
 from rscovlm.processing.tokenizer import special_texts
 from rscovlm.records.pictures import Picture
 from rscovlm.records.record import BOX_MARK, Annotation, Record
@@ -25,6 +29,12 @@ from rscovlm.zoom.calls import read_calls
 
 LEAST_IOU = 0.99
 """Boxes that overlap less than this must at least be each other's rounding."""
+
+LEAST_COVER = 0.8
+"""Areas that polygons simplified to a length cover less of have lost their shape."""
+
+_TINY = 64.0
+"""Pixels of the grid that the model sees, an object, below which rounding alone changes an area beyond that."""
 
 
 def check_boxes(sample: Mapping[str, Any], encoded: Encoded, processor: Any, *, name: str) -> int:
@@ -55,11 +65,15 @@ def check_boxes(sample: Mapping[str, Any], encoded: Encoded, processor: Any, *, 
     count = 0
     for reader in dict.fromkeys((processor.codec, Codec.from_dict(processor.codec.to_dict()))):
         truth: Objects | None = sample.get("truth")
+        areas: Sequence[PointObject] | None = sample.get("areas")
         answer = _text([label for label in encoded.labels if label != IGNORED], processor)
         if truth is not None and truth.boxes.frame is not None:
             count = _listed(truth, truth.boxes.frame.resized(*shown[0]), answer, reader, name)
             continue
         images: Sequence[Any] = sample.get("images") or ()
+        if areas is not None:
+            count = _areas(areas, Frame(*shown[0]), answer, reader, name)
+            continue
         redraw = sample.get("redraw")
         if redraw is None or not all(isinstance(image, Picture) for image in images):
             continue
@@ -129,6 +143,28 @@ def _listed(truth: Objects, frame: Frame, text: str, codec: Codec, name: str) ->
             "changes the answer"
         )
     _hold(truth.to(frame), read.objects, codec, name)
+    return len(truth)
+
+
+def _areas(truth: Sequence[PointObject], grid: Frame, text: str, codec: Codec, name: str) -> int:
+    """Compare the boxes with points or polygons that an answer states.
+
+    Polygons may have been simplified to a length, so that they are held to covering the truth by four fifths.
+    """
+    form = truth[0].form if truth else None
+    read = SetOfPoints(codec).decode(text, grid, form=form).objects
+    frame = truth[0].sets.frame if truth else None
+    seen = grid if frame is None else frame.resized(grid.width, grid.height)
+    expected = [one.to(seen) for one in truth]
+    labels = [sorted(_plain([one.label for one in each])) for each in (expected, read)]
+    shapes = [shapely.union_all([one.shape for one in each]) for each in (expected, read)]
+    tiny = len(truth) and shapes[0].area < _TINY * len(truth)
+    if labels[0] != labels[1] or not (tiny or shape_iou(*shapes) >= LEAST_COVER):
+        raise ValueError(
+            f"{name}: the truth has areas of {labels[0]} but {labels[1]} read back with codec {codec.name!r} from the trained text "
+            f"{text!r}, and they overlap by {shape_iou(*shapes):.3f}; the codec, the chat template or the tokenizer changes the "
+            "answer, or raise render.longest"
+        )
     return len(truth)
 
 

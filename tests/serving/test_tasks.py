@@ -22,9 +22,12 @@ def test_a_server_asks_what_predict_asks(task: str) -> None:
     from rscovlm.rasters import open_image
 
     here, there = (Scripted(lambda *_: "10,20,30,60 ship\n100,90,120,99 ship\n") for _ in range(2))
-    (row,) = task_named(task).rows(here, [open_image(IMAGE)], [WANTED])
+    images = task_named(task).images
+    (row,) = task_named(task).rows(here, [open_image(IMAGE)] * images, [WANTED])
     with served(there) as server:
-        status, reply = chat(server, user("ship, plane", uri(IMAGE)), model=f"rscovlm:{task}", rscovlm={"kind": "hbb"})
+        status, reply = chat(
+            server, user("ship, plane", *[uri(IMAGE)] * images), model=f"rscovlm:{task}", rscovlm={"kind": "hbb"}
+        )
     assert status == 200, reply
     assert [texts(one) for one in there.asked[0]] == [texts(one) for one in here.asked[0]]
     for name in {"objects", "counts", "problems"} & set(row):
@@ -42,7 +45,8 @@ def test_what_is_tiled_is_bounded() -> None:
     with served(Scripted(lambda *_: "x"), limits=RequestLimits(tiles=3)) as server:
         for task in asked_tasks():
             image = uri(Image.new("RGB", (2100, 2100)))
-            status, _ = chat(server, user("ship", image), rscovlm={"task": task, "zoom": False})
+            asked = user("ship", *[image] * task_named(task).images)
+            status, _ = chat(server, asked, rscovlm={"task": task, "zoom": False})
             assert status == (413 if task_named(task).tiled else 200)
 
 
