@@ -168,6 +168,15 @@ class Settings:
         forms = [_numbers_alike("".join(p if isinstance(p, str) else "0" for p in pieces(text))) for text in templates]
         return any(_numbers_alike(token) in form for token in tokens if token for form in forms)
 
+    @property
+    def marked_up(self) -> bool:
+        """Whether answers are written between tags in angle brackets, which are special tokens of most such models."""
+        if self.tags is None or self.style != "tagged":
+            return False
+        return any(
+            "<" in text for text in (self.tags.label, self.tags.boxes, *map(self.tags.template, self.tags.kinds))
+        )
+
     @cached_property
     def tag_pattern(self) -> TagPattern | None:
         """What finds this dialect's tagged objects; None where it has no tags."""

@@ -41,6 +41,7 @@ class Replica:
         self.lock = threading.Lock()  # of what follows: whether it was asked what it publishes, and checked
         self.asked = self.checked = False
         self.published: Published | None = None
+        self.keeps = True  # it takes the field that keeps special tokens
         self.in_flight = 0
         self.resting_until = 0.0
 

@@ -32,6 +32,9 @@ _PUBLISHING = 10.0
 _LARGEST, _LARGEST_LIST = 2**26, 2**22
 Structured: TypeAlias = Literal["grammar", "regex", "json", "json_schema"]
 
+KEPT = "skip_special_tokens"
+"""The field by which vLLM, SGLang and others keep special tokens in an answer."""
+
 _logger = logging.getLogger(__name__)
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
@@ -114,6 +117,7 @@ class Server:
         self._tries, self._pause = tries, pause
         fields = {"temperature": 0, "frequency_penalty": 0, **(options or {})}
         self._options = {name: value for name, value in fields.items() if value is not None}
+        self._keep_tags = KEPT not in fields
         if structured not in get_args(Structured):
             raise ValueError(f"structured is {structured!r}; choose one of {', '.join(get_args(Structured))}")
         self.grammar, self.max_objects, self.structured = grammar, max_objects, structured
@@ -303,10 +307,13 @@ class Server:
                 self._read_published(replica)
                 if images:
                     self._check(replica)
-                # Our own server would zoom, and write boxes anew, for a client that knows nothing of either.
-                own = replica.published is not None
-                sent = json.dumps({**request, FIELD: {"raw": True}}).encode() if own else body
+                more = self._more(replica)
+                sent = json.dumps({**more, **request}).encode() if more else body
                 status, asked, words = self._exchange("POST", replica.address, sent, self.timeout, _LARGEST)
+                if status in (400, 422) and KEPT in more and KEPT.encode() in words:
+                    _logger.warning("%s refuses %s; tags that are special tokens may be lost there", replica.name, KEPT)
+                    replica.keeps = False
+                    status, asked, words = self._exchange("POST", replica.address, body, self.timeout, _LARGEST)
             except httpx2.RequestError as error:  # refused, reset, timed out, half an answer, or one without end
                 last = f"{replica.name}: {type(error).__name__}: {told(str(error), self._key())}"
                 others = self._replicas.rest(replica)
@@ -326,6 +333,15 @@ class Server:
             if attempt + 1 < self._tries:
                 call.over.wait(pause)
         raise ServerError(f"no answer in {self._tries} tries; the last: {last}")
+
+    def _more(self, replica: Replica) -> dict[str, Any]:
+        """Return the fields that a replica is sent besides those of every request."""
+        if replica.published is not None:
+            # Our own server would zoom, and write boxes anew, for a client that knows nothing of either.
+            return {FIELD: {"raw": True}}
+        # Tags such as <box> and <|box_start|> are special tokens of their models, which servers leave out by default.
+        wanted = replica.keeps and self._keep_tags and self._agreement.dialect.codec.marked_up
+        return {KEPT: False} if wanted else {}
 
     def _key(self) -> str:
         return str(self._client.headers.get("Authorization", "")).removeprefix("Bearer ")

@@ -72,7 +72,8 @@ class VLLM:
         self.budget = agreement.budget or PixelBudget()
         self._unchecked = probe and agreement.budget is not None
         self.grammar, self.max_objects = grammar, max_objects
-        self._sampling = {"temperature": 0.0, "repetition_penalty": 1.0, **(sampling or {})}
+        kept = {"skip_special_tokens": False} if self.codec.marked_up else {}
+        self._sampling = {"temperature": 0.0, "repetition_penalty": 1.0, **kept, **(sampling or {})}
 
     @classmethod
     def load(cls, model: str, *, images: int = 8, budget: PixelBudget | None = None, **options: Any) -> VLLM:

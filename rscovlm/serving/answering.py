@@ -91,6 +91,8 @@ def _done(request: Request, engine: Engine, limits: RequestLimits, progress: Pro
         for raster in rasters:
             _check_tiles(raster, engine, limits)
     wanted = request.wanted(
+        # The style is that of the answer to the client; a model that does not know it is asked in its own.
+        style=request.style if request.style in engine.codec.styles else None,
         zoom=request.zoom,
         max_new_tokens=limits.tokens,
         progress=lambda done, total: progress({"tiles": [done, total]}),

@@ -88,7 +88,7 @@ class Request:
         fields = fields_of(self.text, (*self.asked.wants, *self.asked.may))
         if self.classes and "classes" in fields:
             fields["classes"] = self.classes
-        return Wanted(**fields, kind=self.kind, style=self.style, constrained=self.constrained, **options)
+        return Wanted(**fields, kind=self.kind, constrained=self.constrained, **options)
 
     def memory(self, max_pixels: int) -> int:
         """Return how many bytes its images may take while views of up to so many pixels are read, and those views."""

@@ -31,7 +31,7 @@ from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.layouts import LAYOUTS
 from tests.engines.asked import conversations
 from tests.engines.test_server import _decoded, said, serving
-from tests.serving.loopback import chat, served, user
+from tests.serving.loopback import chat, served, uri, user
 from tests.zoom.scripted import Scripted, call
 
 BUDGET = PixelBudget(56 * 56, 168 * 168)
@@ -345,3 +345,46 @@ def test_whatever_is_published_is_read_or_refused(preset: str) -> None:
                 Published.read(json.dumps({"data": [{"id": "m", "rscovlm": values}]}).encode(), "m")
             except ValueError as error:
                 assert "cannot be read" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("preset", "wanted"), [("qwen2-vl", True), ("internvl", True), ("vhm", False), ("qwen3-vl", False)]
+)
+def test_special_tokens_are_asked_for_where_tags_are_some(preset: str, wanted: bool) -> None:
+    with serving(stranger(BUDGET)) as (server,):
+        Server(server.address, "tiny", dialect=preset, tries=1).generate(conversations()[:1])
+        Server(server.address, "tiny", dialect=preset, tries=1, options={"skip_special_tokens": None}).generate(
+            conversations()[:1]
+        )
+    assert [one.get("skip_special_tokens") for one in server.requests] == [False if wanted else None, None]
+
+
+def test_a_server_that_does_not_know_the_field_is_asked_without(caplog: pytest.LogCaptureFixture) -> None:
+    def strict(request: dict[str, Any], number: int) -> tuple[int, Any]:
+        if "skip_special_tokens" in request:
+            return 422, {"detail": "Unexpected fields: {'skip_special_tokens'}"}
+        return said("a ship")
+
+    with serving(strict) as (server,):
+        engine = Server(server.address, "tiny", dialect="internvl", tries=1)
+        for _ in range(2):
+            assert engine.generate(conversations()[:1])[0].text == "a ship"
+    assert ["skip_special_tokens" in one for one in server.requests] == [True, False, False]
+    assert "tags that are special tokens may be lost there" in caplog.text
+
+
+@pytest.mark.parametrize("preset", ["internvl", "gemini", "florence-2"])
+def test_the_style_of_an_answer_need_not_be_that_of_the_model(preset: str) -> None:
+    codec, root = Codec.preset(preset), rscovlm.Frame(168, 140)
+    box = rscovlm.Objects(rscovlm.Boxes([[20.0, 30, 80, 90]], "hbb", root), ("ship",))
+    with served(Scripted(lambda *_: codec.encode(box, root), preset, BUDGET)) as server:
+        picture = uri(Image.new("RGB", (168, 140)))
+        for style, start in (("plain", "20,30,80,90 ship"), ("json", "```json")):
+            asked = {"task": "detect", "classes": ["ship"], "style": style}
+            status, reply = chat(server, user("", picture), rscovlm=asked)
+            assert status == 200 and reply["choices"][0]["message"]["content"].startswith(start), reply
+        status, reply = chat(server, user("Where?", picture))
+        assert status == 200 and "20,30,80,90 ship" in reply["choices"][0]["message"]["content"]
+        before = reply["choices"][0]["message"]["content"]
+        history = [user("Where?", picture), {"role": "assistant", "content": before}, user("And now?")]
+        assert chat(server, *history)[0] == 200

@@ -1,12 +1,15 @@
 """Boxes inside texts: moved and moved back they are where they were, and no text breaks it."""
 
 import random
+import re
 import time
 
 import numpy as np
 import pytest
 
 from rscovlm.codec import Codec
+from rscovlm.codec.control_tokens import check_words
+from rscovlm.codec.dialect import presets
 from rscovlm.codec.writing import STYLES, Style
 from rscovlm.geometry import Boxes, Frame, Objects, iou
 from rscovlm.geometry.kinds import Kind
@@ -34,6 +37,37 @@ def test_there_and_back(preset: str, kind: Kind, style: Style) -> None:
         again = codec.decode(back, seen).objects
         # An oriented box that lies straight may be written with its angle a quarter turn off; it is the same box.
         assert iou(again.to(root).boxes, objects.boxes).diagonal().min() > 0.93
+
+
+@pytest.mark.parametrize("preset", [name for name in presets() if Codec.preset(name).kind != "point"])
+def test_every_dialect_answers_in_pixels_and_reads_its_own(preset: str) -> None:
+    codec, root = Codec.preset(preset), Frame(1000, 800)
+    seen = root.resized(504, 392)
+    kind: Kind = "hbb" if "hbb" in codec.kinds else codec.kinds[0]  # type: ignore[assignment]
+    boxes = Boxes([[100, 80, 300, 400], [500, 200, 620, 310]], "hbb", root)
+    objects = Objects(boxes.as_kind(kind), ("ship", "ship"))
+    for style in codec.styles:
+        written = codec.encode(objects, seen, kind=kind, style=style)
+        for text in (written, f"I see these. {written.strip()} That is all of it."):
+            decoded = codec.decode(text, seen)
+            if len(decoded.objects) != 2:
+                continue  # this dialect cannot stand in a sentence
+            sent, _ = moved(text, codec, seen, SENT, root)
+            # A client that knows nothing of the model finds the pixels as numbers, and may send them back.
+            numbers = [
+                [int(one) for one in re.findall(r"\d+", part)] for part in re.findall(r"\d+(?:, ?\d+){3,}", sent)
+            ]
+            assert np.abs(np.array(numbers) - objects.boxes.coords).max() <= 6
+            assert check_words(sent) == sent and ("I see" in text) == ("I see" in sent)
+            assert iou(SENT.decode(sent, root, kind=kind).objects.boxes, objects.boxes).diagonal().min() > 0.93
+            back = codec.decode(moved(sent, SENT, root, codec, seen)[0], seen, kind=kind)
+            assert iou(back.objects.to(root).boxes, objects.boxes).diagonal().min() > 0.93
+
+
+def test_what_a_dialect_cannot_write_is_refused() -> None:
+    root = Frame(1000, 800)
+    with pytest.raises(ValueError, match="an earlier turn cannot be written as dialect 'internvl' does"):
+        moved("10,20,30,40 a<b>\n", SENT, root, Codec.preset("internvl"), root)
 
 
 @pytest.mark.parametrize(
