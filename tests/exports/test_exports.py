@@ -13,6 +13,8 @@ import pytest
 import shapely
 
 from rscovlm.exports import to_coco, to_dota, to_geojson, to_geopackage, to_geoparquet, to_supervision, to_yolo_obb
+from rscovlm.exports.geopackage import write_geopackage
+from rscovlm.exports.polygons import columns_of, polygons_of
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.metrics.task1 import read_task1
 from tests.exports.test_geojson import DEGREES, UTM, some
@@ -211,3 +213,18 @@ def test_vectors_and_coco_keep_any_label(tmp_path: Path, text: str) -> None:
     to_geoparquet(objects, tmp_path / "a.parquet")
     assert parquet.read_table(tmp_path / "a.parquet")["label"].to_pylist() == [written]
     assert _below(tmp_path) == ["a.geojson", "a.gpkg", "a.json", "a.parquet"]
+
+
+def test_a_geopackage_written_in_parts_counts_its_polygons(tmp_path: Path) -> None:
+    frame = Frame(100, 80, root_to_world=(2.0, 0.0, 500_000.0, 0.0, -2.0, 6_000_000.0), crs="EPSG:32633")
+    parts = [
+        Objects(Boxes([[x, 10, x + 5, 20] for x in range(first, last)], "hbb", frame), ("ship",) * (last - first))
+        for first, last in ((0, 3), (3, 3), (3, 7))
+    ]
+    chunks = [polygons_of(part, None)[0] for part in parts]
+    columns = columns_of(parts[0])
+    assert write_geopackage(tmp_path / "a.gpkg", iter(chunks), "EPSG:32633", columns) == 7
+    with sqlite3.connect(tmp_path / "a.gpkg") as package:
+        (sides,) = package.execute("SELECT min_x, min_y, max_x, max_y FROM gpkg_contents").fetchall()
+    assert sides == (500_000.0, 5_999_960.0, 500_022.0, 5_999_980.0)
+    assert write_geopackage(tmp_path / "b.gpkg", [], "EPSG:32633", columns) == 0

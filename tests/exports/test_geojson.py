@@ -148,3 +148,11 @@ def test_boxes_on_a_picture_of_neon_lie_there_again(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="'.*nowhere' does not exist, so 'found.geojson' has no place"):
         to_geojson(Objects.empty("hbb", UTM), tmp_path / "nowhere" / "found.geojson")
+
+
+@pytest.mark.parametrize(("x", "longitude"), [(100.0, 179.0), (250.0, -179.5), (700.0, -175.0)])
+def test_a_point_beyond_180_degrees_is_written_within_them(x: float, longitude: float) -> None:
+    frame = Frame(900, 400, root_to_world=(0.01, 0.0, 178.0, 0.0, -0.01, -16.0), crs="EPSG:4326")
+    point = Objects(Boxes([[x, 100, x, 100]], "hbb", frame), ("buoy",))
+    ring = np.array(to_geojson(point)["features"][0]["geometry"]["coordinates"][0])
+    np.testing.assert_allclose(ring, np.tile([longitude, -17.0], (len(ring), 1)), atol=1e-7)
