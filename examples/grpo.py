@@ -4,6 +4,7 @@
     accelerate launch examples/grpo.py --model CHECKPOINT --rows questions.jsonl --output runs/grpo
 
 A row has scene (an image file of any size), question, answer and, where known, evidence: x1, y1, x2, y2 in its pixels.
+Outlines are rewarded in examples/grpo_points.py.
 """
 
 import argparse

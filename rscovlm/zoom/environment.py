@@ -127,7 +127,7 @@ def answer_reward(completions: Sequence[Any], answer: Sequence[str], **_: Any) -
     >>> answer_reward([[{"role": "assistant", "content": "Red."}]], answer=["red"])
     [1.0]
     """
-    return [float(same_answer(_last_words(one), truth)) for one, truth in zip(completions, answer, strict=True)]
+    return [float(same_answer(last_words(one), truth)) for one, truth in zip(completions, answer, strict=True)]
 
 
 def evidence_reward(environments: Sequence[ZoomEnvironment], **_: Any) -> list[float | None]:
@@ -152,8 +152,12 @@ def length_reward(
     return [min(1.0, max(0.0, (most - len(ids)) / (most - free))) for ids in completion_ids]
 
 
-def _last_words(completion: Any) -> str:
-    """Return the text of a completion's last assistant turn."""
+def last_words(completion: Any) -> str:
+    """Return the text of a completion: a string, or turns of which the last one of the assistant counts.
+
+    >>> last_words([{"role": "assistant", "content": "none"}])
+    'none'
+    """
     if isinstance(completion, str):
         return completion
     turns = [turn for turn in completion if turn.get("role") == "assistant"]
