@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,18 +11,25 @@ from rscovlm.codec.control_tokens import check_names
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.wording import plainest
 from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.geometry.masks import Mask
+from rscovlm.metrics.counting import count_error
 from rscovlm.metrics.texts import number_in
+from rscovlm.points.counting import count_areas
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.tasks.detect import detect, detection_options
 from rscovlm.tasks.detections import Detections
 from rscovlm.tasks.served import Served, was_cut
-from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
+from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task
 from rscovlm.tasks.wanted import Wanted
 from rscovlm.tasks.words import overview
 
 if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
+
+
+Segmented = Callable[[Raster, str], Mask]
+"""Returns the mask of all objects of a class in an image."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,16 @@ class Count(Task):
         """Ask how many there are."""
         return question(dialect, record.categories[0])
 
+    def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
+        """Measure the share of numbers that are right, and the mean error relative to the true number.
+
+        Raises:
+            ValueError: A true answer names no number.
+        """
+        result = count_error([one.reply for one in answered], [one.expected for one in answered])
+        answers = {"accuracy": float(result["exact"]), "relative_error": float(result["mape"])}
+        return answers | {"unanswered": result["unanswered"] / result["items"]}
+
     def places(self, wanted: Wanted) -> bool:
         """The answer is read from boxes."""
         return True
@@ -100,7 +117,8 @@ def count(
     image: Any,
     classes: Iterable[str],
     *,
-    how: Literal["boxes", "words"] = "boxes",
+    how: Literal["boxes", "words", "masks"] = "boxes",
+    segment: Segmented | None = None,
     max_new_tokens: int | None = None,
     **options: Any,
 ) -> Counted:
@@ -111,16 +129,28 @@ def count(
         image: Whatever ``open_image`` takes.
         classes: Class names.
         how: ``"boxes"`` detects, tile by tile on a large image, and counts what it found, so that every one counted can
-            be looked at; ``"words"`` asks how many there are, once a class, about the image as a whole.
+            be looked at; ``"words"`` asks how many there are, once a class, about the image as a whole; ``"masks"`` counts
+            the separate parts of the mask of a class, which suits things that boxes overlap.
+        segment: For ``"masks"``: returns the mask of a class, given the image and the name.
         max_new_tokens: Limit of an answer.
-        options: Further settings of :func:`~rscovlm.tasks.detect`.
+        options: Further settings of :func:`~rscovlm.tasks.detect`; for ``"masks"`` those of
+            :func:`~rscovlm.points.counting.count_areas`.
 
     Raises:
-        ValueError: No class, another ``how``, options with ``"words"``, or an image that cannot be read.
+        ValueError: No class, another ``how``, ``"masks"`` without ``segment``, options with ``"words"``, or an image that cannot be read.
     """
     names = [] if isinstance(classes, str) else check_names(classes, "class")
-    if how not in ("boxes", "words") or not names:
-        raise ValueError(f"how is {how!r} and classes {classes!r}; give 'boxes' or 'words', and a list of class names")
+    if how not in ("boxes", "words", "masks") or not names:
+        raise ValueError(
+            f"how is {how!r} and classes {classes!r}; give 'boxes', 'words' or 'masks', and a list of class names"
+        )
+    if (how == "masks") != (segment is not None):
+        raise ValueError(
+            f"how is {how!r} and segment {segment!r}; 'masks' needs a function that segments, no other does"
+        )
+    if segment is not None:
+        raster = open_image(image)
+        return Counted({name: count_areas(segment(raster, name), **options).number for name in names})
     if how == "boxes":
         detections = detect(engine, image, names, max_new_tokens=max_new_tokens or 4096, **options)
         found = detections.counts()

@@ -16,6 +16,7 @@ import rscovlm
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry.masks import Mask
 from rscovlm.points.condition_solver import ConditionSolver
 from rscovlm.points.condition_writer import ConditionWriter
 from rscovlm.points.conditions import ConditionPlan
@@ -24,7 +25,8 @@ from rscovlm.predicting.latest_rows import LatestRows
 from rscovlm.predicting.placed_rows import write_objects
 from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.rasters import open_image
-from rscovlm.tasks import solve_conditions
+from rscovlm.tasks import solve_conditions, task_of
+from rscovlm.tasks.task import Answered
 from tests.tasks.test_one_home import objects, record, rendered
 from tests.zoom.scripted import Scripted, texts
 
@@ -206,7 +208,8 @@ def test_an_area_in_map_coordinates_is_brought_to_the_image(tmp_path: Path) -> N
         file.write(np.full((3, 392, 448), 90, np.uint8))
     pixels = np.array([(0.0, 0.0), (200, 0), (200, 200), (0, 200)])
     east, north = 500_000 + 2 * pixels[:, 0], 5_400_000 - 2 * pixels[:, 1]
-    longitude, latitude = pytest.importorskip("rasterio.warp").transform("EPSG:32633", "EPSG:4326", east, north)
+    transform = pytest.importorskip("rasterio.warp").transform
+    longitude, latitude = transform("EPSG:32633", "EPSG:4326", east, north)
     looking: Callable[..., Any] = lambda text, **more: solve_conditions(
         Scripted(looks), tmp_path / "a.tif", text, kind="hbb", **more
     )
@@ -221,3 +224,21 @@ def test_an_area_in_map_coordinates_is_brought_to_the_image(tmp_path: Path) -> N
 
 def test_it_is_a_name_of_the_package() -> None:
     assert rscovlm.tasks.solve_conditions is solve_conditions
+
+
+def test_a_count_from_masks_is_one_of_separate_parts() -> None:
+    pixels = np.zeros((392, 448))
+    for x1, y1, x2, y2 in SEEN["plane"]:
+        pixels[y1:y2, x1:x2] = 1
+
+    def segment(raster: Any, name: str) -> Mask:
+        return Mask.of(pixels if name == "plane" else np.zeros_like(pixels), raster.frame)
+
+    engine = Scripted(looks)
+    counted = rscovlm.count(engine, IMAGE, ["plane", "ship"], how="masks", segment=segment, least_area=1000)
+    assert counted.counts == {"plane": 2, "ship": 0} and not engine.asked
+    with pytest.raises(ValueError, match="'masks' needs a function"):
+        rscovlm.count(engine, IMAGE, ["plane"], how="masks")
+    answered = [Answered("There are seven.", "7"), Answered("12", "10"), Answered("many", "3")]
+    figures = task_of("counting").measure(answered, Dialect.preset("rscovlm-v1"))
+    assert figures == pytest.approx({"accuracy": 1 / 3, "relative_error": 0.1, "unanswered": 1 / 3})
