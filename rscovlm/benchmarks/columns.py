@@ -36,7 +36,7 @@ class CreditTable:
     _credits: dict[str, array[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._credits = {rule: array("f") for rule in self.rules}
+        self._credits = {rule: array("d") for rule in self.rules}
 
     def __len__(self) -> int:
         return len(self._cell)
@@ -57,7 +57,7 @@ class CreditTable:
             rule: The convention.
             order: Rows to take, in this order; all by default.
         """
-        credits = np.frombuffer(self._credits[rule], dtype=np.float32).astype(np.float64)
+        credits = np.frombuffer(self._credits[rule], dtype=np.float64)
         image: NDArray[np.integer] = np.frombuffer(self._image, dtype=np.int32)
         cell: NDArray[np.integer] = np.frombuffer(self._cell, dtype=np.int32)
         if order is not None:
