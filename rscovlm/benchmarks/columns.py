@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ class CreditTable:
     """
 
     rules: Sequence[str]
-    names: Iterable[str] = ()
+    names: Sequence[str] = ()
     average: str = ""
     items: list[str] = field(default_factory=list)
     keep_items: bool = False
@@ -76,7 +76,9 @@ class CreditTable:
             if column != OUTSIDE:
                 columns.setdefault(column, []).append(place)
         kept = {name: cells for name, cells in columns.items() if cells}
-        return CellSums.of(credits, image, number[cell], kept, self.average if len(kept) > 1 else "")
+        # A mean over some of its columns is not the paper's average.
+        whole = len(kept) > 1 and len(kept) == len(columns)
+        return CellSums.of(credits, image, number[cell], kept, self.average if whole else "")
 
     def figures(self, *, repeats: int, seed: int = 0) -> tuple[BenchmarkFigure, ...]:
         """Return the figures of all conventions, with intervals where `repeats` is not 0."""

@@ -135,30 +135,25 @@ def fingerprint(settings: Row) -> str:
 
 @contextmanager
 def _budgeted(engine: Engine, budget: PixelBudget) -> Iterator[None]:
-    """Let an engine show so many pixels for a while.
+    """Let a model in this process show so many pixels for a while.
 
     Raises:
-        ValueError: It cannot, as a server cannot.
+        ValueError: The benchmark wants another budget of an engine whose processing is elsewhere, such as a server.
     """
-    before = engine.budget
-    if budget == before:
+    if budget == engine.budget:
         yield
         return
-    own_property = getattr(type(engine), "budget", None)
-    if isinstance(own_property, property) and own_property.fset is None:
-        raise ValueError(
-            f"the suite shows images with {budget}, and {type(engine).__name__} with {before} whatever is asked; start the "
-            "server with the suite's budget, or run the suite with --engine transformers"
-        )
     processor: Any = getattr(engine, "processor", None)
-    own = getattr(processor, "budget", None)
+    if getattr(processor, "budget", None) is None:
+        raise ValueError(
+            f"this way of asking shows {budget.min_pixels} to {budget.max_pixels} pixels (mode {budget.mode!r}), and "
+            f"{type(engine).__name__} shows {engine.budget.min_pixels} to {engine.budget.max_pixels}; start it with this "
+            "budget, or evaluate in this process (--engine transformers)"
+        )
     changed: Any = engine
+    before = engine.budget, processor.budget
     try:
-        changed.budget = budget
-        if own is not None:
-            processor.budget = budget
+        changed.budget = processor.budget = budget
         yield
     finally:
-        changed.budget = before
-        if own is not None:
-            processor.budget = own
+        changed.budget, processor.budget = before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rscovlm.benchmarks.columns import CreditTable
@@ -25,7 +25,7 @@ class WordScorer:
         keep_items: Also keep the names of items, for paired tests.
     """
 
-    def __init__(self, rules: Sequence[str], columns: Iterable[str], average: str, *, keep_items: bool = False) -> None:
+    def __init__(self, rules: Sequence[str], columns: Sequence[str], average: str, *, keep_items: bool = False) -> None:
         self.table = CreditTable(rules, columns, average, keep_items=keep_items)
         self.counts: Counter[str] = Counter()
         self._rules = tuple(rules)
@@ -63,8 +63,9 @@ class WordScorer:
                 for answer, number in truths.items():
                     shares[answer] += number / total / len(groups)  # type: ignore[assignment]  # shares, not counts
             found[column] = float(max(shares.values()))
-        if self.table.average and len(found) > 1:
-            found[self.table.average] = sum(found.values()) / len(found)
+        names = [name for name in self.table.names if name]
+        if self.table.average and names and all(name in found for name in names):
+            found[self.table.average] = sum(found[name] for name in names) / len(names)
         return found
 
     def _credits(self, answer: str, reference: str, choices: tuple[str, ...]) -> tuple[dict[str, float], bool]:

@@ -156,6 +156,13 @@ def test_other_settings_or_data_are_refused(items: list[BenchmarkItem], data: Pa
     assert evaluate(Hashing(), run, items, tmp_path)["before"] == 2
 
 
+def test_another_budget_is_refused_where_processing_is_elsewhere(data: Path, tmp_path: Path) -> None:
+    suite = load_suite("rsvg-test")
+    with pytest.raises(ValueError, match="50176 to 50176|784 to 50176"):
+        evaluate(Hashing(), BenchmarkRun(suite, "224"), load_items(suite, data), tmp_path)
+    assert not (tmp_path / "answers").exists()
+
+
 def test_an_image_that_cannot_be_read_is_a_row_and_asked_again(data: Path, tmp_path: Path) -> None:
     items, run = load_items(LRS, data), BenchmarkRun(LRS)
     image = data / "lrs-vqa" / "LRS_VQA/image/FAIR_0.png"

@@ -71,6 +71,14 @@ def test_lrs_vqa_is_the_metric_under_both_conventions(tmp_path: Path) -> None:
     assert score.protocol_id().startswith("lrs-vqa@1/direct rule=rscovlm_lrs_vqa prompt=")
 
 
+def test_a_mean_over_some_columns_is_not_printed_as_the_average(tmp_path: Path) -> None:
+    rows = [row for row in lrs_rows(np.random.default_rng(0)) if row["column"] != "STAR"]
+    keep(tmp_path, "lrs-vqa.direct", "lrs-vqa", rows)
+    score = score_run(tmp_path, "lrs-vqa.direct", load_suite("lrs-vqa"), repeats=0)
+    assert score.figure("Avg.") is None and score.figure("FAIR") is not None
+    assert set(score.constant) == {"FAIR", "Bridge"}
+
+
 def test_rsvqa_is_the_metric(tmp_path: Path) -> None:
     rng, subsets = np.random.default_rng(1), ["HR-comp", "HR-presence", "LR-comp", "LR-presence", "LR-rural_urban"]
     shown = dict(zip(subsets, ["HR-Comp", "HR-Pres", "LR-Comp", "LR-Pres", "LR-R-U"], strict=True))
