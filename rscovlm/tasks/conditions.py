@@ -66,10 +66,6 @@ class Conditions(Task):
         """Measure as grounding."""
         return GROUND.measure(answered, dialect)
 
-    def places(self, wanted: Wanted) -> bool:
-        """The answer is read from boxes."""
-        return True
-
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
     ) -> list[Row]:
