@@ -78,3 +78,46 @@ def test_nothing_unsafe_is_called() -> None:
             if isinstance(node, ast.Assert):
                 found.append(f"{path}:{node.lineno} asserts instead of raising an error that says what to do")
     assert not found, "\n".join(found)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count too; those for type checkers alone do not."""
+    files = _files()
+    graph = {name: {found for found in _imported(path, set(files)) if found != name} for name, path in files.items()}
+    left = dict(graph)
+    while True:
+        free = {name for name, others in left.items() if not others & set(left)}
+        if not free:
+            break
+        left = {name: others for name, others in left.items() if name not in free}
+    while True:  # what only leads into a circle, or out of it, is none
+        entered = {other for others in left.values() for other in others}
+        outside = set(left) - entered
+        if not outside:
+            break
+        left = {name: others for name, others in left.items() if name not in outside}
+    assert {name: sorted(others & set(left)) for name, others in left.items()} == {}
+
+
+def _files() -> dict[str, Path]:
+    """Return the files that define something, by the name of their module."""
+    return {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+
+def _imported(path: Path, known: set[str]) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in typing and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names & known

@@ -20,6 +20,6 @@ def export(
     with refusals("rscovlm export", extra="train"):
         if dtype not in ("bfloat16", "float16", "float32"):
             raise ValueError(f"dtype is {dtype!r}; give bfloat16, float16 or float32")
-        from rscovlm.training.adapters import export as write
+        from rscovlm.training.exporting import export as write
 
         say(f"written: {write(source, target, dtype=dtype)}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -62,7 +62,7 @@ class Codec(Settings):
         Raises:
             ValueError: For an unknown name, or a file that is no dialect.
         """
-        return presets.codec_from_file(name) if name.endswith((".yaml", ".yml")) else presets.preset(name)
+        return cls.from_file(name) if name.endswith((".yaml", ".yml")) else _shipped(name)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Codec:
@@ -71,7 +71,7 @@ class Codec(Settings):
         Raises:
             ValueError: The file cannot be read, or its ``codec`` section is none.
         """
-        return presets.codec_from_file(path)
+        return _of(presets.settings_from_file(path))
 
     @staticmethod
     def detect(texts: Iterable[str], frame: Frame | Sequence[Frame]) -> DialectGuess:
@@ -371,6 +371,15 @@ class Codec(Settings):
         """Return the space that an object's numbers are counted in."""
         kind: BoxKind = "point" if found.form == "point" else KIND_OF[found.form]
         return found.space or self.space_of(kind)
+
+
+@cache
+def _shipped(name: str) -> Codec:
+    return _of(presets.preset(name))
+
+
+def _of(settings: Settings) -> Codec:
+    return Codec(**{field.name: getattr(settings, field.name) for field in fields(Settings)})
 
 
 def _matched(label: str, match: Matcher | None, problems: Counter[str]) -> str:

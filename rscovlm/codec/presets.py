@@ -6,14 +6,12 @@ from functools import cache
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rscovlm.codec.keys import KeyMeaning
+from rscovlm.codec.settings import Settings
 from rscovlm.codec.tag_patterns import TagPattern
 from rscovlm.settings.yamlfiles import read_yaml
-
-if TYPE_CHECKING:
-    from rscovlm.codec.codec import Codec
 
 _OURS = ("rscovlm-v1", "qwen2.5-vl", "qwen3-vl")
 
@@ -26,8 +24,8 @@ def preset_names() -> tuple[str, ...]:
 
 
 @cache
-def preset(name: str) -> Codec:
-    """Return the codec of a shipped dialect.
+def preset(name: str) -> Settings:
+    """Return the settings of a shipped dialect.
 
     Raises:
         ValueError: No such name exists.
@@ -36,17 +34,17 @@ def preset(name: str) -> Codec:
         raise ValueError(
             f"codec preset is {name!r}; choose one of {', '.join(map(repr, preset_names()))}, or give the path of a YAML file"
         )
-    return _codec(_folder() / f"{name}.yaml", name)
+    return _settings(_folder() / f"{name}.yaml", name)
 
 
-def codec_from_file(path: str | Path) -> Codec:
-    """Return the codec of a dialect in a file of one's own.
+def settings_from_file(path: str | Path) -> Settings:
+    """Return the settings of a dialect in a file of one's own.
 
     Raises:
         ValueError: The file cannot be read, or its ``codec`` section is not one.
     """
     try:
-        return _codec(Path(path), str(path))
+        return _settings(Path(path), str(path))
     except OSError as error:
         raise ValueError(f"dialect {str(path)!r} cannot be read: {error}") from None
 
@@ -75,16 +73,14 @@ def known_keys() -> dict[str, KeyMeaning]:
     return found
 
 
-def _codec(file: Traversable | Path, where: str) -> Codec:
-    from rscovlm.codec.codec import Codec
-
+def _settings(file: Traversable | Path, where: str) -> Settings:
     with as_file(file) as path:
         content: Any = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("codec"), dict) or "name" not in content:
         raise ValueError(
             f"dialect {where!r} has no 'name' or no 'codec' section; see the files in rscovlm/codec/dialects"
         )
-    return Codec.from_dict({"name": content["name"], **content["codec"]})
+    return Settings.from_dict({"name": content["name"], **content["codec"]})
 
 
 def _folder() -> Traversable:

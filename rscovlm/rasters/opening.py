@@ -172,8 +172,12 @@ def open_image(
         cache=stored,
         notes=notes,
     )
-    raster._again = (source, {name: value for name, value in options.items() if value is not None})
+    raster._again = _opened_again, (source, {name: value for name, value in options.items() if value is not None})
     return raster
+
+
+def _opened_again(source: Any, options: dict[str, Any]) -> Raster:
+    return open_image(source, **options)
 
 
 def _kept_by_default(reader: Reader, kind: str, side_files: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any, Literal, Self
@@ -91,7 +91,7 @@ class Raster:
         self._shown: View | None = None
         self._closed = False
         self._lock = threading.RLock()
-        self._again: tuple[Any, dict[str, Any]] | None = None
+        self._again: tuple[Callable[..., Raster], tuple[Any, dict[str, Any]]] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ class Raster:
         """
         from rscovlm.rasters.memory import reading_bytes
 
-        return reading_bytes(self._reader, self._pixels, self._again[0] if self._again else None, max_pixels)
+        return reading_bytes(self._reader, self._pixels, self._again[1][0] if self._again else None, max_pixels)
 
     def digest(self) -> str:
         """Return 64 hexadecimal digits that differ where the image does.
@@ -176,7 +176,7 @@ class Raster:
             raise TypeError(
                 f"{self.path}: this raster was not made by open_image, so what it is read from is not known"
             )
-        return digest_of(self._again[0])
+        return digest_of(self._again[1][0])
 
     @property
     def stretch(self) -> Stretch | None:
@@ -198,7 +198,7 @@ class Raster:
         """Pickle how the image was opened; it is opened again where it is unpickled."""
         if self._again is None:
             raise TypeError(f"{self.path}: this raster was not made by open_image, so it cannot be opened again")
-        return _opened_again, self._again
+        return self._again
 
     def __enter__(self) -> Self:
         return self
@@ -318,12 +318,6 @@ def _nearly_empty(view: View, pixels: Pixels) -> str | None:
         f"only {100 * view.coverage:.2g} % of its pixels are valid, by its {pixels.validity}: the picture is almost all "
         "black; if that is wrong, open it with opaque=True, or give its no-data value as nodata=..."
     )
-
-
-def _opened_again(source: Any, options: dict[str, Any]) -> Raster:
-    from rscovlm.rasters.opening import open_image
-
-    return open_image(source, **options)
 
 
 def planned(width: int, height: int, max_pixels: int | None) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from rscovlm.geometry import Boxes
 from rscovlm.rasters import open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
+from rscovlm.tasks.table import task_named
 from rscovlm.tasks.task import Draw, Example, Question, Shown, Task
 from rscovlm.tasks.words import WordAnswer, overview
 
@@ -48,13 +49,10 @@ class Describe(Task):
 
     def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
         """Ask about the box and answer with the expression; at the rate `cyclic_rate` the other way round, as `ground`."""
-        from rscovlm.tasks.ground import TASK as GROUND
+        turned = draw.chance(draw.options.cyclic_rate)
+        return (task_named("ground") if turned else self).one_way(record, shown, draw)
 
-        if draw.chance(draw.options.cyclic_rate):
-            return GROUND.located(record, shown, draw)
-        return self.described(record, shown, draw)
-
-    def described(self, record: Record, shown: Shown, draw: Draw) -> Example:
+    def one_way(self, record: Record, shown: Shown, draw: Draw) -> Example:
         """Ask about the box and answer with the expression."""
         box = boxes_of(record.objects, record.objects[0].kind, shown.frames[0])
         region = draw.dialect.codec.mention(box, shown.seen())

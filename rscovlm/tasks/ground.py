@@ -19,8 +19,8 @@ from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
 from rscovlm.tasks.boxes import ask_boxes, found_and_true, frame_row, object_rows
-from rscovlm.tasks.describe import TASK as DESCRIBE
 from rscovlm.tasks.served import Served, was_cut
+from rscovlm.tasks.table import task_named
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task
 from rscovlm.tasks.wanted import Wanted
 from rscovlm.tasks.words import overview
@@ -91,11 +91,10 @@ class Ground(Task):
 
     def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
         """Ask for the expression and answer with its boxes; at the rate `cyclic_rate` the other way round, as `describe`."""
-        if len(record.objects) == 1 and draw.chance(draw.options.cyclic_rate):
-            return DESCRIBE.described(record, shown, draw)
-        return self.located(record, shown, draw)
+        turned = len(record.objects) == 1 and draw.chance(draw.options.cyclic_rate)
+        return (task_named("describe") if turned else self).one_way(record, shown, draw)
 
-    def located(self, record: Record, shown: Shown, draw: Draw) -> Example:
+    def one_way(self, record: Record, shown: Shown, draw: Draw) -> Example:
         """Ask for the expression and answer with its boxes."""
         kind, style = draw.form(self.name)
         what = referent(record.expression)

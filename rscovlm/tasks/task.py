@@ -212,6 +212,10 @@ class Task(ABC):
         """
         raise Rejected("no text form", f"record {record.id!r}: a {record.task} record has no form as text yet")
 
+    def one_way(self, record: Record, shown: Shown, draw: Draw) -> Example:
+        """Render as `example` does, and never the other way round, where a task has one."""
+        return self.example(record, shown, draw)
+
     def asks(self, record: Record, dialect: Dialect) -> Question:
         """Return what inference asks about a record, in the plainest wording.
 

@@ -255,7 +255,7 @@ def test_a_dialect_writes_only_what_it_knows() -> None:
     two = Objects(Boxes([[1, 2, 30, 40]] * 2, "hbb", GRID), ("ship", "plane"))
     with pytest.raises(ValueError, match="name no class"):
         Codec.preset("vhm").encode(two, GRID)
-    with pytest.raises(ValueError, match="points cannot be told"):
+    with pytest.raises(ValueError, match="points cannot be separated"):
         Codec.preset("qwen3-vl").encode(ship, GRID, kind="point", style="plain")
     with pytest.raises(ValueError, match="joined"):
         Tags(label="{label}", hbb="{x1} {y1} {x2} {y2}", label_last=True, joined="")
