@@ -61,17 +61,31 @@ def best_truths(
     my_bounds, their_bounds = _bounds(mine), _bounds(theirs)
     cores = _cores(my_bounds, my_area, floor), _cores(their_bounds, their_area, floor)
     for i, j in _touching(cores[0], found, cores[1], true, classes):
-        close = can_reach(floor, my_bounds[i], their_bounds[j], my_area[i], their_area[j])
-        i, j = i[close], j[close]
-        iou = overlaps(mine[i], theirs[j], my_area[i], their_area[j])
-        touching = iou > 0
-        i, j, iou = i[touching], j[touching], iou[touching]
+        area_i, area_j = my_area.take(i), their_area.take(j)
+        # In a pile every box meets every other: most pairs go by their areas alone, before more is looked up for them.
+        alike = np.flatnonzero(np.minimum(area_i, area_j) >= (floor - 1e-9) * np.maximum(area_i, area_j))
+        i, j, area_i, area_j = i.take(alike), j.take(alike), area_i.take(alike), area_j.take(alike)
+        bounds_i, bounds_j = my_bounds.take(i, axis=0), their_bounds.take(j, axis=0)
+        close = np.flatnonzero(can_reach(floor, bounds_i, bounds_j, area_i, area_j))
+        i, j, area_i, area_j = i.take(close), j.take(close), area_i.take(close), area_j.take(close)
+        iou = overlaps(mine.take(i, axis=0), theirs.take(j, axis=0), area_i, area_j)
+        largest = _largest(i, iou)
+        i, j, iou = i.take(largest), j.take(largest), iou.take(largest)
         for result, priority in zip(results, priorities, strict=True):
-            order = np.lexsort((priority[j], -iou, i))
+            order = np.lexsort((priority[j], i))
             rows, first = np.unique(i[order], return_index=True)
             result.truth[rows] = j[order][first]
             result.iou[rows] = iou[order][first]
     return results
+
+
+def _largest(i: NDArray[np.intp], iou: Floats) -> NDArray[np.intp]:
+    """Return which pairs have the largest overlap of their found box, above 0; found boxes rise from pair to pair."""
+    if not len(i):
+        return np.empty(0, np.intp)
+    starts = np.flatnonzero(np.diff(i, prepend=-1))
+    best = np.repeat(np.maximum.reduceat(iou, starts), np.diff(starts, append=len(i)))
+    return np.flatnonzero((iou == best) & (iou > 0))
 
 
 def shaped(quads: Floats, shape: Shape) -> Floats:
