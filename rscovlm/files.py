@@ -103,6 +103,10 @@ def write_text(path: str | os.PathLike[str], text: str, kind: str | None = None,
     return Path(path)
 
 
+FAST_PNG = 1
+"""zlib's level for pictures: four times as fast as Pillow's 6 on aerial tiles, whose files become 1 to 10 % larger."""
+
+
 def write_picture(path: str | os.PathLike[str], picture: Image.Image, *, overwrite: bool = False) -> Path:
     """Write a picture as PNG that says it is ours, in one move; see `replacing`."""
     from PIL.PngImagePlugin import PngInfo
@@ -110,7 +114,7 @@ def write_picture(path: str | os.PathLike[str], picture: Image.Image, *, overwri
     about = PngInfo()
     about.add_text("Software", mark("picture"))
     with replacing(path, "picture", overwrite=overwrite) as part:
-        picture.save(part, "PNG", pnginfo=about)
+        picture.save(part, "PNG", pnginfo=about, compress_level=FAST_PNG)
     return Path(path)
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.data.formats.coco import corners
-from rscovlm.files import write_picture
+from rscovlm.files import FAST_PNG, write_picture
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import window_starts
 from rscovlm.geometry.window import Window, WindowLike
@@ -300,7 +300,7 @@ def _kept(
     """Keep a tile's pixels, as a file where there is a folder for it; return where they are."""
     if folder is None or root is None:
         file = BytesIO()
-        shown.save(file, "PNG")
+        shown.save(file, "PNG", compress_level=FAST_PNG)
         return {"data": file.getvalue()}
     path = f"{folder}/{file_name(name)}.png"
     target = Path(root) / path
