@@ -68,7 +68,8 @@ def tried(
 
 def within(tests: Sequence[str], seen: CoverageMap, limit: float) -> list[str]:
     """Return the quickest tests that end within a limit together, in seconds."""
-    kept, taken = [], 0.0
+    kept: list[str] = []
+    taken = 0.0
     for test in tests:
         taken += seen.seconds(test)
         if kept and taken > limit:

@@ -87,7 +87,7 @@ class CoverageMap:
         return hashlib.sha256(whole).hexdigest()[:16]
 
     def _measured(self, paths: Sequence[str]) -> dict[str, Seen]:
-        import coverage
+        import coverage  # type: ignore[import-not-found, unused-ignore]
 
         measured = coverage.Coverage(data_file=None, include=[str(self._root / path) for path in self._modules])
         contexts = Contexts(measured)
