@@ -17,7 +17,7 @@ import yaml
 from mutation.checkout import changed, copy
 from mutation.coverage_map import CoverageMap
 from mutation.equivalents import Equivalents
-from mutation.mutants import Mutant, drawn
+from mutation.mutants import Mutant, drawn, found_again
 from mutation.results import Results, table
 from mutation.trial import Chosen, forked, prepare, run_tests
 
@@ -96,7 +96,12 @@ def floor_trials(
         print(f"{name}: {len(failing)} tests are skipped or fail without any mutant", file=sys.stderr)
     prepare(root, seen.packages)
     equivalents = Equivalents.read(asked.equivalents)
-    for mutant in drawn(root, paths, sample=asked.sample, seed=f"{asked.seed}/{name}"):
+    mutants = (
+        found_again(root, results.survivors(name))
+        if asked.again
+        else drawn(root, paths, sample=asked.sample, seed=f"{asked.seed}/{name}")
+    )
+    for mutant in mutants:
         row = {
             "floor": name,
             "seed": asked.seed,
@@ -105,7 +110,7 @@ def floor_trials(
             "was": mutant.was,
             "now": mutant.now,
         }
-        if (known := results.known(row)) is not None and not (asked.again and known["outcome"] == "survived"):
+        if (known := results.known(row)) is not None and not asked.again:
             yield known
             continue
         reason = equivalents.reason(mutant.key)
@@ -137,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("mutants.jsonl"), help="a line a mutant; those it has are not tried again"
     )
-    parser.add_argument("--again", action="store_true", help="try again what survived")
+    parser.add_argument("--again", action="store_true", help="try again what survived, instead of a draw")
     parser.add_argument(
         "--copy", type=Path, default=Path(tempfile.gettempdir()) / "rscovlm-mutants", help="working folder"
     )

@@ -178,3 +178,22 @@ def drawn(root: Path, paths: Iterable[str], *, sample: int, seed: str) -> Iterat
     draw.shuffle(places)
     mutants = (module.mutants(where, place) for module, where, place in places)
     return itertools.islice((draw.choice(choices) for choices in mutants if choices), sample)
+
+
+def found_again(root: Path, keys: Iterable[tuple[str, str, str, str]]) -> Iterator[Mutant]:
+    """Find mutants by their keys; those whose lines were changed since are gone.
+
+    Args:
+        root: The checkout.
+        keys: What `Mutant.key` gave.
+    """
+    wanted = set(keys)
+    for path in sorted({path for path, *_ in wanted}):
+        if (root / path).exists():
+            module = Module(path, (root / path).read_text(encoding="utf-8"))
+            functions = {where for one, where, *_ in wanted if one == path}
+            for where, place in module.places:
+                for mutant in module.mutants(where, place) if where in functions else ():
+                    if mutant.key in wanted:
+                        wanted.remove(mutant.key)
+                        yield mutant

@@ -27,6 +27,11 @@ class Results:
         """Return the row of a mutant that was tried before."""
         return self._known.get(tuple(row[name] for name in KEY))
 
+    def survivors(self, floor: str) -> list[tuple[str, str, str, str]]:
+        """Return the keys of what survived on a floor."""
+        rows = [row for row in self._known.values() if row["floor"] == floor and row["outcome"] == "survived"]
+        return [(row["path"], row["where"], row["was"], row["now"]) for row in rows]
+
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row."""
         self._known[tuple(row[name] for name in KEY)] = row
