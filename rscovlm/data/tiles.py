@@ -32,7 +32,7 @@ from rscovlm.records.paths import file_name
 from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.sizes import FileRule, fitted
 from rscovlm.records.tally import Rejected, Strict, Tally
-from rscovlm.records.views import load_image, open_ref, read_window
+from rscovlm.records.views import open_ref, read_window
 
 LEAST = 0.7
 """Smallest share of an object's area in a tile that holds it."""
@@ -156,11 +156,11 @@ def _tiles(
             shown: Image.Image | None = None
             if folder is not None or image.data is not None:
                 with (tally or Strict()).row(place):
-                    if image.data is not None:
-                        raster = raster or stack.enter_context(open_ref(image, ""))
-                        shown = read_window(raster, window)
-                    else:
-                        shown = load_image(_tile_image(image, window), root or "")
+                    # Opened once for all tiles: a file without tiles of its own is decoded whole.
+                    within = image.data is not None
+                    seen = image if within else _tile_image(image, window)
+                    raster = raster or stack.enter_context(open_ref(seen, root or ""))
+                    shown = read_window(raster, window if within else seen.window or window)
                 if shown is None:
                     return
             pixels = {} if shown is None else _kept(shown, name, root, folder, overwrite)
