@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from rscovlm.benchmarks.controls import Control, with_images
@@ -15,18 +17,23 @@ from rscovlm.benchmarks.suite import Asking
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines.engine import dialect_of, replies
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.processing.resolution import PixelBudget
 from rscovlm.rasters import Raster, open_image
 from rscovlm.rasters.digests import content
 from rscovlm.records import ImageRef, Record
 from rscovlm.records.paths import resolve
+from rscovlm.records.pictures import Picture
 from rscovlm.records.views import load_image, open_ref
 from rscovlm.tasks.answer import question as answer_question
+from rscovlm.tasks.areas import true_areas
 from rscovlm.tasks.boxes import object_rows
 from rscovlm.tasks.detect import question as detect_question
 from rscovlm.tasks.detect_many import detect_many
 from rscovlm.tasks.ground import question as ground_question
+from rscovlm.tasks.segment import question as segment_question
+from rscovlm.tasks.segment import segment, targets_of
 from rscovlm.tasks.table import task_of
-from rscovlm.tasks.task import Question
+from rscovlm.tasks.task import Question, Shown
 from rscovlm.tasks.words import overview
 from rscovlm.zoom.chain import ZoomChain
 
@@ -88,10 +95,12 @@ class Asker:
             except (ValueError, OSError, SyntaxError) as error:  # Pillow tells a broken PNG by a SyntaxError
                 yield {"item": item.id, "image": item.image, "column": item.column, "error": str(error)}
         detections = [entry for entry in shown if entry[0].record.task == "detection"]
-        others = [entry for entry in shown if entry[0].record.task != "detection"]
+        masks = [entry for entry in shown if entry[0].record.task == "segmentation"]
+        others = [entry for entry in shown if entry[0].record.task not in ("detection", "segmentation")]
         zoomed = [entry for entry in others if self._zooms(entry[0])]
         once = [entry for entry in others if not self._zooms(entry[0])]
-        for ask, entries in ((self._detect, detections), (self._zoom, zoomed), (self._once, once)):
+        stages = ((self._detect, detections), (self._segment, masks), (self._zoom, zoomed), (self._once, once))
+        for ask, entries in stages:
             if entries:
                 yield from ask(entries)
 
@@ -110,7 +119,7 @@ class Asker:
         if self.control == "shuffled":
             moved = with_images(item, self.images[item.id]).record.images
             images = [self._raster(image, item.root) for image in moved]
-        if self.control == "no-image" and item.record.task == "detection":
+        if self.control == "no-image" and item.record.task in ("detection", "segmentation"):
             images = [open_image(Image.new("RGB", size, (127, 127, 127)))]
         head: Row = {
             "item": item.id,
@@ -206,6 +215,44 @@ class Asker:
                 "finish": "length" if result.problems["cut_off"] else "stop",
                 "tokens": result.tokens,
             }
+
+    def _segment(self, entries: Iterable[tuple[BenchmarkItem, list[Raster], Row]]) -> Iterator[Row]:
+        """Segment what each item means; the row holds the pixels that answer and truth share, and those of either."""
+        dialect = dialect_of(self.engine)
+        for item, rasters, head in entries:
+            targets = targets_of(item.record)
+            question = segment_question(dialect, targets)
+            asked: dict[str, Any] = {"expressions": targets} if item.record.expression else {"classes": targets}
+            found = segment(self.engine, rasters[0], max_new_tokens=self.asking.max_new_tokens, **asked)
+            width, height = head["size"]
+            true = _true_mask(item, (width, height), self.engine.budget)
+            mine = np.zeros((found.frame.height, found.frame.width), bool)
+            for mask in found.masks:
+                mine |= mask.full()
+            if mine.shape != true.shape:  # of another image: what it says is taken at the same place of this one
+                rows = np.arange(height) * mine.shape[0] // height
+                mine = mine[rows][:, np.arange(width) * mine.shape[1] // width]
+            yield {
+                **head,
+                "system": question.system or "",
+                "prompt": question.user,
+                "answer": "\n".join(found.texts),
+                "finish": "length" if found.problems.get("cut_off") else "stop",
+                "shared": int(np.count_nonzero(mine & true)),
+                "union": int(np.count_nonzero(mine | true)),
+                "problems": found.problems,
+                "unparsed": bool(found.problems) and not found.masks,
+            }
+
+
+def _true_mask(item: BenchmarkItem, size: tuple[int, int], budget: PixelBudget) -> NDArray[np.bool_]:
+    """Return the (height, width) pixels of all that a record marks on its first image."""
+    picture = Picture(item.record.images[0], item.root, size)
+    shown = Shown((picture,), (Frame(*size),), budget)
+    out = np.zeros((size[1], size[0]), bool)
+    for area in true_areas(item.record, shown):
+        out |= area.mask.full()
+    return out
 
 
 def _moved(objects: Objects, size: tuple[int, int], to: Sequence[int]) -> Objects:

@@ -28,8 +28,12 @@ inside the true box; ``rscovlm`` reads answers and overlaps as the reference sys
 DETECTIONS = ("dota", "rscovlm")
 """Protocols of AP_nc; see `rscovlm.metrics.ap_nc`."""
 
+MASKS = ("giou", "ciou", "miou", "precision>0.5", "precision>=0.5")
+"""Conventions of segmentation; see `rscovlm.metrics.mask_iou`. ``ciou`` is oIoU, and "mIoU" in papers means either of two."""
+
 CONVENTIONS: Mapping[str, tuple[str, ...]] = {
     "words": (*WORDS, *OPTIONS),
     "boxes": BOXES,
     "detections": DETECTIONS,
+    "masks": MASKS,
 }

@@ -151,7 +151,7 @@ def write_pages(
         text = json.dumps({"generator": mark("evaluation"), "leaks": rows}, indent=1, ensure_ascii=False)
         paths.append(write_text(out / "leaks.json", text, overwrite=True))
     for one in planned if worst else ():
-        if not one.run.control:
+        if not one.run.control and one.run.suite.protocol.scoring != "masks":
             page = worst_cases(out, one.run.name, one.run.suite, one.items, count=worst)
             paths.append(write_text(out / f"worst.{one.run.name}.html", page, overwrite=True))
     return paths
@@ -187,6 +187,8 @@ def _compared(
 ) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
     mine, theirs = ([run for run in runs_of(folder) if not run.endswith(CONTROLS)] for folder in (first, second))
     for suite in suites:
+        if suite.protocol.scoring == "masks":
+            continue  # their intervals are all there is
         ours = [run for run in mine if run.startswith(f"{suite.name}.")]
         others = [run for run in theirs if run.startswith(f"{suite.name}.")]
         rule = next((one for one in rules if one in CONVENTIONS[suite.protocol.scoring]), "")

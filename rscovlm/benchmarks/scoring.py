@@ -12,6 +12,7 @@ from rscovlm.benchmarks.box_scores import BoxScorer
 from rscovlm.benchmarks.conventions import CONVENTIONS
 from rscovlm.benchmarks.detection_scores import DetectionScorer
 from rscovlm.benchmarks.intervals import paired_cells
+from rscovlm.benchmarks.mask_scores import MaskScorer
 from rscovlm.benchmarks.paired_detections import compare_detections
 from rscovlm.benchmarks.scores import SuiteScore, protocol_of
 from rscovlm.benchmarks.suite import Suite, load_suite
@@ -19,7 +20,7 @@ from rscovlm.benchmarks.word_scores import WordScorer
 from rscovlm.codec.dialect import Dialect
 from rscovlm.settings.nearest import nearest
 
-Scorer = WordScorer | BoxScorer | DetectionScorer
+Scorer = WordScorer | BoxScorer | DetectionScorer | MaskScorer
 REPEATS = 1000
 """Redraws behind an interval."""
 
@@ -106,6 +107,8 @@ def compare_runs(
     Raises:
         ValueError: They answer no item in common.
     """
+    if suite.protocol.scoring == "masks":
+        raise ValueError(f"suite {suite.name!r} is one of masks, which are not compared yet; compare its intervals")
     if suite.protocol.scoring == "detections":
         sides = [
             filled_scorer(*one, suite, run_settings_of(*one), (rule or suite.protocol.rule,)) for one in (first, second)
@@ -165,6 +168,8 @@ def filled_scorer(
     elif protocol.scoring == "boxes":
         dialect = Dialect.from_dict(settings["dialect"])
         scorer = BoxScorer(rules, columns, protocol.average, dialect, keep_items=keep_items)
+    elif protocol.scoring == "masks":
+        scorer = MaskScorer(rules)
     else:
         scorer = DetectionScorer(rules)
     for row in merged_rows(folder, run):

@@ -39,7 +39,7 @@ def test_the_licence_is_that_of_the_converter() -> None:
         theirs = find_source(suite.records[0].source).licence.lower()
         if "see `rscovlm data sources" not in suite.licence and suite.records[0].source != "refgeo":
             shared = set(suite.licence.lower().split()) & set(theirs.split())
-            assert len(shared) >= 2, (suite.name, suite.licence, theirs)
+            assert len(shared) >= min(2, len(theirs.split())), (suite.name, suite.licence, theirs)
 
 
 def test_printed_averages_follow_from_their_columns() -> None:

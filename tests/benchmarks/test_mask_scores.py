@@ -1,0 +1,90 @@
+"""Referring segmentation from the published layout to figures under every name of an overlap."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rscovlm.benchmarks.answers import merged_rows
+from rscovlm.benchmarks.evaluation import BenchmarkRun, evaluate
+from rscovlm.benchmarks.items import load_items
+from rscovlm.benchmarks.mask_scores import MaskScorer
+from rscovlm.benchmarks.scoring import score_folder
+from rscovlm.benchmarks.suite import load_suite
+from rscovlm.codec import Codec
+from rscovlm.codec.point_objects import PointObject
+from rscovlm.codec.set_of_points import SetOfPoints
+from rscovlm.engines import Conversation, Reply
+from rscovlm.geometry import Frame, PointSets
+from rscovlm.metrics import mask_iou
+from rscovlm.processing.resolution import PixelBudget
+from tests.data.sources.layouts import picture, text
+
+SUITE = load_suite("refsegrs")
+
+
+class Boxing:
+    """Answers every question with one box."""
+
+    def __init__(self) -> None:
+        self.codec, self.budget = Codec.preset("rscovlm-v1"), PixelBudget(84 * 84, 84 * 84)
+
+    def generate(
+        self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
+    ) -> list[Reply]:
+        frame = Frame(84, 84)
+        box = PointObject("road", "prompt", PointSets([[(21, 21), (63, 63)]], frame))
+        answer = SetOfPoints(self.codec).encode([box], frame)
+        return [Reply(answer) for _ in conversations]
+
+
+def test_masks_from_the_published_layout_to_figures(tmp_path: Path) -> None:
+    masks = []
+    for number, (x1, y1, x2, y2) in enumerate([(10, 10, 30, 30), (0, 0, 20, 20), (10, 10, 20, 30)]):
+        picture(tmp_path, f"refsegrs/images/{number}.tif", 40, 40)
+        mask = np.zeros((40, 40), np.uint8)
+        mask[y1:y2, x1:x2] = 1
+        masks.append(mask)
+        (tmp_path / "refsegrs/masks").mkdir(exist_ok=True)
+        Image.fromarray(mask).save(tmp_path / f"refsegrs/masks/{number}.tif")
+    text(tmp_path / "refsegrs", "output_phrase_test.txt", "".join(f"{k} road\n" for k in range(3)))
+    items = load_items(SUITE, tmp_path)
+    for control in ("", "no-image", "shuffled"):
+        evaluate(Boxing(), BenchmarkRun(SUITE, control=control), items, tmp_path / "out")
+    rows = list(merged_rows(tmp_path / "out", "refsegrs.as-is"))
+    answer = np.zeros((40, 40), bool)
+    answer[10:30, 10:30] = True
+    assert [(row["shared"], row["union"]) for row in rows] == [
+        (np.count_nonzero(answer & (mask > 0)), np.count_nonzero(answer | (mask > 0))) for mask in masks
+    ]
+    theirs = mask_iou([answer] * 3, masks)
+    scores = score_folder(tmp_path / "out", repeats=30)
+    assert len(scores) == 3
+    score = next(one for one in scores if not one.control)
+    for rule in ("giou", "ciou", "miou"):
+        figure = score.figure("all", rule)
+        assert figure is not None and figure.value == pytest.approx(theirs[rule])
+        assert figure.low is not None and figure.high is not None and figure.low <= figure.value <= figure.high
+
+
+def test_overlaps_are_the_metrics_with_empty_masks_too() -> None:
+    rng = np.random.default_rng(0)
+    found = [rng.random((9, 9)) < share for share in rng.choice([0.0, 0.3, 0.8], 40)]
+    true = [rng.random((9, 9)) < share for share in rng.choice([0.0, 0.5, 0.9], 40)]
+    true[0] = found[0] = np.zeros((9, 9), bool)
+    rules = ("giou", "ciou", "miou", "precision>0.5", "precision>=0.5")
+    scorer = MaskScorer(rules)
+    for number, (a, b) in enumerate(zip(found, true, strict=True)):
+        row = {"item": str(number), "image": str(number // 2), "answer": "x"}
+        scorer.add({**row, "shared": np.count_nonzero(a & b), "union": np.count_nonzero(a | b)})
+    figures = {figure.rule: figure.value for figure in scorer.figures(repeats=0)}
+    theirs = mask_iou(found, true)
+    assert figures == pytest.approx(
+        {
+            **{rule: theirs[rule] for rule in ("giou", "ciou", "miou")},
+            "precision>0.5": theirs["precision"][0.5],
+            "precision>=0.5": theirs["precision_at_least"][0.5],
+        }
+    )
