@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
 
 
-Segmented = Callable[[Raster, str], Mask]
+ClassMask = Callable[[Raster, str], Mask]
 """Returns the mask of all objects of a class in an image."""
 
 
@@ -118,7 +118,7 @@ def count(
     classes: Iterable[str],
     *,
     how: Literal["boxes", "words", "masks"] = "boxes",
-    segment: Segmented | None = None,
+    segment: ClassMask | None = None,
     max_new_tokens: int | None = None,
     **options: Any,
 ) -> Counted:

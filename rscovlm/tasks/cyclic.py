@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.codec.control_tokens import harmless
+from rscovlm.codec.point_objects import SetForm
 from rscovlm.engines.engine import check_engine
-from rscovlm.geometry import Objects
+from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.kinds import Kind
+from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.similarity import iou
-from rscovlm.rasters import open_image
+from rscovlm.points.segmenter import Segmenter
+from rscovlm.rasters import Raster, open_image
 from rscovlm.tasks.describe import describe, expressions_of
 from rscovlm.tasks.ground import ground
 
@@ -103,13 +106,7 @@ def round_trips(
     check_engine(engine)
     raster = open_image(image)
     own = objects if objects.boxes.frame is None else objects.to(raster.frame)
-    if describe_all is not None:
-        texts = [text.strip() for text in describe_all(own)]
-    else:
-        texts = expressions_of(describe(engine, raster, own.boxes)) if len(own) else []
-    if len(texts) != len(own):
-        raise ValueError(f"{len(own)} objects have {len(texts)} descriptions; give one each")
-    texts = [harmless(text).strip() for text in texts]
+    texts = _described(engine, raster, own, describe_all)
     said = [text for text in dict.fromkeys(texts) if text]
     answers = [one.objects for one in ground(engine, raster, said)] if find_all is None and said else []
     if find_all is not None and said:
@@ -118,9 +115,84 @@ def round_trips(
     nothing = Objects.empty("hbb", raster.frame)
     found = tuple(by_text.get(text, nothing) for text in texts)
     overlaps = np.array([_best(own[row], one) for row, one in enumerate(found)], dtype=np.float64)
-    unique = np.array([bool(text) and texts.count(text) == 1 for text in texts], dtype=bool)
-    unique &= np.array([len(one) == 1 for one in found], dtype=bool)
-    return RoundTrips(own, tuple(texts), found, overlaps, unique)
+    return RoundTrips(own, texts, found, overlaps, _unique(texts, found))
+
+
+def mask_round_trips(
+    engine: Engine,
+    image: Any,
+    masks: Sequence[Mask],
+    *,
+    segmenter: Segmenter | None = None,
+    form: SetForm = "prompt",
+    describe_all: DescribeAll | None = None,
+) -> RoundTrips:
+    """Describe each mask by its box and segment what was described; overlaps are those of masks.
+
+    Args:
+        engine: Who describes and segments.
+        image: Whatever ``open_image`` takes.
+        masks: In pixels of the image; what `segment` found, or true ones.
+        segmenter: Who draws masks, as for `segment`.
+        form: What the model is asked for, as for `segment`.
+        describe_all: Describes the boxes of the masks instead of the engine's `describe`.
+
+    Returns:
+        The round trips, their objects and what was found as the boxes of masks.
+
+    Raises:
+        ValueError: The image cannot be read, or a mask is empty.
+    """
+    from rscovlm.tasks.segment import segment
+
+    check_engine(engine)
+    raster = open_image(image)
+    own = _boxes_of(masks, raster.frame)
+    texts = _described(engine, raster, own, describe_all)
+    by_text = {
+        text: segment(engine, raster, expressions=[text], segmenter=segmenter, form=form).masks
+        for text in dict.fromkeys(texts)
+        if text
+    }
+    seen = [by_text.get(text, ()) for text in texts]
+    overlaps = [
+        max((_shared(mask, other) for other in others), default=0.0) for mask, others in zip(masks, seen, strict=True)
+    ]
+    found = tuple(_boxes_of(others, raster.frame) for others in seen)
+    return RoundTrips(own, texts, found, np.array(overlaps, dtype=np.float64), _unique(texts, found))
+
+
+def _described(engine: Engine, raster: Raster, own: Objects, describe_all: DescribeAll | None) -> tuple[str, ...]:
+    """Return a description of each object, harmless in the next prompt.
+
+    Raises:
+        ValueError: There is another number of descriptions than of objects.
+    """
+    if describe_all is not None:
+        texts = list(describe_all(own))
+    else:
+        texts = expressions_of(describe(engine, raster, own.boxes)) if len(own) else []
+    if len(texts) != len(own):
+        raise ValueError(f"{len(own)} objects have {len(texts)} descriptions; give one each")
+    return tuple(harmless(text).strip() for text in texts)
+
+
+def _unique(texts: Sequence[str], found: Sequence[Objects]) -> NDArray[np.bool_]:
+    """Tell which descriptions are those of one object alone and found one thing."""
+    pairs = zip(texts, found, strict=True)
+    return np.array([bool(text) and texts.count(text) == 1 and len(one) == 1 for text, one in pairs], dtype=bool)
+
+
+def _boxes_of(masks: Sequence[Mask], frame: Frame) -> Objects:
+    sides = [mask.box.coords[0] for mask in masks]
+    boxes = Boxes(np.array(sides), "hbb", frame) if sides else Boxes.empty("hbb", frame)
+    return Objects(boxes, ("",) * len(sides))
+
+
+def _shared(one: Mask, two: Mask) -> float:
+    """Return the IoU of two masks of one image."""
+    both = int(np.count_nonzero(two.part(one.window) & one.pixels))
+    return both / (one.area + two.area - both)
 
 
 def _best(one: Objects, found: Objects) -> float:

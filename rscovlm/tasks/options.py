@@ -28,8 +28,8 @@ class RenderOptions:
         direct_rate: Zoom records asked without the tool.
         crop_jitter: How far the part that a zoom shows may lie beside the region called for, as a share of its side.
         layout: Form of zoom conversations.
-        cyclic_rate: Grounding of one object turned round: its box is given and the expression is the answer; and region
-            captions as grounding.
+        cyclic_rate: Grounding or segmentation of the one object that an expression means turned round: its box is given and the
+            expression is the answer; and region captions as grounding.
         points: Points inside of each object that segmentation is answered with.
         negatives: Points outside of each object, on others near it first; they are known to be unstable.
         outline_rate: Segmentation asked for polygons instead of boxes with points.

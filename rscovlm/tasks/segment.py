@@ -30,6 +30,7 @@ from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record, Rejected
 from rscovlm.tasks.areas import area_rows, ask_sets, merged, stated_iou, true_areas
 from rscovlm.tasks.boxes import frame_row
+from rscovlm.tasks.describe import TASK as DESCRIBE
 from rscovlm.tasks.served import was_cut
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.wanted import Wanted, fields_of
@@ -110,8 +111,13 @@ class Segment(Task):
         yield not (record.objects or record.masks), "no mask"
 
     def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
-        """Ask for the names or the expression, and answer with boxes and points drawn from the true masks, or with outlines."""
+        """Ask for the names or the expression, and answer with boxes and points drawn from the true masks, or with outlines.
+
+        Of one object that an expression means, the other way round at the rate `cyclic_rate`: as `describe`.
+        """
         options = draw.options
+        if record.expression.strip() and len(record.objects) == 1 and draw.chance(options.cyclic_rate):
+            return DESCRIBE.described(record, shown, draw)
         form: SetForm = "polygon" if draw.chance(options.outline_rate) else "prompt"
         targets = targets_of(record)
         areas = true_areas(record, shown)

@@ -15,11 +15,12 @@ import rscovlm
 from rscovlm.codec.dialect import Dialect, presets
 from rscovlm.engines import Conversation
 from rscovlm.geometry import Boxes, Objects
+from rscovlm.geometry.masks import Mask
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget
 from rscovlm.records import Annotation, ImageRef, Record, Tally
 from rscovlm.synthesis.cyclic import cyclic_records, turned_round
-from rscovlm.tasks import RenderOptions, describe, round_trips
+from rscovlm.tasks import RenderOptions, describe, mask_round_trips, round_trips
 from rscovlm.tasks.cyclic import with_confidence
 from tests.tasks.test_one_home import IMAGE, Trained, record, rendered, words
 from tests.zoom.scripted import Scripted, texts
@@ -110,6 +111,38 @@ def test_a_share_of_records_is_turned_round_while_training(task: str) -> None:
     assert 0.2 < drawn[True] / 400 < 0.4
     several = record("grounding", expression="ships", objects=(BOX, BOX))
     assert rendered(several, dialect, cyclic_rate=1.0)["messages"] == rendered(several, dialect)["messages"]
+
+
+def test_masks_are_described_by_their_boxes_and_segmented_again() -> None:
+    """The described half of a square is segmented as its upper half: an IoU of one half, counted by pixels."""
+    pixels = np.zeros((2, 392, 448), dtype=bool)
+    pixels[0, 10:50, 10:60] = True
+    pixels[1, 100:160, 100:180] = True
+
+    def segments(conversation: Conversation, _: int) -> str:
+        asked = texts(conversation)[-1]
+        if "region" in asked:
+            return "red ship" if "[10, 10" in asked else "plane"
+        if "red ship" in asked:
+            return "[(10,10),(60,10),(60,30),(10,30),(10,10)] red ship"
+        return "[(100,100),(180,100),(180,160),(100,160),(100,100)] plane\n[(0,0),(9,0),(9,9),(0,9),(0,0)] plane"
+
+    masks = [Mask.of(one) for one in pixels]
+    trips = mask_round_trips(Scripted(segments), IMAGE, masks, form="polygon")
+    assert trips.texts == ("red ship", "plane") and trips.overlaps.tolist() == [0.5, 1.0]
+    assert trips.unique.tolist() == [True, False] and trips.confidence.tolist() == [0.5, 0.5]
+    nothing = mask_round_trips(Scripted(lambda *_: "There are none."), IMAGE, masks, describe_all=lambda _: ["a", "b"])
+    assert nothing.overlaps.tolist() == [0, 0] and not nothing.unique.any()
+    assert mask_round_trips(Scripted([]), IMAGE, []).texts == ()
+
+
+def test_a_segmentation_of_one_object_is_turned_round() -> None:
+    outline = Annotation(BOX.box, "ship", "hbb", polygons=((40, 60, 120, 60, 120, 140, 40, 140),))
+    made = record("segmentation", expression="the red ship", objects=(outline,))
+    dialect = Dialect.preset("rscovlm-v1")
+    turned = rendered(made, dialect, cyclic_rate=1.0)
+    other = record("region_caption", expression="the red ship", objects=(outline,))
+    assert turned["messages"] == rendered(other, dialect)["messages"] != rendered(made, dialect)["messages"]
 
 
 def test_what_has_no_other_direction_is_counted() -> None:
