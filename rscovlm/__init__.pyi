@@ -30,11 +30,13 @@ from .processing import plan_size as plan_size
 from .rasters import open_image as open_image
 from .tasks import answer as answer
 from .tasks import caption as caption
+from .tasks import change as change
 from .tasks import classify as classify
 from .tasks import count as count
 from .tasks import detect as detect
 from .tasks import ground as ground
 from .tasks import locate as locate
+from .tasks import segment as segment
 from .zoom import ZoomChain as ZoomChain
 
 __version__: str

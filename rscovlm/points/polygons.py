@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import shapely
 
 from rscovlm.codec.point_objects import PointObject
-from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
+from rscovlm.geometry.filling import fill
 from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.shapes import corners, rings_of
+from rscovlm.geometry.window import Window
 
 TOLERANCE = 0.75
 """Pixels by which an outline may differ from the edges of the pixels: steps of one pixel become straight lines."""
@@ -21,6 +23,7 @@ LEAST_IOU = 0.99
 """Overlap with the pixels that the polygon of a part keeps at least: where the tolerance costs more, it is made finer."""
 
 _FINER, _TRIES = 0.7, 6
+_MARGIN, _MOVED, _SURE = 2, 0.25, 2.5
 
 _TINY = 8.0
 """Pixels below which an outline stays as the pixels have it."""
@@ -77,12 +80,12 @@ def polygons_of(
     holes = 0
     objects = []
     for part in kept:
-        own = [hole for hole in part.interiors if shapely.Polygon(hole).area >= least_area]
-        holes += len(part.interiors) - len(own)
-        whole = shapely.Polygon(part.exterior, own)
-        objects.append(
-            PointObject.polygon(label, rings_of(_simple(whole, mask.frame, tolerance, least_iou)), mask.frame)
-        )
+        inner = list(part.interiors)
+        own = [hole for hole in inner if shapely.Polygon(hole).area >= least_area]
+        holes += len(inner) - len(own)
+        whole = part if len(own) == len(inner) else shapely.Polygon(part.exterior, own)
+        rings = rings_of(_simple(whole, tolerance, least_iou))
+        objects.append(PointObject.polygon(label, rings, mask.frame))
     return MaskPolygons(tuple(objects), len(parts) - len(kept), holes)
 
 
@@ -98,25 +101,32 @@ def mask_of(one: PointObject) -> Mask:
     return Mask.filled(rings_of(one.shape), frame)
 
 
-def _simple(polygon: Any, frame: Frame, tolerance: float, least: float) -> Any:
+def _simple(polygon: Any, tolerance: float, least: float) -> Any:
     """Return a polygon without the steps of its pixels and simplified, as far as the overlap allows."""
-    if not tolerance or polygon.area < _TINY:
+    area = float(polygon.area)
+    if not tolerance or area < _TINY:
         return polygon
-    pixels = Mask.filled(rings_of(polygon), frame)
+    # A margin for what a simplified outline adds.
+    grown = Window.around(*polygon.bounds).grown(_MARGIN)
+    pixels = fill(_all_corners(polygon), grown)
+    inside = int(np.count_nonzero(pixels))
+    # What surely costs too much is not tried: an outline that moves by some share of the tolerance costs that share of its length.
+    share = _MOVED * tolerance * float(polygon.length) / area
+    skipped = max(0, math.ceil(math.log(max(share, 1e-9) / (_SURE * max(1 - least, 1e-3))) / -math.log(_FINER)))
     smooth = shapely.Polygon(_without_steps(polygon.exterior), [_without_steps(hole) for hole in polygon.interiors])
     for start in (smooth, polygon):
-        for step in range(_TRIES if start.is_valid else 0):
+        for step in range(min(skipped, _TRIES - 1), _TRIES if start.is_valid else 0):
             simple = shapely.simplify(start, tolerance * _FINER**step, preserve_topology=True)
-            if simple.is_valid and _overlap(simple, pixels, frame) >= least:
+            filled = fill(_all_corners(simple), grown)
+            shared = int(np.count_nonzero(filled & pixels))
+            whole = int(np.count_nonzero(filled)) + inside - shared
+            if shared >= least * whole and simple.is_valid:
                 return simple
     return polygon
 
 
-def _overlap(polygon: Any, pixels: Mask, frame: Frame) -> float:
-    """Return the IoU of the pixels that a polygon fills with those of the object."""
-    filled = Mask.filled(rings_of(polygon), frame)
-    shared = int(np.count_nonzero(filled.part(pixels.window) & pixels.pixels))
-    return shared / (filled.area + pixels.area - shared)
+def _all_corners(polygon: Any) -> list[Floats]:
+    return [corners(ring) for ring in (polygon.exterior, *polygon.interiors)]
 
 
 def _without_steps(ring: Any) -> Floats:

@@ -1,5 +1,7 @@
 from .answer import answer as answer
 from .caption import caption as caption
+from .change import Changed as Changed
+from .change import change as change
 from .classify import classify as classify
 from .conditions import solve_conditions as solve_conditions
 from .count import Counted as Counted
@@ -16,6 +18,8 @@ from .ground import ground as ground
 from .locate import Located as Located
 from .locate import locate as locate
 from .options import RenderOptions as RenderOptions
+from .segment import Segmented as Segmented
+from .segment import segment as segment
 from .table import task_named as task_named
 from .table import task_of as task_of
 from .table import tasks as tasks

@@ -291,3 +291,16 @@ def test_nothing_found_and_boxes_outside_are_empty_masks() -> None:
     found = segment(Bright(), image, [outside, *_prompts(1, 9, 9)])
     assert [mask.area for mask in found] == [0, 0]
     assert segment(Bright(), image, []) == []
+
+
+def test_a_thousand_objects_are_converted_in_bounded_time() -> None:
+    from tests.benchmarks.bench_masks import measure
+
+    seconds = measure(1024)
+    # A second of a quiet processor; rasterio in the same run tells how quiet this one is. Simplifying takes up to two.
+    slow = max(1.0, seconds.pop("rasterio: image to exact polygons") / 0.06)
+    bars = {"masks to simplified polygons": 2.0}
+    late = {
+        name: value for name, value in seconds.items() if "pycoco" not in name and value > bars.get(name, 1.0) * slow
+    }
+    assert not late

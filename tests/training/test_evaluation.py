@@ -1,11 +1,19 @@
 """Measuring while training: true answers score one, and measuring changes nothing of the course."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from rscovlm.training.evaluation import Answers, EvaluatedSample, score
+from rscovlm.codec.dialect import Dialect
+from rscovlm.mixtures.renderer import RecordRenderer
+from rscovlm.processing import PixelBudget
+from rscovlm.records import Annotation, ImageRef, Record
+from rscovlm.tasks import RenderOptions
+from rscovlm.training.evaluation import Answers, EvaluatedSample, metric_of, score
 from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.stages import prepare
 from tests.training.conftest import recipe_of
@@ -46,6 +54,35 @@ def test_true_answers_score_one_and_others_less(root: Path, tmp_path: Path) -> N
     assert right == {"classification/accuracy": 1.0, "detection/ap_nc50": pytest.approx(1.0)}
     wrong = score(asked(lambda text: "no idea"), engine)
     assert wrong == {"classification/accuracy": 0.0, "detection/ap_nc50": 0.0}
+
+
+def test_areas_are_measured_by_their_overlap(tmp_path: Path) -> None:
+    rings = ((100.0, 80.0, 400.0, 90.0, 380.0, 300.0, 110.0, 280.0),)
+    Image.new("RGB", (600, 500)).save(tmp_path / "a.png")
+    item = Annotation((100, 80, 400, 300), "lake", "hbb", polygons=rings)
+    image = ImageRef("a.png", width=600, height=500)
+    dialect, budget = Dialect.preset("rscovlm-v1"), PixelBudget()
+    renderer = RecordRenderer(dialect, budget, tmp_path, RenderOptions(outline_rate=1.0))
+    engine: Any = SimpleNamespace(dialect=dialect, codec=dialect.codec, budget=budget)
+    records = [
+        Record("r", "test", "train", "segmentation", (image,), objects=(item,), categories=("lake",)),
+        Record("r", "test", "train", "change", (image, image), objects=(item,), categories=("lake",)),
+    ]
+    samples = [renderer(record, np.random.default_rng(0)) for record in records]
+
+    def scored(reply: Any) -> dict[str, float]:
+        texts = [sample["messages"][-1]["content"][0]["text"] for sample in samples]
+        asked = [
+            EvaluatedSample(one["task"], None, text, reply(text)) for one, text in zip(samples, texts, strict=True)
+        ]
+        return score(list(zip(asked, samples, strict=True)), engine)
+
+    names = {"segmentation/giou", "change/giou"}
+    assert {metric_of(one["task"], [one]) for one in samples} == {"giou"}
+    assert scored(lambda text: text) == {name: pytest.approx(1, abs=0.02) for name in names}
+    assert scored(lambda _: "There are none.") == dict.fromkeys(names, 0.0)
+    half = scored(lambda _: "[(100,80),(250,85),(245,290),(110,280),(100,80)] lake")
+    assert all(0.4 < half[name] < 0.6 for name in names)
 
 
 def test_a_set_of_nothing_is_refused() -> None:

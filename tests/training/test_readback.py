@@ -380,3 +380,28 @@ def test_the_check_before_the_first_step_names_sample_and_position(root: Path) -
     )
     with pytest.raises(ValueError, match="what takes its place for its length: box"):
         preflight(right, processor, packed=packed, steps=1, samples=1)
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: str(codec.name))
+@pytest.mark.parametrize("outline", [0.0, 1.0])
+def test_areas_are_read_back_before_training(tmp_path: Path, codec: Codec, outline: float) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (600, 500)).save(tmp_path / "a.png")
+    rings = (
+        (100.0, 80.0, 400.0, 90.0, 380.0, 300.0, 110.0, 280.0),
+        (200.0, 150.0, 200.0, 200.0, 260.0, 200.0, 260.0, 150.0),
+    )
+    item = Annotation((100, 80, 400, 300), "lake", "hbb", polygons=rings)
+    made = Record("r", "test", "train", "segmentation", (ImageRef("a.png", width=600, height=500),), objects=(item,))
+    processor = processor_of(codec)
+    renderer = RecordRenderer(codec, processor.image_processor.budget, tmp_path, RenderOptions(outline_rate=outline))
+    sample = renderer(replace(made, categories=("lake",)), np.random.default_rng(0))
+    encoded = Encoder(processor)(sample)
+    assert check_boxes(sample, encoded, processor, name="a sample") == 1
+    moved = tuple(
+        replace(one, sets=type(one.sets)([points + 90 for points in one.sets.points], one.sets.frame))
+        for one in sample["areas"]
+    )
+    with pytest.raises(ValueError, match="overlap by"):
+        check_boxes({**sample, "areas": moved}, encoded, processor, name="a sample")
