@@ -244,18 +244,23 @@ def _inside(step: SubInstruction, shapes: Shapes, others: Sequence[Shapes]) -> l
 
 def _between(step: SubInstruction, shapes: Shapes, others: Sequence[Shapes]) -> list[int]:
     """Keep shapes whose middle lies in the hull of two of the others, and in neither of the two."""
-    if len(others) == 2:
-        pairs = [(one, two) for one in others[0] for two in others[1]]
-    else:
-        pairs = [(one, two) for row, one in enumerate(others[0]) for two in others[0][row + 1 :]]
-    if len(pairs) > MOST_PAIRS:
-        raise ValueError(f"step {step.name!r} compares {len(pairs)} pairs; name things of which there are fewer")
+    one, two = others if len(others) == 2 else (others[0], others[0])
+    rows, columns = (
+        np.indices((len(one), len(two))).reshape(2, -1) if len(others) == 2 else np.triu_indices(len(one), 1)
+    )
+    if len(rows) > MOST_PAIRS:
+        raise ValueError(f"step {step.name!r} compares {len(rows)} pairs; name things of which there are fewer")
     centres = shapely.centroid(shapes)
-    found = np.zeros(len(shapes), dtype=bool)
-    for one, two in pairs:
-        gap = shapely.difference(shapely.union(one, two).convex_hull, shapely.union(one, two))
-        found |= shapely.covers(gap, centres)
-    return np.flatnonzero(found).tolist()
+    pairs = shapely.geometrycollections(np.stack([one[rows], two[columns]], axis=1))
+    hulls: Shapes = np.asarray(shapely.convex_hull(pairs), dtype=object)
+    shapely.prepare(hulls)
+    in_one, in_two = (shapely.covers(other[None], centres[:, None]) for other in (one, two))
+    kept = []
+    for row, centre in enumerate(centres):
+        apart = ~(in_one[row, rows] | in_two[row, columns])
+        if shapely.covers(hulls[apart], centre).any():
+            kept.append(row)
+    return kept
 
 
 _Decide = Callable[[SubInstruction, Shapes, Sequence[Shapes]], list[int]]

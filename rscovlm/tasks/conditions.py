@@ -180,7 +180,10 @@ def _pixels(raster: Raster, ring: ArrayLike, crs: str | None) -> ArrayLike:
 
 def _row(solved: Sequence[SolvedConditions], raster: Raster) -> Row:
     problems = dict(sum((Counter(one.problems) for one in solved), Counter()))
-    objects = [object_rows(one.objects) for one in solved]
+    # What was detected and what was pointed at may be of two kinds; a row has one.
+    kinds = {one.objects.boxes.kind for one in solved}
+    same = [one.objects if len(kinds) == 1 else one.objects.as_kind("quad") for one in solved]
+    objects = [object_rows(one) for one in same]
     row: Row = {"objects": [entry for one in objects for entry in one]}
     row |= {"numbers": [len(one.objects) for one in solved], "left_nothing": [one.left_nothing for one in solved]}
     row |= {"trace": [[entry.to_row() for entry in one.trace] for one in solved]}

@@ -30,8 +30,8 @@ from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record, Rejected
 from rscovlm.tasks.areas import area_rows, ask_sets, merged, stated_iou, true_areas
 from rscovlm.tasks.boxes import frame_row
-from rscovlm.tasks.describe import TASK as DESCRIBE
 from rscovlm.tasks.served import was_cut
+from rscovlm.tasks.table import task_named
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.wanted import Wanted, fields_of
 from rscovlm.tasks.words import overview
@@ -117,7 +117,7 @@ class Segment(Task):
         """
         options = draw.options
         if record.expression.strip() and len(record.objects) == 1 and draw.chance(options.cyclic_rate):
-            return DESCRIBE.described(record, shown, draw)
+            return task_named("describe").one_way(record, shown, draw)
         form: SetForm = "polygon" if draw.chance(options.outline_rate) else "prompt"
         targets = targets_of(record)
         areas = true_areas(record, shown)

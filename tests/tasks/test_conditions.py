@@ -242,3 +242,32 @@ def test_a_count_from_masks_is_one_of_separate_parts() -> None:
     answered = [Answered("There are seven.", "7"), Answered("12", "10"), Answered("many", "3")]
     figures = task_of("counting").measure(answered, Dialect.preset("rscovlm-v1"))
     assert figures == pytest.approx({"accuracy": 1 / 3, "relative_error": 0.1, "unanswered": 1 / 3})
+
+
+def test_boxes_of_two_kinds_are_one_kind_in_a_row(tmp_path: Path) -> None:
+    """Without a kind, `detect` gives the dialect's quadrilaterals and `ground` horizontal boxes."""
+    IMAGE.save(tmp_path / "a.png")
+
+    def both(conversation: Conversation, _: int) -> str:
+        if "ship" in texts(conversation)[-1]:
+            return "10,10,60,50 ship"
+        return "100,100,160,100,160,140,100,140 plane"
+
+    asked = DefaultQuestion("conditions", expressions=("all planes", "the ship"))
+    predict(Scripted(both), [Item("a", tmp_path / "a.png")], asked, tmp_path / "out.jsonl")
+    row = LatestRows(tmp_path / "out.jsonl")["a"]
+    assert [one["kind"] for one in row["objects"]] == ["quad", "quad"] and row["numbers"] == [1, 1]
+    assert write_objects({"a": row}, tmp_path / "found.geojson") == (2, 0)
+
+
+@pytest.mark.parametrize("step", ["largest", "leftmost", "count"])
+def test_points_and_lines_are_objects_too(step: str) -> None:
+    frame = open_image(IMAGE).frame
+    flat = Objects(Boxes(np.array([(5, 5, 5, 5), (20, 8, 40, 8), (50, 9, 51, 10)], float), "hbb", frame), ("x",) * 3)
+    steps = [
+        {"name": "x", "do": "find", "what": "x"},
+        {"name": "near", "do": "within", "of": "x", "to": ["x"], "distance": 1, "unit": "px"},
+        {"name": "answer", "do": step, "of": "near"},
+    ]
+    solved = ConditionSolver(lambda *_: flat, frame).solve(ConditionPlan.from_dict({"steps": steps}))
+    assert len(solved.objects) == (3 if step == "count" else 1)
