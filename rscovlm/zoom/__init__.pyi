@@ -2,6 +2,8 @@ from .chain import ZoomChain as ZoomChain
 from .comparison import PolicyScore as PolicyScore
 from .comparison import compare as compare
 from .episode import Episode as Episode
+from .evidence import EvidenceCheck as EvidenceCheck
+from .evidence import check_evidence as check_evidence
 from .layouts import Layout as Layout
 from .layouts import zoom_conversation as zoom_conversation
 from .layouts import zoom_tool as zoom_tool
