@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -117,6 +118,10 @@ def lint(
     out: Annotated[Path | None, typer.Option(help="Folder for lint.json and pictures of the worst cases.")] = None,
     pixels: Annotated[bool, typer.Option(help="Compare images, for duplicates and leaks.")] = True,
     crops: Annotated[bool, typer.Option(help="Look for crops of one scene too: reads every image whole.")] = True,
+    looks: Annotated[
+        Path | None,
+        typer.Option(help="File of what pictures look like: those in it are not read again to be compared."),
+    ] = None,
     scales: Annotated[bool, typer.Option(help="Look for crops at up to twice or half the scale too.")] = True,
     overwrite: Overwrite = False,
 ) -> None:
@@ -126,6 +131,7 @@ def lint(
     from rscovlm.quality.lint import REPORT
     from rscovlm.quality.lint import lint as check
     from rscovlm.quality.lint_pictures import draw_worst
+    from rscovlm.quality.stored_prints import StoredPrints
     from rscovlm.records.tally import Tally
 
     with refusals("rscovlm data"):
@@ -135,7 +141,17 @@ def lint(
             check_output(out / "lint.json", REPORT, overwrite=overwrite)
         tally = Tally(1.0, examples=50)
         rows = (record for path in records for record in read_records(path, tally=tally))
-        report = check(rows, root, pixels=pixels, crops=crops, scales=scales, rows=tally)
+        with nullcontext() if looks is None else StoredPrints(looks) as stored:
+            report = check(
+                rows,
+                root,
+                pixels=pixels,
+                crops=crops,
+                scales=scales,
+                rows=tally,
+                looks=stored,
+                progress=_images_so_far,
+            )
         if not tally.seen:
             raise ValueError(f"there is no record in {', '.join(map(str, records))}; give files that hold some")
         say(report.table())
@@ -144,6 +160,11 @@ def lint(
             if pixels:
                 draw_worst(report, root or Path(), out / "pictures", overwrite=overwrite)
     raise typer.Exit(1 if report.errors else 0)
+
+
+def _images_so_far(count: int) -> None:
+    if count % 1000 == 0:
+        say(f"{count:,} images so far", err=True)
 
 
 @app.command()

@@ -12,8 +12,8 @@ from PIL import Image
 
 from rscovlm.quality.near_duplicates.alignment import grain
 
-_SIDE = 16
-_FINE = 64
+SIDE = 16
+FINE = 64
 _LEVELS = 40
 """Whole steps of a detail of size 1."""
 _BANDS = 8
@@ -53,12 +53,12 @@ def fingerprint(picture: Image.Image) -> Print:
     grey = picture.convert("L")
     small = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), np.int16)
     bits = int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")
-    look = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
+    look = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)
     look = look - look.mean()
     norm = float(np.linalg.norm(look))
     # Below two grey levels of contrast a miniature is noise: flat sea looks like any other flat sea.
-    look = look / norm if norm > 2 * _SIDE else np.zeros_like(look)
-    miniature = np.asarray(grey.resize((_FINE, _FINE), Image.Resampling.BOX), np.float32)
+    look = look / norm if norm > 2 * SIDE else np.zeros_like(look)
+    miniature = np.asarray(grey.resize((FINE, FINE), Image.Resampling.BOX), np.float32)
     fine = np.clip(np.rint(grain(miniature) * _LEVELS), -127, 127).astype(np.int8)
     return Print(hashlib.sha256(picture.tobytes() + repr(picture.size).encode()).hexdigest()[:16], bits, look, fine)
 

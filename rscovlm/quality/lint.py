@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from rscovlm.files import mark, write_text
 from rscovlm.geometry.window import Window
 from rscovlm.quality.fingerprints import Print, fingerprint, near_pairs
 from rscovlm.quality.near_duplicates.crops import Crops
+from rscovlm.quality.stored_prints import StoredPrints
 from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.records.views import load_image, open_ref
@@ -152,6 +153,8 @@ def lint(
     scales: bool = True,
     keep: int = 50,
     rows: Tally | None = None,
+    looks: StoredPrints | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Check records, of one source or many; all splits together, so that leaks between them show.
 
@@ -165,11 +168,16 @@ def lint(
         keep: Findings kept per check; all are counted.
         rows: What counted the rows as they were read, such as ``read_records(..., tally=rows)``: those that are no records
             are findings.
+        looks: Fingerprints of pictures that were compared before; new ones are added.
+        progress: Called with the number of images so far, after each.
     """
     gather = Crops(scales=scales) if pixels and crops else None
-    survey = _Survey(Report(keep=keep), Path(root) if root is not None else None, pixels, gather)
+    survey = _Survey(Report(keep=keep), Path(root) if root is not None else None, pixels, gather, looks)
+    before = 0
     for record in records:
         survey.add(record)
+        if progress is not None and survey.report.images > before:
+            progress(before := survey.report.images)
     survey.finish()
     if rows is not None:
         for reason, places in rows.places.items():
@@ -192,7 +200,10 @@ class _Printed:
 class _Survey:
     """Facts gathered while records pass by."""
 
-    def __init__(self, report: Report, root: Path | None, pixels: bool, crops: Crops | None) -> None:
+    def __init__(
+        self, report: Report, root: Path | None, pixels: bool, crops: Crops | None, looks: StoredPrints | None
+    ) -> None:
+        self.looks = looks
         self.report, self.root, self.pixels, self.crops = report, root, pixels, crops
         self.boxes: dict[str, list[tuple[TextBox, int, int]]] = defaultdict(list)
         self.names: dict[str, Counter[str]] = defaultdict(Counter)
@@ -266,7 +277,7 @@ class _Survey:
         if not self.pixels or mask:
             return
         try:
-            self.prints.append(fingerprint(load_image(image, root, max_pixels=256 * 256)))
+            self.prints.append(self._print(image, root))
             self.printed.append(
                 _Printed(record.split, place, image if image.data is None else _small(image), _parent(image, record))
             )
@@ -274,6 +285,12 @@ class _Survey:
                 self.crops.add(self._half(image, root, size))
         except ValueError as error:
             self.report.add(Finding("unreadable image", place, str(error)))
+
+    def _print(self, image: ImageRef, root: Path) -> Print:
+        def load() -> Image.Image:
+            return load_image(image, root, max_pixels=256 * 256)
+
+        return fingerprint(load()) if self.looks is None else self.looks.of(image, root, load)
 
     def _half(self, image: ImageRef, root: Path, file: tuple[int, int]) -> Image.Image | None:
         """Read a picture at half its scale, or nothing of one that is too large for it."""

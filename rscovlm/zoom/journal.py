@@ -86,6 +86,12 @@ class Journal:
         next(rows, None)
         return (row for _, row in rows)
 
+    def placed(self) -> Iterator[tuple[int, Row]]:
+        """Yield the rows, each after the byte of the file at which it begins."""
+        rows = _rows(self.path)
+        next(rows, None)
+        return rows
+
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows and return when they are on the disk; on a full disk the file stays as it was.
 

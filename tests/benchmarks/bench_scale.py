@@ -35,6 +35,8 @@ from rscovlm.predicting.placed_rows import write_objects
 from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.predicting.shards import merge_shards
 from rscovlm.quality.fingerprints import Print, near_pairs
+from rscovlm.quality.stored_prints import StoredPrints
+from rscovlm.records import ImageRef
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.merging import merge_and_join
 from rscovlm.zoom import ZoomChain
@@ -215,6 +217,29 @@ def _rows_file(count: int, folder: Path, first: int = 0) -> Path:
     return folder / "rows.jsonl"
 
 
+def _stored_looks(count: int) -> Work:
+    """Fingerprints of pictures that were looked at before; the pictures are links to one file."""
+    folder = Path(tempfile.mkdtemp())
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "a.png")
+    names = [f"{number}.png" for number in range(count)]
+    for name in names:
+        (folder / name).hardlink_to(folder / "a.png")
+    images = [ImageRef(name) for name in names]
+    picture = Image.fromarray(noise)
+    with StoredPrints(folder / "looks.jsonl") as looks:
+        for image in images:
+            looks.of(image, folder, lambda: picture)
+
+    def work() -> None:
+        with StoredPrints(folder / "looks.jsonl") as looks:
+            for image in images:
+                looks.of(image, folder, lambda: picture)
+        shutil.rmtree(folder)
+
+    return work
+
+
 def _map_file(count: int, kind: str) -> Work:
     """From the file of rows to the file of objects."""
     folder = Path(tempfile.mkdtemp())
@@ -290,6 +315,7 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
     "look_alikes": (_look_alikes, (10_000, 30_000, 100_000)),
     "look_unlike": (_look_unlike, (10_000, 30_000, 100_000)),
+    "stored_looks": (_stored_looks, (1_000, 3_000, 10_000)),
     "geojson": (partial(_map_file, kind="geojson"), (1_000, 3_000, 10_000)),
     "geopackage": (partial(_map_file, kind="geopackage"), (1_000, 3_000, 10_000)),
     "geoparquet": (partial(_map_file, kind="geoparquet"), (1_000, 3_000, 10_000)),

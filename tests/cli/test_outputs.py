@@ -28,6 +28,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("clean", "target"): ("data", "clean", "records.jsonl", "OUT"),
     ("clean", "report"): ("data", "clean", "records.jsonl", "new.jsonl", "--report", "OUT"),
     ("lint", "out"): ("data", "lint", "records.jsonl", "--out", "OUT"),
+    ("lint", "looks"): ("data", "lint", "records.jsonl", "--root", ".", "--looks", "OUT"),
     ("inspect", "out"): ("data", "inspect", "recipe.yaml", "--root", ".", "--out", "OUT"),
     ("balance", "out"): ("data", "balance", "recipe.yaml", "figures.yaml", "OUT"),
     ("balance", "plot"): ("data", "balance", "recipe.yaml", "figures.yaml", "next.yaml", "--plot", "OUT"),
