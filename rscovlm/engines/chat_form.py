@@ -6,11 +6,15 @@ import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from PIL import Image
 
+from rscovlm.codec.grammar import Grammar
 from rscovlm.processing.resolution import PixelBudget, plan_size
+
+Structured: TypeAlias = Literal["grammar", "regex", "json", "json_schema"]
+"""How a grammar is sent."""
 
 
 def to_openai(
@@ -83,3 +87,24 @@ def _block(block: Mapping[str, Any], budget: PixelBudget, shows: PixelBudget) ->
     image.save(buffer, "PNG", compress_level=1)
     data = base64.b64encode(buffer.getvalue()).decode()
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+
+
+def structured_outputs(grammar: Grammar, most: int, form: Structured) -> dict[str, Any]:
+    """Return the field of a request that holds the answer to a grammar."""
+    if form == "regex":
+        return {"structured_outputs": {"regex": grammar.regex(most)}}
+    if form == "grammar":
+        return {"structured_outputs": {"grammar": grammar.ebnf(most)}}
+    schema = grammar.json_schema(most)
+    if form == "json":
+        return {"structured_outputs": {"json": schema}}
+    # OpenAI's own wants an object at the top; the codec reads the list wherever it stands.
+    whole = {
+        "type": "object",
+        "properties": {"objects": schema},
+        "required": ["objects"],
+        "additionalProperties": False,
+    }
+    return {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "objects", "strict": True, "schema": whole}}
+    }

@@ -7,6 +7,7 @@ nothing, so that their user states it.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from rscovlm.engines.unstated import without_coordinates
 from rscovlm.extras import optional
 from rscovlm.processing.resolution import PixelBudget
 
+_logger = logging.getLogger(__name__)
 FIELD = "rscovlm"
 UNKNOWN = "rscovlm-v1"
 """Whose words a model is asked in where nobody says whose it knows."""
@@ -64,6 +66,12 @@ class Published:
             if isinstance(row, Mapping) and row.get("id") == model
         ]
         values = mine[0].get(FIELD) if mine else None
+        if values is None and isinstance(rows, list):
+            others = [
+                str(row.get("id"))[:80] for row in rows if isinstance(row, Mapping) and row.get(FIELD) is not None
+            ]
+            if others:
+                _logger.warning("the server publishes budget and dialect of model %s, not of %r", others[0], model)
         if not isinstance(values, Mapping):
             return None
         try:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import httpx2
 from PIL import Image
@@ -19,7 +19,7 @@ from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import Unreadable, read_reply, retry_after, told
-from rscovlm.engines.chat_form import to_openai
+from rscovlm.engines.chat_form import Structured, structured_outputs, to_openai
 from rscovlm.engines.engine import Conversation, Reply
 from rscovlm.engines.probe import probe_budget
 from rscovlm.engines.published import FIELD, Agreement, Published, stated_by
@@ -30,7 +30,6 @@ from rscovlm.processing.resolution import PixelBudget
 _PUBLISHING = 10.0
 # Bytes of an answer; with log-probabilities a token takes some hundreds.
 _LARGEST, _LARGEST_LIST = 2**26, 2**22
-Structured: TypeAlias = Literal["grammar", "regex", "json", "json_schema"]
 
 KEPT = "skip_special_tokens"
 """The field by which vLLM, SGLang and others keep special tokens in an answer."""
@@ -199,6 +198,12 @@ class Server:
             except httpx2.RequestError:
                 status, body = 404, b""
             published = Published.read(body, self.model) if status == 200 else None
+            if status in (401, 403):
+                _logger.warning(
+                    "%s does not say what it serves: status %d; is the key right (api_key, RSCOVLM_API_KEY)?",
+                    replica.name,
+                    status,
+                )
             if published is not None:
                 self._agreement.adopt(published, replica.name)
             replica.published = published
@@ -286,7 +291,7 @@ class Server:
             request["logprobs"] = True
         grammar = conversation.grammar or self.grammar
         if grammar is not None:
-            request.update(_structured(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
+            request.update(structured_outputs(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
         start = time.perf_counter()
         try:
             answer = self._post(request, images, logprobs, call)
@@ -374,24 +379,3 @@ class _Call:
     def fail(self, error: BaseException) -> None:
         self.failure = self.failure or error
         self.over.set()
-
-
-def _structured(grammar: Grammar, most: int, form: Structured) -> dict[str, Any]:
-    """Return the field of a request that holds the answer to a grammar."""
-    if form == "regex":
-        return {"structured_outputs": {"regex": grammar.regex(most)}}
-    if form == "grammar":
-        return {"structured_outputs": {"grammar": grammar.ebnf(most)}}
-    schema = grammar.json_schema(most)
-    if form == "json":
-        return {"structured_outputs": {"json": schema}}
-    # OpenAI's own wants an object at the top; the codec reads the list wherever it stands.
-    whole = {
-        "type": "object",
-        "properties": {"objects": schema},
-        "required": ["objects"],
-        "additionalProperties": False,
-    }
-    return {
-        "response_format": {"type": "json_schema", "json_schema": {"name": "objects", "strict": True, "schema": whole}}
-    }

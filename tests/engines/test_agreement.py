@@ -388,3 +388,28 @@ def test_the_style_of_an_answer_need_not_be_that_of_the_model(preset: str) -> No
         before = reply["choices"][0]["message"]["content"]
         history = [user("Where?", picture), {"role": "assistant", "content": before}, user("And now?")]
         assert chat(server, *history)[0] == 200
+
+
+def test_a_key_that_is_wrong_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with served(Scripted(lambda *_: "10,20,30,60 ship\n", budget=BUDGET), api_key="k") as server:
+        with pytest.raises(ValueError, match="it is not known"):
+            rscovlm.ground(Server(address(server), "rscovlm", tries=1), PICTURE, ["ship"])
+        assert "status 401; is the key right" in caplog.text
+        assert rscovlm.ground(Server(address(server), "rscovlm", api_key="k", tries=1), PICTURE, ["ship"])[0].objects
+        other = Server(address(server), "rscovlm:detect", api_key="k", tries=1)
+        with pytest.raises(ValueError, match="it is not known"):
+            rscovlm.ground(other, PICTURE, ["ship"])
+        assert "of model rscovlm, not of 'rscovlm:detect'" in caplog.text
+
+
+def test_ours_may_stand_in_front_of_ours() -> None:
+    engine = Scripted([call(10, 10, 60, 60), "a ship"], budget=BUDGET)
+    with served(engine) as inner, served(Server(address(inner), "rscovlm", tries=1), model="outer") as outer:
+        remote = Server(address(outer), "outer", tries=1)
+        assert (remote.budget, remote.dialect) == (BUDGET, Dialect.preset("rscovlm-v1"))
+        result = ZoomChain(remote).ask(PICTURE, "What is it?")
+        # A client that knows nothing is zoomed for by the outer one alone.
+        status, reply = chat(outer, user("What is it?", uri(PICTURE)), model="outer")
+    assert (result.answer, len(result.windows)) == ("a ship", 1)
+    assert status == 200 and [one["window"] for one in reply["rscovlm"]["windows"]] == [list(result.windows[0])]
+    assert [len(asked[0].images()) for asked in engine.asked] == [1, 2, 1, 2]

@@ -21,7 +21,7 @@ import pytest
 
 from rscovlm.codec import Codec
 from rscovlm.engines import Reply, Server, Transformers
-from rscovlm.engines.server import Structured
+from rscovlm.engines.chat_form import Structured
 from rscovlm.geometry import Frame
 from tests.engines.asked import BUDGET, FORMS, MOST, adapted, bound_conversations, chains, conversations, taught
 
