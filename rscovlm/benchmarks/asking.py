@@ -34,6 +34,7 @@ from rscovlm.tasks.segment import question as segment_question
 from rscovlm.tasks.segment import segment, targets_of
 from rscovlm.tasks.table import task_of
 from rscovlm.tasks.task import Question, Shown
+from rscovlm.tasks.wanted import Wanted
 from rscovlm.tasks.words import overview
 from rscovlm.zoom.chain import ZoomChain
 
@@ -81,7 +82,14 @@ class Asker:
     _digests: dict[tuple[Path, str], str] = field(default_factory=dict, repr=False)
 
     def rows(self, items: Sequence[BenchmarkItem]) -> Iterator[Row]:
-        """Yield a row for each item, batch by batch; an image that cannot be read makes a row with an ``error``."""
+        """Yield a row for each item, batch by batch; an image that cannot be read makes a row with an ``error``.
+
+        Raises:
+            ValueError: Coordinates are needed and it is not known how the model at a server writes them.
+        """
+        for task in {item.record.task for item in items}:
+            zooms = any(self._zooms(item) for item in items if item.record.task == task)
+            task_of(task).check(self.engine, Wanted(zoom=zooms))
         for start in range(0, len(items), max(1, self.batch)):
             chunk = items[start : start + max(1, self.batch)]
             self._opened.clear()

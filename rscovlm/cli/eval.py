@@ -40,6 +40,13 @@ def evaluate(
         str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
     ] = None,
     wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
+    processor: Annotated[
+        str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Its pixels alone: least,largest[,side of a token]; goes with --dialect.")
+    ] = None,
+    probe: Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")] = True,
     variant: Annotated[
         list[str] | None, typer.Option(help="Ways of asking, such as zoom or 336, where a suite has them; or all.")
     ] = None,
@@ -83,7 +90,10 @@ def evaluate(
             named = next(found[0] for found in leaks.values() if found)
             number = sum(map(len, leaks.values()))
             raise ValueError(f"{number} test images were trained on, such as {named.image!r} ({named.how})")
-        answering = _engine(engine, model, server, batch, revision, device, dtype, max_pixels, dialect, wording)
+        stated = {"processor": processor, "budget": budget, "probe": probe}
+        answering = _engine(
+            engine, model, server, batch, revision, device, dtype, max_pixels, dialect, wording, **stated
+        )
         claim_folder(out, REPORT)
         errors = run_jobs(answering, asked, job, out, model or "embedded", say)
         for path in write_pages(out, asked, leaks, worst):
@@ -256,13 +266,14 @@ def _engine(
     max_pixels: int | None,
     dialect: str | None,
     wording: str | None,
+    **stated: Any,
 ) -> Any:
     """Return the engine that was asked for.
 
     Raises:
         ValueError: There is none of this name, or it lacks what it needs.
     """
-    from rscovlm.serving.loading import load_engine
+    from rscovlm.serving.loading import limited, load_engine, worded
 
     if engine not in ("transformers", "server", "vllm"):
         raise ValueError(f"engine is {engine!r}; choose transformers, server or vllm")
@@ -270,15 +281,14 @@ def _engine(
         raise ValueError("--engine server and --server ADDRESS go together; give both, or neither")
     if engine == "vllm":
         import rscovlm
-        from rscovlm.codec.dialect import Dialect
-        from rscovlm.processing.resolution import PixelBudget
+        from rscovlm.loading import load_processor
 
         if not model:
             raise ValueError("--engine vllm needs --model, a checkpoint that vLLM can load")
-        asked = Dialect.load(dialect or "rscovlm-v1")
-        asked = asked if wording is None else asked.with_wording(Dialect.load(wording).wording)
-        most = PixelBudget() if max_pixels is None else PixelBudget(min(224 * 224, max_pixels), max_pixels)
-        return rscovlm.engines.VLLM.load(model, budget=most, dialect=asked)
+        own = load_processor(model, dialect=dialect)
+        return rscovlm.engines.VLLM.load(
+            model, budget=limited(own.budget, max_pixels), dialect=worded(own.dialect, wording)
+        )
     return load_engine(
         model,
         endpoints=server,
@@ -289,4 +299,5 @@ def _engine(
         max_pixels=max_pixels,
         dialect=dialect,
         wording=wording,
+        **stated,
     )

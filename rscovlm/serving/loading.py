@@ -75,8 +75,8 @@ def load_engine(
     loaded, own = rscovlm.load(
         model or "embedded", revision=revision, device=_device(device), dtype=dtype, dialect=dialect
     )
-    own.budget = _budget(own.budget, max_pixels, mode)
-    own.dialect = _worded(own.dialect, wording)
+    own.budget = limited(own.budget, max_pixels, mode)
+    own.dialect = worded(own.dialect, wording)
     return rscovlm.engines.Transformers(loaded, own, batch_size=batch_size)
 
 
@@ -113,9 +113,9 @@ def _server(
             raise ValueError(
                 "--max-pixels and --mode change the server's budget, which is not known; give --processor or --budget too"
             )
-        options["budget"] = _budget(engine.budget, max_pixels, mode)
+        options["budget"] = limited(engine.budget, max_pixels, mode)
     if wording is not None:
-        options["dialect"] = _worded(options.get("dialect") or engine.dialect, wording)
+        options["dialect"] = worded(options.get("dialect") or engine.dialect, wording)
     return rscovlm.engines.Server(endpoints, model, **options)
 
 
@@ -141,7 +141,7 @@ def read_budget(text: str) -> PixelBudget:
     return PixelBudget(least, largest, factor)
 
 
-def _worded(dialect: Dialect, wording: str | None) -> Dialect:
+def worded(dialect: Dialect, wording: str | None) -> Dialect:
     """Return a dialect with the words of another."""
     return dialect if wording is None else dialect.with_wording(Dialect.load(wording).wording)
 
@@ -164,6 +164,7 @@ def _device(name: str | None) -> Any:
     return found
 
 
-def _budget(own: PixelBudget, max_pixels: int | None, mode: Mode | None) -> PixelBudget:
+def limited(own: PixelBudget, max_pixels: int | None, mode: Mode | None = None) -> PixelBudget:
+    """Return a budget with another largest picture or mode, where one is given."""
     most = own.max_pixels if max_pixels is None else max_pixels
     return replace(own, max_pixels=most, min_pixels=min(own.min_pixels, most), mode=mode or own.mode)

@@ -413,3 +413,23 @@ def test_ours_may_stand_in_front_of_ours() -> None:
     assert (result.answer, len(result.windows)) == ("a ship", 1)
     assert status == 200 and [one["window"] for one in reply["rscovlm"]["windows"]] == [list(result.windows[0])]
     assert [len(asked[0].images()) for asked in engine.asked] == [1, 2, 1, 2]
+
+
+def test_a_suite_is_not_asked_in_a_budget_that_nobody_knows(tmp_path: Path) -> None:
+    from rscovlm.benchmarks.asking import Asker
+    from rscovlm.benchmarks.items import BenchmarkItem
+    from rscovlm.benchmarks.suite import Asking
+    from rscovlm.records import Annotation, Record
+    from rscovlm.records.record import ImageRef
+
+    PICTURE.save(tmp_path / "a.png")
+    box = Annotation((0, 0, 9, 9), "ship", "hbb")
+    record = Record("1", "mine", "test", "grounding", (ImageRef("a.png"),), expression="ship", objects=(box,))
+    item = BenchmarkItem("1", record, tmp_path, "all", "")
+    with serving(stranger(BUDGET)) as (server,):
+        asker = Asker(Server(server.address, "tiny", tries=1), Asking())
+        with pytest.raises(ValueError, match="'ground' needs coordinates"):
+            list(asker.rows([item]))
+        assert not server.requests
+        known = Server(server.address, "tiny", dialect="rscovlm-v1", budget=BUDGET, tries=1)
+        assert len(list(Asker(known, Asking()).rows([item]))) == 1

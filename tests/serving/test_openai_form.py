@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rscovlm.serving.server import ZoomServer
-from rscovlm.tasks.table import asked_tasks
+from rscovlm.tasks.table import asked_tasks, task_named
 from tests.serving.loopback import chat, send, served, uri, user
 from tests.zoom.scripted import Scripted, texts
 
@@ -118,7 +118,8 @@ def test_the_models_listed_are_those_accepted() -> None:
         assert listed[1:] == [f"ships:v2:{task}" for task in asked_tasks() if task != "ask"]
         image = uri(Image.new("RGB", (60, 60)))
         for name in listed:
-            asked: Any = [user("ship", image)]
+            task = task_named(name.removeprefix("ships:v2").lstrip(":") or "ask")
+            asked: Any = [user("ship", *[image] * task.images)]
             answer = client(server).chat.completions.create(model=name, messages=asked)
             assert answer.model == name
             assert client(server).models.retrieve(name).id == name
