@@ -142,6 +142,10 @@ class Change(Task):
         rows = [stated_iou(one, dialect, "polygon") for one in answered if one.areas is not None]
         return {"giou": float(np.mean(rows)) if rows else 1.0}
 
+    def places(self, wanted: Wanted) -> bool:
+        """The answer is read from outlines."""
+        return True
+
     def rows(self, engine: Engine, rasters: Sequence[Any], wanted: Sequence[Wanted], journal: Any = None) -> list[Row]:
         """Outline what changed between the images of each pair, which stand one after the other.
 

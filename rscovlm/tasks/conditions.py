@@ -58,6 +58,10 @@ class Conditions(Task):
         """Ask for the whole instruction at once, as it is trained."""
         return GROUND.asks(record, dialect)
 
+    def places(self, wanted: Wanted) -> bool:
+        """The answer is read from boxes."""
+        return True
+
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure as grounding."""
         return GROUND.measure(answered, dialect)

@@ -142,6 +142,10 @@ class Segment(Task):
         rows = [stated_iou(one, dialect, one.areas[0].form if one.areas else "polygon") for one in answered]
         return {"giou": float(np.mean(rows)) if rows else 1.0}
 
+    def places(self, wanted: Wanted) -> bool:
+        """The answer is read from outlines."""
+        return True
+
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
     ) -> list[Row]:

@@ -147,12 +147,12 @@ def test_where_nobody_knows_coordinates_are_refused_by_name(task: str) -> None:
             with pytest.raises(ValueError, match=f"{task}.*--processor.*--dialect and --budget"):
                 home.check(remote, WANTED)
             with pytest.raises(ValueError, match="it is not known how the model at the server"):
-                home.rows(remote, [raster], [WANTED])
+                home.rows(remote, [raster] * home.images, [WANTED])
             assert not server.requests
         wordy = replace(WANTED, zoom=False)
         if not home.places(wordy):
             home.check(remote, wordy)
-            assert home.rows(remote, [raster], [wordy])
+            assert home.rows(remote, [raster] * home.images, [wordy])
 
 
 def test_a_dialect_in_shares_of_the_image_needs_no_budget() -> None:
