@@ -17,6 +17,7 @@ from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame
 from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.tiling import tiles
@@ -206,6 +207,7 @@ def change(
         raise ValueError("classes and an expression are given; give one of them")
     targets = [expression.strip().removeprefix("the ").removeprefix("The ")] if expression else targets
     check_engine(engine)
+    check_stated(engine, "change")
     dialect = dialect_of(engine)
     pair = RasterPair.of(open_image(before), open_image(after))
     shift = pair.shift() if check_shift else None

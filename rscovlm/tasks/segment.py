@@ -18,6 +18,7 @@ from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
+from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame
 from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.tiling import tiles
@@ -247,6 +248,7 @@ def segment(
     if not asked:
         raise ValueError("there is nothing to segment; give classes or expressions")
     check_engine(engine)
+    check_stated(engine, "segment")
     dialect, raster = dialect_of(engine), open_image(image)
     text = SetOfPoints(dialect.codec)
     problems: Counter[str] = Counter()
