@@ -30,23 +30,26 @@ from boxes import sides, steps
 def test_a_square_at_the_origin():
     assert sides(0, 0, 4, 4) == (4, 4)
 
+def test_that_always_fails():
+    assert steps(3) == 3
+
 def test_it_ends():
     assert steps(3) == 0
 """
 DRIVER = """
 import json, sys
 from pathlib import Path
-from mutation.__main__ import tried
+from mutation.__main__ import Trials
 from mutation.mutants import drawn
 from mutation.results import table
 from mutation.trial import prepare
 
 root = Path(sys.argv[1])
 prepare(root, [])
-rows = []
+rows, trials = [], Trials(root, root / "log", start=1.5)
 for mutant in drawn(root, ["boxes.py"], sample=5, seed=sys.argv[2]):
-    tests = [f"test_boxes.py::{name}" for name in ("test_a_square_at_the_origin", "test_it_ends")]
-    outcome, by = tried(mutant, tests, root, root / "log", expected=0.1, start=1.5)
+    tests = [f"test_boxes.py::{name}" for name in ("test_a_square_at_the_origin", "test_that_always_fails", "test_it_ends")]
+    outcome, by = trials.outcome(mutant, tests, expected=0.1)
     rows.append({"floor": "toy", "where": mutant.where, "now": mutant.now, "outcome": outcome, "by": by})
 print(json.dumps([rows, *table(rows, 95)]))
 """

@@ -37,33 +37,52 @@ def modules(root: Path, listed: Sequence[str], suffix: str = ".py") -> list[str]
     return sorted(file.relative_to(root).as_posix() for file in files)
 
 
-def tried(
-    mutant: Mutant, tests: Sequence[str], root: Path, log: Path, *, expected: float, start: float = START
-) -> tuple[str, str]:
-    """Return how tests take a mutant, and the test that failed.
+class Trials:
+    """Runs tests on mutants, and believes no test that fails in a child without any.
 
     Args:
-        mutant: What is put in place of its module.
-        tests: Names of tests, in the order in which they are tried.
         root: A copy of the checkout.
         log: Gets what pytest prints.
-        expected: Seconds that the tests take unchanged, as measured with their coverage, which takes longer.
         start: Seconds that imports and collecting may take.
     """
-    chosen = Chosen(tests)
-    files = list(dict.fromkeys(test.split("::")[0] for test in tests))
 
-    def act() -> str:
-        sys.dont_write_bytecode = True
-        status = run_tests(files, plugins=[chosen], first=True)
-        return json.dumps([status, chosen.failed])
+    def __init__(self, root: Path, log: Path, *, start: float = START) -> None:
+        self._root, self._log, self._start = root, log, start
+        self._sound: dict[str, bool] = {}
 
-    with changed(root / mutant.path, mutant.source):
-        ended, text = forked(act, root=root, log=log, seconds=start + 1.5 * expected)
-    if ended != "ended":
-        return "noticed", "no end" if ended == "endless" else "the process died"
-    status, failed = json.loads(text)
-    return ("survived", "") if status in (0, 5) else ("noticed", failed or "nothing could be collected")
+    def outcome(self, mutant: Mutant, tests: Sequence[str], *, expected: float) -> tuple[str, str]:
+        """Return how tests take a mutant, and the test that failed.
+
+        Args:
+            mutant: What is put in place of its module.
+            tests: Names of tests, in the order in which they are tried.
+            expected: Seconds that the tests take unchanged, as measured with their coverage, which takes longer.
+        """
+        while tests := [test for test in tests if self._sound.get(test, True)]:
+            with changed(self._root / mutant.path, mutant.source):
+                noticed, by = self._run(tests, expected)
+            if not noticed:
+                break
+            # A child may lack what a test needs: what fails without any mutant notices nothing.
+            if by in self._sound or by not in tests:
+                return "noticed", by
+            self._sound[by] = not self._run([by], expected)[0]
+        return "survived", ""
+
+    def _run(self, tests: Sequence[str], expected: float) -> tuple[bool, str]:
+        chosen = Chosen(tests)
+        files = list(dict.fromkeys(test.split("::")[0] for test in tests))
+
+        def act() -> str:
+            sys.dont_write_bytecode = True
+            status = run_tests(files, plugins=[chosen], first=True)
+            return json.dumps([status, chosen.failed])
+
+        ended, text = forked(act, root=self._root, log=self._log, seconds=self._start + 1.5 * expected)
+        if ended != "ended":
+            return True, "no end" if ended == "endless" else "the process died"
+        status, failed = json.loads(text)
+        return status not in (0, 5), failed or "nothing could be collected"
 
 
 def within(tests: Sequence[str], seen: CoverageMap, limit: float) -> list[str]:
@@ -95,7 +114,7 @@ def floor_trials(
     if failing:
         print(f"{name}: {len(failing)} tests are skipped or fail without any mutant", file=sys.stderr)
     prepare(root, seen.packages)
-    equivalents = Equivalents.read(asked.equivalents)
+    equivalents, trials = Equivalents.read(asked.equivalents), Trials(root, asked.copy / "trial.log")
     mutants = (
         found_again(root, results.survivors(name))
         if asked.again
@@ -119,7 +138,7 @@ def floor_trials(
             outcome, by = "equivalent", reason
         elif found := within(seen.tests(mutant.path, mutant.lines), seen, asked.limit):
             taken = sum(map(seen.seconds, found))
-            outcome, by = tried(mutant, found, root, asked.copy / "trial.log", expected=taken)
+            outcome, by = trials.outcome(mutant, found, expected=taken)
         else:
             outcome, by = "survived", "no test executes it"
         row |= {"line": mutant.lines[0], "outcome": outcome, "by": by, "seconds": round(time.perf_counter() - began, 1)}
