@@ -24,7 +24,7 @@ from rscovlm.codec.dialect import Dialect
 from rscovlm.data.sources import convert
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.predicting.items import Item
-from rscovlm.predicting.prediction import Asked, predict
+from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.processing import PixelBudget
 import numpy as np
 
@@ -39,7 +39,7 @@ tally = Tally(0.9)
 print(record.task, dict(tally.dropped))
 sample = RecordRenderer(Dialect.preset("rscovlm-v1"), PixelBudget(), root)(record, np.random.default_rng(0))
 engine = rscovlm.engines.Constant("tile")
-predict(engine, [Item("a", root / "images/a.png")], Asked("material"), root / "out.jsonl")
+predict(engine, [Item("a", root / "images/a.png")], DefaultQuestion("material"), root / "out.jsonl")
 row = [json.loads(line) for line in (root / "out.jsonl").read_text().splitlines()][-1]
 print(row["material"], sample["messages"][0]["content"][-1]["text"])
 from tests.serving.loopback import chat, served, uri, user
