@@ -170,9 +170,9 @@ class Asker:
             question = question_of(item.record, dialect, self.asking)
             views = [seen[id(raster)] for raster in rasters]
             bare = self.control == "no-image"
-            asked.append(question.conversation([] if bare else [view.image for view in views]))
             frame = views[0].frame if views else None
-            about = {"system": question.system or "", "prompt": question.user}
+            asked.append(question.conversation([] if bare else [view.image for view in views], frame))
+            about = {"system": question.system or "", "prompt": question.stated(frame)}
             heads.append({**head, **about, "seen": [frame.width, frame.height] if frame else None})
         answers = replies(self.engine, asked, max_new_tokens=self.asking.max_new_tokens)
         for head, reply in zip(heads, answers, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from rscovlm.codec.tags import BOX_KINDS, BoxKind
@@ -59,10 +59,24 @@ class Prompt:
     Attributes:
         system: System text; None if there is none.
         user: Text of the user's turn, which stands after the images.
+        gsd: Text with a place ``{gsd}`` that follows it where the ground sample distance of the image is known; empty where the
+            dialect says nothing of it.
     """
 
     system: str | None
     user: str
+    gsd: str = ""
+
+    def stated(self, gsd: float | None) -> str:
+        """Return the user text, with the ground sample distance where the dialect says it and it is known.
+
+        Args:
+            gsd: Metres per pixel shown.
+
+        >>> Prompt(None, "Where?", "One pixel is {gsd} m.").stated(0.50004)
+        'Where?\\nOne pixel is 0.5 m.'
+        """
+        return self.user if gsd is None or not self.gsd else f"{self.user}\n{self.gsd.replace('{gsd}', f'{gsd:.4g}')}"
 
 
 def plainest(count: int) -> int:
@@ -153,9 +167,8 @@ class Wording:
         chosen = _PLACE.sub(lambda place: given[place[1]], texts[pick(len(texts)) if len(texts) > 1 else 0])
         if task in self.marks:
             chosen = f"{self.marks[task]} {chosen}"
-        if self.gsd and gsd is not None:
-            chosen = f"{chosen}\n{self.gsd.replace('{gsd}', f'{gsd:.4g}')}"
-        return Prompt(systems[0] if systems else None, chosen)
+        prompt = Prompt(systems[0] if systems else None, chosen, self.gsd)
+        return prompt if gsd is None else replace(prompt, user=prompt.stated(gsd), gsd="")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wording as plain JSON values."""

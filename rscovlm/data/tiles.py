@@ -289,9 +289,8 @@ def _tile_image(image: ImageRef, window: WindowLike, **pixels: Any) -> ImageRef:
         left, top = image.window[:2]
         parent, window = image.parent, whole.moved(left, top)
     bands = () if pixels else image.bands
-    return ImageRef(
-        parent=parent, window=window, width=whole.width, height=whole.height, time=image.time, bands=bands, **pixels
-    )
+    same: dict[str, Any] = {"time": image.time, "gsd": image.gsd, "bands": bands}
+    return ImageRef(parent=parent, window=window, width=whole.width, height=whole.height, **same, **pixels)
 
 
 def _kept(

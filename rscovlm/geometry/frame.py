@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rscovlm.geometry.affine import IDENTITY, Affine6, Floats, apply, compose, inverse, validated
 from rscovlm.geometry.control_points import ControlPoints
@@ -31,6 +32,7 @@ class Frame:
         control: Points of the root image whose places are known, where no affine map meets them.
         accuracy: How far places are expected to be off, r.m.s. in pixels of the root image, where they were fitted to
             control points; None where the file states them, or where nothing is known of it.
+        ground: Metres per pixel of the root image, where they are stated; two frames that differ in it alone are equal.
 
     Raises:
         ValueError: When a size is not a positive integer, or a map is not six finite numbers that can be undone.
@@ -48,15 +50,28 @@ class Frame:
     crs: str | None = None
     control: ControlPoints | None = None
     accuracy: float | None = None
+    ground: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
             object.__setattr__(self, name, _positive(getattr(self, name), f"frame {name}"))
+        if self.ground is not None and not (math.isfinite(self.ground) and self.ground > 0):
+            raise ValueError(f"ground is {self.ground!r}; give metres per pixel above 0, or None")
         object.__setattr__(self, "to_root", validated(self.to_root, "to_root"))
         if self.control is not None and self.root_to_world is None:
             object.__setattr__(self, "root_to_world", self.control.affine)
         if self.root_to_world is not None:
             object.__setattr__(self, "root_to_world", validated(self.root_to_world, "root_to_world"))
+
+    @property
+    def root_pixels(self) -> float:
+        """Pixels of the root image along one pixel of this grid: the root of what its area covers.
+
+        >>> Frame(4000, 2000).resized(1000, 500).root_pixels
+        4.0
+        """
+        a, b, _, d, e, _ = self.to_root
+        return math.sqrt(abs(a * e - b * d))
 
     def resized(self, width: int, height: int) -> Frame:
         """Return the grid of `width` x `height` pixels over the same part of the root image."""

@@ -16,10 +16,12 @@ from rscovlm.data.tiles import LEAST, halves, shared_out
 from rscovlm.geometry import Frame
 from rscovlm.geometry.window import Window, WindowLike
 from rscovlm.processing.resolution import PixelBudget, plan_size
-from rscovlm.records import Record, Rejected
+from rscovlm.rasters.ground import ground_sample_distance
+from rscovlm.records import ImageRef, Record, Rejected
 from rscovlm.records.pictures import Picture
 from rscovlm.records.sizes import FileRule, fitted, picture_size
 from rscovlm.records.unlabelled import is_unlabelled
+from rscovlm.records.views import open_ref
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.tasks.table import problems, task_of
 from rscovlm.tasks.task import Draw, Example, Shown
@@ -144,7 +146,15 @@ class RecordRenderer:
             Picture(image, self.root, size, window, self.files.orientation)
             for image, size in zip(record.images, planned, strict=True)
         ]
-        return Shown(tuple(pictures), tuple(Frame(*size) for size in sizes), self.budget)
+        frames = [Frame(*size, ground=self._ground(image)) for image, size in zip(record.images, sizes, strict=True)]
+        return Shown(tuple(pictures), tuple(frames), self.budget)
+
+    def _ground(self, image: ImageRef) -> float | None:
+        """Return the ground sample distance of an image, its file's where the record has none; opened only to be said."""
+        if image.gsd or not self.dialect.wording.gsd:
+            return image.gsd or None
+        with open_ref(image, self.root, self.files.orientation) as raster:
+            return ground_sample_distance(raster.frame)
 
     def _shown_size(self, size: tuple[int, int], rng: np.random.Generator, factor: float) -> tuple[int, int]:
         """Size to show an image at: the planned one, or with its rate one of an area drawn log-uniformly; times a factor."""

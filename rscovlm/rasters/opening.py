@@ -51,6 +51,7 @@ def open_image(
     limits: PixelLimits | None = None,
     backend: Backend = "auto",
     orientation: Orientation = "shown",
+    gsd: float | None = None,
 ) -> Raster:
     """Open an image; nothing is decoded until a view of it is asked for.
 
@@ -84,6 +85,7 @@ def open_image(
         limits: Sizes to refuse.
         backend: ``"rasterio"`` or ``"plain"`` (Pillow and tifffile) instead of the better one for the file.
         orientation: ``"stored"`` leaves the pixels as they are stored, whatever the EXIF orientation.
+        gsd: Metres per pixel, for files that do not say it, in place of what those say that do.
 
     Raises:
         MissingRasterError: There is no such file (a `ValueError` and a `FileNotFoundError`).
@@ -111,6 +113,7 @@ def open_image(
         "limits": limits,
         "backend": backend,
         "orientation": orientation,
+        "gsd": gsd,
     }
     bounds = limits or PixelLimits()
     notes: tuple[str, ...] = ()
@@ -172,6 +175,8 @@ def open_image(
         cache=stored,
         notes=notes,
     )
+    if gsd is not None:
+        raster.frame = replace(raster.frame, ground=gsd)
     raster._again = _opened_again, (source, {name: value for name, value in options.items() if value is not None})
     return raster
 

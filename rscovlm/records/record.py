@@ -62,6 +62,7 @@ class ImageRef:
             Pixels come from `path` or `data` if either is set, else from this window of `parent`.
         bands: Numbers from 1 of the one or three bands to show, where they are not the file's own red, green and blue. A source that
             states them knows the bands: one that the file calls alpha is then not taken for opacity.
+        gsd: Ground sample distance, metres per pixel of the image as the annotation saw it; 0 where the source does not say.
     """
 
     path: str = ""
@@ -72,8 +73,11 @@ class ImageRef:
     parent: str = ""
     window: tuple[int, int, int, int] | None = None
     bands: tuple[int, ...] = ()
+    gsd: float = 0.0
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.gsd) and self.gsd >= 0):
+            raise ValueError(f"gsd is {self.gsd!r}; give metres per pixel above 0, or 0 where it is not known")
         if self.path:
             check_relative(self.path)
         if self.parent:
@@ -267,6 +271,8 @@ class Record:
         row = {key: value for key, value in self.to_dict().items() if key in _NAMED or value not in ("", [])}
         for name in ("images", "masks"):
             for image in row.get(name, ()):
+                if not image["gsd"]:
+                    del image["gsd"]
                 data = image["image"]["bytes"]
                 image["image"]["bytes"] = None if data is None else base64.b64encode(data).decode("ascii")
         return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -325,6 +331,7 @@ def features() -> Any:
         "parent": text,
         "window": List(whole),
         "bands": List(whole),
+        "gsd": number,
     }
     box = {
         "box": List(number),
@@ -357,6 +364,7 @@ def _image_row(image: ImageRef) -> dict[str, Any]:
         "parent": image.parent,
         "window": list(image.window or ()),
         "bands": list(image.bands),
+        "gsd": image.gsd,
     }
 
 
@@ -396,6 +404,7 @@ def _image(row: Mapping[str, Any]) -> ImageRef:
         parent=row.get("parent") or "",
         window=cast(tuple[int, int, int, int], window) if window else None,
         bands=tuple(map(int, row.get("bands") or ())),
+        gsd=float(row.get("gsd") or 0),
     )
 
 

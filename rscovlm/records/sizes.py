@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +109,8 @@ def rescaled(record: Record, sizes: Sequence[Size]) -> Record:
         for image, (width, height) in zip(record.images, sizes, strict=True)
     ]
     images = tuple(
-        replace(image, width=width, height=height) for image, (width, height) in zip(record.images, sizes, strict=True)
+        replace(image, width=width, height=height, gsd=image.gsd / math.sqrt(x * y) if image.gsd else 0.0)
+        for image, (width, height), (x, y) in zip(record.images, sizes, factors, strict=True)
     )
     objects = tuple(_stretched(item, *factors[item.image]) for item in record.objects)
     x, y = factors[0]

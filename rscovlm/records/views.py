@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -25,10 +26,12 @@ def open_ref(image: ImageRef, root: str | Path, orientation: Orientation = "show
         ValueError: The path is unsafe or the file is no image.
         FileNotFoundError: The file is missing.
     """
+    stated: dict[str, Any] = {"bands": image.bands or None, "opaque": bool(image.bands), "gsd": image.gsd or None}
+    options = {**stated, "orientation": orientation}
     if image.data is not None:
-        return open_image(image.data, bands=image.bands or None, opaque=bool(image.bands), orientation=orientation)
+        return open_image(image.data, **options)
     path = resolve(root, image.path or image.parent)
-    return open_image(path, bands=image.bands or None, opaque=bool(image.bands), orientation=orientation)
+    return open_image(path, **options)
 
 
 def load_image(
@@ -86,7 +89,7 @@ def frame_of(image: ImageRef) -> Frame:
     """
     if not (image.width and image.height):
         raise ValueError(f"image {image.path or image.parent!r} has no size; open it once and note width and height")
-    return Frame(image.width, image.height)
+    return Frame(image.width, image.height, ground=image.gsd or None)
 
 
 def objects_of(record: Record, kind: Kind = "quad", *, image: int = 0) -> Objects:

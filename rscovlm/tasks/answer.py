@@ -36,7 +36,7 @@ def question(
         asked = dialect.ask("answer_choices", pick=pick, question=text, options=options(choices))
     else:
         asked = dialect.ask("answer", pick=pick, question=text)
-    return Question(asked.system, asked.user)
+    return Question(asked.system, asked.user, gsd=asked.gsd)
 
 
 def options(choices: Sequence[str]) -> str:

@@ -60,9 +60,11 @@ def ask_sets(
     values: dict[str, Any] = dict(places)
     asked = dialect.ask(task, style=lines, pick=pick, **values)
     if largest is None:
-        return Question(asked.system, asked.user)
+        return Question(asked.system, asked.user, gsd=asked.gsd)
     limits = {"largest": largest, "inside": inside, "outside": outside}
-    return Question(asked.system, asked.user, text.grammar(form=form, style=lines, categories=labels, **limits))
+    return Question(
+        asked.system, asked.user, text.grammar(form=form, style=lines, categories=labels, **limits), asked.gsd
+    )
 
 
 @dataclass(frozen=True)

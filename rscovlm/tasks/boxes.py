@@ -51,9 +51,9 @@ def ask_boxes(
         )
     asked = dialect.ask(task, kind=kind, style=style, pick=pick, **places)
     if largest is None:
-        return Question(asked.system, asked.user)
+        return Question(asked.system, asked.user, gsd=asked.gsd)
     grammar = dialect.codec.grammar(kind=kind, style=style, categories=categories, largest=largest)
-    return Question(asked.system, asked.user, grammar)
+    return Question(asked.system, asked.user, grammar, asked.gsd)
 
 
 def found_and_true(one: Answered, dialect: Dialect) -> tuple[Objects, Objects]:

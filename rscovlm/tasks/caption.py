@@ -30,7 +30,7 @@ def question(dialect: Dialect, *, pick: Callable[[int], int] = plainest, change:
     'Describe this image.'
     """
     asked = dialect.ask("caption_change" if change else "caption", pick=pick)
-    return Question(asked.system, asked.user)
+    return Question(asked.system, asked.user, gsd=asked.gsd)
 
 
 class Caption(Task):

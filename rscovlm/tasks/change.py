@@ -218,7 +218,7 @@ def change(
     for window, size in _windows(pair.frame, engine, tile, overlap):
         seen = pair.frame.cropped(*window).resized(*size)
         asked = question(dialect, targets, style=style, largest=max(size) if constrained else None)
-        sent = asked.conversation(list(pair.windows(window, size)))
+        sent = asked.conversation(list(pair.windows(window, size)), seen)
         (reply,) = replies(engine, [sent], max_new_tokens=max_new_tokens)
         texts.append(reply.text)
         read = text.decode(reply.text, seen, form="polygon", categories=names)

@@ -44,12 +44,12 @@ def question(
     """
     if classes is None:
         asked = dialect.ask("classify_open", pick=pick)
-        return Question(asked.system, asked.user)
+        return Question(asked.system, asked.user, gsd=asked.gsd)
     names = list(dict.fromkeys(spoken(name) for name in classes))
     if not any(names):
         raise ValueError("no class to choose from; give class names, or None for an open question")
     asked = dialect.ask("classify", pick=pick, classes=", ".join(names))
-    return Question(asked.system, asked.user)
+    return Question(asked.system, asked.user, gsd=asked.gsd)
 
 
 class Classify(Task):

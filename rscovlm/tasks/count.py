@@ -54,7 +54,7 @@ def question(dialect: Dialect, name: str, *, pick: Callable[[int], int] = plaine
     'How many storage tanks are there?'
     """
     asked = dialect.ask("count", pick=pick, classes=plural(spoken(name)))
-    return Question(asked.system, asked.user)
+    return Question(asked.system, asked.user, gsd=asked.gsd)
 
 
 class Count(Task):
@@ -159,7 +159,7 @@ def count(
         raise ValueError(f"how='words' takes no {', '.join(sorted(options))}; these are settings of detection")
     check_engine(engine)
     view = overview(open_image(image), engine)
-    asked = [question(dialect_of(engine), name).conversation([view.image]) for name in names]
+    asked = [question(dialect_of(engine), name).conversation([view.image], view.frame) for name in names]
     answers = replies(engine, asked, max_new_tokens=max_new_tokens or 32)
     texts = {name: reply.text.strip() for name, reply in zip(names, answers, strict=True)}
     return Counted({name: whole_number_in(text) for name, text in texts.items()}, texts=texts)

@@ -34,7 +34,7 @@ def question(dialect: Dialect, region: str, *, pick: Callable[[int], int] = plai
     'Describe the object in the region [10, 20, 30, 40] so that it can be told from all others.'
     """
     asked = dialect.ask("describe", pick=pick, region=region)
-    return Question(asked.system, asked.user)
+    return Question(asked.system, asked.user, gsd=asked.gsd)
 
 
 class Describe(Task):
@@ -88,7 +88,9 @@ def describe(
     asked = [question(dialect, dialect.codec.mention(box, view.frame)) for box in own]
     waiting, found = iter(asked), []
     while some := list(islice(waiting, max(1, batch))):
-        found += replies(engine, [one.conversation([view.image]) for one in some], max_new_tokens=max_new_tokens)
+        found += replies(
+            engine, [one.conversation([view.image], view.frame) for one in some], max_new_tokens=max_new_tokens
+        )
     return [WordAnswer(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds) for reply in found]
 
 

@@ -313,7 +313,7 @@ class AskedTiles:
 
     def conversation(self, picture: Image.Image, frame: Frame) -> Conversation:
         """Return what is asked about a tile's picture."""
-        return self._question(max(frame.width, frame.height)).conversation([picture])
+        return self._question(max(frame.width, frame.height)).conversation([picture], frame)
 
     def _question(self, largest: int) -> Question:
         limit = largest if self.constrained else None

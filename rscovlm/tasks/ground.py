@@ -198,7 +198,9 @@ def ground(
     view = overview(raster, engine)
     largest = max(view.frame.width, view.frame.height) if constrained else None
     asked = [question(dialect, expression, kind=kind, style=style, largest=largest) for expression in wanted]
-    answers = replies(engine, [one.conversation([view.image]) for one in asked], max_new_tokens=max_new_tokens)
+    answers = replies(
+        engine, [one.conversation([view.image], view.frame) for one in asked], max_new_tokens=max_new_tokens
+    )
     return [
         _grounded(engine, expression, reply, raster, view, kind)
         for expression, reply in zip(wanted, answers, strict=True)

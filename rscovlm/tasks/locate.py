@@ -64,7 +64,7 @@ def question(dialect: Dialect, *, city: bool = True, pick: Callable[[int], int] 
     'Where on Earth is this? Answer as [city, (latitude, longitude)].'
     """
     asked = dialect.ask("locate" if city else "locate_coordinates", pick=pick)
-    return Question(asked.system, asked.user)
+    return Question(asked.system, asked.user, gsd=asked.gsd)
 
 
 class Locate(Task):

@@ -257,7 +257,7 @@ def segment(
     for view in _views(engine, raster, tile, overlap):
         largest = max(view.frame.width, view.frame.height) if constrained else None
         questions = [question(dialect, one, form=form, style=style, largest=largest) for one in asked]
-        sent = [one.conversation([view.image]) for one in questions]
+        sent = [one.conversation([view.image], view.frame) for one in questions]
         for targets, reply in zip(asked, replies(engine, sent, max_new_tokens=max_new_tokens), strict=True):
             found = _read(text, reply, view.frame, form, targets, problems)
             prompts += [one.to(raster.frame) for one in found]

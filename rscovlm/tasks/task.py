@@ -11,11 +11,13 @@ import numpy as np
 
 from rscovlm.codec.categories import spoken
 from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.wording import Prompt
 from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Conversation
 from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.kinds import Kind
+from rscovlm.rasters.ground import ground_sample_distance
 from rscovlm.records import Record, Rejected
 from rscovlm.tasks.options import RenderOptions, synonyms
 from rscovlm.tasks.served import Served
@@ -40,27 +42,35 @@ class Question:
         system: System text; None if there is none.
         user: The user's text, which stands after the images.
         grammar: What an answer looks like, where it is held to one.
+        gsd: How the ground sample distance is said, as in `Prompt`.
     """
 
     system: str | None
     user: str
     grammar: Grammar | None = field(default=None, compare=False)
+    gsd: str = ""
 
-    def messages(self, images: Sequence[Any]) -> list[Message]:
+    def stated(self, frame: Frame | None) -> str:
+        """Return the user's text, with the ground sample distance of a frame where the dialect says it and it is known."""
+        known = ground_sample_distance(frame) if self.gsd and frame is not None else None
+        return Prompt(self.system, self.user, self.gsd).stated(known)
+
+    def messages(self, images: Sequence[Any], frame: Frame | None = None) -> list[Message]:
         """Return the turns that ask.
 
         Args:
             images: What the processor takes; None for an image that is filled in later.
+            frame: The grid in which the model sees the first image, whose ground sample distance some dialects say.
         """
         blocks = [{"type": "image"} if image is None else {"type": "image", "image": image} for image in images]
-        user = {"role": "user", "content": [*blocks, {"type": "text", "text": self.user}]}
+        user = {"role": "user", "content": [*blocks, {"type": "text", "text": self.stated(frame)}]}
         if self.system is None:
             return [user]
         return [{"role": "system", "content": self.system}, user]
 
-    def conversation(self, images: Sequence[Any]) -> Conversation:
+    def conversation(self, images: Sequence[Any], frame: Frame | None = None) -> Conversation:
         """Return what an engine is given."""
-        return Conversation(self.messages(images), grammar=self.grammar)
+        return Conversation(self.messages(images, frame), grammar=self.grammar)
 
 
 @dataclass(frozen=True)
@@ -153,7 +163,7 @@ class Example:
     @classmethod
     def of(cls, question: Question, answer: str, shown: Shown, truth: Objects | None = None) -> Example:
         """Return one question about all images, with its answer."""
-        turns = question.messages([None] * len(shown.pictures))
+        turns = question.messages([None] * len(shown.pictures), shown.seen() if shown.frames else None)
         return cls([*turns, answer_turn(answer)], shown.pictures, truth)
 
 

@@ -56,7 +56,8 @@ def in_words(
         raise ValueError(f"images is one {type(images).__name__}; give a list of images, such as [image]")
     waiting = iter(images)
     while some := list(islice(waiting, max(1, batch))):
-        asked = [question.conversation([overview(open_image(image), engine).image]) for image in some]
+        views = [overview(open_image(image), engine) for image in some]
+        asked = [question.conversation([view.image], view.frame) for view in views]
         for reply in replies(engine, asked, max_new_tokens=max_new_tokens):
             yield WordAnswer(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds)
 

@@ -43,7 +43,7 @@ class Zoom(Task):
             return ANSWER.example(record, shown, draw)
         size = plan_size(*window.size, shown.budget)
         crop = Picture(overview.image, overview.root, size, window)
-        asked = question(draw.dialect, record.question, record.choices).user
+        asked = question(draw.dialect, record.question, record.choices).stated(shown.seen())
         words = ZoomWords(**draw.dialect.wording.zoom)
         messages, tools = zoom_conversation(None, asked, call, None, record.answer, draw.options.layout, words=words)
         return Example(messages, (overview, crop), tools=tools)

@@ -8,9 +8,11 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.control_tokens import check_words
+from rscovlm.codec.wording import Prompt
 from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
 from rscovlm.engines.unstated import check_stated
 from rscovlm.rasters import Raster
+from rscovlm.rasters.ground import ground_sample_distance
 from rscovlm.zoom.asked import Images, Regions, by_image, paired
 from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, Message, ZoomWords, check_layout
@@ -233,6 +235,10 @@ class ZoomChain:
     def _episode(
         self, rasters: Sequence[Raster], overviews: Sequence[ZoomView], question: str, **options: Any
     ) -> Episode:
+        wording = dialect_of(self.engine).wording
+        asked = question
+        if wording.gsd and overviews:
+            asked = Prompt(None, question, wording.gsd).stated(ground_sample_distance(overviews[0].frame))
         return Episode(
             rasters,
             overviews,
@@ -241,7 +247,8 @@ class ZoomChain:
             budget=self.engine.budget,
             limits=self.limits,
             layout=self.layout,
-            words=ZoomWords(**dialect_of(self.engine).wording.zoom),
+            words=ZoomWords(**wording.zoom),
+            asked=asked,
             **options,
         )
 

@@ -54,6 +54,7 @@ class Episode:
         zoom: Offer the tool.
         before: Turns of the conversation before this question, with the first of ``overviews`` in their image blocks.
         system: What the user's own system turn says.
+        asked: The question as the model hears it, where that is more than the question.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Episode:
         zoom: bool = True,
         before: Sequence[Message] = (),
         system: str | None = None,
+        asked: str | None = None,
     ) -> None:
         self._shown = ViewHistory(rasters, overviews, codec=codec, budget=budget, limits=limits)
         self._limits, self._layout, self._question, self._zoom = limits, layout, question, zoom
@@ -79,7 +81,10 @@ class Episode:
         if zoom:
             self._opening, self._tools = tools_part(layout, several=self._shown.several, system=system, words=words)
         images = [view.image for view in overviews][len(Conversation(list(before)).images()) :]
-        self._turns = [*before, overview_turn(images, question, layout, zoom=zoom, words=words)]
+        self._turns = [
+            *before,
+            overview_turn(images, question if asked is None else asked, layout, zoom=zoom, words=words),
+        ]
         self._steps: list[Step] = []
         self._problems: Counter[str] = Counter()
         self._stopped: Stopped | None = None

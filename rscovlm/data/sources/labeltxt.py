@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -71,6 +72,15 @@ def parse_label_txt(lines: list[str]) -> tuple[tuple[Annotation, ...], dict[str,
     return tuple(objects), header
 
 
+def _distance(header: Mapping[str, str]) -> float:
+    """Return the ground sample distance that a header states, 0 where it states none (``null``)."""
+    try:
+        found = float(header.get("gsd", ""))
+    except ValueError:
+        return 0.0
+    return found if 0 < found < math.inf else 0.0
+
+
 def canonical_names(classes: Sequence[str]) -> dict[str, str]:
     """Give the classes by their spelling without case, spaces, hyphens and underscores."""
     return {_plain(name): name for name in classes}
@@ -102,7 +112,7 @@ def read_pairs(folder: Folder, name: str, split: str, labels: str, images: str, 
             found, header = parse_label_txt(folder.lines(file))
             objects = tuple(replace(item, label=canonical(item.label, names)) for item in found)
             stem = stem_of(file)
-            image = folder.picture(images, stem)
+            image = replace(folder.picture(images, stem), gsd=_distance(header))
             yield Record(
                 stem, name, split, "detection", (image,), objects=objects, categories=tuple(classes), extra=header
             )
