@@ -16,6 +16,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
 )
 
 from rscovlm.processing.families import FAMILIES
+from rscovlm.processing.patch_buffers import BUFFERS
 from rscovlm.processing.pixels import to_rgb
 from rscovlm.processing.resolution import Mode, PixelBudget, plan_size
 
@@ -155,7 +156,8 @@ class RSCoVLMImageProcessor(Qwen2VLImageProcessorPil):
         grids = [(1, height // patch_size, width // patch_size) for width, height in targets]
         ends = np.cumsum([rows * columns for _, rows, columns in grids])
         # All images are cut into one array: putting parts together would write a row of many images twice.
-        values = np.empty((ends[-1], 3 * temporal_patch_size * patch_size**2), dtype=np.float32)
+        shape, buffers = (int(ends[-1]), 3 * temporal_patch_size * patch_size**2), BUFFERS.get()
+        values = np.empty(shape, dtype=np.float32) if buffers is None else buffers.take(*shape)
         for image, target, grid, end in zip(images, targets, grids, ends, strict=True):
             if target != (image.size if isinstance(image, Image.Image) else image.shape[1::-1]):
                 picture = image if isinstance(image, Image.Image) else Image.fromarray(image)

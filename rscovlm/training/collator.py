@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rscovlm.processing.patch_buffers import PatchBuffers
 from rscovlm.records.tally import Rejected
 from rscovlm.training.batch_info import notes_on
 from rscovlm.training.encoding import IGNORED, Encoder, Sample, pixels_of
@@ -94,6 +95,7 @@ class PackedCollator:
     def __init__(self, processor: Any, *, notes: bool = False) -> None:
         self.processor, self.notes = processor, notes
         self.encoder = Encoder(processor)
+        self._buffers = PatchBuffers()
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Collate packs.
@@ -116,7 +118,8 @@ class PackedCollator:
         ]
         image, merge = self.processor.image_token_id, self.processor.image_processor.merge_size
         faults: dict[int, Rejected] | None = {} if self.notes else None
-        pixels = pixels_of(self.processor, samples, encoded, faults)
+        with self._buffers.used():
+            pixels = pixels_of(self.processor, samples, encoded, faults)
         positions, labels = [], []
         for place, one in enumerate(encoded):
             labels += [IGNORED] * len(one) if faults and place in faults else [IGNORED, *one.labels[1:]]

@@ -1,16 +1,18 @@
 """The collator trains assistant turns and nothing else, on the text inference sees."""
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rscovlm.experiments.embedded import STAGES, budget, build_mixture, build_processor
 from rscovlm.mixtures.scene_records import ZoomTurns
 from rscovlm.records.pictures import loaded
 from rscovlm.scenes import SceneConfig
-from rscovlm.training.collator import Collator
+from rscovlm.training.collator import Collator, PackedCollator
 from rscovlm.training.encoding import IGNORED
 
 
@@ -149,3 +151,25 @@ def test_rows_of_unusable_images_are_named(processor: Any, image: Any, message: 
     rows = [{"messages": messages, "images": [given]} for given in (Image.new("P", (84, 84)), image)]
     with pytest.raises(ValueError, match=message):
         Collator(processor)(rows)
+
+
+def test_a_batch_that_is_held_is_not_written_over_and_one_that_is_not_makes_room(processor: Any) -> None:
+    collate = PackedCollator(processor)
+
+    def batch(grey: int) -> Any:
+        image = Image.new("RGB", (112, 112), (grey, grey, grey))
+        ask = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is it day?"}]}
+        say = {"role": "assistant", "content": [{"type": "text", "text": "yes"}]}
+        return collate([{"samples": [{"messages": [ask, say], "images": [image]}]}])
+
+    held = batch(10)["pixel_values"]
+    before = held.clone()
+    part = batch(20)["pixel_values"][:1]
+    copy = part.clone()
+    others = {batch(grey)["pixel_values"].data_ptr() for grey in range(30, 40)}
+    assert torch.equal(held, before)
+    assert torch.equal(part, copy)
+    assert len(others) == 1
+    assert held.data_ptr() not in others
+    again = pickle.loads(pickle.dumps(collate._buffers))
+    assert again.take(2, 3).shape == (2, 3)
