@@ -77,6 +77,10 @@ def test_numbers_at_the_end_of_the_range_are_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(tidy_quads(quad), quad)
+        # Both products of its diagonals are too large for a number, and so is what is left of them.
+        slim = np.array([[-far, -far, -far, -0.9 * far, far, far, far, 0.9 * far]])
+        kept = tidy_quads(slim).reshape(4, 2)
+    assert sorted(kept.tolist()) == sorted(slim.reshape(4, 2).tolist())
 
 
 def test_w_runs_along_the_angle_with_y_down() -> None:
