@@ -74,6 +74,10 @@ def _line(line: str) -> Any:
         return line
 
 
+_GOES_ON = ("", ".", "e", "E", "e-", "E-", "e+", "E+")
+"""What may stand behind a number at the end of a chunk whose rest is in the next one."""
+
+
 def _elements(file: TextIO, name: str) -> Iterator[tuple[str, Any]]:
     decoder = json.JSONDecoder()
     buffer, number, ended = "", 0, False
@@ -92,7 +96,7 @@ def _elements(file: TextIO, name: str) -> Iterator[tuple[str, Any]]:
             if not buffer:
                 raise ValueError("no more text")
             value, end = decoder.raw_decode(buffer)
-            if end == len(buffer) and not ended:
+            if not ended and buffer[end:] in _GOES_ON:
                 raise ValueError("a number may go on in the next chunk")
         except (ValueError, RecursionError) as error:
             if ended:
