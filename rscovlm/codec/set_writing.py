@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from rscovlm.codec.codec import Codec
@@ -13,7 +14,7 @@ from rscovlm.codec.point_objects import PointObject, SetForm
 from rscovlm.codec.spaces import quantise, written
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
-from rscovlm.geometry.shapes import directed, rings_of, signed_area
+from rscovlm.geometry.shapes import directed, rings_of, shape_of, signed_area
 
 Steps = NDArray[np.int64]
 
@@ -29,7 +30,8 @@ def steps_of(one: PointObject, codec: Codec, frame: Frame) -> list[Steps]:
     """Return the sets of an object as the whole steps in which a codec counts them, in the order in which they are written.
 
     Rings begin with their topmost left point, the outer ones clockwise on screen and holes the other way; polygons that cross
-    themselves are put right first. Points of a ring that rounding makes equal are written once. Keypoints keep their order.
+    themselves are put right first. Points of a ring that rounding makes equal are written once, and
+    parts and holes that it leaves without an area are left out. Keypoints keep their order.
     """
     moved = one.to(frame)
     if one.form == "prompt":
@@ -42,7 +44,11 @@ def steps_of(one: PointObject, codec: Codec, frame: Frame) -> list[Steps]:
     shape = moved.shape
     rings = valid if len(valid) == 1 and shape.geom_type == "Polygon" else rings_of(shape)
     rings = rings or valid  # without an area: as given
-    return [_ring(_rounded(ring, codec, frame), hole=signed_area(ring) < 0 and len(rings) > 1) for ring in rings]
+    pairs = [(_rounded(ring, codec, frame), signed_area(ring) < 0 and len(rings) > 1) for ring in rings]
+    # A part or hole that rounding leaves without an area could not be read back; an object that is nothing else is kept.
+    whole = [pair for pair in pairs if signed_area(pair[0].astype(np.float64))] or pairs[:1]
+    written_rings = [_ring(steps, hole=hole) for steps, hole in whole]
+    return _on_grid(written_rings)
 
 
 def line_of(sets: Sequence[Steps], label: str, form: SetForm, codec: Codec) -> str:
@@ -64,6 +70,15 @@ def member_of(sets: Sequence[Steps], label: str, form: SetForm, codec: Codec) ->
     pairs = [f'"{key}": {member}' for key, member in zip(JSON_KEYS[form], members, strict=False)]
     name = json.dumps(codec.label_key, ensure_ascii=False)
     return f"{{{', '.join(pairs)}, {name}: {json.dumps(label, ensure_ascii=False)}}}"
+
+
+def _on_grid(rings: list[Steps]) -> list[Steps]:
+    """Return rings that enclose the same area and do not cross: rounding may have made a line run over another."""
+    shape = shape_of([ring.astype(np.float64) for ring in rings])
+    if shape.is_empty or all((ring == np.round(ring)).all() for ring in rings_of(shape)):
+        return rings
+    valid = rings_of(shapely.set_precision(shape, 1.0))
+    return [np.asarray(np.round(ring).astype(np.int64)) for ring in valid] or rings
 
 
 def _texts(sets: Sequence[Steps], form: SetForm, codec: Codec) -> list[list[list[str]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rscovlm.geometry.affine import Floats
 
@@ -15,8 +15,7 @@ from rscovlm.geometry.affine import Floats
 def shape_of(rings: Iterable[ArrayLike]) -> Any:
     """Return what an odd number of rings encloses, as a valid polygon or multipolygon; empty where that is nothing.
 
-    A ring that crosses itself encloses what its line goes round an odd number of times (``make_valid`` of GEOS by lines): of
-    a figure of eight both loops. Lines and points that are left have no area and are dropped.
+    A ring that crosses itself encloses what its line goes round an odd number of times: of a figure of eight both loops. Lines and points that are left have no area and are dropped.
 
     Args:
         rings: (k, 2) corners of each; the first may be repeated at the end. One of fewer than three corners encloses nothing.
@@ -101,7 +100,26 @@ def shape_iou(one: Any, two: Any) -> float:
 
 def _area(ring: Floats) -> Any:
     polygon = shapely.Polygon(ring)
-    return polygon if polygon.is_valid else _areas_of(shapely.make_valid(polygon))
+    if polygon.is_valid:
+        return polygon
+    # The faces between the lines, those of them that the ring goes round an odd number of times: GEOS's ``make_valid``
+    # loses some where the ring runs along one side twice.
+    lines = shapely.node(shapely.linestrings(np.concatenate([ring, ring[:1]])))
+    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
+    if not len(faces):
+        return shapely.Polygon()
+    inside = shapely.get_coordinates(shapely.point_on_surface(faces))
+    return _areas_of(shapely.union_all(faces[_odd(np.asarray(ring, np.float64), inside)]))
+
+
+def _odd(ring: Floats, points: Floats) -> NDArray[np.bool_]:
+    """Tell of points, (n, 2), whether a line from each to the right crosses a ring an odd number of times."""
+    (x1, y1), (x2, y2) = ring.T, np.roll(ring, -1, axis=0).T
+    x, y = points[:, :1], points[:, 1:]
+    crosses = (y1 > y) != (y2 > y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = x1 + (y - y1) * (x2 - x1) / (y2 - y1)
+    return np.asarray((crosses & (at > x)).sum(axis=1) % 2 == 1)
 
 
 def _areas_of(shape: Any) -> Any:

@@ -36,7 +36,7 @@ def inside_points(mask: Mask, count: int = 2, rng: np.random.Generator | None = 
         ValueError: The mask is empty, or the count negative.
 
     >>> inside_points(Mask.of(np.ones((5, 9)))).tolist()
-    [[2.5, 2.5], [6.5, 2.5]]
+    [[2.5, 2.5], [5.5, 2.5]]
     """
     if count < 0:
         raise ValueError(f"count is {count}; give 0 or more points")

@@ -167,7 +167,7 @@ def phase_shift(first: ArrayLike, second: ArrayLike) -> tuple[float, float, bool
     spectrum = np.conj(np.fft.rfft2(one)) * np.fft.rfft2(two)
     size: Floats = np.abs(spectrum)
     surface: Floats = np.fft.irfft2(spectrum / np.maximum(size, 1e-12 * size.max()), one.shape)
-    surface = _smoothed(surface)
+    sharp, surface = surface, _smoothed(surface)
     surface = (surface - surface.mean()) / max(float(surface.std()), 1e-300)
     y, x = (int(place) for place in np.unravel_index(int(np.argmax(surface)), surface.shape))
     peak = float(surface[y, x])
@@ -177,6 +177,9 @@ def phase_shift(first: ArrayLike, second: ArrayLike) -> tuple[float, float, bool
     if not certain:
         return 0.0, 0.0, False
     height, width = one.shape
+    # The mean of nine neighbours is as high next to a sharp peak as on it.
+    near = [((y + down) % height, (x + across) % width) for down in (-1, 0, 1) for across in (-1, 0, 1)]
+    y, x = max(near, key=lambda place: float(sharp[place]))
     return float(x - width if x > width // 2 else x), float(y - height if y > height // 2 else y), True
 
 

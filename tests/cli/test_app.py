@@ -81,7 +81,7 @@ def test_a_server_that_does_not_answer_ends_in_words(tmp_path: Path, monkeypatch
     rows = str(tmp_path / "rows.jsonl")
     done = RUN.invoke(app, ["predict", str(tmp_path / "scene.png"), "--question", "?", "--out", rows, *server])
     assert done.exit_code == 2
-    assert done.output.startswith("rscovlm predict: no answer in ")
+    assert done.output.startswith("rscovlm predict: no server says how its model sees images")
 
 
 def test_the_demo_names_a_missing_package_before_it_works(tmp_path: Path) -> None:

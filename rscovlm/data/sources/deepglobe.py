@@ -20,7 +20,7 @@ _END = "_sat"
     licence="academic use only, as DeepGlobe's terms say",
     layout="""train/<id>_sat.jpg and train/<id>_mask.png, a road from grey level 128 on, since masks are not only 0 and 255. All of it may lie
     in deepglobe/. Images in valid/ and test/ have no public masks.""",
-    held="""The challenge's own description (names, the level of 128) and public readers of its archive (folders). A real file was not
+    held="""The challenge's published description (names, the level of 128) and public readers of its archive (folders). A real file was not
     seen.""",
 )
 def deepglobe_roads(folder: Folder, split: str) -> Iterator[Record]:
