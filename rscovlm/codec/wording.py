@@ -153,7 +153,7 @@ class Wording:
             ValueError: The dialect has no words for the task, kind or style.
 
         >>> Wording({"detect": {"user": "find the {classes}"}}).ask("detect", classes="plane, ship")
-        Prompt(system=None, user='find the plane, ship')
+        Prompt(system=None, user='find the plane, ship', gsd='')
         """
         parts = self.tasks.get(task)
         if parts is None:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from rscovlm.engines import Reply
-from rscovlm.geometry import Frame
 from rscovlm.geometry.window import Window
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.rasters import open_image
 from rscovlm.zoom import ZoomChain, compare
 from rscovlm.zoom.policies import NAMES, POLICIES, policy_named
-from rscovlm.zoom.policies.distance import DistanceRouter, metres_per_pixel, route
+from rscovlm.zoom.policies.distance import DistanceRouter, route
 from rscovlm.zoom.policies.inquiry import Policy
 from rscovlm.zoom.policies.tree import quarters, split
 from rscovlm.zoom.summary import ZoomQuestion
@@ -197,13 +196,10 @@ def test_the_router_declines_with_its_reason_and_asks_nothing() -> None:
     assert "2 m are 2.0 pixels at 1 m" in result.declined
 
 
-def test_metres_of_a_pixel_in_degrees_shrink_towards_the_poles() -> None:
-    degrees = 1 / 3600
-    equator = Frame(10, 10, root_to_world=(degrees, 0, 0, 0, -degrees, 0), crs="EPSG:4326")
-    north = Frame(10, 10, root_to_world=(degrees, 0, 0, 0, -degrees, 60), crs="EPSG:4326")
-    assert metres_per_pixel(equator) == pytest.approx(30.887, abs=0.01)  # an arc second
-    assert metres_per_pixel(north) == pytest.approx(30.887 * 0.75, rel=1e-3)
-    assert metres_per_pixel(Frame(10, 10)) is None
+def test_the_router_takes_the_distance_that_the_image_states() -> None:
+    image = open_image(land(0, [], side=200), gsd=1.0)
+    result = ZoomChain(Eye(), policy=DistanceRouter(metres=2, need="identify")).ask(image, "Which car is it?")
+    assert (result.stopped, dict(result.problems)) == ("declined", {"routed_decline": 1})
 
 
 def test_parts_cover_a_window_without_overlap() -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from rscovlm.geometry import Frame
-from rscovlm.rasters.crs import is_geographic
+from rscovlm.rasters.ground import ground_sample_distance
 from rscovlm.zoom.policies.inquiry import Inquiry, Outcome, Plan, Policy, check_at_least
 
 Need = Literal["detect", "orient", "recognise", "identify"]
@@ -116,7 +112,7 @@ class DistanceRouter:
     def search(self, inquiry: Inquiry) -> Plan:
         """Route the question."""
         raster, overview = inquiry.rasters[0], inquiry.overviews[0]
-        gsd = self.gsd if self.gsd is not None else metres_per_pixel(raster.frame)
+        gsd = self.gsd if self.gsd is not None else ground_sample_distance(raster.frame)
         if gsd is None:
             inquiry.problems["unknown_gsd"] += 1
             return (yield from self._inner.search(inquiry))
@@ -128,25 +124,3 @@ class DistanceRouter:
         if decided.way == "overview":
             return Outcome()
         return (yield from self._inner.search(inquiry))
-
-
-_METRES_PER_DEGREE = 6_371_008.8 * math.pi / 180
-
-
-def metres_per_pixel(frame: Frame) -> float | None:
-    """Return the ground sample distance in the middle of a grid, the mean of both axes; None where it has no place.
-
-    A projected coordinate system is taken to count metres.
-
-    >>> metres_per_pixel(Frame(100, 100, root_to_world=(0.5, 0, 0, 0, -0.5, 0), crs="EPSG:32632"))
-    0.5
-    """
-    to_world = frame.to_world()
-    if to_world is None or frame.crs is None:
-        return None
-    a, b, _, d, e, _ = to_world
-    across, down = 1.0, 1.0
-    if is_geographic(frame.crs):
-        latitude = float(frame.places(np.array([[frame.width / 2, frame.height / 2]]))[0, 1])
-        across, down = _METRES_PER_DEGREE * math.cos(math.radians(latitude)), _METRES_PER_DEGREE
-    return (math.hypot(a * across, d * down) + math.hypot(b * across, e * down)) / 2
