@@ -23,4 +23,4 @@ def load_segmenter(name: str = "") -> Segmenter | None:
         return None
     from rscovlm.points.sam2 import Sam2Segmenter
 
-    return Sam2Segmenter.from_pretrained(name)
+    return Sam2Segmenter.load(name)

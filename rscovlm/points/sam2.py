@@ -56,7 +56,7 @@ class Sam2Segmenter:
         self.side = int(model.config.prompt_encoder_config.image_size)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, device: str | None = None, **options: Any) -> Sam2Segmenter:
+    def load(cls, name: str | Path, *, device: str | None = None, **options: Any) -> Sam2Segmenter:
         """Load a checkpoint from a folder or the Hub.
 
         Colours are scaled as its ``preprocessor_config.json`` says, where a folder has one.
@@ -71,7 +71,7 @@ class Sam2Segmenter:
 
         revision = {"revision": options.pop("revision")} if options.get("revision") else {}
         options.pop("revision", None)
-        model = Sam2Model.from_pretrained(name, **revision)
+        model = Sam2Model.from_pretrained(name, trust_remote_code=False, use_safetensors=True, **revision)
         return cls(model.to(device or "cpu"), **{**_colours(Path(name)), **options})
 
     def segment(self, image: NDArray[np.uint8], prompts: Sequence[PointObject]) -> list[Mask]:

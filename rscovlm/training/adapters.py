@@ -51,7 +51,7 @@ def continued(source: str, adapter: Any, given: Iterable[str]) -> Any:
     """
     from peft import LoraConfig, PeftConfig
 
-    known = PeftConfig.from_pretrained(source)
+    known = PeftConfig.from_pretrained(source, trust_remote_code=False)
     if not isinstance(known, LoraConfig):
         raise ValueError(
             f"adapter {source!r} is a {known.peft_type}, which lora of the recipe cannot continue; export it first"

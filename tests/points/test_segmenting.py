@@ -205,7 +205,7 @@ def test_pixels_are_scaled_as_published() -> None:
 def test_a_saved_checkpoint_is_loaded(tmp_path: Any) -> None:
     tiny_sam2(3).save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}')
-    loaded = Sam2Segmenter.from_pretrained(tmp_path, batch_size=2)
+    loaded = Sam2Segmenter.load(tmp_path, batch_size=2)
     assert isinstance(loaded, Segmenter)
     image = np.zeros((64, 64, 3), np.uint8)
     assert loaded.pixels(image).unique().tolist() == [-0.5]
