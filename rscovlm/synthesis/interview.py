@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from rscovlm.engines.engine import Conversation
 from rscovlm.records.rows import Row
 from rscovlm.records.tally import Rejected
 from rscovlm.zoom.journal import Journal, read_rows
@@ -39,16 +40,6 @@ class Ask:
 
     key: str
     messages: Callable[[], list[dict[str, Any]]]
-
-
-@dataclass
-class EngineMessages:
-    """Messages as an engine takes them."""
-
-    messages: list[dict[str, Any]]
-    tools: list[dict[str, Any]] | None = None
-    grammar: None = None
-    memory: None = None
 
 
 class Interview:
@@ -132,7 +123,7 @@ class Interview:
             start = max(time.monotonic(), self._next)
             self._next = start + self._interval
         time.sleep(max(0.0, start - time.monotonic()))
-        (reply,) = self._writer.generate([EngineMessages(question.messages())], max_new_tokens=self._max_new_tokens)
+        (reply,) = self._writer.generate([Conversation(question.messages())], max_new_tokens=self._max_new_tokens)
         with self._lock:
             self._replies[question.key] = (reply.text, reply.tokens)
             if self._journal is not None:
