@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
-_VISITS = 400
+_VISITS = 1000
 """Steps of the search for samples with a given sum before it settles for a smaller one."""
 
 Choice = list[tuple[int, int]]
