@@ -103,9 +103,12 @@ def test_no_coordinate_moves_more_than_half_a_step(
     text = codec.encode(Objects(boxes, names), frame, kind=kind, style=style)
     decoded = codec.decode(text, frame)
 
-    # Rounding may leave an object without a width, which is written as it is and said when it is read.
+    # Rounding may leave an object without a width, which is written as it is and said when it is read; a box of fractions
+    # within the first pixel looks like shares of 1, and is counted as suspect.
+    places = decoded.objects.boxes.as_kind("quad").coords if kind != "obb" else decoded.objects.boxes.coords[:, :2]
+    tiny = decimals > 0 and bool(((places >= 0) & (places <= 1)).all(axis=1).any())
     assert (
-        set(decoded.problems) <= {"degenerate"}
+        set(decoded.problems) <= ({"degenerate", "space_suspect"} if tiny else {"degenerate"})
         and decoded.objects.boxes.kind == kind
         and decoded.objects.boxes.frame == frame
     )
