@@ -61,15 +61,17 @@ def _fullest(
         if not bits:
             break
         reached.append(bits)
-    best = sorted(((bits.bit_length() - 1, -used) for used, bits in enumerate(reached)), reverse=True)
-    for total, used in best[:1] if passing else best:
-        sums = reached[-used]
-        while sums > 1:
-            total = sums.bit_length() - 1
-            choice = _trace(seats[:-used], waiting, reached, total, passing=passing)
-            if choice is not None:
-                return choice, total
-            sums ^= 1 << total
+    sums = 0
+    for bits in reached:
+        sums |= bits
+    while sums > 1:
+        total = sums.bit_length() - 1
+        for used in range(1, len(reached)):
+            if reached[used] >> total & 1:
+                choice = _trace(seats[:used], waiting, reached, total, passing=passing)
+                if choice is not None:
+                    return choice, total
+        sums ^= 1 << total
     return [], 0
 
 
