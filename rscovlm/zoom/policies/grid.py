@@ -100,7 +100,7 @@ class GridSearch:
 
     def _weigh(self, inquiry: Inquiry, look: Look, depth: int) -> Asking[list[Look] | None]:
         """Cut a part and score what comes of it, in one batch; None where the budget is spent."""
-        parts = [part for part in split(inquiry.window(look.window, look.source), 3)]
+        parts = split(inquiry.window(look.window, look.source), 3)
         parts = [part for part in parts if min(part.size) >= inquiry.limits.min_side]
         if not parts:
             return []

@@ -64,7 +64,6 @@ def _cropped(window: Window, number: int, margin: float) -> Window:
     """Return a window, whole for number 0, else without a margin at the corner that the number names."""
     if number == 0:
         return window
-    across, down = round(window.width * margin), round(window.height * margin)
     part = margin * (1 + (number - 1) // 4)
     across, down = round(window.width * min(part, 0.45)), round(window.height * min(part, 0.45))
     left, top = (number - 1) % 2, (number - 1) // 2 % 2
