@@ -7,10 +7,13 @@ looking at it. It is run by path, so that nothing but transformers is loaded.
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
 
 SECONDS = 3
-BYTES = 2**31
+BYTES = 2**28
+"""What a template may take beyond what the process holds before it: filling more takes longer than `SECONDS` on slow machines."""
 CHARACTERS = 2**20
 
 
@@ -65,9 +68,18 @@ def _bound() -> None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + SECONDS
-    for limit, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, BYTES)):
+    for limit, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, _address_space() + BYTES)):
         _, hard = resource.getrlimit(limit)
         resource.setrlimit(limit, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _address_space() -> int:
+    """Return the bytes of address space that this process has; 2 GiB where the system has no file that states it."""
+    try:
+        pages, _, _ = Path("/proc/self/statm").read_text(encoding="ascii").partition(" ")
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 2**31
 
 
 if __name__ == "__main__":
