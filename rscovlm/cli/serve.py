@@ -46,6 +46,11 @@ def serve(
     max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply of the model at most.")] = 2048,
     max_steps: Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")] = 4,
     max_visual_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")] = 6000,
+    policy: Annotated[
+        list[str] | None, typer.Option(help="Let requests choose this policy of zooming; give it again for more.")
+    ] = None,
+    max_search_calls: Annotated[int, typer.Option(min=1, help="Looks of a policy for one question at most.")] = 64,
+    max_search_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens of these at most.")] = 20_000,
     max_seconds: Annotated[int, typer.Option(min=1, help="Time for one request at most.")] = 600,
 ) -> None:
     """Serve a model that zooms by itself: /v1/chat/completions, /v1/models, /health, /metrics."""
@@ -70,6 +75,9 @@ def serve(
             tokens=max_tokens,
             steps=max_steps,
             visual_tokens=max_visual_tokens,
+            policies=tuple(policy or ()),
+            search_calls=max_search_calls,
+            search_tokens=max_search_tokens,
             seconds=max_seconds,
         )
         shown = check_layout(layout)

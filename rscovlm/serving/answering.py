@@ -20,11 +20,13 @@ from rscovlm.tasks.boxes import object_rows
 from rscovlm.tasks.words import overview
 from rscovlm.zoom import ZoomChain, ZoomView
 from rscovlm.zoom.layouts import system_part
+from rscovlm.zoom.policies.inquiry import answer_calls
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
     from rscovlm.geometry import Frame
     from rscovlm.zoom import Layout, Step, ZoomResult
+    from rscovlm.zoom.search import Search
 
 Progress = Callable[[Mapping[str, Any]], None]
 """Told what was done after each reply of the model; what it raises ends the request."""
@@ -130,17 +132,50 @@ def _asked(request: Request, engine: Engine, limits: RequestLimits, layout: Layo
         max_visual_tokens=request.max_visual_tokens,
         max_new_tokens=limits.tokens,
         layout=layout,
+        policy=request.policy,
     )
     rasters = request.images
     overviews = chain.overviews(rasters)
     if not request.text:
         return _continued(request, engine, limits, overviews)
     before = _before(request.turns[:-1], overviews, rasters, engine.codec)
-    episode = chain.go_on(rasters, overviews, request.text, zoom=request.zoom, before=before, system=request.system)
+    if request.searches:
+        search = chain.search(
+            rasters,
+            overviews,
+            request.text,
+            before=before,
+            system=request.system,
+            max_calls=request.max_search_calls,
+            max_visual_tokens=request.max_search_tokens,
+        )
+        result = _searched(search, engine, progress)
+        answer = _in_sent_pixels(result, engine.codec, rasters, request)
+        return replace(answer, extra={**answer.extra, **_weighed(result)})
+    zoom = request.zoom and request.policy != "none"
+    episode = chain.go_on(rasters, overviews, request.text, zoom=zoom, before=before, system=request.system)
     while not episode.done:
         (reply,) = replies(engine, [episode.pending], max_new_tokens=limits.tokens)
         progress(_about(episode.receive(reply), episode.views))
     return _in_sent_pixels(episode.result(), engine.codec, rasters, request)
+
+
+def _searched(search: Search, engine: Engine, progress: Progress) -> ZoomResult:
+    """Run a policy to its answer; between its rounds the client may leave, or its time may end."""
+    calls = tokens = 0
+    while not search.done:
+        asked = search.calls
+        search.receive(answer_calls(engine, asked))
+        calls, tokens = calls + len(asked), tokens + sum(call.visual_tokens for call in asked)
+        progress({"search": {"calls": calls, "visual_tokens": tokens}})
+    return search.result()
+
+
+def _weighed(result: ZoomResult) -> dict[str, Any]:
+    """Return what a policy weighed and decided."""
+    looks = [{"image": one.source, "window": list(one.window), "score": round(one.score, 4)} for one in result.looks]
+    about = {"policy": result.policy, "confidence": result.confidence, "calls": result.calls, "looks": looks}
+    return about | ({"declined": result.declined} if result.declined else {})
 
 
 def _continued(request: Request, engine: Engine, limits: RequestLimits, overviews: Sequence[ZoomView]) -> Answer:
@@ -209,12 +244,12 @@ def _about(step: Step, views: Sequence[ZoomView]) -> dict[str, Any]:
 
 
 def _in_sent_pixels(result: ZoomResult, codec: Codec, rasters: Sequence[Raster], request: Request) -> Answer:
-    """Return an answer with its boxes in pixels of the image that the model looked at last."""
+    """Return an answer with its boxes in pixels of the image they are meant on, where that is known."""
     windows = [{"image": view.source, "window": list(view.window)} for view in result.crops]
     extra: dict[str, Any] = {"windows": windows, "stopped": result.stopped, "problems": dict(result.problems)}
     text = result.answer
-    if result.views:
-        text, found = _moved(text, result.views[-1], codec, rasters, request)
+    if result.seen is not None:
+        text, found = _moved(text, result.seen, codec, rasters, request)
         extra |= found
     return Answer(
         text,

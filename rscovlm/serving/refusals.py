@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rscovlm.zoom.policies import NAMES
+
 _KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 _CODES = {
     401: "invalid_api_key",
@@ -42,6 +44,9 @@ class RequestLimits:
         tokens: Generated tokens of one reply of the model; a client's ``max_tokens`` bounds the whole completion.
         steps: Windows shown for one question.
         visual_tokens: Visual tokens of all images shown for one question.
+        policies: Policies of the zoom chain that a request may choose, besides ``call`` and ``none``.
+        search_calls: Conversations with which a policy looks for the answer to one question.
+        search_tokens: Visual tokens of these.
         turns: Messages of a conversation.
         text: Tokens of all its texts.
         tiles: Tiles of one detection.
@@ -58,6 +63,9 @@ class RequestLimits:
     tokens: int = 2048
     steps: int = 4
     visual_tokens: int = 6000
+    policies: tuple[str, ...] = ()
+    search_calls: int = 64
+    search_tokens: int = 20_000
     turns: int = 64
     text: int = 16_384
     tiles: int = 400
@@ -69,8 +77,11 @@ class RequestLimits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
+            if name != "policies" and value < 1:
                 raise ValueError(f"limit {name} is {value}; give a number from 1 up")
+        for policy in self.policies:
+            if policy not in NAMES:
+                raise ValueError(f"policy is {policy!r}; choose from {', '.join(NAMES)}")
 
 
 def error_body(status: int, message: str, param: str | None = None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from rscovlm.codec.writing import Style
 from rscovlm.geometry.kinds import Kind
+from rscovlm.processing.resolution import PixelBudget
 from rscovlm.rasters import Raster
 from rscovlm.serving.metering import estimated_tokens
 from rscovlm.serving.parameters import check_parameters, read_max_tokens, read_stop
@@ -17,10 +18,26 @@ from rscovlm.serving.turns import ClientTurn, clean_text, read_tools, read_turns
 from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.task import Task
 from rscovlm.tasks.wanted import NEEDED, Wanted, fields_of
+from rscovlm.zoom.policies import POLICIES
 
-_OWN = ("task", "classes", "kind", "style", "zoom", "constrained", "max_steps", "max_visual_tokens", "raw")
+_OWN = (
+    "task",
+    "classes",
+    "kind",
+    "style",
+    "zoom",
+    "constrained",
+    "max_steps",
+    "max_visual_tokens",
+    "policy",
+    "max_search_calls",
+    "max_search_tokens",
+    "raw",
+)
 # Commas and brackets of a body, and bytes that an empty object takes in memory.
 _VALUES, _VALUE = 2**20, 240
+# Views of the largest canvas of a policy, in parts of a view's memory.
+_CANVAS = 16
 # Tiles that a detection reads at a time, and class names that it takes.
 _TILES, _CLASSES = 16, 1000
 _STREAM = ("include_usage", "include_obfuscation")
@@ -46,6 +63,9 @@ class Request:
         max_visual_tokens: Visual tokens shown.
         raw: The conversation goes to the model as it is, and its words come back as they are: no zooming, no boxes moved.
         tools: Function schemas for the chat template, of a raw conversation.
+        policy: Who decides where to look closer: ``call``, ``none``, or a policy that the server allows.
+        max_search_calls: Conversations with which the policy looks.
+        max_search_tokens: Visual tokens of these.
         stream: The client wants server-sent events.
         usage: And the token counts at their end.
     """
@@ -67,6 +87,9 @@ class Request:
     usage: bool
     raw: bool = False
     tools: tuple[dict[str, Any], ...] = ()
+    policy: str = "call"
+    max_search_calls: int = 1
+    max_search_tokens: int = 1
 
     @property
     def text(self) -> str:
@@ -90,10 +113,20 @@ class Request:
             fields["classes"] = self.classes
         return Wanted(**fields, kind=self.kind, constrained=self.constrained, **options)
 
-    def memory(self, max_pixels: int) -> int:
-        """Return how many bytes its images may take while views of up to so many pixels are read, and those views."""
+    @property
+    def searches(self) -> bool:
+        """Whether a policy looks for the answer."""
+        return self.policy in POLICIES and bool(self.images) and bool(self.text)
+
+    def memory(self, budget: PixelBudget) -> int:
+        """Return how many bytes its images may take while views within a budget are read, and those views."""
         views = _TILES if self.asked.tiled else self.max_steps + len(self.images)
-        return sum(image.memory(max_pixels) for image in self.images) + 8 * max_pixels * views * bool(self.images)
+        searched = 0
+        if self.searches:
+            searched = min(self.max_search_tokens * budget.factor**2, self.max_search_calls * budget.max_pixels)
+            views += _CANVAS
+        decoded = sum(image.memory(budget.max_pixels) for image in self.images)
+        return decoded + 8 * (budget.max_pixels * views + searched) * bool(self.images)
 
     @property
     def images(self) -> list[Raster]:
@@ -107,8 +140,8 @@ def read_request(
     """Read a request of the chat completions API.
 
     Images come as data URIs only; nothing is fetched. What is ours stands in an object ``rscovlm`` beside the API's own
-    fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``, ``raw``. A
-    model name that ends in ``:detect`` or another task chooses the task too, for clients that can only set that.
+    fields: ``task``, ``classes``, ``kind``, ``style``, ``zoom``, ``constrained``, ``max_steps``, ``max_visual_tokens``,
+    ``policy``, ``max_search_calls``, ``max_search_tokens``, ``raw``. A model name that ends in ``:detect`` or another task chooses the task too, for clients that can only set that.
 
     Args:
         values: The parsed body.
@@ -146,6 +179,9 @@ def read_request(
         _flag(_object(values, "stream_options", _STREAM), "include_usage", default=False),
         raw,
         read_tools(values.get("tools"), limits, count) if raw else (),
+        _policy(own.get("policy"), limits),
+        _number(own, "max_search_calls", limits.search_calls, 1),
+        _number(own, "max_search_tokens", limits.search_tokens, 1),
     )
     _check(request)
     return request
@@ -193,6 +229,8 @@ def _check(request: Request) -> None:
     task, asked = request.task, request.asked
     if request.stream is False and request.usage:
         raise BadRequest("stream_options is for streams; send stream = true too", param="stream_options")
+    if request.policy != "call":
+        _check_policy(request)
     if request.raw and not asked.converses:
         raise BadRequest("raw is for conversations; leave out the task", param="rscovlm.raw")
     if asked.converses:
@@ -250,6 +288,31 @@ def _chosen(own: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str 
     if value is not None and value not in choices:
         raise BadRequest(f"{name} must be one of {', '.join(choices)}", param=f"rscovlm.{name}")
     return cast(str | None, value)
+
+
+def _check_policy(request: Request) -> None:
+    """Refuse a policy that could not act."""
+    reasons = {
+        "raw": request.raw,
+        f"task {request.task!r}": not request.asked.converses,
+        "zoom = false": not request.zoom and request.policy != "none",
+    }
+    for reason in (words for words, holds in reasons.items() if holds):
+        raise BadRequest(
+            f"policy {request.policy!r} says where to look for an answer and cannot act with {reason}; send one of the two",
+            param="rscovlm.policy",
+        )
+
+
+def _policy(given: Any, limits: RequestLimits) -> str:
+    allowed = tuple(dict.fromkeys(("call", "none", *limits.policies)))
+    if given is None:
+        return "call"
+    if given not in allowed:
+        raise BadRequest(
+            f"policy is {str(given)[:80]!r}; this server allows {', '.join(allowed)}", param="rscovlm.policy"
+        )
+    return str(given)
 
 
 def _flag(values: Mapping[str, Any], name: str, *, default: bool) -> bool:

@@ -211,7 +211,7 @@ class ZoomServer:
                 request = self._read(body, still)
                 task = request.task
                 replying.begin(request)
-                with self.memory.share(request.memory(self.engine.budget.max_pixels), still):
+                with self.memory.share(request.memory(self.engine.budget), still):
                     try:
                         answer = reply_to(request, self.engine, self.limits, self.layout, progress)
                     finally:

@@ -17,7 +17,7 @@ from rscovlm.zoom.asked import Images, Regions, by_image, paired
 from rscovlm.zoom.episode import Episode
 from rscovlm.zoom.layouts import Layout, Message, ZoomWords, check_layout
 from rscovlm.zoom.policies import policy_named
-from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry, Policy
+from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry, Policy, answer_calls
 from rscovlm.zoom.result import Step, ZoomResult
 from rscovlm.zoom.search import Search
 from rscovlm.zoom.windows import Limits, ZoomView
@@ -200,6 +200,55 @@ class ZoomChain:
             check_stated(self.engine, "ask with a closer look")
         return self._episode(rasters, overviews, question, zoom=offered, before=before, system=system)
 
+    def search(
+        self,
+        rasters: Sequence[Raster],
+        overviews: Sequence[ZoomView],
+        question: str,
+        *,
+        before: Sequence[Message] = (),
+        system: str | None = None,
+        max_calls: int | None = None,
+        max_visual_tokens: int | None = None,
+    ) -> Search:
+        """Return a question under the chain's policy as a :class:`Search`, for callers that generate themselves.
+
+        Args:
+            rasters: The images of all turns, in order.
+            overviews: What :meth:`overviews` gave for them.
+            question: What is asked now.
+            before: As for :meth:`go_on`.
+            system: As for :meth:`go_on`.
+            max_calls: Conversations for looking at most, where that is fewer than the policy's own limit.
+            max_visual_tokens: Visual tokens of these, likewise.
+
+        Raises:
+            ValueError: The chain has no policy that searches, or there is no image.
+        """
+        policy = self.policy
+        if isinstance(policy, str) or not rasters:
+            raise ValueError(
+                f"policy is {policy!r} with {len(rasters)} image(s); give a policy that searches, and an image"
+            )
+        check_stated(self.engine, "ask with a closer look")
+        inquiry = Inquiry(
+            question,
+            rasters,
+            overviews,
+            dialect_of(self.engine),
+            self.engine.budget,
+            self.limits,
+            policy.max_calls if max_calls is None else min(policy.max_calls, max_calls),
+            policy.max_visual_tokens if max_visual_tokens is None else min(policy.max_visual_tokens, max_visual_tokens),
+            before=before,
+            system=system,
+        )
+
+        def answer(zoom: bool) -> Episode:
+            return self._episode(rasters, overviews, question, zoom=zoom, before=before, system=system)
+
+        return Search(policy, inquiry, answer, self.max_new_tokens)
+
     def _advanced(self, running: dict[int, Episode | Search]) -> Iterator[tuple[int, Episode | Search]]:
         """Have the engine answer what all questions ask, in one batch for each kind, and yield those that are done."""
         asked = [
@@ -209,20 +258,10 @@ class ZoomChain:
                 one.calls if isinstance(one, Search) else [EngineCall(one.pending, self.max_new_tokens, False, 0)]
             )
         ]
-        kinds = dict.fromkeys((call.max_new_tokens, call.logprobs) for _, call in asked)
-        given: dict[int, Reply] = {}
-        for tokens, logprobs in kinds:
-            rows = [
-                row for row, (_, call) in enumerate(asked) if (call.max_new_tokens, call.logprobs) == (tokens, logprobs)
-            ]
-            options = {"logprobs": True} if logprobs else {}
-            answers = replies(
-                self.engine, [asked[row][1].conversation for row in rows], max_new_tokens=tokens, **options
-            )
-            given |= dict(zip(rows, answers, strict=True))
+        given = answer_calls(self.engine, [call for _, call in asked])
         mine: dict[int, list[Reply]] = {}
-        for row, (number, _) in enumerate(asked):
-            mine.setdefault(number, []).append(given[row])
+        for (number, _), reply in zip(asked, given, strict=True):
+            mine.setdefault(number, []).append(reply)
         for number, one in list(running.items()):
             said = mine.get(number, [])  # none where a policy decided without asking
             if isinstance(one, Search) and said:
@@ -257,22 +296,7 @@ class ZoomChain:
         if isinstance(self.policy, str) or not zoom or regions is not None:
             return self._begin(pool, image, question, zoom and self.policy != "none", regions)
         rasters, overviews = self._opened(pool, image, question)
-        check_stated(self.engine, "ask with a closer look")
-        inquiry = Inquiry(
-            question,
-            rasters,
-            overviews,
-            dialect_of(self.engine),
-            self.engine.budget,
-            self.limits,
-            self.policy.max_calls,
-            self.policy.max_visual_tokens,
-        )
-
-        def answer(zoom: bool) -> Episode:
-            return self._episode(rasters, overviews, question, zoom=zoom)
-
-        return Search(self.policy, inquiry, answer, self.max_new_tokens)
+        return self.search(rasters, overviews, question)
 
     def _begin(self, pool: Images, image: Any, question: str, zoom: bool, regions: Regions | None) -> Episode:
         rasters, overviews = self._opened(pool, image, question)

@@ -193,6 +193,7 @@ class Episode:
             [*self._opening, *self._turns],
             self._tools,
             self._shown.read_seconds,
+            seen=self._shown.views[-1] if self._shown.views else None,
         )
 
     def _finish(self, said: ParsedReply, step: Step) -> Step:

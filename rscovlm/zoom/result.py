@@ -71,6 +71,7 @@ class ZoomResult:
         looks: Every part of an image that the policy weighed.
         searched_tokens: Visual tokens of all that the policy had the model look at, besides ``views``.
         declined: Why the question was not answered, empty where it was.
+        seen: What boxes in the answer lie on; None where nothing says.
     """
 
     question: str
@@ -87,6 +88,7 @@ class ZoomResult:
     looks: Sequence[Look] = ()
     searched_tokens: int = 0
     declined: str = ""
+    seen: ZoomView | None = None
 
     @property
     def windows(self) -> list[WindowLike]:
@@ -127,7 +129,8 @@ class ZoomResult:
     def without_pictures(self) -> ZoomResult:
         """Return the same result without any picture: some kilobytes in place of megabytes. It cannot be drawn."""
         views = tuple(replace(view, picture=None) for view in self.views)
-        return replace(self, views=views, messages=[_bare(turn) for turn in self.messages])
+        seen = None if self.seen is None else replace(self.seen, picture=None)
+        return replace(self, views=views, seen=seen, messages=[_bare(turn) for turn in self.messages])
 
     def draw(self, source: int = 0) -> Image.Image:
         """Return the overview of one image with the windows that were looked into, numbered in order."""

@@ -122,11 +122,12 @@ class Search:
         return ZoomResult(
             inquiry.question,
             outcome.answer or "",
-            "declined" if outcome.declined else "answer",
+            "declined" if outcome.declined else "answer" if outcome.finish == "stop" else outcome.finish,
             tuple(views),
             (),
             type(inquiry.problems)(),
             messages,
             None,
             0.0,
+            seen=outcome.view,
         )

@@ -70,9 +70,15 @@ class PlanAndBranch:
             return Outcome([look for look, _ in evidence])
         lines = "\n".join(f"- {_place(inquiry, look)}: {said}" for look, said in evidence)
         gather = words()["gather"].replace("{evidence}", lines).replace("{question}", inquiry.question)
-        (reply,) = yield [inquiry.ask(overviews, gather, max_new_tokens=512)]
+        (reply,) = yield [inquiry.ask(overviews, gather, max_new_tokens=512, answers=True)]
         share = len(evidence) / len(looks)
-        return Outcome([look for look, _ in evidence], answer=reply.text.strip(), confidence=share)
+        return Outcome(
+            [look for look, _ in evidence],
+            answer=reply.text.strip(),
+            confidence=share,
+            finish=reply.finish,
+            view=overviews[-1],
+        )
 
     def _planned(self, inquiry: Inquiry, texts: Sequence[str]) -> list[tuple[Window, int]]:
         """Return the regions of the replies, joined where they are one; a regular cut where a reply names none."""

@@ -128,9 +128,10 @@ class GridSearch:
         if canvas.tokens + sum(view.tokens for view in overviews) > inquiry.tokens_left:
             return Outcome(kept)
         text = words()["canvas"].replace("{question}", inquiry.question)
-        (reply,) = yield [inquiry.ask([*overviews, canvas], text, max_new_tokens=512)]
+        (reply,) = yield [inquiry.ask([*overviews, canvas], text, max_new_tokens=512, answers=True)]
         mean = sum(look.score for look in kept) / len(kept)
-        return Outcome(kept, answer=reply.text.strip(), confidence=mean)
+        # Boxes would lie on the canvas, which has no place on any image.
+        return Outcome(kept, answer=reply.text.strip(), confidence=mean, finish=reply.finish)
 
 
 def _best(leaves: Sequence[Look]) -> list[Look]:

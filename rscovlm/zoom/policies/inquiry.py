@@ -8,12 +8,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from rscovlm.engines.engine import Conversation, Reply
+from rscovlm.engines.engine import Conversation, Finish, Reply, replies
 from rscovlm.geometry.window import Window, WindowLike
+from rscovlm.zoom.layouts import Message, system_part
 from rscovlm.zoom.windows import Limits, ZoomView, enclose, show
 
 if TYPE_CHECKING:
     from rscovlm.codec.dialect import Dialect
+    from rscovlm.engines import Engine
     from rscovlm.processing.resolution import PixelBudget
     from rscovlm.rasters import Raster
 
@@ -59,12 +61,16 @@ class Outcome:
         answer: The answer itself, where the policy found it; the chain then asks no more.
         confidence: From 0 to 1; None where the policy has none.
         declined: Why the question is not answered, empty where it is.
+        finish: How the reply that gave the answer ended.
+        view: What boxes in the answer lie on; None where nothing says.
     """
 
     windows: Sequence[Look] = ()
     answer: str | None = None
     confidence: float | None = None
     declined: str = ""
+    finish: Finish = "stop"
+    view: ZoomView | None = None
 
 
 T = TypeVar("T")
@@ -117,6 +123,8 @@ class Inquiry:
         looks: What was weighed so far.
         problems: Counts by reason.
         read_seconds: Time to read windows.
+        before: The turns before, whose pictures are shown with the question.
+        system: What the user's own system turn says.
     """
 
     question: str
@@ -130,6 +138,8 @@ class Inquiry:
     looks: list[Look] = field(default_factory=list)
     problems: Counter[str] = field(default_factory=Counter)
     read_seconds: float = 0.0
+    before: Sequence[Message] = ()
+    system: str | None = None
 
     def roots(self) -> list[tuple[Window, int]]:
         """Return the whole of each image, with its number."""
@@ -150,15 +160,31 @@ class Inquiry:
         return enclose([float(side) for side in box], self.rasters[source], self.limits)
 
     def ask(
-        self, views: Sequence[ZoomView | Any], text: str, *, max_new_tokens: int = 16, logprobs: bool = False
+        self,
+        views: Sequence[ZoomView | Any],
+        text: str,
+        *,
+        max_new_tokens: int = 16,
+        logprobs: bool = False,
+        answers: bool = False,
     ) -> EngineCall:
-        """Return a question about some views in a conversation of its own, and count what it spends."""
+        """Return a question about some views in a conversation of its own, and count what it spends.
+
+        Args:
+            views: What is shown.
+            text: The question.
+            max_new_tokens: Limit of generated tokens.
+            logprobs: Whether the probability of the first word matters.
+            answers: Whether the reply may be the answer: the user's own system turn and the words of earlier turns then stand
+                before the question.
+        """
         tokens = sum(view.tokens for view in views)
         self.calls_left -= 1
         self.tokens_left -= tokens
         blocks: list[dict[str, Any]] = [{"type": "image", "image": view.image} for view in views]
         turn = {"role": "user", "content": [*blocks, {"type": "text", "text": text}]}
-        return EngineCall(Conversation([turn]), max_new_tokens, logprobs, tokens)
+        earlier = [*system_part(self.system), *map(_in_words, self.before)] if answers else []
+        return EngineCall(Conversation([*earlier, turn]), max_new_tokens, logprobs, tokens)
 
     def note(self, window: WindowLike, source: int, score: float) -> Look:
         """Keep what was thought of a part."""
@@ -172,6 +198,27 @@ class Inquiry:
             return False
         tokens = sum(view.tokens for view in views if view is not None)
         return self.calls_left >= calls * len(views) and self.tokens_left >= calls * tokens
+
+
+def answer_calls(engine: Engine, calls: Sequence[EngineCall]) -> list[Reply]:
+    """Return the replies to calls in their order; those with the same options are one batch."""
+    kinds = dict.fromkeys((call.max_new_tokens, call.logprobs) for call in calls)
+    given: dict[int, Reply] = {}
+    for tokens, logprobs in kinds:
+        rows = [row for row, call in enumerate(calls) if (call.max_new_tokens, call.logprobs) == (tokens, logprobs)]
+        options = {"logprobs": True} if logprobs else {}
+        asked = [calls[row].conversation for row in rows]
+        given |= dict(zip(rows, replies(engine, asked, max_new_tokens=tokens, **options), strict=True))
+    return [given[row] for row in range(len(calls))]
+
+
+def _in_words(turn: Message) -> Message:
+    """Return a turn without its pictures."""
+    content = turn.get("content")
+    if not isinstance(content, list):
+        return turn
+    texts = [block for block in content if block.get("type") == "text"]
+    return {**turn, "content": texts or [{"type": "text", "text": ""}]}
 
 
 def check_at_least(**values: tuple[float, float]) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from rscovlm.geometry import Boxes, iou
 from rscovlm.geometry.window import Window
-from rscovlm.zoom.policies.inquiry import Inquiry, Outcome, Plan, check_at_least
+from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry, Outcome, Plan, check_at_least
 from rscovlm.zoom.summary import same_answer
+from rscovlm.zoom.windows import ZoomView
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,17 @@ class Vote:
 
     def search(self, inquiry: Inquiry) -> Plan:
         """Ask about every view in one batch."""
-        calls, looks = [], []
+        calls: list[EngineCall] = []
+        looks: list[Window] = []
+        shown: list[list[ZoomView]] = []
         for number in range(min(self.votes, self.max_calls)):
             windows = [_cropped(window, number, self.margin) for window, _ in inquiry.roots()]
             views = [inquiry.view(window, source, share=self.votes - number) for source, window in enumerate(windows)]
             if not inquiry.affordable(views):
                 inquiry.problems["budget_spent"] += 1
                 break
-            calls.append(
-                inquiry.ask([view for view in views if view is not None], inquiry.question, max_new_tokens=512)
-            )
+            shown.append([view for view in views if view is not None])
+            calls.append(inquiry.ask(shown[-1], inquiry.question, max_new_tokens=512, answers=True))
             looks.append(windows[0])
         if not calls:
             return Outcome()
@@ -57,7 +59,13 @@ class Vote:
         heaviest = max(groups, key=len)  # of equal ones that of the earliest view, which is the whole image
         for number, window in enumerate(looks):
             inquiry.note(window, 0, float(number in heaviest))
-        return Outcome(answer=said[heaviest[0]], confidence=len(heaviest) / len(said))
+        first = heaviest[0]
+        return Outcome(
+            answer=said[first],
+            confidence=len(heaviest) / len(said),
+            finish=replies[first].finish,
+            view=shown[first][-1],
+        )
 
 
 def _cropped(window: Window, number: int, margin: float) -> Window:
