@@ -27,6 +27,7 @@ from rscovlm.records.views import load_image, open_ref
 from rscovlm.tasks.answer import question as answer_question
 from rscovlm.tasks.areas import true_areas
 from rscovlm.tasks.boxes import object_rows
+from rscovlm.tasks.caption import question as caption_question
 from rscovlm.tasks.detect import question as detect_question
 from rscovlm.tasks.detect_many import detect_many
 from rscovlm.tasks.ground import question as ground_question
@@ -58,6 +59,8 @@ def question_of(record: Record, dialect: Dialect, asking: Asking) -> Question:
         return ground_question(dialect, record.expression, kind=asking.kind)
     if record.task == "detection":
         return detect_question(dialect, record.categories, kind=asking.kind)
+    if record.task == "change" and record.captions:
+        return caption_question(dialect, change=True)
     return task_of(record.task).asks(record, dialect)
 
 

@@ -29,11 +29,17 @@ DETECTIONS = ("dota", "rscovlm")
 """Protocols of AP_nc; see `rscovlm.metrics.ap_nc`."""
 
 MASKS = ("giou", "ciou", "miou", "precision>0.5", "precision>=0.5")
-"""Conventions of segmentation; see `rscovlm.metrics.mask_iou`. ``ciou`` is oIoU, and "mIoU" in papers means either of two."""
+"""Conventions of segmentation: ``giou`` (mean IoU of items, 1 where both masks are empty), ``ciou`` (all intersections over all unions,
+also called oIoU), ``miou`` (mean IoU of items of which one mask at least is not empty); "mIoU" in papers means either of two. See
+`rscovlm.metrics.mask_iou`."""
+
+CAPTIONS = ("cider", "bleu4", "bleu1", "rouge_l")
+"""Conventions of captions; see `rscovlm.metrics.caption_scores`."""
 
 CONVENTIONS: Mapping[str, tuple[str, ...]] = {
     "words": (*WORDS, *OPTIONS),
     "boxes": BOXES,
     "detections": DETECTIONS,
     "masks": MASKS,
+    "captions": CAPTIONS,
 }

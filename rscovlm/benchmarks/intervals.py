@@ -109,7 +109,10 @@ def cell_intervals(
     both = np.concatenate([cells.counts, cells.sums], axis=1)
     half = cells.counts.shape[1]
     drawn = np.concatenate(
-        [cells.figures(part[:, :half], part[:, half:]) for part in _redrawn(both, repeats, np.random.default_rng(seed))]
+        [
+            cells.figures(part[:, :half], part[:, half:])
+            for part in redrawn_sums(both, repeats, np.random.default_rng(seed))
+        ]
     )
     found = {}
     for number, name in enumerate(cells.names()):
@@ -147,7 +150,7 @@ def paired_cells(
     drawn = np.concatenate(
         [
             first.figures(part[:, :half], part[:, half : 2 * half]) - first.figures(part[:, :half], part[:, 2 * half :])
-            for part in _redrawn(both, repeats, rng)
+            for part in redrawn_sums(both, repeats, rng)
         ]
     )
     gain = first.sums - second.sums
@@ -171,8 +174,14 @@ def paired_cells(
     return result
 
 
-def _redrawn(rows: Floats, repeats: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield (some, columns) sums over as many rows as there are, drawn with replacement; `repeats` in all."""
+def redrawn_sums(rows: Floats, repeats: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield (some, columns) sums over as many rows as there are, drawn with replacement; `repeats` in all.
+
+    Args:
+        rows: (n, columns) what is summed; equal rows are drawn as one kind with its number.
+        repeats: Number of redraws.
+        rng: Draws them.
+    """
     kinds, numbers = np.unique(rows, axis=0, return_counts=True)
     total = len(rows)
     step = max(1, (1 << 23) // len(kinds))

@@ -187,8 +187,6 @@ def _compared(
 ) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
     mine, theirs = ([run for run in runs_of(folder) if not run.endswith(CONTROLS)] for folder in (first, second))
     for suite in suites:
-        if suite.protocol.scoring == "masks":
-            continue  # their intervals are all there is
         ours = [run for run in mine if run.startswith(f"{suite.name}.")]
         others = [run for run in theirs if run.startswith(f"{suite.name}.")]
         rule = next((one for one in rules if one in CONVENTIONS[suite.protocol.scoring]), "")

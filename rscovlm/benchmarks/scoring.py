@@ -9,6 +9,7 @@ from typing import Any
 
 from rscovlm.benchmarks.answers import merged_rows, runs_of, settings_of, shard_files
 from rscovlm.benchmarks.box_scores import BoxScorer
+from rscovlm.benchmarks.caption_scores import CaptionScorer
 from rscovlm.benchmarks.conventions import CONVENTIONS
 from rscovlm.benchmarks.detection_scores import DetectionScorer
 from rscovlm.benchmarks.intervals import paired_cells
@@ -20,7 +21,7 @@ from rscovlm.benchmarks.word_scores import WordScorer
 from rscovlm.codec.dialect import Dialect
 from rscovlm.settings.nearest import nearest
 
-Scorer = WordScorer | BoxScorer | DetectionScorer | MaskScorer
+Scorer = WordScorer | BoxScorer | DetectionScorer | MaskScorer | CaptionScorer
 REPEATS = 1000
 """Redraws behind an interval."""
 
@@ -107,21 +108,22 @@ def compare_runs(
     Raises:
         ValueError: They answer no item in common.
     """
-    if suite.protocol.scoring == "masks":
-        raise ValueError(f"suite {suite.name!r} is one of masks, which are not compared yet; compare its intervals")
-    if suite.protocol.scoring == "detections":
-        sides = [
-            filled_scorer(*one, suite, run_settings_of(*one), (rule or suite.protocol.rule,)) for one in (first, second)
-        ]
-        detectors = [side for side in sides if isinstance(side, DetectionScorer)]
-        return compare_detections(detectors[0], detectors[1], rule or suite.protocol.rule, repeats=repeats)
     wanted = (rule or suite.protocol.rule,)
-    tables = []
+    tables, pooled, detectors = [], [], []
     for folder, run in (first, second):
         scorer = filled_scorer(folder, run, suite, run_settings_of(folder, run), wanted, keep_items=True)
-        if isinstance(scorer, BoxScorer):
-            scorer.settle()
-        tables.append(scorer.table)  # type: ignore[union-attr]  # detection was dealt with
+        if isinstance(scorer, DetectionScorer):
+            detectors.append(scorer)
+        elif isinstance(scorer, MaskScorer | CaptionScorer):
+            pooled.append(scorer.table())
+        else:
+            if isinstance(scorer, BoxScorer):
+                scorer.settle()
+            tables.append(scorer.table)
+    if detectors:
+        return compare_detections(detectors[0], detectors[1], wanted[0], repeats=repeats)
+    if pooled:
+        return pooled[0].paired(pooled[1], wanted[0], repeats=repeats)
     places = [{item: place for place, item in enumerate(table.items)} for table in tables]
     common = sorted(places[0].keys() & places[1].keys())
     if not common:
@@ -170,6 +172,8 @@ def filled_scorer(
         scorer = BoxScorer(rules, columns, protocol.average, dialect, keep_items=keep_items)
     elif protocol.scoring == "masks":
         scorer = MaskScorer(rules)
+    elif protocol.scoring == "captions":
+        scorer = CaptionScorer(rules)
     else:
         scorer = DetectionScorer(rules)
     for row in merged_rows(folder, run):

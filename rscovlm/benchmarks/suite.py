@@ -23,8 +23,8 @@ from rscovlm.tasks.wanted import DetectionMode
 Looking = Literal["once", "chain", "region"]
 """How a question is asked: about the overview alone, with the zoom chain, or with the true region shown."""
 
-Scoring = Literal["words", "boxes", "detections", "masks"]
-"""What answers are read as: words, the one box of an expression, every object of an image, or the mask of an expression."""
+Scoring = Literal["words", "boxes", "detections", "masks", "captions"]
+"""What answers are read as: words, the one box of an expression, every object of an image, the mask of an expression, or a description."""
 
 
 @dataclass(frozen=True)

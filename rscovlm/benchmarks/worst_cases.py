@@ -21,6 +21,7 @@ from rscovlm.exports.drawing import draw_objects
 from rscovlm.files import mark
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.metrics import match_boxes
+from rscovlm.metrics.captions import caption_counts
 from rscovlm.rasters import View
 from rscovlm.records.views import load_image
 
@@ -76,6 +77,10 @@ def _worst(folder: Path, run: str, suite: Suite) -> Iterator[Row]:
         if isinstance(scorer, BoxScorer):
             scorer.settle()
             yield from sorted(rows, key=lambda row: scorer.overlaps.get(row["item"], 0.0))
+    elif suite.protocol.scoring == "captions":
+        kept = [row for row in rows if any(text.strip() for text in row["truth"].get("captions", ()))]
+        scores = caption_counts([row["answer"] for row in kept], [row["truth"]["captions"] for row in kept]).cider
+        yield from (kept[place] for place in scores.argsort(kind="stable"))
     else:
         yield from sorted(rows, key=_f1)
 
@@ -112,7 +117,7 @@ def _case(row: Row, item: BenchmarkItem, suite: Suite, settings: Mapping[str, An
         shown = f'<img alt="" src="{data_url(drawn.convert("RGB"), "JPEG", quality=85)}">'
     except (ValueError, OSError, SyntaxError) as error:  # the file may have gone since
         shown = f"<p>{html.escape(str(error))}</p>"
-    truth = row["truth"].get("answer", "")
+    truth = row["truth"].get("answer") or next(iter(row["truth"].get("captions", ())), "")
     said = row.get("answer", f"{len(row.get('objects', ()))} objects")
     asked = html.escape(str(row.get("prompt", ""))[:300])
     words = f"{asked}<br>{f'<b>{html.escape(truth)}</b> ' if truth else ''}<i>{html.escape(str(said)[:300])}</i>"
@@ -122,7 +127,7 @@ def _case(row: Row, item: BenchmarkItem, suite: Suite, settings: Mapping[str, An
 def _drawn(picture: Image.Image, row: Row, suite: Suite, settings: Mapping[str, Any]) -> Image.Image:
     frame = Frame(*row["size"])
     view = View(picture, frame.resized(*picture.size))
-    if suite.protocol.scoring == "words":
+    if suite.protocol.scoring in ("words", "captions"):
         return picture
     true, found = _objects(row, frame, suite, settings)
     drawn = draw_objects(view, true, labels=False, colours=_COLOURS)

@@ -6,6 +6,7 @@ from .bootstrap import bootstrap as bootstrap
 from .bootstrap import paired_test as paired_test
 from .boundary import boundary_f1 as boundary_f1
 from .calibration import calibrate_threshold as calibrate_threshold
+from .captions import caption_scores as caption_scores
 from .change import change_score as change_score
 from .class_iou import class_iou as class_iou
 from .counting import count_error as count_error
