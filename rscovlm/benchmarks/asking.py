@@ -28,11 +28,13 @@ from rscovlm.tasks.answer import question as answer_question
 from rscovlm.tasks.areas import true_areas
 from rscovlm.tasks.boxes import object_rows
 from rscovlm.tasks.caption import question as caption_question
+from rscovlm.tasks.change import Changed, change
+from rscovlm.tasks.change import question as change_question
 from rscovlm.tasks.detect import question as detect_question
 from rscovlm.tasks.detect_many import detect_many
 from rscovlm.tasks.ground import question as ground_question
+from rscovlm.tasks.segment import Segmented, segment, targets_of
 from rscovlm.tasks.segment import question as segment_question
-from rscovlm.tasks.segment import segment, targets_of
 from rscovlm.tasks.table import task_of
 from rscovlm.tasks.task import Question, Shown
 from rscovlm.tasks.wanted import Wanted
@@ -59,7 +61,7 @@ def question_of(record: Record, dialect: Dialect, asking: Asking) -> Question:
         return ground_question(dialect, record.expression, kind=asking.kind)
     if record.task == "detection":
         return detect_question(dialect, record.categories, kind=asking.kind)
-    if record.task == "change" and record.captions:
+    if record.task == "change":
         return caption_question(dialect, change=True)
     return task_of(record.task).asks(record, dialect)
 
@@ -106,11 +108,11 @@ class Asker:
             except (ValueError, OSError, SyntaxError) as error:  # Pillow tells a broken PNG by a SyntaxError
                 yield {"item": item.id, "image": item.image, "column": item.column, "error": str(error)}
         detections = [entry for entry in shown if entry[0].record.task == "detection"]
-        masks = [entry for entry in shown if entry[0].record.task == "segmentation"]
-        others = [entry for entry in shown if entry[0].record.task not in ("detection", "segmentation")]
+        masks = [entry for entry in shown if _is_outlined(entry[0].record)]
+        others = [entry for entry in shown if entry[0].record.task != "detection" and not _is_outlined(entry[0].record)]
         zoomed = [entry for entry in others if self._zooms(entry[0])]
         once = [entry for entry in others if not self._zooms(entry[0])]
-        stages = ((self._detect, detections), (self._segment, masks), (self._zoom, zoomed), (self._once, once))
+        stages = ((self._detect, detections), (self._outline, masks), (self._zoom, zoomed), (self._once, once))
         for ask, entries in stages:
             if entries:
                 yield from ask(entries)
@@ -130,8 +132,8 @@ class Asker:
         if self.control == "shuffled":
             moved = with_images(item, self.images[item.id]).record.images
             images = [self._raster(image, item.root) for image in moved]
-        if self.control == "no-image" and item.record.task in ("detection", "segmentation"):
-            images = [open_image(Image.new("RGB", size, (127, 127, 127)))]
+        if self.control == "no-image" and (item.record.task == "detection" or _is_outlined(item.record)):
+            images = [open_image(Image.new("RGB", size, (127, 127, 127)))] * len(own)
         head: Row = {
             "item": item.id,
             "image": item.image,
@@ -227,14 +229,13 @@ class Asker:
                 "tokens": result.tokens,
             }
 
-    def _segment(self, entries: Iterable[tuple[BenchmarkItem, list[Raster], Row]]) -> Iterator[Row]:
-        """Segment what each item means; the row holds the pixels that answer and truth share, and those of either."""
+    def _outline(self, entries: Iterable[tuple[BenchmarkItem, list[Raster], Row]]) -> Iterator[Row]:
+        """Outline what each item means; the row holds the pixels that answer and truth share, and those of either."""
         dialect = dialect_of(self.engine)
         for item, rasters, head in entries:
             targets = targets_of(item.record)
-            question = segment_question(dialect, targets)
-            asked: dict[str, Any] = {"expressions": targets} if item.record.expression else {"classes": targets}
-            found = segment(self.engine, rasters[0], max_new_tokens=self.asking.max_new_tokens, **asked)
+            question = (change_question if item.record.task == "change" else segment_question)(dialect, targets)
+            found = self._outlined(item.record, rasters, targets)
             width, height = head["size"]
             true = _true_mask(item, (width, height), self.engine.budget)
             mine = np.zeros((found.frame.height, found.frame.width), bool)
@@ -251,9 +252,25 @@ class Asker:
                 "finish": "length" if found.problems.get("cut_off") else "stop",
                 "shared": int(np.count_nonzero(mine & true)),
                 "union": int(np.count_nonzero(mine | true)),
+                "true": int(np.count_nonzero(true)),
                 "problems": found.problems,
                 "unparsed": bool(found.problems) and not found.masks,
             }
+
+    def _outlined(self, record: Record, rasters: Sequence[Raster], targets: Sequence[str]) -> Segmented | Changed:
+        named = bool(record.expression)
+        limit = self.asking.max_new_tokens
+        if record.task == "change":
+            meant: dict[str, Any] = {"expression": targets[0]} if named else {"classes": targets}
+            # Pairs of a benchmark lie on each other, whatever the pictures of a control do.
+            return change(self.engine, rasters[0], rasters[1], check_shift=False, max_new_tokens=limit, **meant)
+        asked: dict[str, Any] = {"expressions": targets} if named else {"classes": targets}
+        return segment(self.engine, rasters[0], max_new_tokens=limit, **asked)
+
+
+def _is_outlined(record: Record) -> bool:
+    """Tell whether the answer about a record is an area: of what is meant, or of what changed where no sentence tells it."""
+    return record.task == "segmentation" or (record.task == "change" and not record.captions)
 
 
 def _true_mask(item: BenchmarkItem, size: tuple[int, int], budget: PixelBudget) -> NDArray[np.bool_]:

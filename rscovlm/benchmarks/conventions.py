@@ -28,10 +28,10 @@ inside the true box; ``rscovlm`` reads answers and overlaps as the reference sys
 DETECTIONS = ("dota", "rscovlm")
 """Protocols of AP_nc; see `rscovlm.metrics.ap_nc`."""
 
-MASKS = ("giou", "ciou", "miou", "precision>0.5", "precision>=0.5")
+MASKS = ("giou", "ciou", "miou", "f1", "precision>0.5", "precision>=0.5")
 """Conventions of segmentation: ``giou`` (mean IoU of items, 1 where both masks are empty), ``ciou`` (all intersections over all unions,
-also called oIoU), ``miou`` (mean IoU of items of which one mask at least is not empty); "mIoU" in papers means either of two. See
-`rscovlm.metrics.mask_iou`."""
+also called oIoU), ``miou`` (mean IoU of items of which one mask at least is not empty), ``f1`` (of all pixels of all items); "mIoU" in papers means either of two. See
+`rscovlm.metrics.mask_iou` and `rscovlm.metrics.change_score`."""
 
 CAPTIONS = ("cider", "bleu4", "bleu1", "rouge_l")
 """Conventions of captions; see `rscovlm.metrics.caption_scores`."""

@@ -116,7 +116,7 @@ def truth_of(item: BenchmarkItem, size: tuple[int, int]) -> dict[str, Any]:
             "labels": [one.label for one in record.objects],
             "difficult": [int(one.difficult) for one in record.objects],
         }
-    if record.task == "segmentation":
+    if record.task == "segmentation" or (record.task == "change" and not record.captions):
         return {}
     if record.task == "grounding":
         return {"box": list(record.objects[0].box), "kind": record.objects[0].kind}

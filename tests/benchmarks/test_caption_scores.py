@@ -110,7 +110,7 @@ def test_pooled_pairs_are_those_of_the_general_test() -> None:
     for scorer, shared in zip(scorers, sides, strict=True):
         for place in range(60):
             row = {"item": str(place), "image": str(image[place]), "answer": "x"}
-            scorer.add({**row, "shared": int(shared[place]), "union": int(true[place])})
+            scorer.add({**row, "shared": int(shared[place]), "union": int(true[place]), "true": int(true[place])})
     mine = scorers[0].table().paired(scorers[1].table(), "ciou", repeats=4000)["all"]
 
     def ciou(pairs: Sequence[tuple[int, int]]) -> float:
