@@ -20,6 +20,7 @@ from rscovlm.mixtures.recipe import MixtureRecipe
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.scenes import make_zoom_scene, write_geotiff
+from rscovlm.serving.refusals import RequestLimits
 from rscovlm.serving.server import ZoomServer
 from rscovlm.synthesis import SynthesisConfig
 from rscovlm.training.recipe import TrainingRecipe
@@ -66,7 +67,10 @@ def test_the_python_of_a_guide_runs(page: str, tmp_path: Path, monkeypatch: pyte
     server = serving = None
     if "127.0.0.1:8000" in text:
         pytest.importorskip("openai", reason="openai is not installed")
-        server = ZoomServer(engine, port=0)
+        allowed = (
+            tuple(re.findall(r"rscovlm serve .*--policy (\w+) --policy (\w+)", text)[0]) if page == "serve.md" else ()
+        )
+        server = ZoomServer(engine, port=0, limits=RequestLimits(policies=allowed))
         text = text.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         serving = Thread(target=server.serve_forever, daemon=True)
         serving.start()

@@ -23,6 +23,10 @@ def predict(
     geojson: Annotated[Path | None, typer.Option(help="Also write all objects or places as GeoJSON.")] = None,
     geopackage: Annotated[Path | None, typer.Option(help="Also write all objects as GeoPackage.")] = None,
     geoparquet: Annotated[Path | None, typer.Option(help="Also write all objects as GeoParquet.")] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Also write the masks of each image as a GeoTIFF of numbers, to this folder.")
+    ] = None,
+    coco_masks: Annotated[Path | None, typer.Option(help="Also write all masks as COCO run lengths.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Let --geojson and the like replace any file; --out never does.")
     ] = False,
@@ -90,6 +94,7 @@ def predict(
     from rscovlm.files import check_output
     from rscovlm.predicting.items import find_items
     from rscovlm.predicting.latest_rows import LatestRows
+    from rscovlm.predicting.mask_rows import write_row_coco, write_row_masks
     from rscovlm.predicting.placed_rows import write_objects
     from rscovlm.predicting.prediction import DefaultQuestion, check_out
     from rscovlm.predicting.prediction import predict as run
@@ -133,6 +138,7 @@ def predict(
             check_output(path, form, overwrite=overwrite)
         if geoparquet is not None:
             check_pyarrow()
+        _check_masks(task, masks, coco_masks, overwrite=overwrite)
         items = find_items(sources) if part is None else part.of(find_items(sources))
         for item in items:
             asked.of(item)
@@ -154,10 +160,14 @@ def predict(
         counts = run(engine, items, asked, out, batch=batch)
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""
         say(f"{counts['done']} done{anew}, {counts['before']} before, {counts['errors']} errors: {out}")
-        rows = LatestRows(out, only=[item.id for item in items]) if maps else {}
+        rows = LatestRows(out, only=[item.id for item in items]) if maps or masks or coco_masks else {}
         for form, path in maps.items():
             written, left_out = write_objects(rows, path, form, report=_not_placed, overwrite=overwrite)
             say(f"{written} objects, {left_out} images without a place left out: {path}")
+        if masks is not None:
+            say(f"{write_row_masks(rows, masks, overwrite=overwrite)} masks: {masks}")
+        if coco_masks is not None:
+            say(f"{write_row_coco(rows, coco_masks, overwrite=overwrite)} masks: {coco_masks}")
     if counts["errors"]:
         raise typer.Exit(1)
 
@@ -182,6 +192,25 @@ def _maps(**named: Path | None) -> dict[str, Path]:
     if len({path.resolve() for path in given.values()}) < len(given):
         raise ValueError(f"{' and '.join(f'--{form}' for form in given)} name one file twice; give each its own")
     return given
+
+
+def _check_masks(task: str, folder: Path | None, coco: Path | None, *, overwrite: bool) -> None:
+    """Refuse outputs of masks that could not be written.
+
+    Raises:
+        ValueError: The task gives no masks, or something else is there.
+    """
+    from rscovlm.exports.mask_files import COCO, MASKS
+    from rscovlm.files import check_folder, check_output
+    from rscovlm.tasks import task_named
+
+    if (folder is not None or coco is not None) and not task_named(task).masked:
+        option = "--masks" if folder is not None else "--coco-masks"
+        raise ValueError(f"task {task!r} gives no masks; leave out {option}, or choose --task segment or change")
+    if folder is not None:
+        check_folder(folder, MASKS, overwrite=overwrite)
+    if coco is not None:
+        check_output(coco, COCO, overwrite=overwrite)
 
 
 def _not_placed(name: str, reason: str) -> None:

@@ -59,25 +59,41 @@ def areas_geojson(
         raise ValueError(
             f"there are {len(objects)} objects and {len(properties)} properties; give one mapping an object"
         )
-    frames = {one.sets.frame for one in objects}
-    if None in frames or len(frames) > 1:
-        raise ValueError(
-            f"the objects lie on {len(frames)} grids, or on none that is known; bring them to one with to()"
-        )
-    frame = next(iter(frames), None)
-    wanted, named = _system(frame, crs)
+    _, named = _system(_one_grid(objects), crs)
     features = []
-    for number, one in enumerate(objects):
-        shape = one.shape
+    for number, (one, shape) in enumerate(zip(objects, placed_areas(objects, crs), strict=True)):
         if shape.is_empty:
             continue
         about = {"label": one.label, **(properties[number] if properties is not None else {})}
-        geometry = shapely.geometry.mapping(_on_map(shape, one.sets.frame or Frame(1, 1), wanted))
-        features.append({"type": "Feature", "id": number, "geometry": _lists(geometry), "properties": about})
+        features.append({"type": "Feature", "id": number, "geometry": geometry_of(shape), "properties": about})
     collection = {"type": "FeatureCollection", **named, "features": features}
     if path is not None:
         write_collection(collection, path, overwrite=overwrite)
     return collection
+
+
+def placed_areas(objects: Sequence[PointObject], crs: str | None = WGS84) -> list[Any]:
+    """Return the area of each object in a coordinate system, as shapely has it.
+
+    Outer rings run counter-clockwise, and areas over the 180th meridian are cut there. Without a place on the ground they are in
+    pixels of the original image.
+
+    Args:
+        objects: Areas on one grid.
+        crs: The system; None for the image's own.
+
+    Raises:
+        ValueError: Objects have no grid or different ones, or coordinates cannot be changed.
+    """
+    frame = _one_grid(objects)
+    wanted, _ = _system(frame, crs)
+    shapes = [one.shape for one in objects]
+    return [shape if shape.is_empty or frame is None else _on_map(shape, frame, wanted) for shape in shapes]
+
+
+def geometry_of(shape: Any) -> dict[str, Any]:
+    """Return a shape as a geometry of GeoJSON, its numbers rounded."""
+    return _lists(shapely.geometry.mapping(shape))
 
 
 def coco_annotation(
@@ -198,6 +214,16 @@ def _tiles(masks: Sequence[Mask], frame: Frame, dtype: np.dtype[Any]) -> Iterato
             band[low - top : high - top, x1:x2][masks[number].pixels[low - y1 : high - y1]] = number + 1
         for left in range(0, frame.width, _TILE):
             yield band[:, left : left + _TILE]
+
+
+def _one_grid(objects: Sequence[PointObject]) -> Frame | None:
+    """Return the grid of all objects; None where there are none."""
+    frames = {one.sets.frame for one in objects}
+    if None in frames or len(frames) > 1:
+        raise ValueError(
+            f"the objects lie on {len(frames)} grids, or on none that is known; bring them to one with to()"
+        )
+    return next(iter(frames), None)
 
 
 def _system(frame: Frame | None, crs: str | None) -> tuple[str | None, dict[str, Any]]:

@@ -139,8 +139,12 @@ def write_features(path: Path, members: Mapping[str, Any], features: Iterable[Ma
 
 def accuracy_of(objects: Objects) -> float | None:
     """Return the r.m.s. error of the objects' places in pixels of the image, where it is known to have one."""
-    frame = objects.boxes.frame
-    return None if frame is None or frame.accuracy is None else float(f"{frame.accuracy:.3g}")
+    return None if objects.boxes.frame is None else stated_accuracy(objects.boxes.frame)
+
+
+def stated_accuracy(frame: Frame) -> float | None:
+    """Return the r.m.s. error of places on a grid in pixels of its image, where it is known to have one."""
+    return None if frame.accuracy is None else float(f"{frame.accuracy:.3g}")
 
 
 def placed_each(found: Sequence[Objects], crs: str | None) -> list[tuple[list[Floats], Floats, dict[str, Any]]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rscovlm.exports.polygons import COLUMNS, Extent, Polygons, columns_of, polygons_of
+from rscovlm.exports.polygons import COLUMNS, AreaChunk, Extent, Polygons, columns_of, polygons_of
 from rscovlm.files import mark, replacing
 from rscovlm.geometry import Objects
 from rscovlm.rasters.crs import read_crs
@@ -47,26 +47,35 @@ def to_geopackage(
     return Path(path)
 
 
-def write_geopackage(path: Path, chunks: Iterable[Polygons], crs: str, columns: Sequence[str]) -> int:
+def write_geopackage(
+    path: Path, chunks: Iterable[Polygons | AreaChunk], crs: str, columns: Sequence[str], *, form: str = "Polygon"
+) -> int:
     """Write a new GeoPackage of polygons as they come, and return how many there are.
 
     Args:
         path: A file that does not exist.
-        chunks: The polygons.
+        chunks: The polygons, all of one form.
         crs: Their system.
         columns: Names of `COLUMNS`.
+        form: ``"Polygon"`` or ``"MultiPolygon"``.
     """
     connection = sqlite3.connect(path)
     try:
         with connection:
             # What is written is a new file that takes its place when it is whole: no journal is needed to undo it.
             connection.execute("PRAGMA journal_mode = OFF")
-            return _write(connection, chunks, crs, columns)
+            return _write(connection, chunks, crs, columns, form.upper())
     finally:
         connection.close()
 
 
-def _write(connection: sqlite3.Connection, chunks: Iterable[Polygons], crs: str, columns: Sequence[str]) -> int:
+def _write(
+    connection: sqlite3.Connection,
+    chunks: Iterable[Polygons | AreaChunk],
+    crs: str,
+    columns: Sequence[str],
+    geometry: str,
+) -> int:
     connection.execute(f"PRAGMA application_id = {0x47504B47}")
     connection.execute("PRAGMA user_version = 10300")
     connection.executescript(SCHEMA)
@@ -75,9 +84,11 @@ def _write(connection: sqlite3.Connection, chunks: Iterable[Polygons], crs: str,
         "INSERT INTO gpkg_contents VALUES (?, 'features', ?, ?, ?, NULL, NULL, NULL, NULL, ?)",
         (TABLE, TABLE, f"<{mark(GEOPACKAGE)}>", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}", number),
     )
-    connection.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'POLYGON', ?, 0, 0)", (TABLE, number))
+    connection.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', ?, ?, 0, 0)", (TABLE, geometry, number))
     fields = ", ".join(f"{name} {_TYPES[COLUMNS[name]]}" for name in columns)
-    connection.execute(f"CREATE TABLE {TABLE} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom POLYGON, {fields})")
+    connection.execute(
+        f"CREATE TABLE {TABLE} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom {geometry}, {fields})"
+    )
     command = f"INSERT INTO {TABLE} (geom, {', '.join(columns)}) VALUES (?{', ?' * len(columns)})"
     extent, count = Extent(), 0
     for chunk in chunks:

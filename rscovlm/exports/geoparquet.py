@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rscovlm.exports.polygons import COLUMNS, Extent, Polygons, columns_of, polygons_of, projjson
+from rscovlm.exports.polygons import COLUMNS, AreaChunk, Extent, Polygons, columns_of, polygons_of, projjson
 from rscovlm.files import mark, replacing
 from rscovlm.geometry import Objects
 from rscovlm.rasters.world import LONGITUDE_LATITUDE, WGS84
@@ -55,21 +55,24 @@ def check_pyarrow() -> None:
         raise ValueError("GeoParquet needs pyarrow: pip install rscovlm[geo]") from None
 
 
-def write_geoparquet(path: Path, chunks: Iterable[Polygons], crs: str, columns: Sequence[str]) -> int:
+def write_geoparquet(
+    path: Path, chunks: Iterable[Polygons | AreaChunk], crs: str, columns: Sequence[str], *, form: str = "Polygon"
+) -> int:
     """Write a new GeoParquet file of polygons as they come, and return how many there are; needs pyarrow.
 
     Args:
         path: A file that does not exist.
-        chunks: The polygons.
+        chunks: The polygons, all of one form.
         crs: Their system.
         columns: Names of `COLUMNS`.
+        form: ``"Polygon"`` or ``"MultiPolygon"``.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema({"geometry": pa.binary(), **{name: types[COLUMNS[name]] for name in columns}})
-    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": ["Polygon"], "orientation": "counterclockwise"}
+    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": [form], "orientation": "counterclockwise"}
     if crs not in LONGITUDE_LATITUDE:  # absent means longitude and latitude
         column["crs"] = projjson(crs)
     extent, count = Extent(), 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import shapely
@@ -20,15 +20,17 @@ COLUMNS: Mapping[str, type] = {"label": str, "score": float, ACCURACY: float, "i
 
 @dataclass(frozen=True)
 class Polygons:
-    """Some objects of a file.
+    """Some objects of a file, each one ring.
 
     Attributes:
         rings: Counter-clockwise rings, (k, 2) points each, the first not repeated; longitudes go on beyond 180 degrees.
         columns: For each column of the file, one value an object, None where there is none.
+        form: Kind of geometry that `wkb` gives.
     """
 
     rings: Sequence[Floats]
     columns: Mapping[str, Sequence[Any]]
+    form: ClassVar[str] = "Polygon"
 
     @classmethod
     def of(cls, rings: Sequence[Floats], objects: Objects, **more: Sequence[Any]) -> Polygons:
@@ -49,15 +51,8 @@ class Polygons:
         return len(self.rings)
 
     def column(self, name: str) -> list[Any]:
-        """Return the values of a column; text is Unicode: half a character, which a model may be made to write, becomes
-        an escape.
-        """
-        values = self.columns.get(name, [None] * len(self))
-        if COLUMNS[name] is not str:
-            return list(values)
-        return [
-            None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8") for value in values
-        ]
+        """Return the values of a column; see `column_of`."""
+        return column_of(self.columns.get(name, [None] * len(self)), name)
 
     def wkb(self) -> list[bytes]:
         """Return the polygons as well-known binary."""
@@ -76,6 +71,49 @@ class Polygons:
         points = np.concatenate(self.rings)
         low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
         return np.concatenate([low, high], axis=1)
+
+
+@dataclass(frozen=True)
+class AreaChunk:
+    """Some areas of a file: polygons with holes and parts.
+
+    Attributes:
+        shapes: Polygons or multipolygons, none of them empty, outer rings counter-clockwise.
+        columns: For each column of the file, one value an area, None where there is none.
+        form: Kind of geometry that `wkb` gives.
+    """
+
+    shapes: Sequence[Any]
+    columns: Mapping[str, Sequence[Any]]
+    form: ClassVar[str] = "MultiPolygon"
+
+    def __len__(self) -> int:
+        """Number of areas."""
+        return len(self.shapes)
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column; see `column_of`."""
+        return column_of(self.columns.get(name, [None] * len(self)), name)
+
+    def wkb(self) -> list[bytes]:
+        """Return the areas as well-known binary, all of them multipolygons."""
+        many = [one if one.geom_type == self.form else shapely.MultiPolygon([one]) for one in self.shapes]
+        return [bytes(value) for value in shapely.to_wkb(many, byte_order=1, output_dimension=2)]
+
+    def bounds(self) -> Floats:
+        """Return (n, 4) smallest x and y and largest x and y of each area."""
+        return np.asarray(shapely.bounds(list(self.shapes)), np.float64).reshape(-1, 4)
+
+
+def column_of(values: Sequence[Any], name: str) -> list[Any]:
+    """Return the values of a column; text is Unicode: half a character, which a model may be made to write, becomes an escape.
+
+    >>> column_of(["ship", None], "label")
+    ['ship', None]
+    """
+    if COLUMNS[name] is not str:
+        return list(values)
+    return [None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8") for value in values]
 
 
 class Extent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from rscovlm.geometry.affine import Floats, apply
 from rscovlm.geometry.boxes import Boxes
 from rscovlm.geometry.filling import fill
 from rscovlm.geometry.frame import Frame
-from rscovlm.geometry.runs import pack
+from rscovlm.geometry.runs import pack, unpack
 from rscovlm.geometry.shapes import shape_of_directed
 from rscovlm.geometry.tracing import trace
 from rscovlm.geometry.window import Window
@@ -176,6 +176,41 @@ class Mask:
         {'size': [2, 3], 'counts': '123'}
         """
         return {"size": [self.frame.height, self.frame.width], "counts": pack(self.runs())}
+
+    @classmethod
+    def from_rle(cls, rle: Mapping[str, Any], frame: Frame | None = None) -> Mask:
+        """Return the mask that COCO's packed run lengths hold.
+
+        Args:
+            rle: ``size`` (height, width) and ``counts``, as `rle` gives them.
+            frame: Its grid, of that size; a bare one by default.
+
+        Raises:
+            ValueError: The grid has another size, or the runs do not end where it does.
+
+        >>> Mask.from_rle({"size": [2, 3], "counts": "123"}).full().astype(int).tolist()
+        [[0, 1, 0], [1, 0, 0]]
+        """
+        height, width = (int(side) for side in rle["size"])
+        frame = Frame(width, height) if frame is None else frame
+        ends = np.cumsum(np.array(unpack(rle["counts"]), np.int64))
+        whole = len(ends) and ends[-1] == width * height and (np.diff(ends) >= 0).all()
+        if (frame.width, frame.height) != (width, height) or not whole:
+            raise ValueError(
+                f"run lengths of {width}x{height} pixels end at {ends[-1] if len(ends) else None} and the grid has "
+                f"{frame.width}x{frame.height}; give the grid that they were made on"
+            )
+        starts, ends = ends[:-1:2], ends[1::2]
+        starts, ends = starts[ends > starts], ends[ends > starts]
+        if not len(starts):
+            return cls.of(np.zeros((0, 0), bool), frame, at=(0, 0))
+        # Only the columns that hold something are unpacked.
+        x1, x2 = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
+        flips = np.zeros((x2 - x1) * height + 1, np.int8)
+        np.add.at(flips, starts - x1 * height, 1)
+        np.add.at(flips, ends - x1 * height, -1)
+        pixels = np.cumsum(flips[:-1], dtype=np.int8).astype(bool).reshape(x2 - x1, height).T
+        return cls.of(pixels, frame, at=(x1, 0))
 
 
 def masks_of(labels: NDArray[np.integer], frame: Frame | None = None) -> dict[int, Mask]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rscovlm.exports.areas import areas_geojson
-from rscovlm.exports.geojson import ACCURACY, GEOJSON, PIXELS, features_of, placed_each, write_features
+from rscovlm.codec.point_objects import PointObject
+from rscovlm.exports.areas import geometry_of, placed_areas
+from rscovlm.exports.geojson import ACCURACY, GEOJSON, PIXELS, features_of, placed_each, stated_accuracy, write_features
 from rscovlm.exports.geopackage import GEOPACKAGE, write_geopackage
 from rscovlm.exports.geoparquet import GEOPARQUET, check_pyarrow, write_geoparquet
-from rscovlm.exports.polygons import Polygons
+from rscovlm.exports.polygons import AreaChunk, Polygons
 from rscovlm.files import replacing
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.affine import Floats
@@ -65,7 +67,10 @@ def write_objects(
                 count = write_features(part, {**_COLLECTION, "coordinates": PIXELS}, _features(_rows_in_pixels(rows)))
         else:
             write = write_geopackage if kind == GEOPACKAGE else write_geoparquet
-            count = write(part, _polygons(_placed_rows(rows, seen, points=False)), WGS84, _COLUMNS)
+            chunks = _chunks(_placed_rows(rows, seen, points=False))
+            first = next((one for one in chunks if len(one)), None)
+            form = Polygons.form if first is None else first.form
+            count = write(part, chain([first] if first is not None else [], chunks), WGS84, _COLUMNS, form=form)
             if seen.unplaced and not seen.placed:
                 name, (reason, _) = next(iter(seen.unplaced.items()))
                 raise ValueError(f"no image can be placed for {path} ({name}: {reason}); --geojson writes pixels")
@@ -121,15 +126,32 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Areas:
-    """The polygons of a row, as features without numbers."""
+    """The areas of a row that are not empty, and their shapes."""
 
-    features: list[dict[str, Any]]
+    name: str
+    areas: list[PointObject]
+    shapes: list[Any]
+    accuracy: float | None
 
     @classmethod
     def of(cls, name: str, row: Row, frame: Frame) -> _Areas:
         """Return them in longitude and latitude where the frame has a place, else in pixels."""
         areas = areas_of(row, frame)
-        return cls(areas_geojson(areas, properties=[{"image": name}] * len(areas))["features"])
+        pairs = [(one, shape) for one, shape in zip(areas, placed_areas(areas), strict=True) if not shape.is_empty]
+        return cls(name, [one for one, _ in pairs], [shape for _, shape in pairs], stated_accuracy(frame))
+
+    def features(self) -> Iterator[dict[str, Any]]:
+        """Yield them as features without numbers."""
+        more = {} if self.accuracy is None else {ACCURACY: self.accuracy}
+        for one, shape in zip(self.areas, self.shapes, strict=True):
+            about = {"label": one.label, **more, "image": self.name}
+            yield {"type": "Feature", "geometry": geometry_of(shape), "properties": about}
+
+    def chunk(self) -> AreaChunk:
+        """Return them as rows of a table."""
+        number = len(self.areas)
+        columns = {"label": [one.label for one in self.areas], "image": [self.name] * number}
+        return AreaChunk(self.shapes, {**columns, ACCURACY: [self.accuracy] * number, "cut": [False] * number})
 
 
 def _placed_rows(rows: Mapping[str, Row], seen: _Seen, *, points: bool) -> Iterator[_Placed | _Point | _Areas]:
@@ -153,8 +175,6 @@ def _placed_rows(rows: Mapping[str, Row], seen: _Seen, *, points: bool) -> Itera
         if _outlined(row):
             try:
                 _check_ground(row)
-                if not points:
-                    raise ValueError("its areas are polygons, which --geojson writes")
                 placed = _Areas.of(name, row, frame_of(row["frame"]))
             except ValueError as error:
                 seen.unplaced[name] = str(error), row["frame"]["to_world"] is not None
@@ -213,7 +233,7 @@ def _features(placed: Iterator[_Placed | _Point | _Areas]) -> Iterator[dict[str,
             number += 1
             continue
         if isinstance(row, _Areas):
-            for feature in row.features:
+            for feature in row.features():
                 yield feature | {"id": number}
                 number += 1
             continue
@@ -222,8 +242,10 @@ def _features(placed: Iterator[_Placed | _Point | _Areas]) -> Iterator[dict[str,
         number += len(row.cut)
 
 
-def _polygons(placed: Iterator[_Placed | _Point | _Areas]) -> Iterator[Polygons]:
+def _chunks(placed: Iterator[_Placed | _Point | _Areas]) -> Iterator[Polygons | AreaChunk]:
     for row in placed:
+        if isinstance(row, _Areas):
+            yield row.chunk()
         if isinstance(row, _Placed):
             yield Polygons.of(row.rings, row.objects, image=[row.name] * len(row.cut), cut=row.cut)
 

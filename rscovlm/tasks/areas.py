@@ -134,6 +134,11 @@ def area_rows(objects: Sequence[PointObject]) -> list[Row]:
     return rows
 
 
+def mask_rows(labels: Sequence[str], masks: Sequence[Mask]) -> list[Row]:
+    """Return masks as plain JSON values: ``label``, and ``size`` and ``counts`` as COCO packs them."""
+    return [{"label": label, **mask.rle()} for label, mask in zip(labels, masks, strict=True)]
+
+
 def areas_of(row: Row, frame: Frame) -> list[PointObject]:
     """Return the areas that `area_rows` wrote."""
     listed = [(one["label"], [np.reshape(ring, (-1, 2)) for ring in one["rings"]]) for one in row["objects"]]

@@ -27,7 +27,7 @@ from rscovlm.points.polygons import mask_of, polygons_of
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import open_image
 from rscovlm.records import Record, Rejected
-from rscovlm.tasks.areas import area_rows, ask_sets, merged, stated_iou, true_areas
+from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, true_areas
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.caption import question as ask_caption
 from rscovlm.tasks.segment import meant, name_of, targets_of, write_fitted
@@ -106,6 +106,7 @@ class Change(Task):
     """What changed between images."""
 
     name = "change"
+    masked = True
     may = ("classes", "expressions")
     images = 2
     tiled = True
@@ -256,4 +257,4 @@ def _row(engine: Engine, before: Any, after: Any, wanted: Wanted) -> Row:
     if found.shift is not None:
         row["shift"] = [round(found.shift.x, 2), round(found.shift.y, 2)]
     finish = "length" if was_cut(found.problems) else "stop"
-    return {**row, "finish": finish, "frame": frame_row(found.frame)}
+    return {**row, "finish": finish, "masks": mask_rows(found.labels, found.masks), "frame": frame_row(found.frame)}

@@ -29,7 +29,7 @@ from rscovlm.points.segmenter import FilledShapes, Segmenter
 from rscovlm.points.tiled import segment as draw_masks
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record, Rejected
-from rscovlm.tasks.areas import area_rows, ask_sets, merged, stated_iou, true_areas
+from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, true_areas
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.served import was_cut
 from rscovlm.tasks.table import task_named
@@ -104,6 +104,7 @@ class Segment(Task):
 
     name = "segment"
     may = ("classes", "expressions")
+    masked = True
     metric = "giou"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
@@ -312,5 +313,4 @@ def _row(engine: Engine, raster: Raster, wanted: Wanted) -> Row:
     # Half an answer is in the model's own coordinates, so nothing is better.
     finish = "length" if was_cut(found.problems) else "stop"
     row: Row = {"objects": area_rows(areas), "problems": found.problems, "finish": finish}
-    masks = [{"label": label, **mask.rle()} for label, mask in zip(found.labels, found.masks, strict=True)]
-    return {**row, "masks": masks, "frame": frame_row(raster.frame)}
+    return {**row, "masks": mask_rows(found.labels, found.masks), "frame": frame_row(raster.frame)}

@@ -203,6 +203,8 @@ class Task(ABC):
     """Images that one question is about."""
     tiled: ClassVar[bool] = False
     """Large images are read tile by tile: each is asked about by itself, and a journal may keep its finished tiles."""
+    masked: ClassVar[bool] = False
+    """Its rows hold ``masks``, COCO run lengths with a label each."""
     looks: ClassVar[bool] = False
     """What is trained on shows the image and then a closer look at a region of it."""
     converses: ClassVar[bool] = False
