@@ -76,6 +76,8 @@ class Asker:
         control: What is shown instead of the image.
         images: For the shuffled control: the images of each item.
         batch: Items asked about at a time.
+        confidence: Also keep how sure the model is of an answer in words, where the engine tells: the geometric mean of its tokens'
+            probabilities.
     """
 
     engine: Engine
@@ -83,6 +85,7 @@ class Asker:
     control: Control = ""
     images: dict[str, tuple[ImageRef, ...]] = field(default_factory=dict)
     batch: int = 32
+    confidence: bool = False
     _opened: dict[tuple[Path, ImageRef], Raster] = field(default_factory=dict, repr=False)
     _digests: dict[tuple[Path, str], str] = field(default_factory=dict, repr=False)
 
@@ -179,9 +182,13 @@ class Asker:
             asked.append(question.conversation([] if bare else [view.image for view in views], frame))
             about = {"system": question.system or "", "prompt": question.stated(frame)}
             heads.append({**head, **about, "seen": [frame.width, frame.height] if frame else None})
-        answers = replies(self.engine, asked, max_new_tokens=self.asking.max_new_tokens)
+        options = {"logprobs": True} if self.confidence else {}
+        answers = replies(self.engine, asked, max_new_tokens=self.asking.max_new_tokens, **options)
         for head, reply in zip(heads, answers, strict=True):
-            yield {**head, "answer": reply.text, "finish": reply.finish, "tokens": reply.tokens}
+            row = {**head, "answer": reply.text, "finish": reply.finish, "tokens": reply.tokens}
+            if self.confidence and reply.token_logprobs:
+                row["confidence"] = round(float(np.exp(np.mean(reply.token_logprobs))), 6)
+            yield row
 
     def _zoom(self, entries: Iterable[tuple[BenchmarkItem, list[Raster], Row]]) -> Iterator[Row]:
         """Ask with a closer look: the model's own, or at the true region."""

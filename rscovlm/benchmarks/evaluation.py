@@ -58,6 +58,7 @@ def evaluate(
     whole: Sequence[BenchmarkItem] | None = None,
     shard: tuple[int, int] = (1, 1),
     batch: int = 32,
+    confidence: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
     """Ask about every item that has no answer yet and append one JSON row each.
@@ -73,6 +74,7 @@ def evaluate(
         whole: All items of the benchmark, where `items` are some of them: their digest tells data apart.
         shard: Number of this shard, from 1, and how many there are; a shard takes every so-manieth item.
         batch: Items, or tiles, asked about at a time.
+        confidence: Also keep how sure the model is of answers in words, where the engine tells.
         progress: Called with (items done, items).
 
     Returns:
@@ -92,7 +94,7 @@ def evaluate(
             left = [item for item in mine if item.id not in done]
             counts = {"asked": 0, "before": len(mine) - len(left), "errors": 0}
             images = shuffled(whole) if run.control == "shuffled" else {}
-            asker = Asker(engine, asking, run.control, images, batch)
+            asker = Asker(engine, asking, run.control, images, batch, confidence)
             for start in range(0, len(left), max(1, batch)):
                 rows = list(asker.rows(left[start : start + max(1, batch)]))
                 journal.append(rows)

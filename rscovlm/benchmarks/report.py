@@ -202,6 +202,11 @@ def _run(score: SuiteScore) -> str:
 
 def _details(score: SuiteScore) -> list[str]:
     about = score.details
+    if "selective" in about:
+        kept = about["selective"]
+        shares = ", ".join(f"{100 * value:.2f} % of the surest {share}" for share, value in kept["accuracy"].items())
+        risk = f"area under risk and coverage {kept['aurc']:.4f}, at best {kept['best_aurc']:.4f}"
+        return [f"- {_run(score)}: right are {shares}; {risk}; {kept['without_confidence']} without confidence"]
     if "duplicate_rate" not in about:
         return []
     rate = about["false_alarm_rate"]

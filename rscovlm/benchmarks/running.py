@@ -54,6 +54,7 @@ class Job:
         control_limit: Items of each suite that controls ask about.
         shard: Number of this shard, and how many there are.
         batch: Items asked about at a time.
+        confidence: Also keep how sure the model is of answers in words, where the engine tells.
     """
 
     suites: Sequence[Suite]
@@ -64,6 +65,7 @@ class Job:
     control_limit: int = 200
     shard: tuple[int, int] = (1, 1)
     batch: int = 32
+    confidence: bool = False
 
     def plan(self) -> list[PlannedRun]:
         """Return everything that is to be asked.
@@ -112,7 +114,8 @@ def run_jobs(
     checkpoint, errors = checkpoint_of(engine, model), 0
     for one in planned:
         run = replace(one.run, model=model, checkpoint=checkpoint)
-        counts = evaluate(engine, run, one.items, out, whole=one.whole, shard=job.shard, batch=job.batch)
+        how: dict[str, Any] = {"shard": job.shard, "batch": job.batch, "confidence": job.confidence}
+        counts = evaluate(engine, run, one.items, out, whole=one.whole, **how)
         tell(f"{run.name}: {counts['asked']} asked, {counts['before']} before, {counts['errors']} errors")
         errors += counts["errors"]
     return errors

@@ -86,7 +86,7 @@ def score_run(folder: Path, run: str, suite: Suite, *, rules: Sequence[str] = ()
         figures,
         counts,
         scorer.constant() if not settings.get("control") else {},
-        scorer.details if isinstance(scorer, DetectionScorer) else {},
+        scorer.details if isinstance(scorer, DetectionScorer | WordScorer) else {},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from rscovlm.benchmarks.columns import CreditTable
 from rscovlm.benchmarks.conventions import OPTIONS, WORDS
 from rscovlm.benchmarks.scores import BenchmarkFigure, count_answer
 from rscovlm.metrics.options import MME_LETTERS
+from rscovlm.metrics.selective import selective_risk
 
 _REMEMBERED = 1 << 17
 """Pairs of answer and truth whose credit is kept: short answers repeat."""
@@ -31,6 +33,8 @@ class WordScorer:
         self._rules = tuple(rules)
         self._known: dict[tuple[str, str, tuple[str, ...]], tuple[dict[str, float], bool]] = {}
         self._truths: dict[tuple[str, str], Counter[str]] = {}
+        self._sure: array[float] = array("d")
+        self._gained: array[float] = array("d")
 
     def add(self, row: Mapping[str, Any]) -> dict[str, float]:
         """Score a row and return its credits; an item without an answer has none."""
@@ -38,13 +42,25 @@ class WordScorer:
         truth = row.get("truth") or {}
         reference = str(truth.get("answer", ""))
         column, within = row.get("column", "all"), row.get("within", "")
-        credits: dict[str, float] = dict.fromkeys(self._rules, 0.0)
+        credits = dict.fromkeys(self._rules, 0.0)
         if answered:
             credits, decided = self._credits(str(row["answer"]), reference, tuple(truth.get("choices", ())))
             self.counts["unparsed"] += not decided
         self._truths.setdefault((column, within), Counter())[reference] += 1
         self.table.add(row["item"], row.get("image", row["item"]), column, within, credits)
+        if "confidence" in row:
+            self._sure.append(float(row["confidence"]))
+            self._gained.append(credits[self._rules[0]])
         return credits
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the answers of a known confidence score under the first convention, by the share of them that is kept."""
+        if not self._sure:
+            return {}
+        found = selective_risk(self._gained, self._sure)
+        accuracy = {f"{share:.0%}": value for share, value in found["accuracy"].items()}
+        return {"selective": {**found, "accuracy": accuracy, "without_confidence": len(self.table) - found["items"]}}
 
     def figures(self, *, repeats: int) -> tuple[BenchmarkFigure, ...]:
         """Return the figures of all conventions."""

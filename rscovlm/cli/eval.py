@@ -57,6 +57,12 @@ def evaluate(
     ] = "1/1",
     controls: Annotated[bool, typer.Option(help="Also ask without the image and about another image.")] = True,
     control_limit: Annotated[int, typer.Option(min=1, help="Items of each suite that controls ask about.")] = 200,
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence", help="Also ask how sure the model is, where the engine tells: accuracy by coverage."
+        ),
+    ] = False,
     trained: Annotated[
         Path | None,
         typer.Option(help="Recipe or records that the model was trained on: test images among them are named."),
@@ -83,7 +89,7 @@ def evaluate(
         suites = [load_suite(name) for name in names]
         part = check_shard(shard)
         check_folder(out, REPORT)
-        job = Job(suites, data, variant or (), limit, controls, control_limit, part, batch)
+        job = Job(suites, data, variant or (), limit, controls, control_limit, part, batch, confidence)
         asked = job.plan()
         leaks = {} if trained is None else leaks_of(asked, trained, trained_root)
         if refuse_leaks and any(leaks.values()):

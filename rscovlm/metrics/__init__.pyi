@@ -21,6 +21,7 @@ from .places import great_circle as great_circle
 from .places import place_accuracy as place_accuracy
 from .scene import multi_label_f1 as multi_label_f1
 from .scene import scene_accuracy as scene_accuracy
+from .selective import selective_risk as selective_risk
 from .task1 import read_task1 as read_task1
 from .task1 import write_task1 as write_task1
 from .tiles import merge_tiles as merge_tiles

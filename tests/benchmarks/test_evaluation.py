@@ -14,6 +14,8 @@ from rscovlm.benchmarks.answers import answers_path, merged_rows, runs_of, setti
 from rscovlm.benchmarks.controls import CONTROLS, shuffled
 from rscovlm.benchmarks.evaluation import BenchmarkRun, evaluate
 from rscovlm.benchmarks.items import BenchmarkItem, load_items
+from rscovlm.benchmarks.report import to_markdown
+from rscovlm.benchmarks.scoring import score_folder
 from rscovlm.benchmarks.suite import load_suite
 from rscovlm.codec import Codec
 from rscovlm.engines import Conversation, Reply
@@ -209,3 +211,29 @@ def test_converted_records_are_taken_where_they_lie(data: Path, tmp_path: Path) 
     (tmp_path / "lrs-vqa-test.jsonl").write_text((tmp_path / "lrs-vqa-test.jsonl").read_text())
     assert [item.id for item in load_items(LRS, tmp_path)] == [item.id for item in load_items(LRS, data)]
     assert json.loads((tmp_path / "lrs-vqa-test.jsonl").read_text().splitlines()[0])["task"] == "vqa"
+
+
+def test_confidences_become_accuracy_by_coverage(items: list[BenchmarkItem], tmp_path: Path) -> None:
+    class Unsure(Hashing):
+        def generate(
+            self, conversations: Sequence[Conversation], *, max_new_tokens: int = 1024, logprobs: bool = False
+        ) -> list[Reply]:
+            found = super().generate(conversations)
+            sure = [-0.1, -0.3] if logprobs else None
+            # One reply in four of an engine that gives no probabilities.
+            return [
+                Reply(one.text, token_logprobs=sure if place % 4 else None, token_texts=["a", "b"])
+                for place, one in enumerate(found)
+            ]
+
+    run = BenchmarkRun(LRS)
+    evaluate(Unsure(), run, items, tmp_path, batch=12, confidence=True)
+    rows = list(merged_rows(tmp_path, run.name))
+    given = [row["confidence"] for row in rows if "confidence" in row]
+    assert given == pytest.approx([np.exp(-0.2)] * 9, abs=1e-6)
+    (score,) = score_folder(tmp_path, repeats=0)
+    kept = score.details["selective"]
+    assert kept["items"] == 9 and kept["without_confidence"] == 3 and set(kept["accuracy"]) >= {"50%", "100%"}
+    assert "without confidence" in to_markdown([], [score])
+    evaluate(Unsure(), run, items, tmp_path / "plain")
+    assert "confidence" not in next(merged_rows(tmp_path / "plain", run.name))
