@@ -15,6 +15,7 @@ import yaml
 
 from rscovlm.benchmarks.grids import GridCell, ReportGrid
 from rscovlm.benchmarks.scores import SuiteScore
+from rscovlm.benchmarks.table_picture import to_svg
 from rscovlm.files import mark, write_text
 
 REPORT = "evaluation"
@@ -28,7 +29,7 @@ _TEX |= {"^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"$<$", ">"
 def write_report(
     folder: Path, found: Sequence[ReportGrid], scores: Sequence[SuiteScore], compared: Mapping[str, Any] | None = None
 ) -> list[Path]:
-    """Write ``scores.json``, ``report.md``, ``.csv``, ``.tex``, ``.html`` and ``model-index.yaml`` into a folder of ours.
+    """Write ``scores.json``, ``report.md``, ``.csv``, ``.tex``, ``.html``, ``model-index.yaml`` and a picture a table into a folder of ours.
 
     Args:
         folder: A folder that was claimed for evaluation.
@@ -47,6 +48,7 @@ def write_report(
         "report.tex": to_latex(found),
         "report.html": to_html(found, scores),
         "model-index.yaml": to_model_index(scores),
+        **{f"{grid.name}.svg": to_svg(grid) for grid in found},
     }
     # The folder is ours, so files of an earlier report in it are.
     return [write_text(folder / name, text, overwrite=True) for name, text in texts.items()]
@@ -72,7 +74,14 @@ def to_markdown(
     """Return all tables, then how answers ended and how each figure was made."""
     lines = [f"<!-- {mark(REPORT)} -->", "# Evaluation", ""]
     for grid in found:
-        lines += [f"## {_md(grid.title)}", "", _md_row(["", *grid.columns]), _md_row(["---"] * (1 + len(grid.columns)))]
+        lines += [
+            f"## {_md(grid.title)}",
+            "",
+            f"![{_md(grid.title)}]({grid.name}.svg)",
+            "",
+            _md_row(["", *grid.columns]),
+            _md_row(["---"] * (1 + len(grid.columns))),
+        ]
         for row in grid.rows:
             name = f"{row.name} (published)" if row.published else row.name
             lines.append(_md_row([name, *(_shown(cell) for cell in row.cells)]))
