@@ -60,4 +60,4 @@ def fill(rings: Iterable[ArrayLike], window: WindowLike) -> NDArray[np.bool_]:
 def _sides(ring: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if ring.ndim != 2 or ring.shape[1] != 2:
         raise ValueError(f"a ring has shape {ring.shape}; give (k, 2) corners x, y")
-    return ring, np.roll(ring, -1, axis=0)
+    return ring, np.concatenate([ring[1:], ring[:1]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,9 @@ from rscovlm.geometry.runs import pack, unpack
 from rscovlm.geometry.shapes import shape_of_directed
 from rscovlm.geometry.tracing import trace
 from rscovlm.geometry.window import Window
+
+_TOGETHER = 1 << 24
+"""Pixels of masks that are outlined at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +238,57 @@ def masks_of(labels: NDArray[np.integer], frame: Frame | None = None) -> dict[in
         window = Window(*one.tolist(), *two.tolist())
         found[value] = Mask(labels[window.y1 : window.y2, window.x1 : window.x2] == value, window, frame)
     return found
+
+
+def rings_each(masks: Sequence[Mask]) -> list[list[Floats]]:
+    """Return the outlines of many masks: those that `Mask.rings` gives of each, from one pass over all their pixels.
+
+    >>> [[len(ring) for ring in rings] for rings in rings_each([Mask.of([[1, 1]]), Mask.of([[0]]), Mask.of([[1, 0], [0, 1]])])]
+    [[4], [], [4, 4]]
+    """
+    found: list[list[Floats]] = [[] for _ in masks]
+    for group in _groups(masks):
+        places = _shelves([masks[number] for number in group])
+        width = max(x + masks[number].window.width for number, (x, _) in zip(group, places, strict=True))
+        height = max(y + masks[number].window.height for number, (_, y) in zip(group, places, strict=True))
+        labels = np.zeros((height, width), np.int32)
+        for label, (number, (x, y)) in enumerate(zip(group, places, strict=True), 1):
+            pixels = masks[number].pixels
+            labels[y : y + pixels.shape[0], x : x + pixels.shape[1]][pixels] = label
+        rings = trace(labels)
+        for label, ring in zip(rings.labels.tolist(), rings.each(), strict=True):
+            window, place = masks[group[label - 1]].window, places[label - 1]
+            found[group[label - 1]].append(ring + (window.x1 - place[0], window.y1 - place[1]))
+    return found
+
+
+def _groups(masks: Sequence[Mask]) -> Iterator[list[int]]:
+    """Yield the numbers of masks that are not empty, from low to high ones, as many at a time as bounded memory takes."""
+    group: list[int] = []
+    size = 0
+    for number in sorted(
+        (number for number, mask in enumerate(masks) if mask.area), key=lambda at: masks[at].window.height
+    ):
+        if group and size + masks[number].pixels.size > _TOGETHER:
+            yield group
+            group, size = [], 0
+        group.append(number)
+        size += masks[number].pixels.size
+    if group:
+        yield group
+
+
+def _shelves(masks: Sequence[Mask]) -> list[tuple[int, int]]:
+    """Return where masks lie, x and y, side by side on shelves about as long as all of them are high."""
+    wide = max(int(sum(mask.pixels.size for mask in masks) ** 0.5), max(mask.window.width for mask in masks))
+    places = []
+    x = y = shelf = 0
+    for mask in masks:
+        if x + mask.window.width > wide:
+            x, y, shelf = 0, y + shelf, 0
+        places.append((x, y))
+        x, shelf = x + mask.window.width, max(shelf, mask.window.height)
+    return places
 
 
 def label_image(masks: Sequence[Mask], frame: Frame) -> NDArray[np.int32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ import shapely
 from rscovlm.codec.point_objects import PointObject
 from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.filling import fill
-from rscovlm.geometry.masks import Mask
-from rscovlm.geometry.shapes import corners, rings_of
+from rscovlm.geometry.masks import Mask, rings_each
+from rscovlm.geometry.shapes import corners, rings_of, shape_of_directed
 from rscovlm.geometry.window import Window
 
 TOLERANCE = 0.75
@@ -72,9 +73,48 @@ def polygons_of(
     >>> [one.shape.area for one in found.objects], found.small
     ([600.0], 0)
     """
+    options = {"tolerance": tolerance, "least_area": least_area, "least_iou": least_iou}
+    return polygons_each([mask], [label], **options)[0]
+
+
+def polygons_each(
+    masks: Sequence[Mask],
+    labels: Sequence[str] | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+    least_area: float = LEAST_AREA,
+    least_iou: float = LEAST_IOU,
+) -> list[MaskPolygons]:
+    """Return the polygons of many masks: those that `polygons_of` gives of each, in half the time for small ones.
+
+    Args:
+        masks: Objects of one image or of several.
+        labels: A name for each; none where left out.
+        tolerance: As for `polygons_of`.
+        least_area: As for `polygons_of`.
+        least_iou: As for `polygons_of`.
+
+    Raises:
+        ValueError: Tolerance or area is negative, or there is not one label a mask.
+
+    >>> import numpy as np
+    >>> [len(one.objects) for one in polygons_each([Mask.of(np.ones((4, 6))), Mask.of(np.eye(4))])]
+    [1, 1]
+    """
     if tolerance < 0 or least_area < 0:
         raise ValueError(f"tolerance is {tolerance} and least_area {least_area}; give 0 or more pixels")
-    parts = sorted(shapely.get_parts(mask.shape()), key=lambda part: -part.area)
+    if labels is not None and len(labels) != len(masks):
+        raise ValueError(f"there are {len(masks)} masks and {len(labels)} labels; give one a mask")
+    names = [""] * len(masks) if labels is None else labels
+    shapes = [shape_of_directed(rings) for rings in rings_each(masks)]
+    rows = zip(masks, names, shapes, strict=True)
+    return [_polygons(mask, label, shape, tolerance, least_area, least_iou) for mask, label, shape in rows]
+
+
+def _polygons(
+    mask: Mask, label: str, shape: Any, tolerance: float, least_area: float, least_iou: float
+) -> MaskPolygons:
+    parts = sorted(shapely.get_parts(shape), key=lambda part: -part.area)
     parts = [part for part in parts if not part.is_empty]
     kept = [part for number, part in enumerate(parts) if part.area >= least_area or not number]
     holes = 0
@@ -84,7 +124,8 @@ def polygons_of(
         own = [hole for hole in inner if shapely.Polygon(hole).area >= least_area]
         holes += len(inner) - len(own)
         whole = part if len(own) == len(inner) else shapely.Polygon(part.exterior, own)
-        rings = rings_of(_simple(whole, tolerance, least_iou))
+        known = mask if whole is part and tuple(part.bounds) == tuple(mask.window) and len(parts) == 1 else None
+        rings = rings_of(_simple(whole, tolerance, least_iou, known))
         objects.append(PointObject.polygon(label, rings, mask.frame))
     return MaskPolygons(tuple(objects), len(parts) - len(kept), holes)
 
@@ -101,14 +142,21 @@ def mask_of(one: PointObject) -> Mask:
     return Mask.filled(rings_of(one.shape), frame)
 
 
-def _simple(polygon: Any, tolerance: float, least: float) -> Any:
-    """Return a polygon without the steps of its pixels and simplified, as far as the overlap allows."""
+def _simple(polygon: Any, tolerance: float, least: float, mask: Mask | None = None) -> Any:
+    """Return a polygon without the steps of its pixels and simplified, as far as the overlap allows.
+
+    Args:
+        polygon: A connected part, along the edges of its pixels.
+        tolerance: Pixels by which the outline may differ.
+        least: Overlap that is kept.
+        mask: Its pixels, where they are at hand.
+    """
     area = float(polygon.area)
     if not tolerance or area < _TINY:
         return polygon
     # A margin for what a simplified outline adds.
     grown = Window.around(*polygon.bounds).grown(_MARGIN)
-    pixels = fill(_all_corners(polygon), grown)
+    pixels = fill(_all_corners(polygon), grown) if mask is None else np.pad(mask.pixels, _MARGIN)
     inside = int(np.count_nonzero(pixels))
     # What surely costs too much is not tried: an outline that moves by some share of the tolerance costs that share of its length.
     share = _MOVED * tolerance * float(polygon.length) / area

@@ -23,7 +23,7 @@ from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.tiling import tiles
 from rscovlm.geometry.window import Window
 from rscovlm.points.pairs import RasterPair, Shift
-from rscovlm.points.polygons import mask_of, polygons_of
+from rscovlm.points.polygons import mask_of, polygons_each
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import open_image
 from rscovlm.records import Record, Rejected
@@ -71,9 +71,8 @@ class Changed:
         return out
 
     def polygons(self, **options: Any) -> list[PointObject]:
-        """Return the connected parts of all masks as polygons; options are those of `polygons_of`."""
-        pairs = zip(self.labels, self.masks, strict=True)
-        return [one for label, mask in pairs for one in polygons_of(mask, label, **options).objects]
+        """Return the connected parts of all masks as polygons; options are those of `polygons_each`."""
+        return [one for found in polygons_each(self.masks, self.labels, **options) for one in found.objects]
 
 
 def question(

@@ -24,7 +24,7 @@ from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.tiling import tiles
 from rscovlm.geometry.window import Window
 from rscovlm.points.keypoints import prompt_of
-from rscovlm.points.polygons import polygons_of
+from rscovlm.points.polygons import polygons_each
 from rscovlm.points.segmenter import FilledShapes, Segmenter
 from rscovlm.points.tiled import segment as draw_masks
 from rscovlm.rasters import Raster, open_image
@@ -63,9 +63,8 @@ class Segmented:
     texts: tuple[str, ...] = ()
 
     def polygons(self, **options: Any) -> list[PointObject]:
-        """Return the connected parts of all masks as polygons; options are those of `polygons_of`."""
-        pairs = zip(self.labels, self.masks, strict=True)
-        return [one for label, mask in pairs for one in polygons_of(mask, label, **options).objects]
+        """Return the connected parts of all masks as polygons; options are those of `polygons_each`."""
+        return [one for found in polygons_each(self.masks, self.labels, **options) for one in found.objects]
 
 
 def question(

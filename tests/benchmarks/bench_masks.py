@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rscovlm.geometry import Frame
 from rscovlm.geometry.masks import Mask, label_image, masks_of
 from rscovlm.points.keypoints import prompt_of
-from rscovlm.points.polygons import polygons_of
+from rscovlm.points.polygons import polygons_each
 
 BARS = {1024: 1.0, 8192: 20.0}
 """Seconds that masks to polygons, to points, and polygons to masks may take each."""
@@ -52,7 +52,7 @@ def measure(side: int) -> dict[str, float]:
     seconds: dict[str, float] = {}
     seconds["labels to masks"], masks = timed(lambda: list(masks_of(labels).values()))
     seconds["masks to exact polygons"], shapes = timed(lambda: [mask.shape() for mask in masks])
-    seconds["masks to simplified polygons"], found = timed(lambda: [polygons_of(mask) for mask in masks])
+    seconds["masks to simplified polygons"], found = timed(lambda: polygons_each(masks))
     seconds["masks to boxes and two points"], _ = timed(lambda: [prompt_of(mask) for mask in masks])
     rings = [[ring for one in each.objects for ring in one.sets.points] for each in found]
     seconds["polygons to masks"], drawn = timed(lambda: [Mask.filled(each, frame) for each in rings])
