@@ -235,6 +235,7 @@ def test_nothing_else_writes_files() -> None:
         "training/run.py": "the mark and the lock of a run's folder",
         "processing/checkpoint.py": "completes what save_pretrained wrote",
         "metrics/wordnet/make.py": "makes a table of the package",
+        "hub/downloads.py": "inside a folder that it claimed",
         "testing/__init__.py": "makes a folder of test data",
         "testing/adapters.py": "makes a folder of test data",
         "testing/layouts.py": "makes a folder of test data",

@@ -13,6 +13,8 @@ from rscovlm.cli.eval import evaluate, peers, score
 from rscovlm.cli.export import export
 from rscovlm.cli.merge import merge
 from rscovlm.cli.predict import predict
+from rscovlm.cli.pull import pull
+from rscovlm.cli.push import push
 from rscovlm.cli.serve import serve
 from rscovlm.cli.terminal import say
 from rscovlm.cli.train import train
@@ -51,5 +53,7 @@ app.command("eval")(evaluate)
 app.command()(score)
 app.command()(peers)
 app.command()(serve)
+app.command()(push)
+app.command()(pull)
 app.add_typer(data, name="data")
 app.add_typer(wording, name="wording")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rscovlm.data.storage import read_parquet
+from rscovlm.hub.downloads import pull
+from rscovlm.hub.uploads import HubUpload, send
 from rscovlm.records.record import Record
 
+_SHARDS = "data/*-*-of-*.parquet"
 _ROWS = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -29,79 +34,81 @@ _CATEGORIES = {
 }
 
 
-def push_records(
+def push_dataset(
     folder: str | Path,
     repo: str,
     *,
     licence: str,
+    message: str = "Add records",
     private: bool = True,
+    revision: str | None = None,
     token: str | None = None,
     endpoint: str | None = None,
-) -> str:
-    """Upload a folder that `write_parquet` wrote, with a card, in one commit.
+    dry_run: bool = False,
+) -> HubUpload:
+    """Push a folder that `write_parquet` wrote, with a card, in one commit.
 
     Args:
         folder: Holds `data/<split>-*.parquet`; only these and the card are uploaded. A `README.md` in it is used as it is.
-        repo: `<owner>/<name>` of the data set, made if it is not there.
+        repo: `<owner>/<name>` of the data set, made if it is not there. Its shards that this push does not bring are removed.
         licence: Identifier for the card (such as `cc-by-4.0`, or `other`): the data's, not this library's.
+        message: The commit's.
         private: Make a new repository private.
+        revision: Branch; by default the main one.
         token: By default the one that `hf auth login` stored.
         endpoint: By default the public Hub.
+        dry_run: Send nothing; what would be sent is returned.
 
     Returns:
-        Address of the commit.
+        What was sent, with the commit's address, or would be.
 
     Raises:
         FileNotFoundError: There are no shards in `folder`.
         ValueError: A shard cannot be read.
+        PermissionError: The token may not write there.
+        ConnectionError: The Hub failed; nothing was committed, and the same call resumes.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
-
     base = Path(folder)
     own = base / "README.md"
     card = own.read_text(encoding="utf-8") if own.is_file() else dataset_card(read_parquet(base), repo, licence)
-    api = HfApi(endpoint=endpoint, token=token)
-    api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
     shards = sorted((base / "data").glob("*-*-of-*.parquet"))
-    operations = [CommitOperationAdd(f"data/{shard.name}", str(shard)) for shard in shards]
-    operations.append(CommitOperationAdd("README.md", card.encode()))
-    commit = api.create_commit(repo, operations, commit_message="Add records", repo_type="dataset")
-    return str(commit.commit_url)
+    if not shards:
+        raise FileNotFoundError(
+            f"there are no shards data/<split>-*.parquet in {base}; give a folder that convert wrote"
+        )
+    files: dict[str, Path | bytes] = {f"data/{shard.name}": shard for shard in shards}
+    files["README.md"] = card.encode()
+    upload = HubUpload(repo, "dataset", files, card, {}, (_SHARDS,))
+    upload.check(token)
+    if dry_run:
+        return upload
+    address = send(upload, message=message, private=private, revision=revision, token=token, endpoint=endpoint)
+    return replace(upload, address=address)
 
 
-def pull_records(
-    repo: str, folder: str | Path, *, revision: str | None = None, token: str | None = None, endpoint: str | None = None
-) -> Path:
+def pull_records(repo: str, folder: str | Path, **options: Any) -> Path:
     """Download the shards of a data set repository; read them with `read_parquet`.
 
     Args:
         repo: `<owner>/<name>`.
-        folder: Where to; its `data/` holds the shards afterwards.
-        revision: Branch, tag or commit; by default the main branch.
-        token: By default the one that `hf auth login` stored.
-        endpoint: By default the public Hub.
+        folder: Where to, new or empty; its `data/` holds the shards afterwards.
+        options: As for `pull`.
 
     Returns:
         The folder.
 
     Raises:
         FileNotFoundError: The repository has no shards where records keep them.
+        ValueError: See `pull`.
+        PermissionError: See `pull`.
+        ConnectionError: See `pull`.
     """
-    from huggingface_hub import snapshot_download
-
-    patterns = ["data/*.parquet", "README.md"]
-    snapshot_download(
-        repo,
-        repo_type="dataset",
-        revision=revision,
-        local_dir=folder,
-        allow_patterns=patterns,
-        token=token,
-        endpoint=endpoint,
-    )
-    if not list(Path(folder).glob("data/*-*-of-*.parquet")):
-        raise FileNotFoundError(f"data set {repo!r} has no data/<split>-*.parquet; it does not hold records")
-    return Path(folder)
+    try:
+        return pull(repo, folder, kind="dataset", patterns=(_SHARDS, "README.md"), required=_SHARDS, **options)
+    except FileNotFoundError as error:
+        if _SHARDS not in str(error):
+            raise
+        raise FileNotFoundError(f"data set {repo!r} has no data/<split>-*.parquet; it does not hold records") from error
 
 
 def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rscovlm.data.sources import sources
 from rscovlm.data.table import RecordTable
 from rscovlm.mixtures.mixture import Stages
 from rscovlm.records.tally import Tally
@@ -23,6 +24,9 @@ RUN_FILE = "rscovlm_run.json"
 
 PLAN_FILE = "rscovlm_plan.json"
 """File of a checkpoint of packed training that says where the plan of its rows stands (`LaneState`)."""
+
+_LOOKED_AT = 64
+"""Rows of a subset that are read to learn where it comes from."""
 
 _FREE = re.compile(
     r"logging_.*|log_.*|save_.*|eval_.*|dataloader_.*|report_to|run_name|disable_tqdm|push_to_hub|hub_.*|ddp_.*"
@@ -63,6 +67,29 @@ def records_of(mixture: Stages) -> dict[str, dict[str, str]]:
     """Return the files that a mixture draws records from, by subset, and in a few words what each holds."""
     subsets = [subset for _, stage in mixture.stages for subset in stage.subsets]
     return {subset.name: subset.source.files for subset in subsets if isinstance(subset.source, RecordTable)}
+
+
+def sources_of(mixture: Stages) -> dict[str, dict[str, str]]:
+    """Return the data sets that records come from and their licences, by subset, as up to 64 rows of each tell.
+
+    Args:
+        mixture: What is drawn from.
+    """
+    known = sources()
+    found: dict[str, dict[str, str]] = {}
+    for subset in (subset for _, stage in mixture.stages for subset in stage.subsets):
+        if isinstance(subset.source, RecordTable):
+            rows = range(0, len(subset.source), max(1, len(subset.source) // _LOOKED_AT))
+            names = sorted({name for row in rows if (name := _source_of(subset.source, row)) is not None})
+            found[subset.name] = {name: known[name].licence if name in known else "not known" for name in names}
+    return found
+
+
+def _source_of(table: RecordTable, row: int) -> str | None:
+    try:
+        return table[row].source
+    except ValueError:  # a row that cannot be used, which training counts
+        return None
 
 
 def counts_of(checkpoint: Path, limit: float) -> tuple[Tally, int]:

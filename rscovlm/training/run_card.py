@@ -1,21 +1,31 @@
-"""The model card of a run: what it stands on, what it learned from, how, what was measured, and how to load it."""
+"""The card of a run, and the facts that it is written from, which a push writes the same card from."""
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import yaml
-
 from rscovlm import __version__
-from rscovlm.files import write_text
-
-MARKER = "<!-- written by rscovlm; a card without this line is left as it is -->"
+from rscovlm.files import mark, write_text
+from rscovlm.hub.model_card import FACTS_FILE, MARKER, model_card, without_secrets
 
 _MEASURED = "eval_"
+_SETTINGS = (
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "optim",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "seed",
+    "bf16",
+    "fp16",
+)
 
 
 def write_card(
@@ -28,8 +38,9 @@ def write_card(
     tokens: int = 0,
     history: list[dict[str, Any]] | None = None,
     recipe: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Write a run's card as ``README.md``, unless there is one that this did not write.
+    """Write a run's card as ``README.md``, unless there is one that this did not write, and the facts behind it.
 
     Args:
         folder: The run's folder.
@@ -40,34 +51,73 @@ def write_card(
         tokens: Tokens trained.
         history: Logs of the trainer; what is measured on a fixed set is taken from them.
         recipe: Plain values of the recipe.
+        about: More that is known: ``base_revision``, ``hardware``, ``settings``, ``versions``, and ``sources`` (subset ->
+            source -> licence).
 
     Returns:
-        Whether it was written.
+        Whether the card was written.
     """
+    facts = {
+        "generator": mark("card"),
+        "base": base,
+        "adapter": adapter,
+        "version": __version__,
+        "steps": steps,
+        "samples": samples,
+        "tokens": tokens,
+        "results": _results(history or []),
+        **{key: value for key, value in (about or {}).items() if key != "sources"},
+        "subsets": _subsets(recipe or {}, (about or {}).get("sources") or {}),
+        "recipe": without_secrets(dict(recipe)) if recipe else None,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / FACTS_FILE, json.dumps(facts, indent=1, ensure_ascii=False), "card")
     path = folder / "README.md"
     if path.is_file() and MARKER not in path.read_text(encoding="utf-8", errors="replace"):
         return False
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    template = environment.from_string((files("rscovlm.training") / "run_card.md.jinja").read_text(encoding="utf-8"))
-    subsets = ((recipe or {}).get("mixture") or {}).get("subsets") or []
-    total = sum(subset.get("weight", 1.0) for subset in subsets)
-    text = template.render(
-        marker=MARKER,
-        name=folder.name,
-        base=base,
-        base_on_hub=base is not None and base.count("/") == 1 and not Path(base).exists(),
-        adapter=adapter,
-        version=__version__,
-        steps=steps,
-        samples=samples,
-        tokens=tokens,
-        subsets=[{**subset, "share": subset.get("weight", 1.0) / total} for subset in subsets] if total else [],
-        results=_results(history or []),
-        recipe=yaml.safe_dump(dict(recipe), sort_keys=False).strip() if recipe else "",
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, text, overwrite=True)  # a card of our own, as looked at above
+    write_text(path, model_card(facts, repo=folder.name), overwrite=True)  # a card of our own, as looked at above
     return True
+
+
+def settings_of(arguments: Any) -> dict[str, Any]:
+    """Return the hyper-parameters of a trainer's arguments that a reader of a card looks for.
+
+    Args:
+        arguments: A `transformers.TrainingArguments`.
+    """
+    found = {name: getattr(arguments, name, None) for name in _SETTINGS}
+    return {name: getattr(value, "value", value) for name, value in found.items() if value is not None}
+
+
+def hardware_of(device: Any, processes: int) -> str:
+    """Return in a few words what a run trains on.
+
+    Args:
+        device: A `torch.device`.
+        processes: Number of processes, each with one.
+    """
+    if device.type == "cuda":
+        import torch
+
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{device.type} ({platform.machine()}, {os.cpu_count()} threads)"
+    return f"{processes} x {name}"
+
+
+def _subsets(recipe: Mapping[str, Any], sources: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    subsets = (recipe.get("mixture") or {}).get("subsets") or []
+    total = sum(subset.get("weight", 1.0) for subset in subsets)
+    return [
+        {
+            "name": subset.get("name"),
+            "records": subset.get("records"),
+            "weight": subset.get("weight", 1.0),
+            "share": subset.get("weight", 1.0) / total,
+            "licences": "; ".join(f"{name}: {said}" for name, said in sources.get(subset.get("name"), {}).items()),
+        }
+        for subset in (subsets if total else ())
+    ]
 
 
 def _results(history: list[dict[str, Any]]) -> list[tuple[int, str, float]]:

@@ -30,7 +30,7 @@ from rscovlm.training.memory import estimate
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.precision import warn_of_rounding
 from rscovlm.training.preflight import Preflight, preflight
-from rscovlm.training.provenance import changes_of, check_same_records, check_same_run, records_of, run_of
+from rscovlm.training.provenance import changes_of, check_same_records, check_same_run, records_of, run_of, sources_of
 from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.rounds import Rebalanced, Rounds
 from rscovlm.training.run import TrainingRun, check_output
@@ -240,7 +240,7 @@ def ready(stage: Loaded) -> TrainingRun:
     """
     opened, checked = stage.opened, stage.opened.checked
     recipe, packed, rounds = checked.recipe, opened.packed, opened.rounds
-    plain = recipe.to_dict()
+    plain, origins = recipe.to_dict(), sources_of(opened.mixture)
     trainer = build_trainer(
         stage.model,
         opened.processor,
@@ -257,6 +257,7 @@ def ready(stage: Loaded) -> TrainingRun:
             **run_of(
                 plain, records=opened.records, rows_per_step=checked.rows_per_step, step=step, processes=processes
             ),
+            "sources": origins,
             "changes": [] if rounds is None else rounds.to_dict(),
         },
         **opened.settings,

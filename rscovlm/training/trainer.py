@@ -25,7 +25,7 @@ from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part, check_parts, freeze, set_rates
 from rscovlm.training.plan import LaneState
 from rscovlm.training.provenance import RUN_FILE, counts_of, read_plan, write_plan
-from rscovlm.training.run_card import write_card
+from rscovlm.training.run_card import hardware_of, settings_of, write_card
 from rscovlm.training.stopping import EndWhenTold
 from rscovlm.training.subset_shares import SubsetCounts, log_name
 from rscovlm.training.weighting import Weighting, digit_tokens
@@ -309,6 +309,13 @@ class TaskTrainer(SFTTrainer):
             tokens=self._total_train_tokens,
             history=self.state.log_history,
             recipe=recipe,
+            about={
+                "base_revision": getattr(config, "_commit_hash", None),
+                "hardware": hardware_of(self.args.device, self.accelerator.num_processes),
+                "settings": settings_of(self.args),
+                "versions": said.get("versions") or {},
+                "sources": said.get("sources"),
+            },
         )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:

@@ -60,6 +60,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("score", "folder"): ("score", "OUT"),
     ("score", "task1"): ("score", "run", "--suite", "hrsc2016", "--task1", "OUT"),
     ("demo", "out"): ("demo", "--out", "OUT"),
+    ("pull", "folder"): ("pull", "me/model", "OUT"),
 }
 READS = {
     "parts",
@@ -72,6 +73,9 @@ READS = {
     "answers",
     "compare",
     "clone",
+    "source",
+    "run",
+    "evaluation",
     "sources",
     "root",
     "records",

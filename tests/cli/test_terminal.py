@@ -107,6 +107,8 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("score",): [f"{EVIL}-run"],
     ("peers",): [f"{EVIL}.yaml", "o/peers", "--data", "."],
     ("serve",): ["--model", EVIL, "--port", "0"],
+    ("push",): ["model", f"{EVIL}-run", "me/model"],
+    ("pull",): [f"me/{EVIL}", "o/pulled"],
     ("data", "sources"): [EVIL],
     ("data", "unpack"): ["evil.zip", "o/unpacked"],
     ("data", "convert"): ["geochat", ".", "o/c.jsonl", "--limit", "0.9"],

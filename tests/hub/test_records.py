@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rscovlm.data.storage import read_parquet, write_parquet
-from rscovlm.hub import pull_records, push_records
+from rscovlm.hub import pull_records, push_dataset
 from rscovlm.records.record import Annotation, ImageRef, Record
 from tests.data.sources.layouts import encoded
 from tests.hub.loopback import serving
@@ -33,7 +33,9 @@ def test_records_are_pushed_and_pulled_identical(tmp_path: Path) -> None:
     write_parquet(_records(), tmp_path / "set", shard_rows=2)
     (tmp_path / "set" / "notes.txt").write_text("stays here")
     with serving() as hub:
-        address = push_records(tmp_path / "set", "me/ships", licence="cc-by-4.0", token="hf_test", endpoint=hub.address)
+        address = push_dataset(
+            tmp_path / "set", "me/ships", licence="cc-by-4.0", token="hf_test", endpoint=hub.address
+        ).address
         assert "/datasets/me/ships/commit/" in address
         files = hub.files["me/ships"]
         assert set(files) == {
@@ -59,7 +61,7 @@ def test_the_datasets_library_streams_the_repository(tmp_path: Path) -> None:
     write_parquet(_records(), tmp_path / "set")
     script = "from datasets import load_dataset; print([row['id'] for row in load_dataset('me/ships', split='train', streaming=True)])"
     with serving() as hub:
-        push_records(tmp_path / "set", "me/ships", licence="other", token="hf_test", endpoint=hub.address)
+        push_dataset(tmp_path / "set", "me/ships", licence="other", token="hf_test", endpoint=hub.address)
         settings = {
             "HF_ENDPOINT": hub.address,
             "HF_HOME": str(tmp_path / "home"),
@@ -85,4 +87,4 @@ def test_a_repository_without_records_says_so(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="does not hold records"):
             pull_records("me/other", tmp_path / "back", token="hf_test", endpoint=hub.address)
     with pytest.raises(FileNotFoundError, match="no shards"):
-        push_records(tmp_path, "me/none", licence="other", token="hf_test", endpoint=hub.address)
+        push_dataset(tmp_path, "me/none", licence="other", token="hf_test", endpoint=hub.address)
