@@ -124,6 +124,8 @@ def truth_of(item: BenchmarkItem, size: tuple[int, int]) -> dict[str, Any]:
         return {"answer": ", ".join(spoken(name) for name in record.classes)}
     if record.task in ("caption", "change"):
         return {"captions": list(record.captions)}
+    if record.task == "conversation":
+        return {"answer": record.turns[-1].text}
     return {"answer": record.answer, **({"choices": list(record.choices)} if record.choices else {})}
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from rscovlm.codec import Codec
+from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.mentions import mentions
 from rscovlm.geometry import Boxes
 from rscovlm.records import Annotation, Record, Rejected, Turn
 from rscovlm.records.jsonfiles import parsed
 from rscovlm.records.record import BOX_MARK
-from rscovlm.tasks.task import Draw, Example, Message, Shown, Task
+from rscovlm.tasks.task import Draw, Example, Message, Question, Shown, Task, interleaved
 
 
 class Converse(Task):
@@ -44,13 +45,23 @@ class Converse(Task):
             content: list[dict[str, Any]] = []
             if not placed and turn.role == "user" and not any(m["role"] == "user" for m in messages):
                 content += [{"type": "image"} for _ in record.images]
-            for part_place, part in enumerate(text.split("<image>")):
-                content += [{"type": "image"}] if part_place else []
-                content += [{"type": "text", "text": part.strip("\n")}] if part.strip() else []
+            content += interleaved(text, [{"type": "image"}] * text.count("<image>"))
             messages.append({"role": turn.role, "content": content or [{"type": "text", "text": ""}]})
             if turn.role == "assistant" and place == 0:
                 raise Rejected("answer without a question", f"record {record.id!r} begins with an assistant turn")
         return Example(messages, shown.pictures, tools=declared_tools(record.extra.get("tools", "")))
+
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask the one question of a conversation, in its own words.
+
+        Raises:
+            ValueError: It has several questions, or boxes, whose coordinates depend on what the model sees.
+        """
+        turns = [turn for turn in record.turns if turn.role != "system"]
+        if [turn.role for turn in turns] != ["user", "assistant"] or any(BOX_MARK.search(turn.text) for turn in turns):
+            raise ValueError(f"record {record.id!r} is no single question and answer without boxes; leave it out")
+        system = next((turn.text for turn in record.turns if turn.role == "system"), None)
+        return Question(system, turns[0].text, marked="<image>" in turns[0].text)
 
 
 TASK = Converse()

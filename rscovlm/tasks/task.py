@@ -43,12 +43,14 @@ class Question:
         user: The user's text, which stands after the images.
         grammar: What an answer looks like, where it is held to one.
         gsd: How the ground sample distance is said, as in `Prompt`.
+        marked: `<image>` in the text marks where each image stands; without it they stand before the text.
     """
 
     system: str | None
     user: str
     grammar: Grammar | None = field(default=None, compare=False)
     gsd: str = ""
+    marked: bool = False
 
     def stated(self, frame: Frame | None) -> str:
         """Return the user's text, with the ground sample distance of a frame where the dialect says it and it is known."""
@@ -63,7 +65,8 @@ class Question:
             frame: The grid in which the model sees the first image, whose ground sample distance some dialects say.
         """
         blocks = [{"type": "image"} if image is None else {"type": "image", "image": image} for image in images]
-        user = {"role": "user", "content": [*blocks, {"type": "text", "text": self.stated(frame)}]}
+        content = interleaved(self.stated(frame), blocks) if self.marked else []
+        user = {"role": "user", "content": content or [*blocks, {"type": "text", "text": self.stated(frame)}]}
         if self.system is None:
             return [user]
         return [{"role": "system", "content": self.system}, user]
@@ -71,6 +74,24 @@ class Question:
     def conversation(self, images: Sequence[Any], frame: Frame | None = None) -> Conversation:
         """Return what an engine is given."""
         return Conversation(self.messages(images, frame), grammar=self.grammar)
+
+
+def interleaved(text: str, images: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blocks of a text in which `<image>` marks where each image stands.
+
+    Args:
+        text: The text.
+        images: Blocks of images, one a mark; none at all leaves the marks out.
+
+    >>> interleaved("Before: <image>\\nafter: <image>", [{"type": "image"}, {"type": "image"}])[2]
+    {'type': 'text', 'text': 'after: '}
+    """
+    parts = text.split("<image>")
+    content: list[dict[str, Any]] = []
+    for place, part in enumerate(parts):
+        content += [dict(images[place - 1])] if place and images else []
+        content += [{"type": "text", "text": part.strip("\n")}] if part.strip() else []
+    return content
 
 
 @dataclass(frozen=True)
