@@ -8,6 +8,7 @@ from .boundary import boundary_f1 as boundary_f1
 from .calibration import calibrate_threshold as calibrate_threshold
 from .captions import caption_scores as caption_scores
 from .change import change_score as change_score
+from .change_instances import change_ap_nc as change_ap_nc
 from .class_iou import class_iou as class_iou
 from .counting import count_error as count_error
 from .grounding import grounding_accuracy as grounding_accuracy

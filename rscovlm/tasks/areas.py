@@ -18,9 +18,9 @@ from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
-from rscovlm.geometry.masks import Mask
+from rscovlm.geometry.masks import Mask, label_image
 from rscovlm.geometry.shapes import rings_of, shape_iou, shape_of
-from rscovlm.points.polygons import LEAST_AREA, polygons_of
+from rscovlm.points.polygons import LEAST_AREA, mask_of, polygons_of
 from rscovlm.records import Annotation, Record, Rejected
 from rscovlm.records.mask_values import read_mask_values, select_levels
 from rscovlm.records.record import ImageRef
@@ -123,6 +123,20 @@ def stated_iou(one: Answered, dialect: Dialect, form: SetForm) -> float:
     labels = {spoken(each.label) for each in (*read, *true)}
     overlaps = [shape_iou(_union(read, label), _union(true, label)) for label in sorted(labels)]
     return float(np.mean(overlaps)) if overlaps else 1.0
+
+
+def stated_objects(one: Answered, dialect: Dialect, form: SetForm) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the objects that an answer states and those that are true, each as an image of their numbers from 1.
+
+    Raises:
+        ValueError: The sample has no true areas.
+    """
+    if one.areas is None or one.seen is None:
+        raise ValueError("an answer with areas has no true ones; measure it as words")
+    frame = one.seen
+    read = SetOfPoints(dialect.codec).decode(one.reply, frame, form=form).objects
+    true = [each.to(frame) for each in one.areas]
+    return label_image([mask_of(each) for each in read], frame), label_image([mask_of(each) for each in true], frame)
 
 
 def area_rows(objects: Sequence[PointObject]) -> list[Row]:

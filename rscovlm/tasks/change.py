@@ -22,12 +22,13 @@ from rscovlm.geometry import Frame
 from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.tiling import tiles
 from rscovlm.geometry.window import Window
+from rscovlm.metrics import change_ap_nc
 from rscovlm.points.pairs import RasterPair, Shift
 from rscovlm.points.polygons import mask_of, polygons_each
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import open_image
 from rscovlm.records import Record, Rejected
-from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, true_areas
+from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, stated_objects, true_areas
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.caption import question as ask_caption
 from rscovlm.tasks.segment import meant, name_of, targets_of, write_fitted
@@ -139,9 +140,16 @@ class Change(Task):
         return dataclasses.replace(Example.of(asked, answer, shown), areas=tuple(objects))
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
-        """Measure how well the outlines of answers cover the true ones: mean IoU of samples, nothing on nothing 1."""
-        rows = [stated_iou(one, dialect, "polygon") for one in answered if one.areas is not None]
-        return {"giou": float(np.mean(rows)) if rows else 1.0}
+        """Measure how well the outlines of answers cover the true ones (mean IoU of samples, nothing on nothing 1), and AP_nc at
+        an IoU of 0.5 of the objects.
+        """
+        outlined = [one for one in answered if one.areas is not None]
+        if not outlined:
+            return {"giou": 1.0}
+        overlap = float(np.mean([stated_iou(one, dialect, "polygon") for one in outlined]))
+        found, true = zip(*(stated_objects(one, dialect, "polygon") for one in outlined), strict=True)
+        objects = change_ap_nc(found, true, instances="labels", iou_thresholds=(0.5,))
+        return {"giou": overlap, "ap_nc50": objects["ap_nc50"]["mean"]}
 
     def places(self, wanted: Wanted) -> bool:
         """The answer is read from outlines."""

@@ -256,6 +256,15 @@ def test_change_is_trained_as_it_is_asked(preset: str, names: tuple[str, ...]) -
     assert sent.grammar is not None and re.fullmatch(sent.grammar.regex(), engine.answer)
     assert mask_iou([found.mask()], [levels > 0])["giou"] > 0.97
     assert _measured(sample, dialect, "change") > 0.97
+    seen = Frame(*SIZE).resized(*sample["images"][0].size)
+    text = SetOfPoints(dialect.codec)
+    first = text.encode(text.decode(_answer(sample), seen, form="polygon").objects[:1], seen)
+    for reply, wanted in (
+        (_answer(sample), 1.0),
+        (first, 6 / 11),
+    ):  # one of two: recall reaches 0 to 0.5 of eleven points
+        one = Answered(reply, _answer(sample), None, seen, sample["areas"])
+        assert task_of("change").measure([one], dialect)["ap_nc50"] == pytest.approx(wanted)
     spoken = rendered(
         Record("1", "mine", "train", "change", images, captions=("A road.",), masks=made.masks),
         dialect,
