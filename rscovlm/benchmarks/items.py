@@ -12,7 +12,7 @@ from typing import Any
 from rscovlm.benchmarks.suite import RecordSet, Suite, field_of, matches
 from rscovlm.codec.categories import spoken
 from rscovlm.data.sources import convert
-from rscovlm.data.storage import read_records
+from rscovlm.data.storage import read_parquet, read_records
 from rscovlm.geometry import Frame
 from rscovlm.records import Record, Tally
 from rscovlm.records.views import boxes_of
@@ -64,7 +64,7 @@ def load_items(
     """Return the items of a benchmark, in the order of its files.
 
     A data set lies in ``data/FOLDER`` as published (the suite names the folder), or in ``data`` itself; or its records
-    lie in ``data/SOURCE-SPLIT.jsonl``, as ``rscovlm data convert`` writes them.
+    lie in ``data/SOURCE-SPLIT.jsonl``, as ``rscovlm data convert`` writes them, or in shards as `write_parquet` writes them.
 
     Args:
         suite: The benchmark.
@@ -139,11 +139,13 @@ def _records(part: RecordSet, data: Path, tally: Tally) -> Iterator[tuple[Record
     folder = data / (part.folder or part.source)
     root = folder if folder.is_dir() else data
     converted = data / f"{part.source}-{part.split}.jsonl"
-    records = (
-        read_records(converted, tally=tally)
-        if converted.is_file()
-        else convert(part.source, root, part.split, tally=tally)
-    )
+    if any((data / "data").glob(f"{part.split}-*.parquet")):
+        whole = read_parquet(data, split=part.split, tally=tally)
+        records: Iterator[Record] = (record for record in whole if record.source == part.source)
+    elif converted.is_file():
+        records = read_records(converted, tally=tally)
+    else:
+        records = convert(part.source, root, part.split, tally=tally)
     for record in records:
         yield record, root
 

@@ -23,7 +23,7 @@ def evaluate(
     suite: Annotated[
         list[str], typer.Option(help="table1 to table5, a suite, or a suite's YAML file; may be repeated.")
     ],
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
+    data: Annotated[str, typer.Option(help="Folder of the data sets, or OWNER/NAME[@REVISION] of records on the Hub.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; a second run resumes it.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model by default.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")] = None,
@@ -77,6 +77,7 @@ def evaluate(
 ) -> None:
     """Evaluate a model on published benchmarks; resumable, and safe against being killed."""
     from rscovlm.benchmarks.answers import check_shard
+    from rscovlm.benchmarks.hub_data import data_folder
     from rscovlm.benchmarks.published import named_suites
     from rscovlm.benchmarks.report import REPORT
     from rscovlm.benchmarks.running import Job, leaks_of, run_jobs, write_pages
@@ -89,7 +90,7 @@ def evaluate(
         suites = [load_suite(name) for name in names]
         part = check_shard(shard)
         check_folder(out, REPORT)
-        job = Job(suites, data, variant or (), limit, controls, control_limit, part, batch, confidence)
+        job = Job(suites, data_folder(data), variant or (), limit, controls, control_limit, part, batch, confidence)
         asked = job.plan()
         leaks = {} if trained is None else leaks_of(asked, trained, trained_root)
         if refuse_leaks and any(leaks.values()):
