@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.data.storage import write_jsonl
@@ -99,9 +100,37 @@ def test_the_first_block_of_a_guide_needs_nothing(page: str, tmp_path: Path, mon
     exec(compile(first.first_blocks()[page], page, "exec"), {})  # noqa: S102  the pages are ours
 
 
+# Run by `.ci/fresh` alone: they install packages, start a server, or take a minute.
+INSTALLING = {"engines.md", "install.md", "learning.md", "scale.md", "serve.md"}
+
+
+@pytest.mark.parametrize("page", sorted(first.first_commands().keys() - INSTALLING))
+def test_the_first_commands_of_a_guide_need_nothing(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `.ci/fresh` runs them, in one process."""
+    monkeypatch.chdir(tmp_path)
+    script = first.first_commands()[page]
+    for title, text in re.findall(
+        r"^cat > (\S+) <<'END OF FILE'\n(.*?)^END OF FILE\n", script, re.DOTALL | re.MULTILINE
+    ):
+        Path(title).write_text(text, encoding="utf-8")
+    lines = commands(f"```\n{script}```\n")
+    assert lines
+    for _, *words in lines:
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, f"{words}\n{done.output}\n{done.exception!r}"
+
+
+def test_every_guide_with_code_is_run() -> None:
+    """Pages of names and tables have none, or what the README shows."""
+    run = first.first_blocks().keys() | first.first_commands().keys()
+    code = {page.name for page in DOCS.glob("*.md") if "```" in page.read_text(encoding="utf-8")}
+    assert code - run == set()
+    assert {"training.md", "predict.md", "serve.md", "learning.md", "places.md"} <= first.first_commands().keys()
+
+
 def test_no_line_of_code_is_cut_off_on_the_page() -> None:
     blocks = {
-        page.name: re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        page.name: re.findall(r"^```[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
         for page in TEXTS
     }
     wide = {
@@ -113,7 +142,7 @@ def test_no_line_of_code_is_cut_off_on_the_page() -> None:
 
 def commands(text: str) -> list[list[str]]:
     """Return the words of every line of a code block that is a command, comments left out."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     inline = re.findall(r"`((?:rscovlm|python -m) [^`\n]+)`", text)
     return [shlex.split(line, comments=True) for line in (*lines, *inline) if re.match(r"rscovlm |python -m ", line)]
@@ -144,7 +173,9 @@ def test_the_settings_of_a_page_are_read() -> None:
     kinds: dict[str, Any] = {"mixture": TrainingRecipe, "subsets": MixtureRecipe, "templates": SynthesisConfig}
     read = []
     for page in TEXTS:
-        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        for block in re.findall(
+            r"^```yaml[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        ):
             content = yaml.safe_load(block)
             kind = next((kind for key, kind in kinds.items() if key in content), None)
             if kind is not None:

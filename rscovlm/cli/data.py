@@ -74,6 +74,23 @@ def convert(
 
 
 @app.command()
+def draw(
+    folder: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
+    count: Annotated[int, typer.Option(min=1, help="Scenes to train on.")] = 12,
+    held: Annotated[int, typer.Option(min=1, help="Scenes to measure on.")] = 4,
+    classes: Annotated[str, typer.Option(help="Class names, separated by commas.")] = "plane, ship, tank",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other scenes.")] = 0,
+) -> None:
+    """Draw scenes as a data set to try commands on: pictures with map coordinates, COCO, a manifest, pairs."""
+    from rscovlm.scenes import write_data_set
+
+    with refusals("rscovlm data"):
+        names = tuple(name.strip() for name in classes.split(",") if name.strip())
+        write_data_set(folder, count=count, held=held, classes=names, seed=seed)
+    say(f"{count} scenes to train on, {held} to measure on: {folder}")
+
+
+@app.command()
 def clean(
     records: Annotated[Path, typer.Argument(help="A .jsonl file, a shard, or a folder of shards.")],
     target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],

@@ -1,6 +1,7 @@
 """Generated overhead scenes with complete truth: what tests, demo and tutorials run on. Nothing is downloaded."""
 
 from rscovlm.scenes.change import ScenePair, make_change
+from rscovlm.scenes.data_set import write_data_set
 from rscovlm.scenes.geotiff import write_geotiff
 from rscovlm.scenes.large import LargeScene, write_large_scene
 from rscovlm.scenes.layout import LayoutConfig, SceneLayout
@@ -34,6 +35,7 @@ __all__ = [
     "questions",
     "references",
     "render",
+    "write_data_set",
     "write_geotiff",
     "write_large_scene",
 ]

@@ -41,6 +41,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     ("merge", "out"): ("merge", "OUT", "predictions.1-of-1.jsonl"),
     ("convert", "target"): ("data", "convert", "dota-v1.0", "in", "OUT"),
+    ("draw", "folder"): ("data", "draw", "OUT"),
     ("clean", "target"): ("data", "clean", "records.jsonl", "OUT"),
     ("clean", "report"): ("data", "clean", "records.jsonl", "new.jsonl", "--report", "OUT"),
     ("lint", "out"): ("data", "lint", "records.jsonl", "--out", "OUT"),

@@ -112,6 +112,7 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("data", "sources"): [EVIL],
     ("data", "unpack"): ["evil.zip", "o/unpacked"],
     ("data", "convert"): ["geochat", ".", "o/c.jsonl", "--limit", "0.9"],
+    ("data", "draw"): ["o/drawn", "--classes", EVIL],
     ("data", "clean"): ["talk.jsonl", "o/clean.jsonl", "--limit", "0.9"],
     ("data", "lint"): ["vqa.jsonl", "boxes.jsonl", "--root", "."],
     ("data", "inspect"): ["recipe.yaml", "--root", ".", "--out", "o/m.html", "--draws", "1"],
