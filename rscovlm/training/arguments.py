@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from rscovlm.settings.checked import checked_value
 from rscovlm.settings.nearest import nearest
+from rscovlm.training.hub_pushes import WITH_STATES
 
 _LEAST = {
     "learning_rate": 0,
@@ -86,6 +87,8 @@ def _check_course(key: str, value: Any) -> None:
     """Refuse what undoes the promise that a resumed run equals the one without the interruption."""
     if (key in _REFUSED and value not in (None, False, "no")) or (key == "save_strategy" and value == "best"):
         raise ValueError(f"train.{key} is {value!r}: {_REFUSED.get(key, _NO_EVALUATION)}; leave it out")
+    if key == "hub_strategy" and value in WITH_STATES:
+        raise ValueError(f"train.{key} is {value!r}, which would push the optimiser's pickles; give end or every_save")
     if key == "accelerator_config" and isinstance(value, Mapping):
         for name in ("split_batches", "dispatch_batches"):
             if value.get(name):

@@ -44,6 +44,7 @@ class TrainingRun:
 
         Raises:
             ValueError: The run begins in a folder with checkpoints of another, or another is at it.
+            ConnectionError: With `push_to_hub`, the Hub failed after all was saved; `rscovlm push model` resumes.
         """
         output = Path(self.trainer.args.output_dir)
         main = self.trainer.is_world_process_zero()
@@ -53,8 +54,11 @@ class TrainingRun:
                 (output / RUN_MARK).write_text(mark("training") + "\n", encoding="utf-8")
             self.trainer.train(resume_from_checkpoint=None if self.checkpoint is None else str(self.checkpoint))
             with writing(output, output=output):
-                self.trainer.save_model(str(output))
+                self.trainer.save_model(str(output), _internal_call=True)
                 self.trainer.save_state()
+            if self.trainer.args.push_to_hub:
+                # After all is saved: where the Hub fails, nothing of the run is lost.
+                self.trainer.publish(output)
 
 
 def check_output(folder: str | Path, *, resumed: bool = False) -> None:

@@ -21,6 +21,7 @@ from rscovlm.training.batch_info import Notes
 from rscovlm.training.callbacks import TrainerBound
 from rscovlm.training.checkpoints import Engine, check_same_engine, list_files, name_magnitudes, writing
 from rscovlm.training.fitting import BY_RECIPE
+from rscovlm.training.hub_pushes import HubPushes
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.parts import Part, check_parts, freeze, set_rates
 from rscovlm.training.plan import LaneState
@@ -33,7 +34,7 @@ from rscovlm.training.weighting import Weighting, digit_tokens
 Describe = Callable[[int, int], dict[str, Any]]
 
 
-class TaskTrainer(SFTTrainer):
+class TaskTrainer(HubPushes, SFTTrainer):
     """`trl.SFTTrainer` with the loss by task; the loss itself is TRL's.
 
     Every log holds, over the rows since the last one and all processes, ``loss/TASK`` (mean over the trained tokens),

@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 
 @dataclass
 class HubFault:
@@ -295,6 +297,21 @@ def _oid(data: bytes, large: bool) -> str:
 
 def _prefix(kind: str | None) -> str:
     return {"dataset": "datasets/", "space": "spaces/"}.get(kind or "", "")
+
+
+def reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client in this process take a Hub for the public one, weights by LFS, and wait little between tries."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _http
+
+    hub.large = (".safetensors",)
+    names = constants.HUGGINGFACE_CO_URL_TEMPLATE[constants.HUGGINGFACE_CO_URL_TEMPLATE.index("/{repo_id}") :]
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + names)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
+    monkeypatch.setattr(_http.time, "sleep", lambda _: None)
 
 
 @contextmanager

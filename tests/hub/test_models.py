@@ -17,7 +17,7 @@ from rscovlm.cli import app
 from rscovlm.hub import pull, push_model
 from rscovlm.hub.downloads import PULL_FILE
 from rscovlm.hub.model_card import FACTS_FILE
-from tests.hub.loopback import Hub, HubFault, serving
+from tests.hub.loopback import Hub, HubFault, reach, serving
 
 pytest.importorskip("torch")
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEFGH"
@@ -27,19 +27,9 @@ REPO = "me/planes"
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub whose weights go the way of Git LFS, with waits between tries cut short."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import _http
-
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
-    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
-    monkeypatch.setattr(_http.time, "sleep", lambda _: None)
     with serving() as found:
-        found.large = (".safetensors",)
         found.token = TOKEN
-        monkeypatch.setattr(constants, "ENDPOINT", found.address)
-        names = constants.HUGGINGFACE_CO_URL_TEMPLATE[constants.HUGGINGFACE_CO_URL_TEMPLATE.index("/{repo_id}") :]
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", found.address + names)
+        reach(found, monkeypatch)
         yield found
 
 
