@@ -21,7 +21,7 @@ from rscovlm.exports.geoparquet import to_geoparquet
 from rscovlm.files import check_output, claim_folder, mark, replacing, write_picture, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.mixtures.balance import next_recipe
-from rscovlm.quality.lint import Report
+from rscovlm.quality.findings import Report
 from rscovlm.rasters import open_image
 from rscovlm.scenes import write_geotiff
 from rscovlm.training.evaluation import write_results

@@ -145,7 +145,7 @@ def lint(
     """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
     from rscovlm.data.storage import read_records
     from rscovlm.files import check_output
-    from rscovlm.quality.lint import REPORT
+    from rscovlm.quality.findings import REPORT
     from rscovlm.quality.lint import lint as check
     from rscovlm.quality.lint_pictures import draw_worst
     from rscovlm.quality.stored_prints import StoredPrints

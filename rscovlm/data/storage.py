@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from rscovlm.extras import optional
 from rscovlm.files import check_output, replacing
+from rscovlm.records.columns import features
 from rscovlm.records.paths import resolve
-from rscovlm.records.record import ImageRef, Record, check_fields, features
+from rscovlm.records.record import ImageRef, Record, check_fields
 from rscovlm.records.tally import Rejected, Strict, Tally
 
 _SPLIT = re.compile(r"\w+(\.\w+)*")

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from rscovlm.data.formats.coco import corners
 from rscovlm.files import write_picture
-from rscovlm.quality.lint import Finding, Report
+from rscovlm.quality.findings import Finding, Report
 from rscovlm.records.record import Annotation, ImageRef
 from rscovlm.records.views import load_image
 

@@ -18,17 +18,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rscovlm.geometry.affine import IDENTITY, Affine6
 from rscovlm.geometry.window import WindowLike
-from rscovlm.rasters.crs import crs_name, north_first
 from rscovlm.rasters.errors import RasterError
 from rscovlm.rasters.formats import NOT_TURNED, first_of
 from rscovlm.rasters.gdal_errors import translated
-from rscovlm.rasters.georeference import NO_RATIONAL, beside, between_points, world_file
-from rscovlm.rasters.jp2_boxes import GmlGrid, grid_transform
+from rscovlm.rasters.gdal_facts import (
+    dtype_of,
+    grid_place,
+    layout_of,
+    level_of,
+    names_overviews,
+    overview_count,
+    place_of,
+)
+from rscovlm.rasters.georeference import beside, world_file
 from rscovlm.rasters.limits import PixelLimits, block_too_large
 from rscovlm.rasters.quiet import hushed, unwarned
-from rscovlm.rasters.reader import BandLayout, Level, Place
+from rscovlm.rasters.reader import Level, Place
 from rscovlm.rasters.stated_place import stated_place
 from rscovlm.rasters.tiff import check_deflated
 from rscovlm.rasters.tiff_tags import PAGES, hidden_facts, orientation_of
@@ -46,7 +52,6 @@ OPTIONS: dict[str, Any] = {
 ELSEWHERE = "its metadata name another file for its overviews, which is not opened; gdaladdo makes overviews inside it"
 CACHE = 96
 """Megabytes of decoded blocks that GDAL may keep."""
-GML_UNKNOWN = "the coordinate system of its GMLJP2 is not known"
 ROWS = 96 * 2**20
 """Bytes of rows kept of a PNG or JPEG."""
 
@@ -85,7 +90,7 @@ class GdalReader:
         self._inflated: set[tuple[int, int]] = set()
         with self._environment():
             self._check(limits)
-            self.layout = _layout(self._file)
+            self.layout = layout_of(self._file)
             self._mask_sizes: set[tuple[int, int]] = set()
             if kind == "tiff" and ("alpha" in self.layout.colours or self.layout.masked):
                 premultiplied, self._mask_sizes = hidden_facts(source)
@@ -106,7 +111,7 @@ class GdalReader:
     def levels(self) -> Sequence[Level]:
         """Levels of detail: the file's own overviews and those of an .ovr file beside it."""
         with self._environment():
-            return tuple(_level(file) for file in self._level_files)
+            return tuple(level_of(file) for file in self._level_files)
 
     def read(self, level: int, window: WindowLike, bands: Sequence[int]) -> NDArray[Any]:
         """Return (len(bands), h, w) stored numbers of a window of a level."""
@@ -185,13 +190,13 @@ class GdalReader:
     @cached_property
     def _opened(self) -> list[Any]:
         files = [self._file]
-        files += [self._open(self._path, level=k) for k in range(_overviews(self._file))]
+        files += [self._open(self._path, level=k) for k in range(overview_count(self._file))]
         masks = self._mask_sizes
         if len(files) == 1 and isinstance(self._source, Path):
             other = beside(self._source.absolute(), f"{self._source.name}.ovr")
             if other is not None:
                 first = self._open(other, kind="tiff")
-                files += [first, *(self._open(other, level=k, kind="tiff") for k in range(_overviews(first)))]
+                files += [first, *(self._open(other, level=k, kind="tiff") for k in range(overview_count(first)))]
                 masks = hidden_facts(other)[1] if self.layout.masked else set()
         # A level that is not a smaller picture of the same bands, or has no mask where the file has one, is of no use.
         fitting = [f for f in files[1:] if f.width < self._file.width and f.count >= self._file.count]
@@ -216,12 +221,12 @@ class GdalReader:
                     unwarned(NotGeoreferencedWarning),
                     memory.open(driver="GTiff", sharing=False) as file,
                 ):
-                    place = _place(file, path)
+                    place = place_of(file, path)
             except RasterError as error:  # its pixels can be read all the same
                 place = Place(None, None, (str(error),))
             return replace(place, notes=(*stated.notes, *place.notes))
         if stated.grid is not None:
-            return _grid_place(stated.grid)
+            return grid_place(stated.grid)
         numbers = world_file(path) if path is not None and stated.transform is None else None
         return Place(stated.transform or numbers)
 
@@ -293,13 +298,13 @@ class GdalReader:
         together = self._file.count if str(self._file.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE")) == "PIXEL" else 1
         if block_width * block_height * together > limits.block:
             raise RasterError(block_too_large(self.name, block_width, block_height, together, limits.block))
-        each = _dtype(self._file).itemsize
+        each = dtype_of(self._file).itemsize
         # A block that does not fit the cache would be decoded for every piece of it that is read.
         self._cache = max(CACHE, 2 + block_width * block_height * together * each * 5 // 4 // 2**20)
 
     def _more(self) -> Iterator[str]:
         """Say what else the file holds."""
-        if _names_overviews(self._file):
+        if names_overviews(self._file):
             yield ELSEWHERE
         pictures = len(self._file.subdatasets)
         if pictures > 1:
@@ -316,86 +321,3 @@ class GdalReader:
         named = {self._path: self.name} if isinstance(self._path, str) else {}
         with translated(what, kind=RasterError, named=named), rasterio.Env(**OPTIONS, GDAL_CACHEMAX=self._cache):
             yield
-
-
-def _level(file: Any) -> Level:
-    height, width = file.block_shapes[0]
-    return Level(file.width, file.height, min(width, file.width), min(height, file.height))
-
-
-def _layout(file: Any) -> BandLayout:
-    colours = tuple(interpretation.name for interpretation in file.colorinterp)
-    if file.count == 3 and colours[1:] == ("undefined", "undefined"):
-        colours = ("undefined",) * 3
-    palette = None
-    if colours[0] == "palette":
-        table = file.colormap(1)
-        palette = np.zeros((max(table) + 1, 4), dtype=np.uint8)
-        for index, entry in table.items():
-            palette[index] = entry
-    bits = file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-    return BandLayout(
-        colours=colours,
-        dtype=_dtype(file),
-        nodata=tuple(file.nodatavals),
-        palette=palette,
-        masked=_masked(file),
-        bits=int(bits) if bits is not None and palette is None else None,
-        white_is_zero=file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES",
-        descriptions=tuple(told or "" for told in file.descriptions),
-        alpha_top=float(np.iinfo(file.dtypes[0]).max) if file.driver == "PNG" else None,
-    )
-
-
-def _masked(file: Any) -> bool:
-    """Tell whether a file has a mask of its own, apart from alpha and no-data values."""
-    from rasterio.enums import MaskFlags
-
-    flags = file.mask_flag_enums[0]
-    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-
-
-def _dtype(file: Any) -> np.dtype[Any]:
-    """Return the type that numbers of a file are read as; numpy has no complex integers."""
-    return np.dtype("complex64" if file.dtypes[0] == "complex_int16" else file.dtypes[0])
-
-
-def _place(file: Any, path: Path | None) -> Place:
-    transform: Affine6 = tuple(float(v) for v in file.transform[:6])  # type: ignore[assignment]
-    crs = crs_name(file.crs)
-    if transform != IDENTITY:
-        return Place(transform, crs)
-    points, points_crs = file.gcps
-    if len(points) >= 3:
-        pixels, places = [(p.col, p.row) for p in points], [(p.x, p.y) for p in points]
-        degrees = points_crs is not None and points_crs.is_geographic
-        fitted = between_points(pixels, places, crs_name(points_crs), degrees=degrees)
-        if fitted is not None:
-            return fitted
-    if path is not None:
-        numbers = world_file(path)
-        if numbers is not None:
-            return Place(numbers, crs)
-    if file.rpcs is not None:
-        return Place(None, crs, (NO_RATIONAL,))
-    return Place(None, crs)
-
-
-def _names_overviews(file: Any) -> bool:
-    """Tell whether metadata name an overview file, in GDAL's own view of them: it is GDAL that would open it."""
-    return any(file.tags(ns=name) for name in file.tag_namespaces() if name.casefold() == "overviews")
-
-
-def _overviews(file: Any) -> int:
-    """Return how many overviews a file holds; GDAL is not asked where it would open another file to tell."""
-    return 0 if _names_overviews(file) else len(file.overviews(1))
-
-
-def _grid_place(grid: GmlGrid) -> Place:
-    """Return the place that GMLJP2 states."""
-    if grid.code is None:
-        return Place(grid_transform(grid, north_first=False), None, (GML_UNKNOWN,))
-    try:
-        return Place(grid_transform(grid, north_first(grid.code)), f"EPSG:{grid.code}")
-    except ValueError as error:
-        return Place(grid_transform(grid, north_first=False), None, (f"{GML_UNKNOWN} ({error})",))

@@ -32,7 +32,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
-from rscovlm.extras import optional
 from rscovlm.geometry.kinds import Kind
 from rscovlm.geometry.window import Window
 from rscovlm.records.jsonfiles import parsed
@@ -217,8 +216,8 @@ class Record:
     def __post_init__(self) -> None:
         if self.task not in tuple(TASKS):  # unhashable values are refused too
             raise ValueError(f"task {self.task!r} is unknown; use one of {', '.join(TASKS)}")
-        wrong = [name for name in _TEXTS if not isinstance(getattr(self, name), str)]
-        wrong += [name for name in _LISTS if not all(isinstance(text, str) for text in getattr(self, name))]
+        wrong = [name for name in TEXTS if not isinstance(getattr(self, name), str)]
+        wrong += [name for name in LISTS if not all(isinstance(text, str) for text in getattr(self, name))]
         wrong += ["extra"] * any(not isinstance(text, str) for pair in self.extra.items() for text in pair)
         if wrong:
             raise ValueError(f"record needs text in {', '.join(map(repr, wrong))}")
@@ -241,8 +240,8 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Give every field as plain lists, dicts, numbers and strings (and `bytes` for embedded images): a row for `features()`."""
-        row: dict[str, Any] = {name: getattr(self, name) for name in _TEXTS}
-        row |= {name: list(getattr(self, name)) for name in _LISTS}
+        row: dict[str, Any] = {name: getattr(self, name) for name in TEXTS}
+        row |= {name: list(getattr(self, name)) for name in LISTS}
         row["images"] = [_image_row(image) for image in self.images]
         row["masks"] = [_image_row(image) for image in self.masks]
         row["turns"] = [{"role": turn.role, "text": turn.text} for turn in self.turns]
@@ -317,44 +316,6 @@ def check_fields(names: Collection[str], what: str) -> None:
         raise ValueError(f"{what} needs text in {', '.join(map(repr, absent))}")
 
 
-def features() -> Any:
-    """Give the `datasets.Features` of a record's row, so that every shard and the Hub show the same columns."""
-    with optional():
-        from datasets import Features, Image, List, Value
-
-    text, number, whole = Value("string"), Value("float64"), Value("int64")
-    image = {
-        "image": Image(decode=False),
-        "width": whole,
-        "height": whole,
-        "time": text,
-        "parent": text,
-        "window": List(whole),
-        "bands": List(whole),
-        "gsd": number,
-    }
-    box = {
-        "box": List(number),
-        "label": text,
-        "kind": text,
-        "difficult": Value("bool"),
-        "image": whole,
-        "polygons": List(List(number)),
-    }
-    return Features(
-        {name: text for name in _TEXTS}
-        | {name: List(text) for name in _LISTS}
-        | {
-            "images": List(image),
-            "masks": List(image),
-            "turns": List({"role": text, "text": text}),
-            "objects": List(box),
-            "regions": List(List(number)),
-            "extra": List({"key": text, "value": text}),
-        }
-    )
-
-
 def _image_row(image: ImageRef) -> dict[str, Any]:
     return {
         "image": {"bytes": image.data, "path": image.path},
@@ -380,8 +341,8 @@ def _object_row(item: Annotation) -> dict[str, Any]:
 
 
 def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {name: row[name] for name in _TEXTS if name in row}
-    values |= {name: tuple(row.get(name) or ()) for name in _LISTS}
+    values: dict[str, Any] = {name: row[name] for name in TEXTS if name in row}
+    values |= {name: tuple(row.get(name) or ()) for name in LISTS}
     values["images"] = tuple(map(_image, row.get("images") or ()))
     values["masks"] = tuple(map(_image, row.get("masks") or ()))
     values["turns"] = tuple(Turn(turn["role"], turn["text"]) for turn in row.get("turns") or ())
@@ -419,7 +380,9 @@ def _object(row: Mapping[str, Any]) -> Annotation:
     )
 
 
-_LISTS = ("classes", "captions", "choices", "categories")
-_TEXTS = ("id", "source", "split", "task", "question", "answer", "expression")
+LISTS = ("classes", "captions", "choices", "categories")
+"""Fields of a record that are lists of texts."""
+TEXTS = ("id", "source", "split", "task", "question", "answer", "expression")
+"""Fields of a record that are one text."""
 _NAMED = ("id", "source", "split", "task")
 _FIELDS = frozenset(item.name for item in fields(Record))

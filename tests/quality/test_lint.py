@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from rscovlm.data.sources import convert
+from rscovlm.quality.findings import CHECKS
 from rscovlm.quality.fingerprints import fingerprint, near_pairs
-from rscovlm.quality.lint import CHECKS, box_faults, lint
+from rscovlm.quality.lint import box_faults, lint
 from rscovlm.quality.lint_pictures import draw_worst
 from rscovlm.records.record import Annotation, ImageRef, Record
 from tests.shared_data import shared

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from rscovlm.records.record import Annotation, ImageRef, Record, Turn, features, is_degenerate
+from rscovlm.records.columns import features
+from rscovlm.records.record import Annotation, ImageRef, Record, Turn, is_degenerate
 from rscovlm.tasks.table import problems as problems_of
 from tests.data.sources.layouts import POISON, poisoned
 from tests.records.strategies import records as any_record
