@@ -213,7 +213,7 @@ class SetOfPoints:
         problems["outside"] += any(
             bool(((points < 0) | (points > (frame.width, frame.height))).any()) for points in placed
         )
-        problems["space_suspect"] += self._suspect(sets, frame)
+        problems["space_suspect"] += int(self._suspect(sets, frame))
         if own == "polygon":
             placed = _rings(placed, problems)
             if not placed:

@@ -144,10 +144,12 @@ def _lie_in(points: Any, window: Window) -> Any:
 def _check(masks: Any, count: int, grid: Frame, segmenter: Segmenter) -> None:
     name = type(segmenter).__name__
     if not isinstance(masks, list) or len(masks) != count:
-        given = len(masks) if isinstance(masks, list) else repr(masks)[:80]
+        given = len(masks) if isinstance(masks, list) else f"a {type(masks).__name__}"
         raise ValueError(f"{name}.segment gave {given} for {count} prompts; it must give a list of one mask each")
     for mask in masks:
         if not isinstance(mask, Mask) or (mask.frame.width, mask.frame.height) != (grid.width, grid.height):
+            size = f" of {mask.frame.width}x{mask.frame.height}" if isinstance(mask, Mask) else ""
             raise ValueError(
-                f"{name}.segment gave {repr(mask)[:80]} for an image of {grid.width}x{grid.height}; give Mask objects of its size"
+                f"{name}.segment gave a {type(mask).__name__}{size} for an image of {grid.width}x{grid.height}; give Mask "
+                "objects of its size"
             )

@@ -141,12 +141,18 @@ def mask_round_trips(
         The round trips, their objects and what was found as the boxes of masks.
 
     Raises:
-        ValueError: The image cannot be read, or a mask is empty.
+        ValueError: The image cannot be read, or a mask is empty or one of an image of another size.
     """
     from rscovlm.tasks.segment import segment
 
     check_engine(engine)
     raster = open_image(image)
+    for number, mask in enumerate(masks):
+        if (mask.frame.width, mask.frame.height) != (raster.width, raster.height):
+            raise ValueError(
+                f"mask {number} is one of {mask.frame.width}x{mask.frame.height} pixels and the image has "
+                f"{raster.width}x{raster.height}; bring it there with to()"
+            )
     own = _boxes_of(masks, raster.frame)
     texts = _described(engine, raster, own, describe_all)
     by_text = {
