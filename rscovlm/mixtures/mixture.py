@@ -221,6 +221,23 @@ class Mixture(Sequence[Any]):
         subset, ordinal = self.subset_at(position)
         return subset.name, ordinal
 
+    def due_at(self, position: int) -> int:
+        """Return the position that a position's draw would have if the draws of each subset were equally far apart.
+
+        Examples:
+            >>> mixture = Mixture([Subset("land", ["field"], 3), Subset("sea", ["port"], 1)])
+            >>> [mixture.due_at(i) for i in range(1000) if mixture.draw_at(i)[0] == "sea"][:4]
+            [2, 6, 10, 14]
+        """
+        block, place = divmod(position, self._block)
+        order = self._order(block)
+        quota = int(self._quotas[order.chosen[place]])
+        return block * self._block + (2 * order.before[place] + 1) * self._block // (2 * quota)
+
+    def shares_at(self, position: int) -> Mapping[str, float]:
+        """Return the share that each subset is to take, which is the same at every position."""
+        return self.shares()
+
     def drawn_before(self, position: int, name: str) -> int:
         """Return how many positions before this one draw from a subset; in a later stage, those of the earlier ones too."""
         begun = self._begun.get(name, 0)
@@ -309,6 +326,10 @@ class Stages(Sequence[Any]):
     def draw_at(self, position: int) -> tuple[str, int]:
         """Return the name of the subset that a position draws from, and which of the subset's own draws it is, from 0."""
         return self._stage_at(position).draw_at(position)
+
+    def due_at(self, position: int) -> int:
+        """Return the position that a position's draw would have if the draws of each subset were equally far apart."""
+        return self._stage_at(position).due_at(position)
 
     def redraw(self, position: int, attempt: int) -> Any:
         """Return another sample of the subset that a position draws from, as `Mixture.redraw` does."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
 _VISITS = 1000
 """Steps of the search for samples with a given sum before it settles for a smaller one."""
+
+_FEW_VISITS = 100
+"""The same where one of several numbers of seats is looked at."""
+
+_TOTALS = 8
+"""Sums, from the largest, of which one is looked for in samples that are all different."""
 
 Choice = list[tuple[int, int]]
 """Pairs of a seat and a place among the waiting samples of its kind."""
@@ -41,14 +48,48 @@ def fill_room(
     return choice
 
 
-def _fullest(
-    seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]], room: int, *, passing: bool
-) -> tuple[Choice, int]:
-    """Return the fullest choice and its sum.
+def fill_in_order(seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]], room: int) -> list[Choice]:
+    """Choose samples for the first seats, none passed over: for each number of seats those that take most of the room.
 
-    A subset-sum: bit n of an integer says that n tokens can be reached with the seats so far, so a seat costs one shift
-    for each length.
+    Args:
+        seats: As for `fill_room`.
+        waiting: As for `fill_room`.
+        room: Tokens that are left.
+
+    Returns:
+        Choices of no seat, of one, and so on, as far as they fit.
+
+    Examples:
+        >>> fill_in_order(["chat", "boxes", "chat"], {"chat": [30, 20, 25], "boxes": [70, 60]}, 100)
+        [[], [(0, 0)], [(0, 0), (1, 0)]]
     """
+    reached = _sums(seats, waiting, room, passing=False)
+    choices: list[Choice] = []
+    for used, sums in enumerate(reached):
+        if _least(seats[:used], waiting) > room:
+            break
+        for _ in range(_TOTALS):
+            if not sums:
+                break
+            total = sums.bit_length() - 1
+            choice = _trace(seats[:used], waiting, reached, total, passing=False, visits=_FEW_VISITS)
+            if choice is not None:
+                choices.append(choice)
+                break
+            sums ^= 1 << total
+    return choices
+
+
+def _least(seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]]) -> int:
+    """Return the fewest tokens that seats take, no sample used twice."""
+    counts = Counter(seats)
+    return sum(sum(sorted(waiting[kind])[:count]) for kind, count in counts.items())
+
+
+def _sums(
+    seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]], room: int, *, passing: bool
+) -> list[int]:
+    """Return by number of seats which sums they reach: bit n of an integer for n tokens, so a length costs one shift."""
     mask = (1 << room + 1) - 1
     options = {kind: set(waiting[kind]) for kind in set(seats)}
     reached = [1]
@@ -61,6 +102,14 @@ def _fullest(
         if not bits:
             break
         reached.append(bits)
+    return reached
+
+
+def _fullest(
+    seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]], room: int, *, passing: bool
+) -> tuple[Choice, int]:
+    """Return the fullest choice and its sum."""
+    reached = _sums(seats, waiting, room, passing=passing)
     sums = 0
     for bits in reached:
         sums |= bits
@@ -82,11 +131,12 @@ def _trace(
     total: int,
     *,
     passing: bool,
+    visits: int = _VISITS,
 ) -> Choice | None:
     """Return samples with this sum, or None where one sample would be needed twice (or it takes too long to tell)."""
     # Depth first, from the last seat to the first; an entry is a seat, the sum before it, and what was chosen so far.
     stack: list[tuple[int, int, Choice]] = [(len(seats), total, [])]
-    for _ in range(_VISITS):
+    for _ in range(visits):
         if not stack:
             return None
         seat, left, chosen = stack.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import zlib
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence, Sized
@@ -205,6 +206,8 @@ class PackedMixture(Sequence[Any]):
             lookahead=self.lookahead,
             kind=None if draw_at is None else lambda position, _: draw_at(position)[0],
             lanes=self.lanes,
+            due=getattr(self.mixture, "due_at", int),
+            shares=getattr(self.mixture, "shares_at", None),
         )
 
     def _one_pass(self) -> int:
@@ -255,8 +258,22 @@ class PackedMixture(Sequence[Any]):
 
 
 def _lane_of(subset: str, ordinal: int, *, lanes: int) -> int:
-    """Return the lane that a subset's draw goes to; subsets begin at different lanes, so that these get as many samples."""
-    return (ordinal + zlib.crc32(subset.encode())) % lanes
+    """Return the lane that a subset's draw goes to."""
+    first, stride = _dealing(subset, lanes)
+    return (first + stride * ordinal) % lanes
+
+
+@functools.cache
+def _dealing(subset: str, lanes: int) -> tuple[int, int]:
+    """Return the lane of a subset's first draw, and how many lanes further on each next one goes.
+
+    They differ by subset, and neighbours are not served in turn: where every lane came to the same subset at the same time,
+    what each is off its shares would add up.
+    """
+    key = zlib.crc32(subset.encode())
+    apart = [stride for stride in range(1, lanes) if math.gcd(stride, lanes) == 1]
+    strides = [stride for stride in apart if lanes <= 4 * stride <= 3 * lanes] or apart or [1]
+    return key % lanes, strides[key // lanes % len(strides)]
 
 
 def _count(length: int | Sized) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from rscovlm.training.filling import fill_room
+from rscovlm.training.filling import Choice, fill_in_order, fill_room
 
 Measure = Callable[[int], tuple[Sequence[int], Counter[str]]]
 """Given a position, the tokens of each part of its sample (one; none where it is left out; several where it was split)
@@ -20,6 +21,14 @@ Kind = Callable[[int, int], Hashable]
 
 _SOON = 4
 """Samples that must still fit for the next to be taken in order; what fills a row is chosen from the last few."""
+
+_SEATS = 6
+"""Turns among which a row ends where none is passed over."""
+
+_WEIGHT = 0.15
+"""Share of a row that one sample off the shares, squared, outweighs with 32 lanes or more; nothing with one lane."""
+
+_MANY_LANES = 32
 
 _REACH = 16
 """Turns among which those that fill a row are chosen, with one lane: none is taken further from its place than this."""
@@ -59,8 +68,8 @@ class LaneState:
         lane: Number of the lane.
         packs: Packs it has made.
         next: Position it looks at next.
-        waiting: Tokens, position and part of each sample in the buffer, and how many arrivals ago a turn of its kind was posted, in
-            that order.
+        waiting: Tokens, position and part of each sample in the buffer, and how far after its position a turn of its kind is
+            due, and for how many packs it has waited, in that order.
         dropped: Samples passed over so far, by reason.
 
     Raises:
@@ -70,7 +79,7 @@ class LaneState:
     lane: int
     packs: int = 0
     next: int = 0
-    waiting: tuple[tuple[int, int, int, int], ...] = ()
+    waiting: tuple[tuple[int, int, int, int, int], ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,11 +96,14 @@ class LaneState:
         """
         try:
             waiting = tuple(
-                sorted((int(t), int(place), int(part), int(age)) for t, place, part, age in content["waiting"])
+                sorted(
+                    (int(tokens), int(place), int(part), int(due), int(packs))
+                    for tokens, place, part, due, packs in content["waiting"]
+                )
             )
             dropped = {str(reason): int(count) for reason, count in content["dropped"].items()}
             return cls(int(content["lane"]), int(content["packs"]), int(content["next"]), waiting, dropped)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             # The file may hold anything.
             raise ValueError(f"this is no state of a lane ({error!r}): {str(content)[:80]!r}") from error
 
@@ -106,14 +118,26 @@ class LaneState:
         }
 
 
+class _Waiting(NamedTuple):
+    """A sample in the buffer of a lane, and how many packs the lane had made when it came."""
+
+    position: int
+    part: int
+    tokens: int
+    since: int
+
+
 class Lane:
     """Packs made of a lane's own positions of a mixture, in which every kind of sample takes its turn.
 
     A row's length must be filled from samples that happen to fit, and taking those first would train short samples
-    early and let long ones wait. So the order of *kinds* is kept: each sample that is read posts a turn for its kind, the
-    turns are taken in order, and only which of the waiting samples of a kind takes the turn is chosen by length. Where
-    a row cannot be filled so, turns among the next few are passed over; they are then the first of the next row.
-    Each pack also begins with the sample that has waited longest, so none waits for more rows than the buffer holds.
+    early and let long ones wait. So the order of *kinds* is kept: each sample that is read posts a turn for its kind, due
+    where it would stand if the samples of its kind were equally far apart. The turns are taken in order, and only which of
+    the waiting samples of a kind takes the turn is chosen by length. Of the ends that fill a row, the one is taken that
+    leaves each kind closest to its share. Where a row cannot be filled so, turns among the next few are passed over, as far
+    as the shares allow; they are then the first of the next row.
+    No sample waits for more rows than the buffer holds: where one would, packs begin with the sample that waited longest,
+    as all do where shares are not known.
 
     Args:
         measure: Looks at a position.
@@ -125,6 +149,8 @@ class Lane:
         kind: Given a position and the tokens there, the kind of its sample, such as its subset; None takes samples of
             about the same length for one kind.
         lanes: Number of lanes.
+        due: Given a position of the lane, where its turn stands in the order of turns; by default as they come.
+        shares: Given a position, the share of each kind there; None where it is not known.
 
     Examples:
         >>> lengths = [6, 5, 4, 3, 2] * 4
@@ -148,6 +174,8 @@ class Lane:
         lookahead: int,
         kind: Kind | None = None,
         lanes: int = 1,
+        due: Callable[[int], int] = int,
+        shares: Callable[[int], Mapping[str, float]] | None = None,
     ) -> None:
         self.measure, self.own, self.end, self.budget, self.lookahead = measure, own, end, budget, lookahead
         self.number, self.packs, self.next = state.lane, state.packs, state.next
@@ -155,27 +183,27 @@ class Lane:
         # What lanes are off their shares adds up to about the root of their number.
         self._reach = max(3, round(_REACH / math.sqrt(lanes)))
         self._kind = kind or (lambda _, tokens: _octave(tokens))
-        # Waiting samples by kind, each (position, part, tokens), those that waited longest first.
-        self._waiting: defaultdict[Hashable, list[tuple[int, int, int]]] = defaultdict(list)
-        # Turns not taken yet, each the number of the arrival that posted it and its kind, in order. There are as many of
-        # a kind as there are samples of it waiting.
+        # Waiting samples by kind, those that waited longest first.
+        self._waiting: defaultdict[Hashable, list[_Waiting]] = defaultdict(list)
+        self._weight = _WEIGHT * min(1.0, (lanes - 1) / (_MANY_LANES - 1))
+        self._due, self._shares, self._lanes = due, shares, lanes
+        # Turns not taken yet, each with where it is due and its kind, in order. There are as many of a kind as there are
+        # samples of it waiting.
         self._turns: list[tuple[int, Hashable]] = []
-        self._arrivals = 0
-        for tokens, position, part, age in sorted(state.waiting, key=lambda entry: entry[1:3]):
+        for tokens, position, part, due_after, packs in sorted(state.waiting, key=lambda entry: entry[1:3]):
             entry_kind = self._kind(position, tokens)
-            self._waiting[entry_kind].append((position, part, tokens))
-            self._turns.append((-age, entry_kind))
-        self._turns.sort(key=lambda turn: turn[0])
+            self._waiting[entry_kind].append(_Waiting(position, part, tokens, self.packs - packs))
+            self._post(position + due_after, entry_kind)
 
     def state(self) -> LaneState:
         """Return where the lane stands."""
         turns: defaultdict[Hashable, list[int]] = defaultdict(list)
-        for number, kind in self._turns:
-            turns[kind].append(self._arrivals - number)
+        for due, kind in self._turns:
+            turns[kind].append(due)
         waiting = sorted(
-            (tokens, position, part, age)
+            (sample.tokens, sample.position, sample.part, due - sample.position, self.packs - sample.since)
             for kind, samples in self._waiting.items()
-            for (position, part, tokens), age in zip(samples, turns[kind], strict=True)
+            for sample, due in zip(samples, turns[kind], strict=True)
         )
         return LaneState(self.number, self.packs, self.next, tuple(waiting), dict(self.dropped))
 
@@ -190,42 +218,86 @@ class Lane:
         self._fill_window()
         if not self._turns:
             raise IndexError(f"the mixture ends after {self.end} samples, {self.packs} packs of lane {self.number}")
-        oldest = min((samples[0], kind) for kind, samples in self._waiting.items() if samples)[1]
-        chosen = [self._take(oldest, 0)]
-        room = self.budget - chosen[0][2]
+        chosen = [self._take(self._first(), 0)]
+        room = self.budget - chosen[0].tokens
         while room:
             self._fill_window()
-            taken = self._next(room)
-            if not taken:
-                break
+            soon = self._soon(room)
+            taken = self._last(room) if soon is None else [self._take(soon, 0)]
             chosen += taken
-            room -= sum(tokens for _, _, tokens in taken)
+            room -= sum(sample.tokens for sample in taken)
+            if soon is None:
+                break
         self.packs += 1
-        positions, parts = (tuple(entry[place] for entry in chosen) for place in (0, 1))
+        positions, parts = tuple(sample.position for sample in chosen), tuple(sample.part for sample in chosen)
         return PackedRow(positions, parts, self.budget - room, dict(self.dropped - before))
 
-    def _next(self, room: int) -> list[tuple[int, int, int]]:
-        """Take the next sample where several more fit after it, or else those that fill the rest of the row."""
-        soon = [kind for _, kind in self._turns[:_SOON]]
+    def _first(self) -> Hashable:
+        """Return the kind that a pack begins with: whose turn it is, or that of the sample that may not wait any more."""
+        oldest = sorted(sample for samples in self._waiting.values() for sample in samples)
+        # If packs begin with these one after another from the next on, each must come in time.
+        in_time = all(self.packs + 1 + place <= one.since + self.lookahead for place, one in enumerate(oldest))
+        if self._shares is not None and in_time:
+            return self._turns[0][1]
+        return next(kind for kind, samples in self._waiting.items() if samples and samples[0] == oldest[0])
+
+    def _soon(self, room: int) -> Hashable | None:
+        """Return the kind whose turn it is where several more samples fit after it, else None."""
         counts: Counter[Hashable] = Counter()
         needed = 0
-        for kind in soon:
-            needed += self._waiting[kind][counts[kind]][2]
+        for _, kind in self._turns[:_SOON]:
+            needed += self._waiting[kind][counts[kind]].tokens
             counts[kind] += 1
-        if soon and needed <= room:
-            return [self._take(soon[0], 0)]
-        seats = [kind for _, kind in self._turns[: self._reach]]
-        lengths = {kind: [tokens for _, _, tokens in self._waiting[kind][:_CANDIDATES]] for kind in set(seats)}
-        choice = fill_room(seats, lengths, room, enough=room - int(_SPARE * self.budget))
-        picked = [(seats[seat], place) for seat, place in choice]
+        return self._turns[0][1] if counts and needed <= room else None
+
+    def _last(self, room: int) -> list[_Waiting]:
+        """Take what fills the rest of a row."""
+        seats = [kind for _, kind in self._turns[:_SEATS]]
+        lengths = {kind: [sample.tokens for sample in self._waiting[kind][:_CANDIDATES]] for kind in set(seats)}
+        enough = room - int(_SPARE * self.budget)
+        choices = [] if self._shares is None else fill_in_order(seats, lengths, room)
+        full = [choice for choice in choices if _tokens(choice, seats, lengths) >= enough]
+        if not full:
+            near = seats[: self._reach]
+            choices.append(fill_room(near, lengths, room, enough=enough))
+
+        def value(choice: Choice) -> float:
+            used = 0 if full else _tokens(choice, seats, lengths) / self.budget
+            return used - self._weight * self._off(choice, seats)
+
+        best = max(full or choices, key=value)
+        picked = [(seats[seat], place) for seat, place in best]
         # From the back, so that the places of those before stay what they are.
         taken = [self._take(kind, place) for kind, place in sorted(picked, key=lambda pick: -pick[1])]
         return sorted(taken)
 
-    def _take(self, kind: Hashable, place: int) -> tuple[int, int, int]:
+    def _off(self, choice: Choice, seats: Sequence[Hashable]) -> float:
+        """Return the sum of squares of the samples that kinds would be off their shares after a choice."""
+        if self._shares is None:
+            return 0.0
+        taken = Counter(seats[seat] for seat, _ in choice)
+        next_due: dict[Hashable, int] = {}
+        for due, kind in self._turns:
+            if taken[kind]:
+                taken[kind] -= 1
+            elif kind not in next_due:
+                next_due[kind] = due
+        shares = self._shares(min(self.next, self.end - 1))
+        rates = {kind: shares[str(kind)] / self._lanes for kind in next_due if shares.get(str(kind))}
+        if len(rates) < 2:
+            return 0.0
+        # Where the turns of all kinds together stand, each half a turn before the next of its kind on average.
+        stand = sum(rates[kind] * next_due[kind] - 0.5 for kind in rates) / sum(rates.values())
+        return sum((rate * (stand - next_due[kind]) + 0.5) ** 2 for kind, rate in rates.items())
+
+    def _take(self, kind: Hashable, place: int) -> _Waiting:
         """Take a waiting sample, and the first turn of its kind."""
         self._turns.pop(next(index for index, turn in enumerate(self._turns) if turn[1] == kind))
         return self._waiting[kind].pop(place)
+
+    def _post(self, due: int, kind: Hashable) -> None:
+        """Post a turn; of those due at the same place, by name of the kind, so that no order of arrival need be kept."""
+        bisect.insort(self._turns, (due, kind), key=lambda turn: (turn[0], str(turn[1])))
 
     def _fill_window(self) -> None:
         misses = 0
@@ -241,10 +313,13 @@ class Lane:
                 )
             for part, tokens in enumerate(parts):
                 kind = self._kind(position, tokens)
-                self._waiting[kind].append((position, part, tokens))
-                self._turns.append((self._arrivals, kind))
-                self._arrivals += 1
+                self._waiting[kind].append(_Waiting(position, part, tokens, self.packs))
+                self._post(self._due(position), kind)
             self.next = position + 1
+
+
+def _tokens(choice: Choice, seats: Sequence[Hashable], lengths: Mapping[Hashable, Sequence[int]]) -> int:
+    return sum(lengths[seats[seat]][place] for seat, place in choice)
 
 
 def _octave(tokens: int) -> int:

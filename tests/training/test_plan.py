@@ -128,7 +128,7 @@ def test_a_lane_takes_the_one_that_waited_longest_first() -> None:
     lane = Lane(lambda i: ([lengths[i]], Counter()), LaneState(0), own=int, end=500, budget=BUDGET, lookahead=20)
     seen: set[int] = set()
     for _ in range(100):
-        waiting = sorted(position for _, position, _, _ in lane.state().waiting)
+        waiting = sorted(entry[1] for entry in lane.state().waiting)
         positions = lane.plan().positions
         assert positions[0] == (waiting[0] if waiting else 0)
         assert seen.isdisjoint(positions)

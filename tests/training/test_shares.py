@@ -91,28 +91,24 @@ def _furthest(trained: Sequence[str], shares: Any, window: int = 1000) -> float:
 
 
 @pytest.mark.parametrize(
-    ("lanes", "lookahead", "steps", "most"),
-    [(1, 256, 500, 0.01), (8, 256, 90, 0.01), (1, 16, 500, 0.01), (32, 64, 50, 0.015)],
+    ("lanes", "lookahead", "steps"),
+    [(1, 256, 500), (3, 64, 200), (8, 256, 90), (1, 16, 500), (32, 64, 50), (32, 256, 50), (8, 1024, 60)],
 )
 @pytest.mark.parametrize("name", MIXTURES)
 def test_every_thousand_trained_samples_have_the_shares_of_the_recipe(
-    name: str, lanes: int, lookahead: int, steps: int, most: float, request: pytest.FixtureRequest
+    name: str, lanes: int, lookahead: int, steps: int
 ) -> None:
-    if name == "one length each" and lanes == 32:
-        missed = pytest.mark.xfail(raises=AssertionError, strict=True, reason="a window is 4.6 points off")
-        request.applymarker(missed)
     mixture = _mixture(name)
     packed = PackedMixture(mixture, length=int, budget=BUDGET, lookahead=lookahead, rows=steps * lanes, lanes=lanes)
     trained = _trained(packed, steps * lanes)
-    # Where samples fit together in few ways, every lane may be off by a sample or two, in the same direction.
-    off = 0.01 if name in FILLABLE or lanes == 1 else 0.03
     after = trained[: max(1000, len(_trained(packed, 50 * lanes)))]
     for subset, share in mixture.shares().items():
-        assert Counter(after)[subset] / len(after) == pytest.approx(share, abs=off)
+        assert Counter(after)[subset] / len(after) == pytest.approx(share, abs=0.01)
     if len(trained) > 1000:
-        assert _furthest(trained, mixture.shares()) <= max(most, off) + 1e-9
-    if name in FILLABLE and lookahead == 256:
-        assert sum(packed.pack(row).tokens for row in range(steps * lanes)) / (steps * lanes * BUDGET) >= 0.99
+        assert _furthest(trained, mixture.shares()) <= 0.01 + 1e-9
+    if name in FILLABLE:
+        full = sum(packed.pack(row).tokens for row in range(steps * lanes)) / (steps * lanes * BUDGET)
+        assert full >= (0.99 if lookahead >= 256 else 0.975)
 
 
 @pytest.mark.parametrize("lookahead", [4, 256, 1024])
@@ -133,8 +129,7 @@ def test_no_sample_waits_for_more_rows_than_there_are_samples_in_hand(name: str)
     packed = PackedMixture(_mixture(name), length=int, budget=BUDGET, lookahead=32, rows=300)
     states = [packed[row]["plan"] for row in range(300)]
     for before, after in zip(states, states[32:], strict=False):
-        held = {(position, part) for _, position, part, _ in before.waiting}
-        assert held.isdisjoint((position, part) for _, position, part, _ in after.waiting)
+        assert {entry[1:3] for entry in before.waiting}.isdisjoint(entry[1:3] for entry in after.waiting)
 
 
 def test_what_is_too_long_gives_its_place_to_another_of_its_subset() -> None:
@@ -233,7 +228,8 @@ def test_a_dry_run_prints_shares_steps_of_a_pass_and_what_a_step_costs(root: Pat
         app, ["train", str(path), "--root", str(root), "--output", str(tmp_path / "o"), "--dry-run"]
     )
     assert done.exit_code == 0, done.output
-    run = prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path / "o")
+    # As many rows as are looked at where steps follow from epochs, so that both have the same estimate.
+    run = prepare(TrainingRecipe.from_dict({**recipe, "steps": 16}), root=root, output=tmp_path / "o")
     step, rows = (
         run.report.step,
         sum(len((root / f"{name}.jsonl").read_text().splitlines()) for name in ("detection", "classification")),
