@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rscovlm.benchmarks.suite import Suite
 
 Repeats = Annotated[int, typer.Option(min=0, help="Redraws of images behind each interval; 0 for none.")]
+Tracker = Annotated[
+    str, typer.Option(help="Also log the figures to a tracker that accelerate knows: tensorboard, trackio, mlflow, ...")
+]
 Compare = Annotated[
     Path | None, typer.Option(help="Folder of another run: also test whether the two differ, on common items.")
 ]
@@ -74,6 +77,7 @@ def evaluate(
     worst: Annotated[int, typer.Option(min=0, help="Worst cases drawn on a page for each suite; 0 for none.")] = 24,
     repeats: Repeats = 1000,
     compare: Compare = None,
+    log_with: Tracker = "",
 ) -> None:
     """Evaluate a model on published benchmarks; resumable, and safe against being killed."""
     from rscovlm.benchmarks.answers import check_shard
@@ -107,7 +111,7 @@ def evaluate(
             say(f"written: {path.name}")
         for name, found in leaks.items():
             say(f"{name}: {len(found)} test images were trained on, {sum(one.items for one in found)} questions")
-        _report(out, suites, tables, (), repeats, compare)
+        _report(out, suites, tables, (), repeats, compare, log_with)
     if errors:
         raise typer.Exit(1)
 
@@ -140,6 +144,7 @@ def score(
     ] = None,
     repeats: Repeats = 1000,
     compare: Compare = None,
+    log_with: Tracker = "",
 ) -> None:
     """Score answers that are there, under the suites' conventions or others; nothing is asked."""
     from rscovlm.benchmarks.evaluation import BenchmarkRun
@@ -172,7 +177,7 @@ def score(
             if len(suites) != 1:
                 raise ValueError("--task1 needs the one --suite whose objects it holds")
             say(f"written: {write_archive(task1, folder, suites[0])}")
-        _report(folder, suites, tables, rule or (), repeats, compare)
+        _report(folder, suites, tables, rule or (), repeats, compare, log_with)
 
 
 def peers(
@@ -244,12 +249,15 @@ def _detector(
     say(f"{detections}: {counts['kept']} of {counts['boxes']} boxes kept")
 
 
-def _report(folder: Path, suites: list[Suite], tables: Any, rules: Any, repeats: int, compare: Path | None) -> None:
+def _report(
+    folder: Path, suites: list[Suite], tables: Any, rules: Any, repeats: int, compare: Path | None, log_with: str
+) -> None:
     """Score what is there, write the report and show its tables."""
     from rscovlm.benchmarks.grids import grids
     from rscovlm.benchmarks.report import to_markdown, write_report
     from rscovlm.benchmarks.running import compared, scored_suites
     from rscovlm.benchmarks.scoring import score_folder
+    from rscovlm.benchmarks.trackers import track
 
     scores = score_folder(folder, suites=suites, rules=rules, repeats=repeats)
     every = scored_suites(scores, suites)
@@ -260,6 +268,8 @@ def _report(folder: Path, suites: list[Suite], tables: Any, rules: Any, repeats:
     shown = grids(tables, [one for one in every if not tables], scores)
     say(to_markdown(shown, scores, tests))
     say(f"written: {', '.join(path.name for path in paths)} in {folder}")
+    if log_with:
+        say(f"logged: {len(track(scores, log_with, folder))} figures to {log_with}")
 
 
 def _engine(
