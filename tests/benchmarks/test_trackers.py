@@ -22,7 +22,7 @@ SCORE = SuiteScore(
 
 def test_figures_are_in_the_tracker(tmp_path: Path) -> None:
     logged = track([SCORE], "tensorboard", tmp_path)
-    found = {}
+    found: dict[str, float] = {}
     for folder in {path.parent for path in tmp_path.rglob("events.out.tfevents.*")}:
         reader = EventAccumulator(str(folder))
         reader.Reload()
