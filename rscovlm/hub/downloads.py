@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rscovlm.files import claim_folder, mark, write_text
-from rscovlm.hub.faults import hub_faults
+from rscovlm.hub.faults import check_repo, hub_faults
 from rscovlm.hub.uploads import RepoKind
 from rscovlm.processing.checkpoint_checks import check_checkpoint
 
@@ -90,6 +90,7 @@ def pull(
     """
     from huggingface_hub import HfApi, snapshot_download
 
+    check_repo(repo)
     target = Path(folder)
     _check_target(target)
     api = HfApi(endpoint=endpoint, token=token)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 """Access tokens of the Hub: the prefix and 34 letters and digits today."""
 
+_REPO = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+
 
 def redacted(text: str, token: str | None = None) -> str:
     """Return a text without access tokens of the Hub.
@@ -34,6 +36,23 @@ def holds_token(data: bytes, token: str | None = None) -> bool:
     True
     """
     return bool(_TOKEN.search(data.decode("latin-1"))) or bool(token and token.encode() in data)
+
+
+def check_repo(repo: str) -> None:
+    """Refuse what cannot be the name of a repository, before anything is read or sent.
+
+    Args:
+        repo: `<owner>/<name>`.
+
+    Raises:
+        ValueError: It is another thing, such as the path of a folder.
+
+    >>> check_repo("./nope")
+    Traceback (most recent call last):
+    ValueError: './nope' is no repository of the Hub; give OWNER/NAME
+    """
+    if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
+        raise ValueError(f"{repo!r} is no repository of the Hub; give OWNER/NAME")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from rscovlm.hub.faults import holds_token, hub_faults
+from rscovlm.hub.faults import check_repo, holds_token, hub_faults
 
 RepoKind = Literal["model", "dataset", "space"]
 """Kinds of repositories on the Hub."""
@@ -56,8 +56,9 @@ class HubUpload:
             token: The token in use.
 
         Raises:
-            ValueError: One does; the message names the file.
+            ValueError: One does, which the message names, or `repo` is no name of a repository.
         """
+        check_repo(self.repo)
         for path, source in sorted(self.files.items()):
             if path.endswith(_WEIGHTS) or _size(source) > _SCANNED:
                 continue

@@ -70,7 +70,7 @@ def _folder(source: str, revision: str | None, wanted: tuple[str, ...]) -> Path:
         return Path(source)
     # Names on the Hub are an owner's and a model's; asking there takes minutes where it cannot be reached.
     if source.startswith(("/", ".", "~")) or source.count("/") != 1:
-        raise FileNotFoundError(_absent(source, "there is no such folder"))
+        raise FileNotFoundError(_absent(source, f"{source} does not exist"))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -285,6 +285,9 @@ def test_the_commands_do_the_same(hub: Hub, run: Path, tmp_path: Path, monkeypat
     assert again.exit_code == 2 and "holds files" in again.output
     absent = CliRunner().invoke(app, ["pull", "me/absent", str(tmp_path / "none")])
     assert absent.exit_code == 2 and "me/absent is not there" in absent.output, absent.output
+    for words in (["pull", "./nope", str(tmp_path / "none")], ["push", "model", str(run), "./nope"]):
+        wrong = CliRunner().invoke(app, words)
+        assert wrong.exit_code == 2 and "'./nope' is no repository of the Hub" in wrong.output, wrong.output
     shutil.rmtree(tmp_path / "back")
     hub.faults = [HubFault("GET .*resolve", "503", 99)]
     failed = CliRunner().invoke(app, ["pull", REPO, str(tmp_path / "back")])

@@ -189,7 +189,7 @@ def test_others_are_refused_by_name(folders: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="processor class 'MyProcessor'"):
         load_processor(named)
     for wrong in ("/no/such/folder", "nosuchname", "./here"):
-        with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        with pytest.raises(FileNotFoundError, match="does not exist"):
             rscovlm.load(wrong)
     with pytest.raises(FileNotFoundError, match="did you mean 'embedded'"):
         rscovlm.load("embeded")
