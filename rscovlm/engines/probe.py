@@ -12,6 +12,11 @@ from rscovlm.processing.resolution import PixelBudget, Size, plan_size
 AROUND = 8
 """Tokens that may stand around those of an image, such as its start and its end."""
 
+
+class BudgetMismatch(ValueError):
+    """A server does not show its model images as they are planned, so that every box would lie elsewhere."""
+
+
 PromptTokens = Callable[[Image.Image | None], int]
 """Returns the tokens of a prompt with an image, or of the same prompt without; 0 where they are not counted."""
 

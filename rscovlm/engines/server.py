@@ -21,7 +21,7 @@ from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import Unreadable, read_reply, retry_after, told
 from rscovlm.engines.chat_form import Structured, structured_outputs, to_openai
 from rscovlm.engines.engine import Conversation, Reply
-from rscovlm.engines.probe import probe_budget
+from rscovlm.engines.probe import BudgetMismatch, probe_budget
 from rscovlm.engines.published import FIELD, Agreement, Published, stated_by
 from rscovlm.engines.replicas import Replica, Replicas
 from rscovlm.processing.resolution import PixelBudget
@@ -215,7 +215,7 @@ class Server:
 
         Raises:
             httpx2.RequestError: There was no answer.
-            ValueError: It does not show its model what is planned.
+            BudgetMismatch: It does not show its model what is planned, or takes no picture of the budget.
         """
         budget = self._agreement.budget
         with replica.lock:
@@ -223,7 +223,7 @@ class Server:
                 return
             wrong = probe_budget(lambda image: self._prompt_tokens(replica, image, budget), budget)
             if wrong:
-                raise ValueError(
+                raise BudgetMismatch(
                     f"{replica.name} does not show model {self.model!r} images as they are planned: {wrong}. Give the budget of "
                     "the checkpoint that it serves (--processor or --budget; budget= in Python), or start it with this one; "
                     "probe=False trusts yours"
@@ -242,7 +242,7 @@ class Server:
             raise httpx2.ReadError(f"status {status}: {told(words, self._key())}")
         if status != 200:
             what = "a text" if image is None else f"a picture of {image.width}x{image.height} pixels"
-            raise ValueError(
+            raise BudgetMismatch(
                 f"{replica.name} refused {what}, by which the budget is checked: status {status}: "
                 f"{told(words, self._key())}"
             )
@@ -258,8 +258,8 @@ class Server:
 
         Raises:
             ServerError: A conversation got no answer in all its tries.
-            ValueError: The server refused a request for good (another 4xx), its words are in the message; or it does not show
-                its model images as they are planned.
+            BudgetMismatch: It does not show its model images as they are planned.
+            ValueError: The server refused a request for good (another 4xx), its words are in the message.
         """
         if not conversations:
             return []

@@ -21,7 +21,7 @@ from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import token_texts
 from rscovlm.engines.chat_form import to_openai
 from rscovlm.engines.engine import Conversation, Finish, Reply
-from rscovlm.engines.probe import probe_budget
+from rscovlm.engines.probe import BudgetMismatch, probe_budget
 from rscovlm.engines.published import Agreement, stated_by
 from rscovlm.extras import optional
 from rscovlm.processing.resolution import PixelBudget
@@ -140,7 +140,7 @@ class VLLM:
     def _check(self) -> None:
         wrong = probe_budget(self._prompt_tokens, self.budget)
         if wrong:
-            raise ValueError(
+            raise BudgetMismatch(
                 f"vLLM does not show its model images as they are planned: {wrong}. Give it this budget as mm_processor_kwargs "
                 "(VLLM.load does), or give the engine vLLM's; probe=False trusts yours"
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rscovlm.codec.control_tokens import check_words
 from rscovlm.engines.engine import dialect_of
+from rscovlm.engines.probe import BudgetMismatch
 from rscovlm.geometry.kinds import Kind
 from rscovlm.points.loading import load_segmenter
 from rscovlm.predicting.identity import checkpoint_of
@@ -171,7 +172,7 @@ def predict(
 
     Raises:
         ValueError: An item has nothing to be asked; or ``out`` is another file, is being written by another process, or
-            was made with another task, model or settings; or the task needs coordinates and it is not known how the model
+            was made with another task, model or settings; or a server shows its model other images than planned; or the task needs coordinates and it is not known how the model
             writes them.
     """
     wanted = {item.id: asked.of(item) for item in items}
@@ -278,6 +279,8 @@ def _rows(
     try:
         tiles = heads[items[0].id].tiles
         return _answered(engine, items, [wanted[item.id] for item in items], tiles)
+    except BudgetMismatch:  # nothing that a row could say: each answer would be wrong
+        raise
     except (ValueError, OSError) as error:
         if len(items) > 1:
             return [row for item in items for row in _rows(engine, [item], wanted, heads)]

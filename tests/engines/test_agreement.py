@@ -189,6 +189,21 @@ def test_another_budget_is_found_before_the_first_answer(served_by: PixelBudget)
         assert rscovlm.ground(trusting, PICTURE, ["ship"])
 
 
+@pytest.mark.parametrize("task", ["ground", "detect", "ask", "caption", "segment"])
+def test_predict_ends_at_another_budget_with_one_error_and_no_row(task: str, tmp_path: Path) -> None:
+    for number in range(3):
+        PICTURE.save(tmp_path / f"{number}.png")
+    out = tmp_path / "rows.jsonl"
+    words = ["predict", str(tmp_path), "--task", task, "--find", "ship", "--question", "What?", "--classes", "ship"]
+    with serving(stranger(PixelBudget())) as (server,):
+        words += ["--server", server.address, "--model", "tiny", "--out", str(out)]
+        done = CliRunner().invoke(app, [*words, "--dialect", "rscovlm-v1", "--budget", "3136,28224"])
+        assert all(one["max_tokens"] == 1 for one in server.requests)
+    assert done.exit_code == 2
+    assert done.output.count("does not show") == 1 and "--budget" in done.output
+    assert not out.exists() or len(out.read_text().splitlines()) == 1
+
+
 @pytest.mark.parametrize("around", [0, 2, 5])
 def test_a_budget_that_agrees_is_checked_once(around: int) -> None:
     wider = PixelBudget(28 * 28, 1400 * 1400)
