@@ -50,6 +50,9 @@ with served(engine) as server:
     print(status, reply["error"]["message"])
 print(rscovlm.metrics.exact_material(["Tile"], ["tile"]))
 print(Dialect.preset("percent").ask("detect", classes="ship").user)
+Image.new("RGB", (31, 17), (9, 80, 200)).save(root / "picture.ppm")
+with rscovlm.open_image(root / "picture.ppm") as raster:
+    print(raster.width, raster.height, raster.overview().image.getpixel((3, 4)))
 """
 
 
@@ -92,6 +95,7 @@ def test_what_was_added_is_found_and_used(package: Path, tmp_path: Path) -> None
         "400 task 'material' has no image; send one as a data URI in an image_url block",
         "{'accuracy': 1.0}",
         "List every ship as JSON, in per cent of the image.",
+        "31 17 (9, 80, 200)",
     ]
 
 
@@ -107,8 +111,9 @@ def test_what_was_added_meets_the_checks(package: Path) -> None:
 def test_one_file_and_one_line_a_thing() -> None:
     steps = list(STEP.finditer(TEXT))
     recipes = re.split(r"^## Add ", TEXT, flags=re.MULTILINE)[1:]
-    assert len(recipes) == 5
+    assert len(recipes) == 6
     for recipe in recipes:
         found = [step for step in steps if step[0] in recipe]
-        assert sum(step["after"] is None for step in found) == 1
+        files = 0 if recipe.startswith("a raster format\n") else 1
+        assert sum(step["after"] is None for step in found) == files
         assert all(step["body"].count("\n") == 1 for step in found if step["after"] is not None)

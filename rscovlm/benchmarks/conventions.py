@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from rscovlm.metrics.lrs_vqa import same_answer
+from rscovlm.metrics.matched_detections import PROTOCOLS
 from rscovlm.metrics.options import OPTION_RULES
 from rscovlm.metrics.rules import RULES
 
@@ -25,7 +26,7 @@ BOXES = ("iou>0.5", "iou>=0.5", "iou>0.75", "pointing", "rscovlm")
 """Conventions of grounding: overlaps, boxes read by the dialect's codec; ``pointing`` asks for the centre of the answer
 inside the true box; ``rscovlm`` reads answers and overlaps as the reference system does, its limits included."""
 
-DETECTIONS = ("dota", "rscovlm")
+DETECTIONS: tuple[str, ...] = tuple(PROTOCOLS)
 """Protocols of AP_nc; see `rscovlm.metrics.ap_nc`."""
 
 MASKS = ("giou", "ciou", "miou", "f1", "precision>0.5", "precision>=0.5")

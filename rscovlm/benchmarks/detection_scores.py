@@ -9,6 +9,7 @@ from typing import Any
 from rscovlm.benchmarks.scores import BenchmarkFigure, count_answer
 from rscovlm.geometry import Boxes
 from rscovlm.metrics import ap_nc, bootstrap_ap_nc
+from rscovlm.metrics.matched_detections import detection_protocol
 
 NAMES = {"ap_nc50": "AP_nc50", "ap_nc75": "AP_nc75", "ap_nc50_95": "AP_nc50:95"}
 """What the paper calls what `ap_nc` computes."""
@@ -29,7 +30,7 @@ class DetectionScorer:
         self.found: list[Side] = []
         self.true: list[Side] = []
         self.details: dict[str, Any] = {}
-        self._protocols = tuple(protocols)
+        self._protocols = tuple(map(detection_protocol, protocols))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Take what was found and what is true on an image."""
@@ -56,11 +57,11 @@ class DetectionScorer:
             return ()
         figures: list[BenchmarkFigure] = []
         for protocol in self._protocols:
-            result = ap_nc(self.found, self.true, protocol=protocol)  # type: ignore[arg-type]  # checked by the suite
+            result = ap_nc(self.found, self.true, protocol=protocol)
             intervals: dict[str, Any] = {}
             if repeats and len(self.found) > 1:
                 bare = [{key: side[key] for key in ("boxes", "labels")} for side in self.found]
-                intervals = bootstrap_ap_nc(bare, self.true, protocol=protocol, repeats=repeats)  # type: ignore[arg-type]
+                intervals = bootstrap_ap_nc(bare, self.true, protocol=protocol, repeats=repeats)
             for key, name in NAMES.items():
                 about = intervals.get(key, {})
                 figures.append(

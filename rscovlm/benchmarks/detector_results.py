@@ -15,6 +15,7 @@ from rscovlm.codec.categories import spoken
 from rscovlm.exports.chart import draw
 from rscovlm.geometry import Boxes
 from rscovlm.metrics import calibrate_threshold, read_task1
+from rscovlm.metrics.matched_detections import detection_protocol
 from rscovlm.rasters.digests import content
 from rscovlm.records import Rejected
 from rscovlm.records.jsonfiles import parsed
@@ -137,7 +138,7 @@ def chosen_threshold(
         )
         truth = answer_head(item)["truth"]
         truths.append({key: truth[key] for key in ("boxes", "labels", "difficult")})
-    return calibrate_threshold(sides, truths, protocol=protocol)  # type: ignore[arg-type]  # checked there
+    return calibrate_threshold(sides, truths, protocol=detection_protocol(protocol))
 
 
 def curve_picture(calibration: Mapping[str, Any], title: str) -> str:

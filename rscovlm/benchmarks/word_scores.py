@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,11 +73,11 @@ class WordScorer:
             by_column.setdefault(column, {})[within] = truths
         found = {}
         for column, groups in by_column.items():
-            shares: Counter[str] = Counter()
+            shares: defaultdict[str, float] = defaultdict(float)
             for truths in groups.values():
                 total = truths.total()
                 for answer, number in truths.items():
-                    shares[answer] += number / total / len(groups)  # type: ignore[assignment]  # shares, not counts
+                    shares[answer] += number / total / len(groups)
             found[column] = float(max(shares.values()))
         names = [name for name in self.table.names if name]
         if self.table.average and names and all(name in found for name in names):

@@ -142,7 +142,8 @@ def _objects(row: Row, frame: Frame, suite: Suite, settings: Mapping[str, Any]) 
         found = decoded.objects.boxes[:1].to(frame).as_kind("quad").coords.tolist()
     else:
         true, found = row["truth"]["boxes"], _quads(row["objects"])["boxes"]
-    return tuple(  # type: ignore[return-value]  # two of them
-        Objects(Boxes(quads, "quad", frame) if quads else Boxes.empty("quad", frame), (label,) * len(quads))
-        for quads, label in ((true, "true"), (found, "answer"))
-    )
+    return _labelled(true, "true", frame), _labelled(found, "answer", frame)
+
+
+def _labelled(quads: Sequence[Any], label: str, frame: Frame) -> Objects:
+    return Objects(Boxes(quads, "quad", frame) if quads else Boxes.empty("quad", frame), (label,) * len(quads))

@@ -7,6 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rscovlm.cli.model_options import (
+    BudgetOption,
+    DeviceOption,
+    DialectOption,
+    DtypeOption,
+    MaxPixelsOption,
+    ModelOption,
+    ProbeOption,
+    ProcessorOption,
+    RevisionOption,
+    WordingOption,
+)
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import say
 
@@ -28,28 +40,20 @@ def evaluate(
     ],
     data: Annotated[str, typer.Option(help="Folder of the data sets, or OWNER/NAME[@REVISION] of records on the Hub.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; a second run resumes it.")],
-    model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model by default.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")] = None,
+    model: ModelOption = None,
+    revision: RevisionOption = None,
     engine: Annotated[str, typer.Option(help="transformers, server or vllm.")] = "transformers",
     server: Annotated[
         list[str] | None, typer.Option(help="Addresses of OpenAI-compatible servers, for --engine server.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default a GPU if there is one.")
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="auto (the checkpoint's), bfloat16, float16 or float32.")] = "auto",
-    max_pixels: Annotated[int | None, typer.Option(min=1, help="Largest picture the model sees, in pixels.")] = None,
-    dialect: Annotated[
-        str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
-    ] = None,
-    wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
-    processor: Annotated[
-        str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option(help="Its pixels alone: least,largest[,side of a token]; goes with --dialect.")
-    ] = None,
-    probe: Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")] = True,
+    device: DeviceOption = None,
+    dtype: DtypeOption = "auto",
+    max_pixels: MaxPixelsOption = None,
+    dialect: DialectOption = None,
+    wording: WordingOption = None,
+    processor: ProcessorOption = None,
+    budget: BudgetOption = None,
+    probe: ProbeOption = True,
     variant: Annotated[
         list[str] | None, typer.Option(help="Ways of asking, such as zoom or 336, where a suite has them; or all.")
     ] = None,

@@ -7,6 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from rscovlm.cli.model_options import (
+    BudgetOption,
+    DeviceOption,
+    DialectOption,
+    DtypeOption,
+    MaxPixelsOption,
+    ModelOption,
+    ProbeOption,
+    ProcessorOption,
+    RevisionOption,
+    WordingOption,
+)
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import say
 
@@ -30,32 +42,19 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Let --geojson and the like replace any file; --out never does.")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default a GPU if there is one.")
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="auto (the checkpoint's), bfloat16, float16 or float32.")] = "auto",
+    model: ModelOption = None,
+    revision: RevisionOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = "auto",
     server: Annotated[
         list[str] | None, typer.Option(help="Ask OpenAI-compatible servers instead; their key: RSCOVLM_API_KEY.")
     ] = None,
-    max_pixels: Annotated[
-        int | None, typer.Option(min=1, help="Largest picture the model sees, in pixels; the checkpoint's by default.")
-    ] = None,
-    dialect: Annotated[
-        str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
-    ] = None,
-    wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
-    processor: Annotated[
-        str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Its pixels alone: least,largest[,side of a token], such as 50176,1016064; goes with --dialect."
-        ),
-    ] = None,
-    probe: Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")] = True,
+    max_pixels: MaxPixelsOption = None,
+    dialect: DialectOption = None,
+    wording: WordingOption = None,
+    processor: ProcessorOption = None,
+    budget: BudgetOption = None,
+    probe: ProbeOption = True,
     mode: Annotated[
         str, typer.Option(help="native, or max: enlarge pictures to the largest the model sees.")
     ] = "native",

@@ -8,30 +8,29 @@ from typing import Annotated
 
 import typer
 
+from rscovlm.cli.model_options import (
+    BudgetOption,
+    DialectOption,
+    ModelOption,
+    ProbeOption,
+    ProcessorOption,
+    WordingOption,
+)
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import log_to_terminal, say
 
 
 def serve(
-    model: Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")] = None,
+    model: ModelOption = None,
     server: Annotated[
         list[str] | None,
         typer.Option(help="Answer through these OpenAI-compatible servers; their key: RSCOVLM_API_KEY."),
     ] = None,
-    dialect: Annotated[
-        str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")
-    ] = None,
-    wording: Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")] = None,
-    processor: Annotated[
-        str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Its pixels alone: least,largest[,side of a token], such as 50176,1016064; goes with --dialect."
-        ),
-    ] = None,
-    probe: Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")] = True,
+    dialect: DialectOption = None,
+    wording: WordingOption = None,
+    processor: ProcessorOption = None,
+    budget: BudgetOption = None,
+    probe: ProbeOption = True,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     name: Annotated[str, typer.Option(help="Name under which the model is listed.")] = "rscovlm",

@@ -10,7 +10,7 @@ import numpy as np
 
 from rscovlm.geometry.affine import Floats
 from rscovlm.metrics.detections import Ints
-from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, PrecisionTables, settle
+from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, DetectionProtocol, PrecisionTables, settle
 from rscovlm.metrics.matching import Shape, odd_shapes
 from rscovlm.metrics.precision import Interpolation
 
@@ -21,7 +21,7 @@ def ap_nc(
     predictions: Sequence[Any],
     references: Sequence[Any],
     *,
-    protocol: Literal["dota", "rscovlm"] = "dota",
+    protocol: DetectionProtocol = "dota",
     classes: Sequence[str] | None = None,
     iou_thresholds: Sequence[float] = DEFAULT_THRESHOLDS,
     interpolation: Interpolation | None = None,

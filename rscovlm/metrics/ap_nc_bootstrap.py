@@ -9,7 +9,7 @@ import numpy as np
 
 from rscovlm.metrics.ap_nc import headlines
 from rscovlm.metrics.bootstrap import check_settings, clustered, interval, redraws
-from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, settle
+from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, DetectionProtocol, settle
 from rscovlm.metrics.matching import Shape
 from rscovlm.metrics.precision import Interpolation
 from rscovlm.metrics.redrawn_precision import can_redraw, redrawn_headlines
@@ -20,7 +20,7 @@ def bootstrap_ap_nc(
     references: Sequence[Any],
     *,
     clusters: Sequence[Hashable] | None = None,
-    protocol: Literal["dota", "rscovlm"] = "dota",
+    protocol: DetectionProtocol = "dota",
     iou_thresholds: Sequence[float] = DEFAULT_THRESHOLDS,
     interpolation: Interpolation | None = None,
     overlap: Shape | None = None,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from rscovlm.metrics.ap_nc import ap_nc, summarise
 from rscovlm.metrics.detections import Bools, above
-from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, settle
+from rscovlm.metrics.matched_detections import DEFAULT_THRESHOLDS, Board, DetectionProtocol, settle
 
 SWEEP = tuple(round(0.05 * k, 2) for k in range(20))
 
@@ -19,7 +19,7 @@ def calibrate_threshold(
     apply_to: tuple[Sequence[Any], Sequence[Any]] | None = None,
     score_thresholds: Sequence[float] = SWEEP,
     value: str = "ap_nc50",
-    protocol: Literal["dota", "rscovlm"] = "dota",
+    protocol: DetectionProtocol = "dota",
     classes: Sequence[str] | None = None,
     iou_thresholds: Sequence[float] = DEFAULT_THRESHOLDS,
     ties: Literal["random", "stable"] = "random",

@@ -39,12 +39,30 @@ class PrecisionProtocol:
     interpolation: Interpolation
 
 
-PROTOCOLS = {
+DetectionProtocol = Literal["dota", "rscovlm"]
+
+PROTOCOLS: dict[DetectionProtocol, PrecisionProtocol] = {
     # DOTA's development kit, evaluation of task 1.
     "dota": PrecisionProtocol(overlap="quad", strict=True, difficult="ignore", interpolation="11point"),
     # What the paper's released code computes on the train and val splits, through mmrotate 1.x.
     "rscovlm": PrecisionProtocol(overlap="rectangle", strict=False, difficult="count", interpolation="11point"),
 }
+
+
+def detection_protocol(name: str) -> DetectionProtocol:
+    """Return the protocol of a name that a file or a user gave.
+
+    Raises:
+        ValueError: There is none of this name.
+
+    Example:
+        >>> detection_protocol("dota")
+        'dota'
+    """
+    for known in PROTOCOLS:
+        if known == name:
+            return known
+    raise ValueError(f"protocol is {name!r}; use one of {sorted(PROTOCOLS)}")
 
 
 def settle(protocol: str, **overrides: Any) -> PrecisionProtocol:
@@ -53,9 +71,9 @@ def settle(protocol: str, **overrides: Any) -> PrecisionProtocol:
     Raises:
         ValueError: If a name or a value is not known.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol is {protocol!r}; use one of {sorted(PROTOCOLS)}")
-    rules = asdict(PROTOCOLS[protocol]) | {name: value for name, value in overrides.items() if value is not None}
+    rules = asdict(PROTOCOLS[detection_protocol(protocol)]) | {
+        name: value for name, value in overrides.items() if value is not None
+    }
     allowed = {
         "overlap": ("quad", "rectangle", "horizontal"),
         "strict": (True, False),

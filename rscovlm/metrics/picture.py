@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from rscovlm.geometry.affine import Floats
 from rscovlm.metrics.detections import quads
-from rscovlm.metrics.matched_detections import Board, settle
+from rscovlm.metrics.matched_detections import Board, DetectionProtocol, settle
 
 _COLOURS = {"matched": "#1a9641", "false": "#d7191c", "missed": "#2b6cb0", "ignored": "#888888"}
 _SIDE = 720
@@ -25,7 +25,7 @@ def match_boxes(
     reference: Mapping[str, Any],
     *,
     iou: float = 0.5,
-    protocol: Literal["dota", "rscovlm"] = "dota",
+    protocol: DetectionProtocol = "dota",
     **overrides: Any,
 ) -> dict[str, list[Any]]:
     """Tell matched, missed and false boxes of one image apart.

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rscovlm.rasters import formats
+from rscovlm.rasters.formats import PICTURE_ENDINGS
 from rscovlm.records.paths import within
 
-# Not overviews beside a file, and not virtual files, which are opened only where one says so.
-ENDINGS = frozenset(end for kind, ends in formats.ENDINGS.items() if kind != "vrt" for end in ends) - {".ovr"}
 _KNOWN = frozenset({"id", "image", "images", "question", "expressions", "classes"})
 
 
@@ -68,7 +66,7 @@ def find_items(sources: Iterable[Path]) -> list[Item]:
 def _items(source: Path) -> Iterator[Item]:
     if source.is_dir():
         for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in ENDINGS and path.is_file():
+            if path.suffix.lower() in PICTURE_ENDINGS and path.is_file():
                 yield Item(path.relative_to(source).as_posix(), path)
     elif not source.exists():
         raise ValueError(f"{source} does not exist; check the path")

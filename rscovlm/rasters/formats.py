@@ -2,36 +2,79 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from dataclasses import dataclass
 
 from rscovlm.rasters.errors import RasterError
 
-ENDINGS = {
-    "tiff": (".tif", ".tiff", ".gtiff", ".geotiff", ".gtif", ".btf", ".cog", ".ovr"),
-    "png": (".png",),
-    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "jp2": (".jp2", ".j2k", ".jpx", ".j2c", ".jpf"),
-    "webp": (".webp",),
-    "bmp": (".bmp", ".dib"),
-    "gif": (".gif",),
-    "vrt": (".vrt",),
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """A format of image files: how it is known, and what reads it.
+
+    Attributes:
+        name: What messages and readers call it.
+        endings: Endings of names that it usually has.
+        marks: How such files begin; a dot stands for any byte. None of them may begin a file of another format.
+        driver: GDAL's name for it, where rasterio may read it.
+        plugin: Pillow's module and class for it, where Pillow may.
+        decoding: Bytes a pixel at the peak of decoding a picture whole, measured with 16 million pixels of each mode: the decoder's
+            canvas, Pillow's own picture of four bytes a pixel, the converted one, and the array.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    marks: tuple[bytes, ...]
+    driver: str | None = None
+    plugin: tuple[str, str] | None = None
+    decoding: int = 13
+
+    def begins(self, head: bytes) -> bool:
+        """Tell whether a file that begins so is of this format."""
+        return any(re.match(mark, head, re.DOTALL) for mark in self.marks)
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        ImageFormat(
+            "tiff",
+            (".tif", ".tiff", ".gtiff", ".geotiff", ".gtif", ".btf", ".cog", ".ovr"),
+            (rb"II[*+]\0", rb"MM\0[*+]"),
+            "GTiff",
+            ("TiffImagePlugin", "TiffImageFile"),
+        ),
+        ImageFormat("png", (".png",), (rb"\x89PNG\r\n\x1a\n",), "PNG", ("PngImagePlugin", "PngImageFile")),
+        ImageFormat(
+            "jpeg",
+            (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+            (rb"\xff\xd8\xff",),
+            "JPEG",
+            ("JpegImagePlugin", "JpegImageFile"),
+        ),
+        ImageFormat(
+            "jp2",
+            (".jp2", ".j2k", ".jpx", ".j2c", ".jpf"),
+            (rb"\0\0\0\x0cjP  \r\n\x87\n", rb"\xff\x4f\xff\x51"),
+            "JP2OpenJPEG",
+            ("Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+            decoding=20,
+        ),
+        ImageFormat("webp", (".webp",), (rb"RIFF....WEBP",), None, ("WebPImagePlugin", "WebPImageFile"), decoding=18),
+        ImageFormat("bmp", (".bmp", ".dib"), (rb"BM",), None, ("BmpImagePlugin", "BmpImageFile")),
+        ImageFormat("gif", (".gif",), (rb"GIF8[79]a",), None, ("GifImagePlugin", "GifImageFile")),
+        # A text, which may begin with a declaration and comments.
+        ImageFormat("vrt", (".vrt",), (rb".{0,4085}<VRTDataset",)),
+    )
 }
+"""Formats read, by name."""
+
+ENDINGS = {name: one.endings for name, one in FORMATS.items()}
 """Formats read, each with the endings of names it usually has."""
 
-MARKS = (
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0", "tiff"),
-    (b"MM\0+", "tiff"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
-    (b"\xff\x4f\xff\x51", "jp2"),
-    (b"BM", "bmp"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-)
-
+PICTURE_ENDINGS = tuple(end for name, ends in ENDINGS.items() if name != "vrt" for end in ends if end != ".ovr")
+"""Endings of files in a folder that are pictures of their own: no overviews, nothing that names other files."""
 
 NOT_TURNED = "its EXIF orientation is not applied: coordinates count the pixels as they are stored"
 
@@ -42,7 +85,7 @@ def first_of(pictures: int | str) -> str:
 
 
 def sniff(head: bytes, name: str) -> str:
-    """Return the format of a file, a key of `ENDINGS`.
+    """Return the format of a file, a key of `FORMATS`.
 
     Args:
         head: Its first bytes, a few hundred at least.
@@ -57,13 +100,9 @@ def sniff(head: bytes, name: str) -> str:
     """
     if not head:
         raise RasterError(f"{name} is empty (0 bytes); copy or download it again")
-    for mark, kind in MARKS:
-        if head.startswith(mark):
+    for kind, one in FORMATS.items():
+        if one.begins(head):
             return kind
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if b"<VRTDataset" in head[:4096]:
-        return "vrt"
     raise RasterError(
         f"{name} is not an image of a kind that is read ({', '.join(ENDINGS)}): it begins with {head[:12]!r}; "
         "convert it to one of these"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.errors import RasterError
-from rscovlm.rasters.formats import NOT_TURNED, first_of
+from rscovlm.rasters.formats import FORMATS, NOT_TURNED, first_of
 from rscovlm.rasters.gdal_errors import translated
 from rscovlm.rasters.gdal_facts import (
     dtype_of,
@@ -39,7 +39,8 @@ from rscovlm.rasters.stated_place import stated_place
 from rscovlm.rasters.tiff import check_deflated
 from rscovlm.rasters.tiff_tags import PAGES, hidden_facts, orientation_of
 
-DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG"}
+DRIVERS = {name: one.driver for name, one in FORMATS.items() if one.driver}
+"""Names of the formats read here, and of the one driver that may open each."""
 
 # Opening a file reads that file. GDAL believes that nothing lies beside it, reads no side file of its own (PAM), and
 # leaves the georeferencing alone, whose texts may name files and addresses: `stated_place` reads it. What is left is

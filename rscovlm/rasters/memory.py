@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rscovlm.rasters.cache import KEPT
+from rscovlm.rasters.formats import FORMATS, sniff
 from rscovlm.rasters.gdal import ROWS
 from rscovlm.rasters.pixels import Pixels
 from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.sampling import PIECE
 from rscovlm.rasters.tiff import LARGE_BLOCK, MOST_CORES
 
-# Bytes a pixel at the peak of decoding a picture whole, measured with pictures of 16 million pixels of each mode: the
-# decoder's canvas, Pillow's own picture of four bytes a pixel, the converted one, and the array.
-_WHOLE = {"webp": 18, "jp2": 20}
-_OTHERS = 13
 # Bytes a number that libjpeg keeps of a progressive picture, all of it: its coefficients.
 _COEFFICIENT = 2
 _JP2_CODE_BLOCKS = 2**22
@@ -39,7 +36,7 @@ def reading_bytes(reader: Reader, pixels: Pixels, source: Any, max_pixels: int) 
     if not kind:  # in memory already
         decoding = 0
     elif block == size:  # by Pillow, or in one block
-        decoding = size * max(_WHOLE.get(kind, _OTHERS) + _kept_by_libjpeg(source), 3 * each)
+        decoding = size * max(FORMATS[kind].decoding + _kept_by_libjpeg(source), 3 * each)
     else:
         # A TIFF's blocks are decoded several at a time, of two million pixels at most each.
         together = min(MOST_CORES, max(os.cpu_count() or 1, 1)) if kind == "tiff" and block <= LARGE_BLOCK else 1
@@ -56,8 +53,6 @@ def reading_bytes(reader: Reader, pixels: Pixels, source: Any, max_pixels: int) 
 
 
 def _kind(source: Any) -> str:
-    from rscovlm.rasters.formats import sniff
-
     return sniff(_head(source, 4096), "") if isinstance(source, bytes | str | Path) else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters.arrays import COLOURS
 from rscovlm.rasters.errors import RasterError
-from rscovlm.rasters.formats import NOT_TURNED, first_of, jp2_header
+from rscovlm.rasters.formats import FORMATS, NOT_TURNED, first_of, jp2_header
 from rscovlm.rasters.georeference import world_file
 from rscovlm.rasters.limits import PixelLimits
 from rscovlm.rasters.quiet import unwarned
@@ -181,26 +182,12 @@ class PillowReader:
 
 def _plugin(kind: str) -> Callable[[Any], Image.Image]:
     """Return Pillow's own class for a format: opened so, sizes are checked against our limits alone."""
-    from PIL import (
-        BmpImagePlugin,
-        GifImagePlugin,
-        Jpeg2KImagePlugin,
-        JpegImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
-        WebPImagePlugin,
-    )
-
-    plugins: dict[str, Callable[[Any], Image.Image]] = {
-        "png": PngImagePlugin.PngImageFile,
-        "jpeg": JpegImagePlugin.JpegImageFile,
-        "jp2": Jpeg2KImagePlugin.Jpeg2KImageFile,
-        "tiff": TiffImagePlugin.TiffImageFile,
-        "webp": WebPImagePlugin.WebPImageFile,
-        "bmp": BmpImagePlugin.BmpImageFile,
-        "gif": GifImagePlugin.GifImageFile,
-    }
-    return plugins[kind]
+    plugin = FORMATS[kind].plugin
+    if plugin is None:
+        raise RasterError(f"Pillow does not read {kind.upper()}; install rscovlm[geo] for rasterio")
+    module, name = plugin
+    opened: Callable[[Any], Image.Image] = getattr(importlib.import_module(f"PIL.{module}"), name)
+    return opened
 
 
 def _target_mode(image: Image.Image) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 from rscovlm.rasters import PixelLimits, RasterError, open_image
+from rscovlm.rasters.formats import PICTURE_ENDINGS
 from rscovlm.records.jsonfiles import read_items, read_json
 from rscovlm.records.paths import below, check_relative, resolve
 from rscovlm.records.record import ImageRef, Record
 from rscovlm.records.rows import Row
 from rscovlm.records.tally import Rejected, Tally
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2")
+PICTURES = PICTURE_ENDINGS
 # Only headers are read here, so an image too large to decode whole may pass.
 _HEADERS = PixelLimits(in_memory=1 << 30)
 

@@ -1,0 +1,25 @@
+"""The options by which a command is given its model: each is defined once, so that it means the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+ModelOption = Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")]
+RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default a GPU if there is one.")]
+DtypeOption = Annotated[str, typer.Option(help="auto (the checkpoint's), bfloat16, float16 or float32.")]
+MaxPixelsOption = Annotated[
+    int | None, typer.Option(min=1, help="Largest picture the model sees, in pixels; the checkpoint's by default.")
+]
+DialectOption = Annotated[str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")]
+WordingOption = Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")]
+ProcessorOption = Annotated[
+    str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(help="Its pixels alone: least,largest[,side of a token], such as 50176,1016064; goes with --dialect."),
+]
+ProbeOption = Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")]
