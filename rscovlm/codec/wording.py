@@ -32,6 +32,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "locate": (),
     "locate_coordinates": (),
     "describe": ("region",),
+    "describe_change": ("region",),
 }
 """For each task that a dialect words, what its user text must have a place for."""
 
@@ -41,6 +42,7 @@ PAPER_MARKS: Mapping[str, str] = {
     "change": "[change]",
     "change_any": "[change]",
     "caption_change": "[change]",
+    "describe_change": "[change]",
     "locate": "[geoloc]",
     "locate_coordinates": "[geoloc]",
 }

@@ -7,6 +7,7 @@ from .conditions import solve_conditions as solve_conditions
 from .count import Counted as Counted
 from .count import count as count
 from .cyclic import RoundTrips as RoundTrips
+from .cyclic import change_round_trips as change_round_trips
 from .cyclic import mask_round_trips as mask_round_trips
 from .cyclic import round_trips as round_trips
 from .describe import describe as describe

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rscovlm.codec.categories import referent
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.point_objects import PointObject
 from rscovlm.codec.set_of_points import SetOfPoints
@@ -28,9 +29,11 @@ from rscovlm.points.polygons import mask_of, polygons_each
 from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import open_image
 from rscovlm.records import Record, Rejected
+from rscovlm.records.views import boxes_of
 from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, stated_objects, true_areas
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.caption import question as ask_caption
+from rscovlm.tasks.describe import question as ask_description
 from rscovlm.tasks.segment import meant, name_of, targets_of, write_fitted
 from rscovlm.tasks.served import was_cut
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
@@ -117,7 +120,16 @@ class Change(Task):
         yield len(record.images) < 2, "fewer than two images"
 
     def example(self, record: Record, shown: Shown, draw: Draw) -> Example:
-        """Ask what changed, and answer with one of the descriptions or with the outlines of what changed."""
+        """Ask what changed, and answer with one of the descriptions or with the outlines of what changed.
+
+        Of one change that an expression means, the other way round at the rate `cyclic_rate`: as `describe_change` asks.
+        """
+        alone = record.expression.strip() and len(record.objects) == 1
+        if alone and all(frame == shown.frames[0] for frame in shown.frames) and draw.chance(draw.options.cyclic_rate):
+            box = boxes_of(record.objects, record.objects[0].kind, shown.frames[0])
+            region = draw.dialect.codec.mention(box, shown.seen())
+            asked = ask_description(draw.dialect, region, pick=draw.pick, change=True)
+            return Example.of(asked, referent(record.expression), shown)
         outlined = bool(record.masks or any(item.polygons for item in record.objects))
         if record.captions and not (outlined and not draw.chance(draw.options.sentence_rate)):
             chosen = record.captions[int(draw.rng.integers(len(record.captions)))]

@@ -18,7 +18,7 @@ from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.similarity import iou
 from rscovlm.points.segmenter import Segmenter
 from rscovlm.rasters import Raster, open_image
-from rscovlm.tasks.describe import describe, expressions_of
+from rscovlm.tasks.describe import describe, describe_change, expressions_of
 from rscovlm.tasks.ground import ground
 
 if TYPE_CHECKING:
@@ -147,12 +147,7 @@ def mask_round_trips(
 
     check_engine(engine)
     raster = open_image(image)
-    for number, mask in enumerate(masks):
-        if (mask.frame.width, mask.frame.height) != (raster.width, raster.height):
-            raise ValueError(
-                f"mask {number} is one of {mask.frame.width}x{mask.frame.height} pixels and the image has "
-                f"{raster.width}x{raster.height}; bring it there with to()"
-            )
+    _check_size(masks, raster)
     own = _boxes_of(masks, raster.frame)
     texts = _described(engine, raster, own, describe_all)
     by_text = {
@@ -160,12 +155,63 @@ def mask_round_trips(
         for text in dict.fromkeys(texts)
         if text
     }
-    seen = [by_text.get(text, ()) for text in texts]
+    return _mask_trips(own, texts, masks, [by_text.get(text, ()) for text in texts], raster.frame)
+
+
+def change_round_trips(
+    engine: Engine, before: Any, after: Any, masks: Sequence[Mask], *, describe_all: DescribeAll | None = None
+) -> RoundTrips:
+    """Describe each change between two images by its box and outline what was described; overlaps are those of masks.
+
+    Args:
+        engine: Who describes and outlines.
+        before: The earlier image, whatever ``open_image`` takes.
+        after: The later one.
+        masks: In pixels of the earlier image; what `change` found, or true ones.
+        describe_all: Describes the boxes of the masks instead of the engine's `describe_change`.
+
+    Returns:
+        The round trips, their objects and what was found as the boxes of masks.
+
+    Raises:
+        ValueError: The images do not fit each other or cannot be read, or a mask is empty or one of an image of another size.
+    """
+    from rscovlm.tasks.change import change
+
+    check_engine(engine)
+    first, second = open_image(before), open_image(after)
+    _check_size(masks, first)
+    own = _boxes_of(masks, first.frame)
+
+    def described(objects: Objects) -> Sequence[str]:
+        return expressions_of(describe_change(engine, first, second, objects.boxes)) if len(objects) else []
+
+    texts = _described(engine, first, own, describe_all or described)
+    by_text = {
+        text: change(engine, first, second, expression=text, check_shift=False).masks
+        for text in dict.fromkeys(texts)
+        if text
+    }
+    return _mask_trips(own, texts, masks, [by_text.get(text, ()) for text in texts], first.frame)
+
+
+def _mask_trips(
+    own: Objects, texts: tuple[str, ...], masks: Sequence[Mask], seen: Sequence[Sequence[Mask]], frame: Frame
+) -> RoundTrips:
     overlaps = [
         max((_shared(mask, other) for other in others), default=0.0) for mask, others in zip(masks, seen, strict=True)
     ]
-    found = tuple(_boxes_of(others, raster.frame) for others in seen)
+    found = tuple(_boxes_of(others, frame) for others in seen)
     return RoundTrips(own, texts, found, np.array(overlaps, dtype=np.float64), _unique(texts, found))
+
+
+def _check_size(masks: Sequence[Mask], raster: Raster) -> None:
+    for number, mask in enumerate(masks):
+        if (mask.frame.width, mask.frame.height) != (raster.width, raster.height):
+            raise ValueError(
+                f"mask {number} is one of {mask.frame.width}x{mask.frame.height} pixels and the image has "
+                f"{raster.width}x{raster.height}; bring it there with to()"
+            )
 
 
 def _described(engine: Engine, raster: Raster, own: Objects, describe_all: DescribeAll | None) -> tuple[str, ...]:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rscovlm.codec.categories import referent
 from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.wording import plainest
-from rscovlm.engines.engine import check_engine, dialect_of, replies
-from rscovlm.geometry import Boxes
+from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
+from rscovlm.geometry import Boxes, Frame
+from rscovlm.geometry.window import Window
+from rscovlm.points.pairs import RasterPair
+from rscovlm.processing.resolution import plan_size
 from rscovlm.rasters import open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
@@ -22,18 +25,19 @@ if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
 
 
-def question(dialect: Dialect, region: str, *, pick: Callable[[int], int] = plainest) -> Question:
+def question(dialect: Dialect, region: str, *, pick: Callable[[int], int] = plainest, change: bool = False) -> Question:
     """Return what is asked to describe a region.
 
     Args:
         dialect: Whose words.
         region: The box, as ``Codec.mention`` writes it on the grid that the model sees.
         pick: Chooses one of several wordings.
+        change: Ask what changed there between the images.
 
     >>> question(Dialect.preset("rscovlm-v1"), "[10, 20, 30, 40]").user
     'Describe the object in the region [10, 20, 30, 40] so that it can be told from all others.'
     """
-    asked = dialect.ask("describe", pick=pick, region=region)
+    asked = dialect.ask("describe_change" if change else "describe", pick=pick, region=region)
     return Question(asked.system, asked.user, gsd=asked.gsd)
 
 
@@ -86,11 +90,46 @@ def describe(
     view = overview(raster, engine)
     own = Boxes(boxes.coords, boxes.kind, raster.frame) if boxes.frame is None else boxes
     asked = [question(dialect, dialect.codec.mention(box, view.frame)) for box in own]
-    waiting, found = iter(asked), []
+    return _answers(engine, asked, [view.image], view.frame, batch, max_new_tokens)
+
+
+def describe_change(
+    engine: Engine, before: Any, after: Any, boxes: Boxes, *, batch: int = 16, max_new_tokens: int = 128
+) -> list[WordAnswer]:
+    """Describe what changed in each box between two images of one place.
+
+    Args:
+        engine: Who answers.
+        before: The earlier image, whatever ``open_image`` takes; large ones are shown as the budget allows.
+        after: The later one.
+        boxes: In pixels of the earlier image, or on any frame of it.
+        batch: Boxes asked about at a time.
+        max_new_tokens: Limit of an answer.
+
+    Returns:
+        One answer a box.
+
+    Raises:
+        ValueError: The images do not fit each other (see `RasterPair`) or cannot be read.
+    """
+    check_engine(engine)
+    dialect = dialect_of(engine)
+    pair = RasterPair.of(open_image(before), open_image(after))
+    size = plan_size(pair.frame.width, pair.frame.height, engine.budget)
+    seen = pair.frame.resized(*size)
+    own = Boxes(boxes.coords, boxes.kind, pair.frame) if boxes.frame is None else boxes
+    asked = [question(dialect, dialect.codec.mention(box, seen), change=True) for box in own]
+    images = list(pair.windows(Window.whole(pair.frame.width, pair.frame.height), size))
+    return _answers(engine, asked, images, seen, batch, max_new_tokens)
+
+
+def _answers(
+    engine: Engine, asked: Sequence[Question], images: Sequence[Any], seen: Frame, batch: int, most: int
+) -> list[WordAnswer]:
+    """Return the answers to questions about the same images, some at a time."""
+    waiting, found = iter(asked), list[Reply]()
     while some := list(islice(waiting, max(1, batch))):
-        found += replies(
-            engine, [one.conversation([view.image], view.frame) for one in some], max_new_tokens=max_new_tokens
-        )
+        found += replies(engine, [one.conversation(list(images), seen) for one in some], max_new_tokens=most)
     return [WordAnswer(reply.text.strip(), None, reply.finish, reply.tokens, reply.seconds) for reply in found]
 
 

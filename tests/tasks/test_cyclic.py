@@ -17,11 +17,13 @@ from rscovlm.engines import Conversation
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.geometry.masks import Mask
 from rscovlm.mixtures.renderer import RecordRenderer
+from rscovlm.mixtures.scene_records import image_of
 from rscovlm.processing import PixelBudget
 from rscovlm.records import Annotation, ImageRef, Record, Tally
 from rscovlm.synthesis.cyclic import cyclic_records, turned_round
-from rscovlm.tasks import RenderOptions, describe, mask_round_trips, round_trips
+from rscovlm.tasks import RenderOptions, change_round_trips, describe, mask_round_trips, round_trips
 from rscovlm.tasks.cyclic import with_confidence
+from rscovlm.tasks.describe import describe_change
 from tests.tasks.test_one_home import IMAGE, Trained, record, rendered, words
 from tests.zoom.scripted import Scripted, texts
 
@@ -143,6 +145,52 @@ def test_a_segmentation_of_one_object_is_turned_round() -> None:
     turned = rendered(made, dialect, cyclic_rate=1.0)
     other = record("region_caption", expression="the red ship", objects=(outline,))
     assert turned["messages"] == rendered(other, dialect)["messages"] != rendered(made, dialect)["messages"]
+
+
+def test_changes_are_described_by_their_boxes_and_outlined_again() -> None:
+    """Both pictures are shown each time; half of the first change is outlined, and the second with something else."""
+    pixels = np.zeros((2, 392, 448), dtype=bool)
+    pixels[0, 10:50, 10:60] = True
+    pixels[1, 100:160, 100:180] = True
+
+    def changes(conversation: Conversation, _: int) -> str:
+        assert len(conversation.images()) == 2
+        asked = texts(conversation)[-1]
+        if "region" in asked:
+            return "the new hut" if "[10, 10" in asked else "the vanished tank"
+        if "hut" in asked:
+            return "[(10,10),(60,10),(60,30),(10,30),(10,10)] new hut"
+        return "[(100,100),(180,100),(180,160),(100,160),(100,100)] tank\n[(0,0),(9,0),(9,9),(0,9),(0,0)] tank"
+
+    masks, after = [Mask.of(one) for one in pixels], Image.new("RGB", IMAGE.size)
+    trips = change_round_trips(Scripted(changes), IMAGE, after, masks)
+    assert trips.texts == ("new hut", "vanished tank") and trips.overlaps.tolist() == [0.5, 1.0]
+    assert trips.unique.tolist() == [True, False] and trips.confidence.tolist() == [0.5, 0.5]
+    assert trips.kept() == [0]
+    nothing = change_round_trips(
+        Scripted(lambda *_: "There are none."), IMAGE, after, masks, describe_all=lambda _: "ab"
+    )
+    assert nothing.overlaps.tolist() == [0, 0] and not nothing.unique.any()
+    assert change_round_trips(Scripted([]), IMAGE, after, []).texts == ()
+    with pytest.raises(ValueError, match="do not both say where they lie"):
+        change_round_trips(Scripted(changes), IMAGE, Image.new("RGB", (100, 100)), masks)
+    with pytest.raises(ValueError, match="mask 0 is one of 9x9 pixels"):
+        change_round_trips(Scripted(changes), IMAGE, after, [Mask.of(np.eye(9))])
+
+
+@pytest.mark.parametrize("preset", ["rscovlm-v1", "qwen3-vl", "gemini"])
+def test_a_change_is_described_in_training_as_in_inference(preset: str) -> None:
+    outline = Annotation(BOX.box, "ship", "hbb", polygons=((40, 60, 120, 60, 120, 140, 40, 140),))
+    made = Record(
+        "1", "m", "train", "change", (image_of(IMAGE), image_of(IMAGE)), expression="the new ship", objects=(outline,)
+    )
+    dialect = Dialect.preset(preset)
+    turned = rendered(made, dialect, cyclic_rate=1.0)
+    engine = Trained(dialect, "the new ship")
+    (answer,) = describe_change(engine, IMAGE, IMAGE, Boxes([BOX.box], "hbb"))
+    assert words(engine.asked[0].messages) == words(turned["messages"][:-1])
+    assert turned["messages"][-1]["content"][0]["text"] == "new ship" and answer.text == "the new ship"
+    assert rendered(made, dialect)["messages"] != turned["messages"]
 
 
 def test_what_has_no_other_direction_is_counted() -> None:
