@@ -9,6 +9,7 @@ import typer
 from rscovlm import __version__
 from rscovlm.cli.data import app as data
 from rscovlm.cli.demo import demo
+from rscovlm.cli.doctor import doctor
 from rscovlm.cli.eval import evaluate, peers, score
 from rscovlm.cli.export import export
 from rscovlm.cli.merge import merge
@@ -55,5 +56,6 @@ app.command()(peers)
 app.command()(serve)
 app.command()(push)
 app.command()(pull)
+app.command()(doctor)
 app.add_typer(data, name="data")
 app.add_typer(wording, name="wording")

@@ -109,6 +109,7 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("serve",): ["--model", EVIL, "--port", "0"],
     ("push",): ["model", f"{EVIL}-run", "me/model"],
     ("pull",): [f"me/{EVIL}", "o/pulled"],
+    ("doctor",): [],
     ("data", "sources"): [EVIL],
     ("data", "unpack"): ["evil.zip", "o/unpacked"],
     ("data", "convert"): ["geochat", ".", "o/c.jsonl", "--limit", "0.9"],
@@ -134,6 +135,7 @@ def test_no_command_prints_what_a_terminal_obeys(
     command: tuple[str, ...], root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
+    monkeypatch.setenv(f"RSCOVLM_{EVIL}", "1")  # doctor names the variables that are set
     (root / "o").mkdir(exist_ok=True)
     done = RUN.invoke(app, [*command, *CASES[command]])
     assert done.output and (done.exception is None or isinstance(done.exception, SystemExit))
