@@ -209,7 +209,7 @@ class Cleaner:
             if left:
                 self._note("boxes that cannot be, left as text", len(left), turn.text, turn.text, touched)
         scale = self._scales.get(record.source)
-        if scale is None or record.task != "conversation" or not any(find_boxes(turn.text) for turn in record.turns):
+        if scale is None or not any(find_boxes(turn.text) for turn in record.turns):
             return record
         objects: list[Annotation] = list(record.objects)
         width, height = (record.images[0].width, record.images[0].height) if record.images else (0, 0)
@@ -246,9 +246,9 @@ def survey(records: Iterable[Record]) -> dict[str, Guess]:
     converted: set[str] = set()
     for record in records:
         rows = found.setdefault(record.source, [])
-        if record.task == "conversation" and any(BOX_MARK.search(turn.text) for turn in record.turns):
+        if any(BOX_MARK.search(turn.text) for turn in record.turns):
             converted.add(record.source)
-        if record.task != "conversation" or len(rows) >= _SURVEYED:
+        if not record.turns or len(rows) >= _SURVEYED:
             continue
         size = (record.images[0].width, record.images[0].height) if record.images else (0, 0)
         rows += [(box, *size) for turn in record.turns for box in find_boxes(turn.text)]

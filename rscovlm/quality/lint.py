@@ -26,6 +26,7 @@ from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.records.views import load_image, open_ref
 from rscovlm.tasks.table import problems as problems_of
+from rscovlm.tasks.table import task_of
 
 _TILE = re.compile(r"__\d.*$")
 
@@ -111,8 +112,8 @@ class _Survey:
         self.ids.add(key)
         for item in record.objects:
             self._box(record, item, place)
-        for name in {*record.classes, *record.categories, *(item.label for item in record.objects)}:
-            if name and record.task in ("classification", "detection"):
+        if task_of(record.task).named:
+            for name in {*record.classes, *record.categories, *(item.label for item in record.objects)} - {""}:
                 self.names[_plain(name)][name] += 1
         if record.question and record.images:
             asked = (record.source, _where(record.images[0]), record.question)

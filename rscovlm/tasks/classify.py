@@ -56,6 +56,7 @@ class Classify(Task):
     """The kind of scene."""
 
     name = "classify"
+    named = True
     may = ("classes",)
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:

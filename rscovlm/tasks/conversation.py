@@ -22,6 +22,7 @@ class Converse(Task):
     """Turns of a user and an assistant."""
 
     name = "conversation"
+    pictured = False
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """A question first, and no empty answer."""

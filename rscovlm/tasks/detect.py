@@ -75,6 +75,8 @@ class Detect(Task):
     """Every object of some classes."""
 
     name = "detect"
+    named = True
+    cut = True
     wants = ("classes",)
     tiled = True
     metric = "ap_nc50"

@@ -86,8 +86,9 @@ def problems(record: Record) -> list[str]:
     >>> problems(Record("1", "mine", "train", "caption"))
     ['no caption', 'no image']
     """
-    reasons = [reason for lacks, reason in task_of(record.task).needs(record) if lacks]
-    if not record.images and record.task != "conversation":
+    task = task_of(record.task)
+    reasons = [reason for lacks, reason in task.needs(record) if lacks]
+    if not record.images and task.pictured:
         reasons.append("no image")
     if any("<|" in text and _MODEL_MARK.search(text) for text in record.texts()):
         reasons.append("special token in the text")

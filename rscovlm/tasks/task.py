@@ -230,6 +230,12 @@ class Task(ABC):
     """What is trained on shows the image and then a closer look at a region of it."""
     converses: ClassVar[bool] = False
     """A server gives it whole conversations with any number of images, and lets the model look closer."""
+    cut: ClassVar[bool] = False
+    """A sample may be cut into tiles, each with the objects that lie in it."""
+    pictured: ClassVar[bool] = True
+    """A record without an image means nothing."""
+    named: ClassVar[bool] = False
+    """Its records name classes of a list that a source keeps to: another spelling is another class."""
     metric: ClassVar[str] = "accuracy"
     """Name of what `measure` gives first."""
 
