@@ -10,18 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rscovlm.mixtures.permutation import mixed, permuted, permuted_each
+from rscovlm.mixtures.quotas import BLOCK, BlockOrder, order_block, share_out
 from rscovlm.records.tally import Strict, Tally
 
 Draw = Callable[[np.random.Generator], Any]
-
-BLOCK = 1000
-"""Positions within which every subset appears exactly in its share, so a share is kept to 0.1 %."""
-# Many subsets of tiny weight, each with its one position, would take the shares of the others: then blocks are longer.
-_BLOCKS = (BLOCK, 10 * BLOCK, 100 * BLOCK)
-_OFF = 0.002
 
 _ATTEMPTS = 8
 
@@ -55,6 +49,14 @@ class Subset:
             raise ValueError(f"subset {self.name!r} has no rows; give it some, or weight 0")
         if self.cap is not None and self.cap < 1:
             raise ValueError(f"cap of subset {self.name!r} is {self.cap}; give 1 or more, or weight 0")
+
+
+class SourceRow(NamedTuple):
+    """A row as its source gives it, of which subset it is and which of the subset's own draws, from 0."""
+
+    subset: Subset
+    ordinal: int
+    item: Any
 
 
 class Mixture(Sequence[Any]):
@@ -97,10 +99,10 @@ class Mixture(Sequence[Any]):
         self.seed = seed
         self.length = length
         self.tally = Tally(tolerate) if tolerate else Strict()
-        self._quotas = _quotas([subset.weight for subset in self.subsets])
+        self._quotas = share_out([subset.weight for subset in self.subsets])
         self._block = int(self._quotas.sum())
         self._begun: dict[str, int] = {}
-        self._orders: dict[int, _Order] = {}
+        self._orders: dict[int, BlockOrder] = {}
 
     def __len__(self) -> int:
         """Return the number of positions a sampler should walk."""
@@ -149,30 +151,51 @@ class Mixture(Sequence[Any]):
 
         They are those that one by one gives.
         """
-        drawn = [self.subset_at(self._checked(position)) for position in positions]
-        # By subset and pass over its rows, the places in this list and how many draws of the pass came before.
-        passes: dict[tuple[str, int], tuple[Subset, list[int], list[int]]] = {}
-        for index, (subset, ordinal) in enumerate(drawn):
-            if not callable(subset.source) and hasattr(subset.source, "__getitems__"):
-                epoch, before = divmod(ordinal, _rows_of(subset))
-                entry = passes.setdefault((subset.name, epoch), (subset, [], []))
-                entry[1].append(index)
-                entry[2].append(before)
-        items: dict[int, Any] = {}
-        for (name, epoch), (subset, places, earlier) in passes.items():
-            rows = permuted_each(np.asarray(earlier), _rows_of(subset), self._key(name, epoch))
-            source: Any = subset.source
-            items |= zip(places, source.__getitems__(rows.tolist()), strict=True)
-        samples = []
-        for place, (subset, ordinal) in enumerate(drawn):
-            if place in items and subset.render is None:
-                self.tally.keep()
-                samples.append(items[place])
-            else:
-                rng = self.generator_at(positions[place])
-                given = {"item": items[place]} if place in items else {}
-                samples.append(self._usable(subset, ordinal, rng, positions[place], **given))
-        return samples
+        rows = self.read_rows(positions)
+        return [
+            self.draw_from(position, rows[position]) if position in rows else self[position] for position in positions
+        ]
+
+    def read_rows(self, positions: Sequence[int]) -> dict[int, SourceRow]:
+        """Return the rows of the sources behind several positions, not rendered: each source is read once for all.
+
+        Args:
+            positions: Each 0 or more and within the length.
+
+        Returns:
+            Rows by position, for `draw_from`; without those of functions, and of sources that give one row at a time.
+        """
+        drawn = [(position, *self.subset_at(self._checked(position))) for position in positions]
+        drawn = [draw for draw in drawn if not callable(draw[1].source) and hasattr(draw[1].source, "__getitems__")]
+        asked: dict[str, tuple[Any, list[int], list[tuple[int, Subset, int]]]] = {}
+        for draw, number in zip(drawn, self._row_numbers([draw[1:] for draw in drawn]), strict=True):
+            entry = asked.setdefault(draw[1].name, (draw[1].source, [], []))
+            entry[1].append(number)
+            entry[2].append(draw)
+        return {
+            position: SourceRow(subset, ordinal, item)
+            for source, numbers, draws in asked.values()
+            for (position, subset, ordinal), item in zip(draws, source.__getitems__(numbers), strict=True)
+        }
+
+    def _row_numbers(self, drawn: Sequence[tuple[Subset, int]]) -> list[int]:
+        """Return which row of its subset's sequence each draw takes, all at once: numpy costs more to call than to use."""
+        rows = {subset.name: _rows_of(subset) for subset in {subset.name: subset for subset, _ in drawn}.values()}
+        sizes = [rows[subset.name] for subset, _ in drawn]
+        passes = [(subset.name, ordinal // size) for (subset, ordinal), size in zip(drawn, sizes, strict=True)]
+        keys = {one: self._key(*one) for one in set(passes)}
+        places = [ordinal % size for (_, ordinal), size in zip(drawn, sizes, strict=True)]
+        numbers = permuted_each(np.array(places, np.int64), np.array(sizes, np.int64), [keys[one] for one in passes])
+        found: list[int] = numbers.tolist()
+        return found
+
+    def draw_from(self, position: int, row: SourceRow) -> Any:
+        """Return the sample at a position as `__getitem__` does, given the row of its source that `read_rows` read."""
+        subset, ordinal, item = row
+        if subset.render is None:
+            self.tally.keep()
+            return item
+        return self._usable(subset, ordinal, self.generator_at(position), position, item=item)
 
     def _draw(self, subset: Subset, ordinal: int, rng: np.random.Generator, **given: Any) -> Any:
         """Return a subset's row by ordinal, rendered; the row itself may be given."""
@@ -248,12 +271,12 @@ class Mixture(Sequence[Any]):
         block, place = divmod(position, self._block)
         return begun + block * int(self._quotas[chosen]) + self._order(block).chosen[:place].count(chosen)
 
-    def _order(self, block: int) -> _Order:
+    def _order(self, block: int) -> BlockOrder:
         """Return which subset each place of a block draws from; the last few blocks are kept."""
         if block not in self._orders:
             if len(self._orders) >= _BLOCKS_KEPT:
                 del self._orders[next(iter(self._orders))]
-            self._orders[block] = _order(self._quotas, mixed(self.seed ^ 1), block)
+            self._orders[block] = order_block(self._quotas, mixed(self.seed ^ 1), block)
         return self._orders[block]
 
     def following(self, earlier: Mixture, position: int) -> Mixture:
@@ -331,6 +354,18 @@ class Stages(Sequence[Any]):
         """Return the position that a position's draw would have if the draws of each subset were equally far apart."""
         return self._stage_at(position).due_at(position)
 
+    def read_rows(self, positions: Sequence[int]) -> dict[int, SourceRow]:
+        """Return the rows of the sources behind several positions, as `Mixture.read_rows` does."""
+        stages: dict[int, tuple[Mixture, list[int]]] = {}
+        for position in positions:
+            mixture = self._stage_at(position)
+            stages.setdefault(id(mixture), (mixture, []))[1].append(position)
+        return {place: row for mixture, places in stages.values() for place, row in mixture.read_rows(places).items()}
+
+    def draw_from(self, position: int, row: SourceRow) -> Any:
+        """Return the sample at a position, given the row of its source, as `Mixture.draw_from` does."""
+        return self._stage_at(position).draw_from(position, row)
+
     def redraw(self, position: int, attempt: int) -> Any:
         """Return another sample of the subset that a position draws from, as `Mixture.redraw` does."""
         return self._stage_at(position).redraw(position, attempt)
@@ -400,42 +435,3 @@ def _rows_of(subset: Subset) -> int:
     """Return how many rows of a subset are drawn from."""
     rows = len(cast(Sequence[Any], subset.source))
     return rows if subset.cap is None else min(subset.cap, rows)
-
-
-class _Order(NamedTuple):
-    """Place by place of a block, which subset is drawn from, and how often it was before in the block."""
-
-    chosen: list[int]
-    before: list[int]
-
-
-def _order(quotas: NDArray[np.int64], key: int, block: int) -> _Order:
-    """Spread each subset's positions evenly over a block, each at a random place of its equal part."""
-    before = np.concatenate([np.arange(quota) for quota in quotas])
-    chosen = np.repeat(np.arange(len(quotas)), quotas)
-    offsets = np.random.Generator(np.random.Philox(key=(key, block))).random(len(before))
-    places = np.argsort((before + offsets) / quotas[chosen], kind="stable")
-    return _Order(chosen[places].tolist(), before[places].tolist())
-
-
-def _quotas(weights: Sequence[float]) -> NDArray[np.int64]:
-    """Share out the positions of the shortest block that keeps the shares."""
-    largest = max(weights)
-    shares = np.asarray([weight / largest for weight in weights], dtype=np.float64)
-    shares /= shares.sum()
-    for block in _BLOCKS:
-        quotas = _shared_out(shares * block, block)
-        if float(np.abs(quotas / block - shares).max()) <= _OFF:
-            break
-    return quotas
-
-
-def _shared_out(exact: NDArray[np.float64], block: int) -> NDArray[np.int64]:
-    """Give each subset at least one position, the rest by largest remainder."""
-    quotas: NDArray[np.int64] = np.maximum(np.floor(exact).astype(np.int64), 1)
-    while quotas.sum() > block:
-        quotas[np.argmax(np.where(quotas > 1, quotas - exact, -np.inf))] -= 1
-    remainder = exact - quotas
-    for chosen in np.argsort(-remainder, kind="stable")[: block - quotas.sum()]:
-        quotas[chosen] += 1
-    return quotas

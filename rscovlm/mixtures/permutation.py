@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,13 +43,15 @@ def permuted(index: int, size: int, key: int) -> int:
             return value
 
 
-def permuted_each(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
-    """Return where the permutation of `permuted` puts each of many indices.
+def permuted_each(
+    indices: NDArray[np.int64], size: int | NDArray[np.int64], key: int | Sequence[int]
+) -> NDArray[np.int64]:
+    """Return where the permutation of `permuted` puts each of many indices, of one permutation or of one each.
 
     Args:
         indices: (n,) numbers from 0 to ``size - 1``.
-        size: Number of rows.
-        key: Chooses the permutation.
+        size: Number of rows, below 2^53; or (n,) such numbers.
+        key: Chooses the permutation, 64 bits; or (n,) such numbers.
 
     Raises:
         ValueError: An index is not one of the rows.
@@ -55,20 +59,26 @@ def permuted_each(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np
     Examples:
         >>> permuted_each(np.arange(10), 10, key=3).tolist() == [permuted(i, 10, key=3) for i in range(10)]
         True
+        >>> permuted_each(np.array([4, 4]), np.array([10, 99]), [3, 7]).tolist() == [permuted(4, 10, 3), permuted(4, 99, 7)]
+        True
     """
-    if len(indices) and not (0 <= indices.min() and indices.max() < size):
+    sizes = np.broadcast_to(np.asarray(size, np.int64), indices.shape)
+    if ((indices < 0) | (indices >= sizes)).any():
         raise ValueError(f"indices {indices.min()} to {indices.max()} are not all of {size} rows")
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    low = np.uint64((1 << int(half)) - 1)
-    keys = [np.uint64(mixed(key + turn)) for turn in range(_ROUNDS)]
+    # The exponent of a whole number is how many bits it has.
+    half = np.maximum(1, (np.frexp((sizes - 1).astype(np.float64))[1] + 1) // 2).astype(np.uint64)
+    low = (np.uint64(1) << half) - np.uint64(1)
+    keys = np.broadcast_to(np.asarray(key, np.uint64), indices.shape)
+    rounds = [_mixed_each(keys + np.uint64(turn)) for turn in range(_ROUNDS)]
     values = indices.astype(np.uint64)
     left_to_do = np.arange(len(values))
     while len(left_to_do):
-        left, right = values[left_to_do] >> half, values[left_to_do] & low
-        for round_key in keys:
-            left, right = right, left ^ (_mixed_each(right ^ round_key) & low)
-        values[left_to_do] = left << half | right
-        left_to_do = left_to_do[values[left_to_do] >= size]
+        bits, mask = half[left_to_do], low[left_to_do]
+        left, right = values[left_to_do] >> bits, values[left_to_do] & mask
+        for round_keys in rounds:
+            left, right = right, left ^ (_mixed_each(right ^ round_keys[left_to_do]) & mask)
+        values[left_to_do] = left << bits | right
+        left_to_do = left_to_do[values[left_to_do] >= sizes[left_to_do].astype(np.uint64)]
     return values.astype(np.int64)
 
 

@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
+from rscovlm.mixtures.read_ahead import OwnPositions, ReadAhead
 from rscovlm.training.plan import Lane, LaneState, Measure, PackedRow
 
 Length = Callable[[Any], int | Sized]
@@ -188,19 +189,19 @@ class PackedMixture(Sequence[Any]):
             self._marks[lane.number] = apart, marks
 
     def _lane(self, number: int, start: LaneState, measure: Measure | None = None) -> Lane:
-        draw_at = self._draw_at
+        draw_at, lanes = self._draw_at, self.lanes
 
-        def own(position: int) -> int:
+        def mine(position: int) -> bool:
             if draw_at is None:
-                return position + (number - position) % self.lanes
-            while position < len(self.mixture) and _lane_of(*draw_at(position), lanes=self.lanes) != number:
-                position += 1
-            return position
+                return position % lanes == number
+            return _lane_of(*draw_at(position), lanes=lanes) == number
 
+        own = OwnPositions(mine, len(self.mixture))
+        ahead = ReadAhead(self.mixture, own.following, count=self.lookahead)
         return Lane(
-            measure or functools.partial(self._measure, number),
+            measure or functools.partial(self._measure, number, ahead),
             start,
-            own=own,
+            own=own.first,
             end=len(self.mixture),
             budget=self.budget,
             lookahead=self.lookahead,
@@ -229,13 +230,15 @@ class PackedMixture(Sequence[Any]):
             raise ValueError(f"none of {len(self.mixture)} samples goes into a row of {self.budget} tokens ({said})")
         return lane.packs
 
-    def _measure(self, number: int, position: int) -> tuple[list[int], Counter[str]]:
+    def _measure(self, number: int, ahead: ReadAhead, position: int) -> tuple[list[int], Counter[str]]:
         before = drops_of(self.mixture)
-        parts, reasons = self._fitted(position)
+        parts, reasons = self._fitted(position, ahead.draw)
         self._kept[number] |= {(position, part): drawn for part, drawn in enumerate(parts)}
         return [_count(length) for _, length in parts], reasons + (drops_of(self.mixture) - before)
 
-    def _fitted(self, position: int) -> tuple[list[tuple[Any, int | Sized]], Counter[str]]:
+    def _fitted(
+        self, position: int, draw: Callable[[int], Any] | None = None
+    ) -> tuple[list[tuple[Any, int | Sized]], Counter[str]]:
         """Return a position's samples and their lengths, and what was done so that they fit.
 
         Where nothing of a sample is left, others of its subset are tried, so that its share does not shrink by those.
@@ -243,7 +246,10 @@ class PackedMixture(Sequence[Any]):
         reasons = Counter[str]()
         redraw = getattr(self.mixture, "redraw", None)
         for attempt in range(1 + (_AGAIN if redraw is not None else 0)):
-            sample = redraw(position, attempt) if redraw is not None and attempt else self.mixture[position]
+            if redraw is not None and attempt:
+                sample = redraw(position, attempt)
+            else:
+                sample = (draw or self.mixture.__getitem__)(position)
             try:
                 length = self.length(sample)
             except ValueError as error:

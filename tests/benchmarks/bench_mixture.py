@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rscovlm.mixtures.mixture import Mixture, Subset
+from rscovlm.mixtures.read_ahead import AHEAD, ReadAhead
 
 BATCH = 256
 """Positions drawn at a time: what the plan of packed rows has in hand."""
@@ -55,6 +56,8 @@ def main() -> None:
         near = _each(lambda i: mixture[i], 0, options.draws)
         batches = _each(lambda i: mixture.__getitems__(range(i * BATCH, (i + 1) * BATCH)), 0, options.draws // BATCH)
         batched = batches / BATCH
+        ahead = ReadAhead(mixture, lambda i, count: range(i, i + count))
+        packing = _each(ahead.draw, 0, options.draws)
         far = _each(lambda i: mixture[i], 10**9, options.draws)
         bare = _each(lambda i: (mixture.subset_at(i), mixture.generator_at(i)), 0, options.draws)
         grown = _memory() - before
@@ -79,7 +82,10 @@ def main() -> None:
             f"interleave_datasets, streaming: started in {theirs_built:.2f} s, {theirs:.1f} us a sample, no random access\n"
         )
         out(f"mixture, {BATCH} samples at a time: {batched:.1f} us a sample\n")
-        out(f"ratio {theirs / batched:.2f} in batches, {theirs / near:.2f} one by one\n")
+        out(f"mixture, drawn as packing draws, rows read {AHEAD} at a time: {packing:.1f} us a sample\n")
+        out(
+            f"ratio {theirs / packing:.2f} as packing draws, {theirs / batched:.2f} in batches, {theirs / near:.2f} one by one\n"
+        )
 
 
 def _each(draw: Callable[[int], Any], first: int, count: int) -> float:
