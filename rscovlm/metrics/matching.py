@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from rscovlm.geometry.kinds import bounds
 from rscovlm.geometry.overlaps import can_reach, hbb_intersection, quad_area, quad_intersection
 from rscovlm.geometry.touching import Touching
 from rscovlm.metrics.detections import Ints, Rows
+from rscovlm.metrics.piles import Extents, contenders
 from rscovlm.metrics.rectangles import smallest_rectangles
 
 Shape = Literal["quad", "rectangle", "horizontal"]
@@ -24,6 +26,12 @@ _DECIMALS = 10
 
 _CHUNK = 1 << 14
 """Found boxes looked up at once."""
+
+_CROWDED = 2048
+"""Boxes of one image and class, a quarter of which must meet one of them on average, that are compared as a pile."""
+
+_SAMPLE = 64
+"""Found boxes of which it is counted how many true ones they meet."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,26 @@ def best_truths(
     results = [Best(np.full(len(found), -1, np.intp), np.zeros(len(found))) for _ in priorities]
     my_bounds, their_bounds = _bounds(mine), _bounds(theirs)
     cores = _cores(my_bounds, my_area, floor), _cores(their_bounds, their_area, floor)
-    for i, j in _touching(cores[0], found, cores[1], true, classes):
+    group, other = found.image * classes + found.label, true.image * classes + true.label
+
+    def crowded(
+        rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        columns = _leaders(true.quads, columns, priorities)
+
+        def compared(i: NDArray[np.intp], j: NDArray[np.intp]) -> Floats:
+            i, j = rows[i], columns[j]
+            return overlaps(mine[i], theirs[j], my_area[i], their_area[j])
+
+        extents = Extents.of(mine[rows], my_area[rows]), Extents.of(theirs[columns], their_area[columns])
+        for i, j in contenders(*extents, compared, floor):
+            yield rows[i], columns[j]
+
+    piles = [] if floor <= 0 else _piles(cores[0], group, cores[1], other)
+    alone = ~np.isin(group, [group[rows[0]] for rows, _ in piles])
+    pairs = [crowded(rows, columns) for rows, columns in piles]
+    pairs.append(_touching(cores[0], group, cores[1], other, alone))
+    for i, j in chain.from_iterable(pairs):
         area_i, area_j = my_area.take(i), their_area.take(j)
         # In a pile every box meets every other: most pairs go by their areas alone, before more is looked up for them.
         alike = np.flatnonzero(np.minimum(area_i, area_j) >= (floor - 1e-9) * np.maximum(area_i, area_j))
@@ -130,14 +157,38 @@ def odd_shapes(quads: Floats) -> dict[str, int]:
     }
 
 
+def _piles(a: Floats, group: Ints, b: Floats, other: Ints) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return the found and the true rows of each group in which a box, (n, 4), meets very many of the others."""
+    piles = []
+    many, several = (
+        names[number >= _CROWDED] for names, number in (np.unique(one, return_counts=True) for one in (group, other))
+    )
+    for one in np.intersect1d(many, several):
+        rows, columns = np.flatnonzero(group == one), np.flatnonzero(other == one)
+        sample = a[rows[:: max(1, len(rows) // _SAMPLE)]]
+        met = sum(np.count_nonzero(hbb_intersection(box, b[columns])) for box in sample)
+        if met >= _CROWDED / 4 * len(sample):
+            piles.append((rows, columns))
+    return piles
+
+
+def _leaders(quads: Floats, columns: NDArray[np.intp], priorities: list[Ints]) -> NDArray[np.intp]:
+    """Return the true boxes that come first, in one of the orders, of those that are equal: no other is ever chosen."""
+    _, same = np.unique(quads[columns], axis=0, return_inverse=True)
+    leading = np.zeros(len(columns), bool)
+    for priority in priorities:
+        order = np.lexsort((priority[columns], same.ravel()))
+        leading[order[np.flatnonzero(np.diff(same.ravel()[order], prepend=-1))]] = True
+    return columns[leading]
+
+
 def _touching(
-    a: Floats, found: Rows, b: Floats, true: Rows, classes: int
+    a: Floats, group: Ints, b: Floats, other: Ints, alone: NDArray[np.bool_]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield pairs of rows of one image and class whose boxes, (n, 4), meet: all of some found rows at a time."""
-    if not len(found) or not len(true):
+    """Yield pairs of rows of one image and class whose boxes, (n, 4), meet: all of some found rows of `alone` at a time."""
+    if not alone.any() or not len(b):
         return
-    group, other = found.image * classes + found.label, true.image * classes + true.label
-    shared = np.intersect1d(group, other)
+    shared = np.intersect1d(group[alone], other)
     # Groups lie side by side on one long strip, far enough apart that boxes of two groups never meet. What sticks out
     # beyond all true boxes is cut off: a found box that reaches to the moon costs no precision.
     low, high = b[:, 0].min(), b[:, 2].max()
@@ -145,7 +196,7 @@ def _touching(
     pitch = 2.0 * (high - low) or 1.0
     a = a.copy()
     a[:, 0::2] = np.clip(a[:, 0::2], low - margin, high + margin)
-    rows, columns = np.flatnonzero(np.isin(group, shared)), np.flatnonzero(np.isin(other, shared))
+    rows, columns = np.flatnonzero(np.isin(group, shared) & alone), np.flatnonzero(np.isin(other, shared))
     if not len(rows):
         return
     for boxes, part, groups in ((a, rows, group), (b, columns, other)):

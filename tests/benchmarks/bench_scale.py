@@ -157,6 +157,20 @@ def _ap_nc_pile(count: int) -> Work:
     return _ap_nc(count, 400.0)
 
 
+def _ap_nc_heap(count: int) -> Work:
+    """One class within 60 pixels: every box meets every other."""
+    return _ap_nc(count, 60.0)
+
+
+def _ap_nc_twins(count: int) -> Work:
+    """Boxes that are all the same but for two pixels of noise."""
+    rng = np.random.default_rng(0)
+    quads = rectangles(np.full((count, 2), 100.0), np.full((count, 2), 50.0), np.full(count, 0.3))
+    true, found = (quads + rng.normal(0, 2, quads.shape) for _ in range(2))
+    labels = ["ship"] * count
+    return lambda: ap_nc([{"boxes": found, "labels": labels}], [{"boxes": true, "labels": labels}])
+
+
 def _ask(count: int) -> Work:
     """Questions on 40 images in turn, each answered after one zoom; the engine is scripted."""
     folder = Path(tempfile.mkdtemp())
@@ -313,6 +327,8 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_tiles_spread": (_tiles_spread, (100_000, 300_000, 1_000_000)),
     "ap_nc_image": (_ap_nc_image, (12_500, 25_000, 50_000)),
     "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
+    "ap_nc_heap": (_ap_nc_heap, (12_500, 25_000, 50_000)),
+    "ap_nc_twins": (_ap_nc_twins, (3_000, 6_000, 12_500)),
     "look_alikes": (_look_alikes, (10_000, 30_000, 100_000)),
     "look_unlike": (_look_unlike, (10_000, 30_000, 100_000)),
     "stored_looks": (_stored_looks, (1_000, 3_000, 10_000)),
