@@ -253,7 +253,7 @@ def _in_sent_pixels(result: ZoomResult, codec: Codec, rasters: Sequence[Raster],
         extra |= found
     return Answer(
         text,
-        _finish(result.stopped),
+        _finish(result.finish),
         visual_tokens=result.visual_tokens,
         zooms=len(windows),
         extra=extra,

@@ -194,6 +194,7 @@ class Episode:
             self._tools,
             self._shown.read_seconds,
             seen=self._shown.views[-1] if self._shown.views else None,
+            finish=self._steps[-1].finish,
         )
 
     def _finish(self, said: ParsedReply, step: Step) -> Step:

@@ -72,6 +72,7 @@ class ZoomResult:
         searched_tokens: Visual tokens of all that the policy had the model look at, besides ``views``.
         declined: Why the question was not answered, empty where it was.
         seen: What boxes in the answer lie on; None where nothing says.
+        finish: How the reply with the answer ended, whatever ended the looking.
     """
 
     question: str
@@ -89,6 +90,7 @@ class ZoomResult:
     searched_tokens: int = 0
     declined: str = ""
     seen: ZoomView | None = None
+    finish: Finish = "stop"
 
     @property
     def windows(self) -> list[WindowLike]:

@@ -130,4 +130,5 @@ class Search:
             None,
             0.0,
             seen=outcome.view,
+            finish=outcome.finish,
         )

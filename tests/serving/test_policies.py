@@ -25,7 +25,7 @@ from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.policies import POLICIES
 from tests.serving.loopback import chat, send, served, uri, user
 from tests.zoom.eye import Eye, land
-from tests.zoom.scripted import Scripted, texts
+from tests.zoom.scripted import Scripted, call, texts
 
 PATH = "/v1/chat/completions"
 ALL = RequestLimits(policies=tuple(POLICIES), visual_tokens=6000, search_tokens=60_000, search_calls=96)
@@ -207,6 +207,18 @@ def test_an_answer_that_was_cut_says_so(name: str) -> None:
         _, reply = chat(server, user(ASKED, DATA), rscovlm={"policy": name})
     choice = reply["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("Red and", "length")
+
+
+def test_an_answer_that_was_cut_after_a_limit_says_so_too() -> None:
+    """The limit ended the looking; the answer that was then asked for was cut."""
+
+    def say(conversation: Conversation, turn: int) -> str | Reply:
+        return call(100 + turn * 50, 100, 500, 500) if turn < 2 else Reply("Red and", tokens=2, finish="length")
+
+    with served(Scripted(say), limits=RequestLimits(steps=1)) as server:
+        _, reply = chat(server, user("What?", uri(Image.new("RGB", (1000, 1000)))))
+    assert reply["rscovlm"]["stopped"] == "max_steps"
+    assert reply["choices"][0]["finish_reason"] == "length"
 
 
 def test_operators_name_policies_that_exist() -> None:
