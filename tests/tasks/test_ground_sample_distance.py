@@ -15,16 +15,24 @@ from rscovlm.data.sources.folder import Folder
 from rscovlm.data.sources.labeltxt import read_pairs
 from rscovlm.data.storage import read_jsonl, write_jsonl
 from rscovlm.engines import Conversation, Reply
-from rscovlm.geometry import Frame
+from rscovlm.geometry import Boxes, Frame
 from rscovlm.mixtures.renderer import RecordRenderer
+from rscovlm.mixtures.scene_records import image_of
 from rscovlm.processing import PixelBudget
 from rscovlm.rasters.ground import ground_sample_distance
 from rscovlm.records import Annotation, ImageRef, Record, Tally
 from rscovlm.scenes import write_geotiff
 from rscovlm.tasks import RenderOptions
+from rscovlm.tasks.change import change
+from rscovlm.tasks.describe import describe
+from rscovlm.tasks.locate import locate
+from rscovlm.tasks.segment import segment
 
 BUDGET = PixelBudget(28 * 28, 112 * 112)
 OBJECTS = (Annotation((20.0, 20.0, 60.0, 20.0, 60.0, 60.0, 20.0, 60.0), "ship", "quad"),)
+LEVELS = np.zeros((336, 336), np.uint8)
+LEVELS[60:180, 90:240] = 1
+MASK = {"masks": (image_of(Image.fromarray(LEVELS)),), "categories": ("ship",)}
 TASKS: dict[str, dict[str, Any]] = {
     "detection": {"objects": OBJECTS, "categories": ("ship",)},
     "grounding": {"objects": OBJECTS, "expression": "ship"},
@@ -33,6 +41,10 @@ TASKS: dict[str, dict[str, Any]] = {
     "counting": {"categories": ("ship",), "answer": "3"},
     "vqa": {"question": "Is it dry?", "answer": "yes"},
     "zoom": {"question": "Is it dry?", "answer": "yes", "regions": ((40.0, 40.0, 100.0, 100.0),)},
+    "segmentation": MASK,
+    "change": MASK,
+    "region_caption": {"objects": OBJECTS, "expression": "ship"},
+    "geolocation": {"extra": {"latitude": "48.1", "longitude": "11.5"}},
 }
 
 
@@ -70,6 +82,14 @@ def ask(task: str, engine: Any, image: Any) -> None:
         rscovlm.caption(engine, [image])
     elif task == "counting":
         rscovlm.count(engine, image, ["ship"], how="words")
+    elif task == "segmentation":
+        segment(engine, image, ["ship"])
+    elif task == "change":
+        change(engine, image, image, ["ship"], tile=336)
+    elif task == "region_caption":
+        describe(engine, image, Boxes([OBJECTS[0].box], "quad"))
+    elif task == "geolocation":
+        locate(engine, [image], city=False)
     else:
         rscovlm.answer(engine, image, ["Is it dry?"], zoom=task == "zoom")
 
@@ -99,7 +119,8 @@ GSD = {"gsd": "One pixel is {gsd} m."}
 )
 def test_training_says_what_inference_says(root: Path, task: str, file: str, gsd: float, said: float | None) -> None:
     image = ImageRef(file, width=336, height=336, gsd=gsd)
-    record = Record("1", "mine", "train", task, (image,), **TASKS[task])
+    images = (image, image) if task == "change" else (image,)
+    record = Record("1", "mine", "train", task, images, **TASKS[task])
     settings = RenderOptions(rephrase_rate=0.0, offer_rate=1.0, direct_rate=0.0, crop_jitter=0.0)
     sample = RecordRenderer(saying(), BUDGET, root, settings)(record, np.random.default_rng(0))
     trained = worded(sample["messages"])
