@@ -81,3 +81,12 @@ def test_one_document_and_one_value(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
     with pytest.raises(Rejected, match="is not JSON"):
         parsed("[" * 200_000)
+
+
+@pytest.mark.parametrize("number", ["12", "-3", "0.25", "15e3", "2E4", "7e-2", "9E-3", "1.5e+2", "6E+1", "-8.125E+10"])
+def test_a_number_may_be_cut_anywhere(tmp_path: Path, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(f"[{number},{number}]")
+    for chunk in range(1, 2 * len(number) + 4):
+        monkeypatch.setattr(jsonfiles, "_CHUNK", chunk)
+        assert [value for _, value in jsonfiles.read_items(path)] == [float(number)] * 2, chunk
