@@ -101,7 +101,7 @@ def test_what_was_added_is_found_and_used(package: Path, tmp_path: Path) -> None
 
 def test_what_was_added_meets_the_checks(package: Path) -> None:
     added = [step["file"] for step in STEP.finditer(TEXT) if step["file"].endswith(".py")]
-    assert len(added) == 5
+    assert len(added) == 6
     config = str(ROOT / "pyproject.toml")
     run(package, "-m", "ruff", "check", "--config", config, "--no-cache", *added)
     run(package, "-m", "ruff", "format", "--check", "--config", config, "--no-cache", *added)
