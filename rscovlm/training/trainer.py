@@ -15,7 +15,7 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
-from rscovlm.mixtures.mixture import BLOCK
+from rscovlm.mixtures.quotas import BLOCK
 from rscovlm.records.tally import Tally
 from rscovlm.training.batch_info import Notes
 from rscovlm.training.callbacks import TrainerBound

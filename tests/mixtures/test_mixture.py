@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rscovlm.mixtures.mixture import BLOCK, Mixture, Stages, Subset
+from rscovlm.mixtures.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.quotas import BLOCK
 from rscovlm.records.tally import Rejected
 
 
