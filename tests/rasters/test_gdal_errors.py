@@ -144,7 +144,7 @@ NO_CALLS = {
     ("gdal.py", "available"),
     ("gdal.py", "__init__"),
     ("gdal.py", "_open"),
-    ("gdal.py", "_masked"),
+    ("gdal_facts.py", "has_mask"),
     ("gdal_errors.py", "translated"),
 }
 
