@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import functools
+import operator
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
-_VISITS = 1000
-"""Steps of the search for samples with a given sum before it settles for a smaller one."""
-
-_FEW_VISITS = 100
-"""The same where one of several numbers of seats is looked at."""
-
-_TOTALS = 8
-"""Sums, from the largest, of which one is looked for in samples that are all different."""
+_VISITS = 100
+"""Steps of the quick search for samples with a given sum, after which sums are computed exactly."""
 
 Choice = list[tuple[int, int]]
 """Pairs of a seat and a place among the waiting samples of its kind."""
@@ -64,32 +60,22 @@ def fill_in_order(seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence
         [[], [(0, 0)], [(0, 0), (1, 0)]]
     """
     reached = _sums(seats, waiting, room, passing=False)
-    choices: list[Choice] = []
-    for used, sums in enumerate(reached):
-        if _least(seats[:used], waiting) > room:
+    choices = []
+    for used in range(len(reached)):
+        found = _fullest_of(seats, waiting, room, reached[: used + 1], passing=False)
+        if found is None:
             break
-        for _ in range(_TOTALS):
-            if not sums:
-                break
-            total = sums.bit_length() - 1
-            choice = _trace(seats[:used], waiting, reached, total, passing=False, visits=_FEW_VISITS)
-            if choice is not None:
-                choices.append(choice)
-                break
-            sums ^= 1 << total
+        choices.append(found[0])
     return choices
-
-
-def _least(seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]]) -> int:
-    """Return the fewest tokens that seats take, no sample used twice."""
-    counts = Counter(seats)
-    return sum(sum(sorted(waiting[kind])[:count]) for kind, count in counts.items())
 
 
 def _sums(
     seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]], room: int, *, passing: bool
 ) -> list[int]:
-    """Return by number of seats which sums they reach: bit n of an integer for n tokens, so a length costs one shift."""
+    """Return by number of seats which sums they reach at most: bit n of an integer for n tokens, so a length costs one shift.
+
+    A sample may be counted for several seats, so that some of these sums cannot be had.
+    """
     mask = (1 << room + 1) - 1
     options = {kind: set(waiting[kind]) for kind in set(seats)}
     reached = [1]
@@ -108,20 +94,96 @@ def _sums(
 def _fullest(
     seats: Sequence[Hashable], waiting: Mapping[Hashable, Sequence[int]], room: int, *, passing: bool
 ) -> tuple[Choice, int]:
-    """Return the fullest choice and its sum."""
+    """Return the fullest choice and its sum; with as few seats as do."""
     reached = _sums(seats, waiting, room, passing=passing)
-    sums = 0
-    for bits in reached:
-        sums |= bits
-    while sums > 1:
+    if passing:
+        return _fullest_of(seats, waiting, room, reached, passing=True) or ([], 0)
+    best: tuple[Choice, int] = [], 0
+    bounds = [bits.bit_length() - 1 for bits in reached]
+    for used in sorted(range(1, len(reached)), key=lambda used: (-bounds[used], used)):
+        if bounds[used] < best[1]:
+            break
+        found = _fullest_of(seats, waiting, room, reached[: used + 1], passing=False)
+        if found and (-found[1], len(found[0])) < (-best[1], len(best[0])):
+            best = found
+    return best
+
+
+def _fullest_of(
+    seats: Sequence[Hashable],
+    waiting: Mapping[Hashable, Sequence[int]],
+    room: int,
+    reached: Sequence[int],
+    *,
+    passing: bool,
+) -> tuple[Choice, int] | None:
+    """Return the fullest choice for the seats of `reached`, all of them unless they may be passed over, and its sum."""
+    seats = seats[: len(reached) - 1]
+    total = reached[-1].bit_length() - 1
+    choice = _trace(seats, waiting, reached, total, passing=passing)
+    if choice is None:
+        sums = _distinct(seats, waiting, {}, room, passing=passing)
+        if not sums:
+            return None
         total = sums.bit_length() - 1
-        for used in range(1, len(reached)):
-            if reached[used] >> total & 1:
-                choice = _trace(seats[:used], waiting, reached, total, passing=passing)
-                if choice is not None:
-                    return choice, total
-        sums ^= 1 << total
-    return [], 0
+        choice = _chosen(seats, waiting, reached, total, passing=passing)
+    return choice, total
+
+
+def _distinct(
+    seats: Sequence[Hashable],
+    waiting: Mapping[Hashable, Sequence[int]],
+    taken: Mapping[Hashable, set[int]],
+    room: int,
+    *,
+    passing: bool,
+) -> int:
+    """Return which sums seats reach, no sample used twice, as bits."""
+    mask = (1 << room + 1) - 1
+    bits = 1
+    for kind, count in Counter(seats).items():
+        by_count = [bits] + [0] * count
+        for place, length in enumerate(waiting[kind]):
+            if place not in taken.get(kind, ()):
+                for number in range(count, 0, -1):
+                    by_count[number] |= by_count[number - 1] << length & mask
+        bits = functools.reduce(operator.or_, by_count) if passing else by_count[count]
+    return bits
+
+
+def _chosen(
+    seats: Sequence[Hashable],
+    waiting: Mapping[Hashable, Sequence[int]],
+    reached: Sequence[int],
+    total: int,
+    *,
+    passing: bool,
+) -> Choice:
+    """Return the samples with a sum that can be had, in the order in which `_trace` looks for them."""
+    chosen: Choice = []
+    taken: defaultdict[Hashable, set[int]] = defaultdict(set)
+    left = total
+
+    def had(seat: int, rest: int) -> bool:
+        if not reached[seat] >> rest & 1:
+            return False
+        return bool(_distinct(seats[:seat], waiting, taken, rest, passing=passing) >> rest & 1)
+
+    for seat in reversed(range(len(seats))):
+        if passing and had(seat, left):
+            continue
+        kind, tried = seats[seat], set[int]()
+        for place, length in enumerate(waiting[kind]):
+            if length > left or length in tried or place in taken[kind]:
+                continue
+            tried.add(length)
+            taken[kind].add(place)
+            if had(seat, left - length):
+                chosen.append((seat, place))
+                left -= length
+                break
+            taken[kind].remove(place)
+    return chosen[::-1]
 
 
 def _trace(
@@ -131,12 +193,11 @@ def _trace(
     total: int,
     *,
     passing: bool,
-    visits: int = _VISITS,
 ) -> Choice | None:
     """Return samples with this sum, or None where one sample would be needed twice (or it takes too long to tell)."""
     # Depth first, from the last seat to the first; an entry is a seat, the sum before it, and what was chosen so far.
     stack: list[tuple[int, int, Choice]] = [(len(seats), total, [])]
-    for _ in range(visits):
+    for _ in range(_VISITS):
         if not stack:
             return None
         seat, left, chosen = stack.pop()

@@ -1,5 +1,6 @@
 """The share that is asked is the share that is trained: measured on what rows hold, whatever the lengths."""
 
+import functools
 import itertools
 import json
 import math
@@ -50,11 +51,20 @@ MIXTURES: dict[str, dict[str, tuple[float, Lengths]]] = {
         "big": (0.98, lambda rng: rng.randint(2000, 3100)),
         "tiny": (0.02, lambda rng: rng.randint(20, 30)),
     },
+    "ten": {
+        f"subset {k}": (1 + k % 3, functools.partial(lambda k, rng: rng.randint(50 + 40 * k, 200 + 350 * k), k))
+        for k in range(10)
+    },
+    # Few of the long ones wait at a time, so that most large sums would need a sample twice.
+    "heavy tail": {
+        "questions": (1, lambda rng: int(min(6000, 50 + 100 * rng.paretovariate(1.2)))),
+        "detection": (1, lambda rng: rng.randint(900, 1000)),
+    },
     "one length each": {"chat": (1, lambda rng: 300), "detection": (1, lambda rng: 3500)},
     "a row each": {"chat": (1, lambda rng: 100), "detection": (1, lambda rng: 6100)},
 }
 
-FILLABLE = {"thirds", "short and long", "seven"}
+FILLABLE = {"thirds", "short and long", "seven", "ten"}
 """Those whose samples fill rows; two samples of one length each leave what neither fits in, in the shares that are asked."""
 
 
