@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +106,8 @@ def push_model(
     if facts.get("subsets"):
         files["mixture.yaml"] = _yaml({"subsets": facts["subsets"]})
     upload = HubUpload(repo, "model", files, card, left, _STALE)
-    upload.check(token)
-    if dry_run:
-        return upload
-    address = send(upload, message=message, private=private, revision=revision, token=token, endpoint=endpoint)
-    return replace(upload, address=address)
+    how: dict[str, Any] = {"private": private, "revision": revision, "token": token, "endpoint": endpoint}
+    return send(upload, message=message, dry_run=dry_run, **how)
 
 
 def _parts_of(folder: Path) -> tuple[dict[str, Path | bytes], dict[str, str]]:

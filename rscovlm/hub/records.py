@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +78,8 @@ def push_dataset(
     files: dict[str, Path | bytes] = {f"data/{shard.name}": shard for shard in shards}
     files["README.md"] = card.encode()
     upload = HubUpload(repo, "dataset", files, card, {}, (_SHARDS,))
-    upload.check(token)
-    if dry_run:
-        return upload
-    address = send(upload, message=message, private=private, revision=revision, token=token, endpoint=endpoint)
-    return replace(upload, address=address)
+    how: dict[str, Any] = {"private": private, "revision": revision, "token": token, "endpoint": endpoint}
+    return send(upload, message=message, dry_run=dry_run, **how)
 
 
 def pull_records(repo: str, folder: str | Path, **options: Any) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +89,8 @@ def push_space(
         else:
             files[name.as_posix()] = path
     upload = HubUpload(repo, "space", files, card.read_text(encoding="utf-8"), left, ("*.py",))
-    upload.check(token)
-    if dry_run:
-        return upload
-    address = send(upload, message=message, private=private, revision=revision, token=token, endpoint=endpoint)
-    return replace(upload, address=address)
+    how: dict[str, Any] = {"private": private, "revision": revision, "token": token, "endpoint": endpoint}
+    return send(upload, message=message, dry_run=dry_run, **how)
 
 
 def push_metric(folder: str | Path, repo: str, **options: Any) -> HubUpload:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -74,7 +74,8 @@ def send(
     revision: str | None = None,
     token: str | None = None,
     endpoint: str | None = None,
-) -> str:
+    dry_run: bool = False,
+) -> HubUpload:
     """Send an upload as one commit, so that the repository is the one before or the new one, never between.
 
     Large files go first, to a store that no reader sees; a second call sends only those that are not there yet.
@@ -86,9 +87,10 @@ def send(
         revision: Branch; by default the main one.
         token: By default the one that `hf auth login` stored.
         endpoint: By default the public Hub.
+        dry_run: Send nothing; the files are looked at all the same.
 
     Returns:
-        Address of the commit.
+        The upload, with the commit's address where it was sent.
 
     Raises:
         ValueError: A file holds a token.
@@ -99,6 +101,8 @@ def send(
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 
     upload.check(token or get_token())
+    if dry_run:
+        return upload
     api = HfApi(endpoint=endpoint, token=token)
     space = {"space_sdk": "gradio"} if upload.kind == "space" else {}
     with hub_faults("pushing", upload.repo, token):
@@ -119,7 +123,7 @@ def send(
             revision=revision,
             parent_commit=about.sha if about.sha else None,
         )
-    return str(commit.commit_url)
+    return replace(upload, address=str(commit.commit_url))
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
