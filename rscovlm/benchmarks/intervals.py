@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +79,16 @@ class CellSums:
         """Return (figures,) of all answers; not a number where a column has none."""
         return self.figures(self.counts.sum(axis=0), self.sums.sum(axis=0))
 
+    @property
+    def statistics(self) -> Floats:
+        """Counts and credits side by side, (images, 2 cells)."""
+        return np.concatenate([self.counts, self.sums], axis=1)
+
+    def figures_of(self, statistics: Floats) -> Floats:
+        """Return (..., figures) of sums of `statistics`, (..., 2 cells)."""
+        half = self.counts.shape[1]
+        return self.figures(statistics[..., :half], statistics[..., half:])
+
 
 def cell_intervals(
     cells: CellSums, *, repeats: int = 1000, confidence: float = 0.95, seed: int = 0
@@ -106,14 +116,7 @@ def cell_intervals(
     (True, True)
     """
     check_settings(repeats, confidence)
-    both = np.concatenate([cells.counts, cells.sums], axis=1)
-    half = cells.counts.shape[1]
-    drawn = np.concatenate(
-        [
-            cells.figures(part[:, :half], part[:, half:])
-            for part in redrawn_sums(both, repeats, np.random.default_rng(seed))
-        ]
-    )
+    drawn = redrawn_figures(cells.statistics, cells.figures_of, repeats=repeats, seed=seed)
     found = {}
     for number, name in enumerate(cells.names()):
         values = drawn[:, number]
@@ -145,33 +148,67 @@ def paired_cells(
     if first.counts.shape != second.counts.shape or not np.array_equal(first.counts, second.counts):
         raise ValueError("the two runs do not answer the same items; compare what both answer")
     check_settings(repeats, confidence)
-    rng, half = np.random.default_rng(seed), first.counts.shape[1]
-    both = np.concatenate([first.counts, first.sums, second.sums], axis=1)
-    drawn = np.concatenate(
-        [
-            first.figures(part[:, :half], part[:, half : 2 * half]) - first.figures(part[:, :half], part[:, 2 * half :])
-            for part in redrawn_sums(both, repeats, rng)
-        ]
-    )
-    gain = first.sums - second.sums
-    counts, total = first.counts.sum(axis=0), first.sums.sum(axis=0)
-    other = second.sums.sum(axis=0)
+    pairs = paired_figures(first.statistics, second.statistics, first.figures_of, repeats=repeats, seed=seed)
+    found, null, drawn = pairs
+    result = {}
+    for number, name in enumerate(first.names()):
+        if np.isfinite(found[number]):
+            result[name] = paired_row(float(found[number]), null[:, number], drawn[:, number], confidence)
+    return result
+
+
+def redrawn_figures(rows: Floats, figures: Callable[[Floats], Floats], *, repeats: int, seed: int) -> Floats:
+    """Return (repeats, ...) figures of images drawn with replacement.
+
+    Args:
+        rows: (images, statistics) sums.
+        figures: (..., statistics) sums to (..., ) or (..., figures).
+        repeats: Number of redraws.
+        seed: Another seed, other draws.
+    """
+    return np.concatenate([figures(part) for part in redrawn_sums(rows, repeats, np.random.default_rng(seed))])
+
+
+def paired_figures(
+    first: Floats, second: Floats, figures: Callable[[Floats], Floats], *, repeats: int, seed: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return how far two runs differ (first minus second): as they are, with images swapped at random, with images redrawn.
+
+    Args:
+        first: (images, statistics) sums of the first run.
+        second: Those of the second, of the same images.
+        figures: (..., statistics) sums to (..., ) or (..., figures).
+        repeats: Number of swaps, and of redraws.
+        seed: Another seed, other draws.
+
+    Returns:
+        The difference, (repeats, ...) under swaps, (repeats, ...) under redraws.
+    """
+    rng, half = np.random.default_rng(seed), first.shape[1]
+    both = np.concatenate([first, second], axis=1)
+    drawn = [figures(part[:, :half]) - figures(part[:, half:]) for part in redrawn_sums(both, repeats, rng)]
+    gain, total, other = first - second, first.sum(axis=0), second.sum(axis=0)
     swapped = []
     step = max(1, (1 << 24) // max(1, len(gain)))
     for start in range(0, repeats, step):
         flip = rng.random((min(step, repeats - start), len(gain))) < 0.5
         moved = flip.astype(np.float64) @ gain
-        swapped.append(first.figures(counts, total - moved) - first.figures(counts, other + moved))
-    null, found = np.concatenate(swapped), first.value() - second.value()
-    result = {}
-    for number, name in enumerate(first.names()):
-        if not np.isfinite(found[number]):
-            continue
-        extreme = int((np.abs(null[:, number]) >= abs(found[number]) - 1e-12).sum())
-        values = drawn[:, number]
-        about = interval(values[np.isfinite(values)], confidence)
-        result[name] = {"difference": float(found[number]), "p_value": (1 + extreme) / (1 + repeats), **about}
-    return result
+        swapped.append(figures(total - moved) - figures(other + moved))
+    return figures(total) - figures(other), np.concatenate(swapped), np.concatenate(drawn)
+
+
+def paired_row(difference: float, null: Floats, drawn: Floats, confidence: float) -> dict[str, float]:
+    """Return one figure of a paired test: its difference, two-sided p-value and interval.
+
+    Args:
+        difference: First minus second.
+        null: (repeats,) differences with images swapped.
+        drawn: (repeats,) differences with images redrawn; what is no number is left out.
+        confidence: Share of redraws inside the interval.
+    """
+    extreme = int((np.abs(null) >= abs(difference) - 1e-12).sum())
+    about = interval(drawn[np.isfinite(drawn)], confidence)
+    return {"difference": difference, "p_value": (1 + extreme) / (1 + len(null)), **about}
 
 
 def redrawn_sums(rows: Floats, repeats: int, rng: np.random.Generator) -> Iterator[Floats]:

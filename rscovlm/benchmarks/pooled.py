@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rscovlm.benchmarks.intervals import redrawn_sums
+from rscovlm.benchmarks.intervals import paired_figures, paired_row, redrawn_figures
 from rscovlm.benchmarks.items import ALL
 from rscovlm.benchmarks.scores import BenchmarkFigure
 from rscovlm.geometry.affine import Floats
@@ -52,15 +52,17 @@ class PooledTable:
             return ()
         rows = np.array(self._rows, np.float64)
         sums = self._by_image(rows, np.array(self._image))
-        drawn = sums[:0]
+        values = self._figures(sums.sum(axis=0))
+        drawn = None
         if repeats:
             check_settings(repeats, confidence)
-            drawn = np.concatenate(list(redrawn_sums(sums, repeats, np.random.default_rng(seed))))
+            drawn = redrawn_figures(sums, self._figures, repeats=repeats, seed=seed)
         found = []
-        for name, rule in self._rules.items():
-            about = interval(rule(drawn), confidence) if repeats else {}
-            value = float(rule(sums.sum(axis=0)))
-            found.append(BenchmarkFigure(ALL, name, value, len(rows), about.get("low"), about.get("high")))
+        for number, name in enumerate(self._rules):
+            about = {} if drawn is None else interval(drawn[:, number], confidence)
+            found.append(
+                BenchmarkFigure(ALL, name, float(values[number]), len(rows), about.get("low"), about.get("high"))
+            )
         return tuple(found)
 
     def paired(
@@ -88,20 +90,12 @@ class PooledTable:
             self._by_image(np.array([table._rows[place[item]] for item in common], np.float64), images)
             for table, place in zip((self, other), places, strict=True)
         )
-        figure, rng, half = self._rules[rule], np.random.default_rng(seed), mine.shape[1]
-        both = np.concatenate([mine, theirs], axis=1)
-        drawn = np.concatenate(
-            [figure(part[:, :half]) - figure(part[:, half:]) for part in redrawn_sums(both, repeats, rng)]
-        )
-        total, gain = mine.sum(axis=0), mine - theirs
-        null = np.empty(repeats)
-        for turn in range(repeats):
-            moved = gain[rng.random(len(gain)) < 0.5].sum(axis=0)
-            null[turn] = figure(total - moved) - figure(theirs.sum(axis=0) + moved)
-        difference = float(figure(total) - figure(theirs.sum(axis=0)))
-        extreme = int((np.abs(null) >= abs(difference) - 1e-12).sum())
-        row = {"difference": difference, "p_value": (1 + extreme) / (1 + repeats), **interval(drawn, confidence)}
-        return {ALL: {**row, "items": len(common)}}
+        found, null, drawn = paired_figures(mine, theirs, self._rules[rule], repeats=repeats, seed=seed)
+        return {ALL: {**paired_row(float(found), null, drawn, confidence), "items": len(common)}}
+
+    def _figures(self, sums: Floats) -> Floats:
+        """Return (..., conventions) of summed statistics."""
+        return np.stack([rule(sums) for rule in self._rules.values()], axis=-1)
 
     @staticmethod
     def _by_image(rows: Floats, images: np.typing.NDArray[np.integer]) -> Floats:
