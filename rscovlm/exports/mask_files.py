@@ -55,6 +55,8 @@ def write_mask_tiffs(folder: str | os.PathLike[str], images: Iterable[ImageMasks
     count = 0
     for one in images:
         name = one.file if one.file.lower().endswith((".tif", ".tiff")) else f"{one.file}.tif"
+        while name in listed:  # a.png beside a.png.tif
+            name = f"{name}.tif"
         write_label_tiff(root / name, one.masks, one.frame, overwrite=overwrite)
         listed[name] = {"image": one.name, "labels": list(one.labels)}
         count += len(one.masks)

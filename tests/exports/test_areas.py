@@ -9,15 +9,31 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
+from PIL import Image
 
 from rscovlm.codec.point_objects import PointObject
 from rscovlm.exports.areas import areas_geojson, coco_annotation, write_label_tiff
+from rscovlm.exports.mask_files import ImageMasks, write_mask_tiffs
 from rscovlm.geometry import Frame
 from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.window import Window
 
 UTM = Frame(400, 300, root_to_world=(0.5, 0, 500_000, 0, -0.5, 5_000_000), crs="EPSG:32633")
 RINGS = [[(10, 10), (90, 10), (90, 70), (10, 70)], [(30, 30), (60, 30), (60, 50), (30, 50)]]
+
+
+def test_images_whose_files_would_have_one_name_keep_their_masks(tmp_path: Path) -> None:
+    frame = Frame(6, 4)
+    pixels = [np.zeros((4, 6), bool) for _ in range(2)]
+    pixels[0][1, 2] = pixels[1][3, 5] = True
+    images = [
+        ImageMasks(name, name, frame, ["a"], [Mask.of(one, frame)])
+        for name, one in zip(("x.png", "x.png.tif"), pixels, strict=True)
+    ]
+    assert write_mask_tiffs(tmp_path / "masks", images) == 2
+    listed = json.loads((tmp_path / "masks/labels.json").read_text(encoding="utf-8"))["files"]
+    found = {about["image"]: np.asarray(Image.open(tmp_path / "masks" / name)) > 0 for name, about in listed.items()}
+    assert all((found[name] == one).all() for name, one in zip(("x.png", "x.png.tif"), pixels, strict=True))
 
 
 def test_places_are_those_of_rasterio(tmp_path: Path) -> None:
