@@ -29,6 +29,7 @@ def data_folder(data: str | Path, *, endpoint: str | None = None, token: str | N
         return folder
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HOME
+    from huggingface_hub.utils import WeakFileLock
 
     from rscovlm.hub import pull_records
     from rscovlm.hub.faults import hub_faults
@@ -41,5 +42,7 @@ def data_folder(data: str | Path, *, endpoint: str | None = None, token: str | N
     kept = Path(HF_HOME) / "rscovlm" / "datasets" / f"{repo.replace('/', '--')}@{commit}"
     if not kept.is_dir():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        pull_records(repo, kept, revision=commit, endpoint=endpoint, token=token)
+        with WeakFileLock(kept.with_name(f".{kept.name}.lock")):  # shards may begin at the same time
+            if not kept.is_dir():
+                pull_records(repo, kept, revision=commit, endpoint=endpoint, token=token)
     return kept

@@ -1,5 +1,8 @@
 """Data of a benchmark pushed to a loopback Hub and evaluated from it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,24 @@ def test_records_of_the_hub_are_the_same_items(tmp_path: Path, monkeypatch: pyte
     assert [item.id for item in theirs] == [item.id for item in mine]
     assert [item.column for item in theirs] == [item.column for item in mine]
     assert [item.record.answer for item in theirs] == [item.record.answer for item in mine]
+
+
+def test_shards_that_begin_together_fetch_once(tmp_path: Path) -> None:
+    root = tmp_path / "lrs"
+    write_lrs_vqa(root, np.random.default_rng(0), 2)
+    write_parquet((embedded(record, root) for record in convert("lrs-vqa", root, "test")), tmp_path / "set")
+    script = "import sys; from rscovlm.benchmarks.hub_data import data_folder; print(data_folder('me/lrs', endpoint=sys.argv[1], token='hf_test'))"
+    with serving() as hub:
+        push_dataset(tmp_path / "set", "me/lrs", licence="other", token="hf_test", endpoint=hub.address)
+        began = len(hub.visits)
+        command = [sys.executable, "-c", script, hub.address]
+        environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+        ran = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        found = [one.communicate(timeout=120)[0].strip() for one in ran]
+        fetched = [visit for visit in hub.visits[began:] if visit.startswith("GET") and "test-00000" in visit]
+    assert [one.returncode for one in ran] == [0, 0, 0]
+    assert len(set(found)) == 1 and len(load_items(load_suite("lrs-vqa"), Path(found[0]))) == 12
+    assert len(fetched) == 1
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
