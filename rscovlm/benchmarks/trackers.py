@@ -7,6 +7,26 @@ from pathlib import Path
 
 from rscovlm.benchmarks.scores import SuiteScore
 from rscovlm.extras import optional
+from rscovlm.settings.nearest import nearest
+
+
+def check_tracker(tracker: str) -> None:
+    """Refuse a tracker that cannot be logged to, before anything is asked.
+
+    Args:
+        tracker: Its name.
+
+    Raises:
+        ValueError: accelerate knows no tracker of this name, or its package is not installed.
+        ModuleNotFoundError: accelerate is not installed.
+    """
+    with optional():
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+    if tracker not in LOGGER_TYPE_TO_CLASS:
+        raise ValueError(f"tracker is {tracker!r}{nearest(tracker, LOGGER_TYPE_TO_CLASS)}")
+    if tracker not in map(str, get_available_trackers()):
+        raise ValueError(f"tracker {tracker!r} is not installed; install its package, such as pip install {tracker}")
 
 
 def track(
@@ -24,17 +44,12 @@ def track(
         What was logged: ``SUITE/VARIANT/CONTROL/FIGURE/RULE``, without what is empty.
 
     Raises:
-        ValueError: accelerate knows no tracker of this name, or its package is not installed.
-        ModuleNotFoundError: accelerate is not installed.
+        ValueError: See `check_tracker`.
+        ModuleNotFoundError: See `check_tracker`.
     """
-    with optional():
-        from accelerate import Accelerator
-        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    check_tracker(tracker)
+    from accelerate import Accelerator
 
-    if tracker not in LOGGER_TYPE_TO_CLASS:
-        raise ValueError(f"tracker is {tracker!r}; use one of {', '.join(sorted(LOGGER_TYPE_TO_CLASS))}")
-    if tracker not in map(str, get_available_trackers()):
-        raise ValueError(f"tracker {tracker!r} is not installed; install its package, such as pip install {tracker}")
     values = {}
     for score in scores:
         for figure in score.figures:

@@ -90,6 +90,7 @@ def evaluate(
     from rscovlm.benchmarks.report import REPORT
     from rscovlm.benchmarks.running import Job, leaks_of, run_jobs, write_pages
     from rscovlm.benchmarks.suite import load_suite
+    from rscovlm.benchmarks.trackers import check_tracker
     from rscovlm.files import check_folder, claim_folder
 
     with refusals("rscovlm eval"):
@@ -98,6 +99,8 @@ def evaluate(
         suites = [load_suite(name) for name in names]
         part = check_shard(shard)
         check_folder(out, REPORT)
+        if log_with:
+            check_tracker(log_with)
         job = Job(suites, data_folder(data), variant or (), limit, controls, control_limit, part, batch, confidence)
         asked = job.plan()
         leaks = {} if trained is None else leaks_of(asked, trained, trained_root)
@@ -158,6 +161,7 @@ def score(
     from rscovlm.benchmarks.report import REPORT
     from rscovlm.benchmarks.suite import load_suite
     from rscovlm.benchmarks.task1_archive import write_archive
+    from rscovlm.benchmarks.trackers import check_tracker
     from rscovlm.codec.dialect import Dialect
     from rscovlm.files import check_folder, claim_folder
 
@@ -165,6 +169,8 @@ def score(
         names, tables = named_suites(suite or [])
         suites = [load_suite(name) for name in names]
         check_folder(folder, REPORT)
+        if log_with:
+            check_tracker(log_with)
         if answers is not None:
             if len(suites) != 1 or data is None:
                 raise ValueError("--answers needs one --suite and its --data; give both")
