@@ -60,8 +60,8 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
     if not text.startswith(f"# {mark(_EVALUATION)}"):
         raise ValueError(f"{path} was not written by `rscovlm eval`; give a folder that it wrote")
     results = [row for model in yaml.safe_load(text)["model-index"] for row in model["results"]]
-    suites = list(dict.fromkeys(row["dataset"]["type"] for row in results))
-    return {"results": results, "suites": suites}
+    asked = dict.fromkeys((row["dataset"]["type"], row["dataset"].get("config", "default")) for row in results)
+    return {"results": results, "suites": [" --variant ".join(one).removesuffix(" --variant default") for one in asked]}
 
 
 def model_card(
@@ -90,7 +90,10 @@ def model_card(
         facts=known,
         head=_head(known, repo, licence, results),
         measured=[_row(result, metric) for result in results for metric in result["metrics"]],
-        commands=[f"rscovlm eval --model {repo} --suite {suite}" for suite in (evaluation or {}).get("suites", ())],
+        commands=[
+            f"rscovlm eval --suite {suite} --model {repo} --data DATA --out RUN"
+            for suite in (evaluation or {}).get("suites", ())
+        ],
         recipe=yaml.safe_dump(recipe, sort_keys=False).strip() if recipe else "",
     )
     return redacted(text)

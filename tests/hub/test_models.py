@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from rscovlm.benchmarks.report import to_model_index
+from rscovlm.benchmarks.scores import BenchmarkFigure, SuiteScore
+from rscovlm.benchmarks.suite import load_suite
 from rscovlm.cli import app
 from rscovlm.hub import pull, push_model
 from rscovlm.hub.downloads import PULL_FILE
@@ -109,10 +113,30 @@ def test_the_card_tells_what_really_ran(hub: Hub, run: Path, tmp_path: Path) -> 
     assert len(head["model-index"][0]["results"]) == 2
     for part in ("0123abc", "2 x NVIDIA H100", "28 samples", "75.0 %", "academic use only", "ap_nc|v1", "vllm serve"):
         assert part in card, part
-    assert f"rscovlm eval --model {REPO} --suite hrsc2016" in card and f'from_pretrained("{REPO}")' in card
+    assert f"rscovlm eval --suite hrsc2016 --model {REPO} --data DATA --out RUN" in card
+    assert f'from_pretrained("{REPO}")' in card
     from huggingface_hub import ModelCard
 
     assert ModelCard(card).data.eval_results[0].metric_value == 41.5
+
+
+def test_the_commands_of_a_card_are_taken_by_the_command_line(run: Path, tmp_path: Path) -> None:
+    figures = (BenchmarkFigure("Avg.", "lrs_vqa", 0.4, 9),)
+    scores = [SuiteScore("lrs-vqa", "LRS-VQA", variant, "", "m", {}, figures, {}) for variant in ("direct", "zoom")]
+    scores.append(SuiteScore("vrsbench-vqa", "VRSBench", "", "", "m", {}, figures, {}))
+    (tmp_path / "model-index.yaml").write_text(to_model_index(scores))
+    card = _push(run, evaluations=[tmp_path], dry_run=True).card
+    lines = [line.split() for line in card.splitlines() if line.startswith("rscovlm eval")]
+    evaluate: Any = get_command(app).commands["eval"]  # type: ignore[attr-defined]
+    taken = [evaluate.make_context("eval", line[2:]).params for line in lines]
+    assert [(one["suite"], list(one["variant"] or ())) for one in taken] == [
+        (["lrs-vqa"], ["direct"]),
+        (["lrs-vqa"], ["zoom"]),
+        (["vrsbench-vqa"], []),
+    ]
+    for one in taken:
+        assert one["model"] == REPO
+        load_suite(one["suite"][0]).asked((*(one["variant"] or ()), "")[0])
 
 
 def test_a_later_push_leaves_nothing_of_the_one_before(hub: Hub, run: Path) -> None:
