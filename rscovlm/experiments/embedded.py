@@ -17,9 +17,10 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from rscovlm.codec import Codec
 from rscovlm.loading import load_model, load_processor
-from rscovlm.mixtures.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.renderer import Sample
 from rscovlm.mixtures.scene_records import SceneTurns, ZoomTurns
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.processing import PixelBudget, RSCoVLMImageProcessor, RSCoVLMProcessor
 from rscovlm.processing.template import chat_template
 from rscovlm.processing.tokenizer import build_tokenizer

@@ -1,3 +1,3 @@
 from .mixture import Mixture as Mixture
-from .mixture import Stages as Stages
 from .mixture import Subset as Subset
+from .weight_stages import Stages as Stages

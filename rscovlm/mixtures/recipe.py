@@ -11,8 +11,9 @@ from typing import Any, cast
 from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
 from rscovlm.data.table import RecordTable
-from rscovlm.mixtures.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.renderer import RecordRenderer
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.records.paths import check_relative
 from rscovlm.records.sizes import FileRule

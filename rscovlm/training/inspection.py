@@ -18,7 +18,7 @@ from rscovlm.exports.data_url import data_url
 from rscovlm.exports.drawing import draw_objects
 from rscovlm.files import mark, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
-from rscovlm.mixtures.mixture import Stages
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.records.pictures import loaded
 from rscovlm.records.tally import Rejected
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rscovlm.mixtures.mixture import Stages
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.records.tally import Rejected
 from rscovlm.training.activations import LargestBatch
 from rscovlm.training.adapters import reached_text

@@ -13,7 +13,7 @@ from typing import Any
 
 from rscovlm.data.sources import sources
 from rscovlm.data.table import RecordTable
-from rscovlm.mixtures.mixture import Stages
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.records.tally import Tally
 from rscovlm.training.plan import LaneState
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rscovlm.mixtures.balance import BalanceRule
-from rscovlm.mixtures.mixture import Stages
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.training.callbacks import TrainerBound
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import Any
 
 from rscovlm.embedded import embedded_model
 from rscovlm.loading import load_processor
-from rscovlm.mixtures.mixture import Stages
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.records.pictures import loaded
 from rscovlm.records.tally import Tally
 from rscovlm.training.adapters import base_of, continued, load_adapter

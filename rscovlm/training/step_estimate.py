@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rscovlm.mixtures.mixture import Stages
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.training.encoding import Encoded
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.subset_shares import Counts

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rscovlm.mixtures.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.quotas import BLOCK
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.records.tally import Rejected
 
 

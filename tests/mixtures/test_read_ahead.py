@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from rscovlm.mixtures.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.read_ahead import AHEAD, OwnPositions, ReadAhead
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.records.tally import Rejected
 from rscovlm.training.packing import PackedMixture
 from rscovlm.training.plan import LaneState

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.mixtures.balance import BalanceRule
-from rscovlm.mixtures.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.mixture import Mixture, Subset
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.training.evaluation import RESULTS_FILE, write_results
 from rscovlm.training.recipe import TrainingRecipe
 from rscovlm.training.stages import prepare

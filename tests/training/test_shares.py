@@ -17,7 +17,8 @@ import yaml
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.mixtures.mixture import Mixture, Stages, Subset
+from rscovlm.mixtures.mixture import Mixture, Subset
+from rscovlm.mixtures.weight_stages import Stages
 from rscovlm.training.packing import TOO_LONG, PackedMixture
 from rscovlm.training.plan import LaneState
 from rscovlm.training.recipe import TrainingRecipe
