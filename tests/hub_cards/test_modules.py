@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub_cards.loopback import loopback_hub
+from tests.hub.loopback import serving
 
 pytest.importorskip("evaluate", reason="the extra eval is not installed")
 
@@ -20,11 +20,14 @@ NAMES = ("ap_nc", "acc_at_05", "lrs_vqa_aa")
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process that used every module saw."""
-    with loopback_hub(FOLDER) as (address, asked):
+    with serving() as hub:
+        for name in NAMES:
+            files = (path for path in (FOLDER / name).iterdir() if path.is_file())
+            hub.files[f"rscovlm/{name}"] = {path.name: path.read_bytes() for path in files}
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
             "HF_HOME": str(tmp_path_factory.mktemp("hub")),
-            "HF_ENDPOINT": address,
+            "HF_ENDPOINT": hub.address,
             "HF_UPDATE_DOWNLOAD_COUNTS": "0",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "NO_PROXY": "127.0.0.1",
@@ -41,7 +44,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         )
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**result, "asked": asked}
+    return {**result, "asked": [visit.partition(" ")[2] for visit in hub.visits]}
 
 
 @pytest.mark.parametrize("name", NAMES)
