@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from rscovlm.benchmarks.suite import PublishedRow, load_suite
+from rscovlm.benchmarks.suite import PublishedRow, load_suite, suite_names
 from rscovlm.settings.checked import known_fields
 from rscovlm.settings.nearest import nearest
 from rscovlm.settings.yamlfiles import read_yaml
@@ -132,7 +133,14 @@ def named_suites(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Published
 
     >>> named_suites(["table5", "aid-vhm"])[0]
     ('rsvqa-vhm', 'vrsbench-vqa', 'aid-vhm')
+
+    Raises:
+        ValueError: A name is neither that of a table or of a suite nor ends as a suite's file does.
     """
+    known = (*table_names(), *suite_names())
+    for name in names:
+        if name not in known and Path(name).suffix not in (".yaml", ".yml"):
+            raise ValueError(f"suite is {name!r}{nearest(name, known)}")
     tables = tuple(load_table(name) for name in names if name in table_names())
     found: list[str] = []
     for name in names:

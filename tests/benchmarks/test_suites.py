@@ -54,6 +54,12 @@ def test_printed_averages_follow_from_their_columns() -> None:
     assert checked == {("RSCoVLM", "Avg."): 33.85, ("RSCoVLM + zoom", "Avg."): 45.71, ("RSCoVLM", "RSVQA Avg."): 86.09}
 
 
+@pytest.mark.parametrize(("name", "meant"), [("tabel1", "table1"), ("vrsbench-vq", "vrsbench-vqa")])
+def test_a_misspelt_table_or_suite_names_the_one_like_it(name: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"did you mean '{meant}'"):
+        named_suites([name])
+
+
 def test_a_wrong_average_is_stated() -> None:
     table = load_table("table1")
     wrong = replace(table.rows[0], printed={"Avg.": 33.95})
