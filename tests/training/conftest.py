@@ -1,6 +1,7 @@
 """Scenes on disk as records, a tiny model, and a recipe that trains it."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from tests.training.courses import ROOT, Server, serving
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes on disk as records, and a tiny model."""
     return tiny_scenes(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def own_root(root: Path, tmp_path: Path) -> Path:
+    """A copy of `root` for a test that adds records of its own: others may add some of the same name."""
+    return Path(shutil.copytree(root, tmp_path / "root"))
 
 
 @pytest.fixture(scope="session")

@@ -56,22 +56,22 @@ def _launcher(name: str, *options: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_accelerate_starts_two_and_text_beside_images_does_not_hang(root: Path, tmp_path: Path) -> None:
+def test_accelerate_starts_two_and_text_beside_images_does_not_hang(own_root: Path, tmp_path: Path) -> None:
     talk = [
         Record(f"t{i}", "talk", "train", "conversation", turns=(Turn("user", f"Say {i}."), Turn("assistant", "yes")))
         for i in range(8)
     ]
-    write_jsonl(talk, root / "talk.jsonl")
+    write_jsonl(talk, own_root / "talk.jsonl")
     # One sample a row: with equal weights, one process often has text alone while the other has an image.
-    mixture = recipe_of(root)["mixture"]
+    mixture = recipe_of(own_root)["mixture"]
     mixture["subsets"] = [*mixture["subsets"], {"name": "talk", "records": "talk.jsonl"}]
-    recipe = _recipe(root, tmp_path, mixture=mixture, packing=None)
+    recipe = _recipe(own_root, tmp_path, mixture=mixture, packing=None)
     port = str(29900 + os.getpid() % 90)
     command = _launcher(
         "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--num_processes", "2",
         "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", port,
     )  # fmt: skip
-    found = _run(command, recipe, root, tmp_path / "out")
+    found = _run(command, recipe, own_root, tmp_path / "out")
     assert found["processes"] == 2
     assert found["rows_per_step"] == 2
     assert len(found["losses"]) == 3

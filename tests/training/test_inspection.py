@@ -65,15 +65,15 @@ def test_the_page_and_the_table_show_shares_and_trained_words(root: Path) -> Non
     assert not any("find the" in text for text in marked)
 
 
-def test_boxes_that_sentences_mention_are_drawn_and_counted(root: Path) -> None:
+def test_boxes_that_sentences_mention_are_drawn_and_counted(own_root: Path) -> None:
     image = ImageRef("0.png", width=112, height=112)
     item = Annotation((10.0, 20.0, 60.0, 70.0), "", "hbb")
     turns = (Turn("user", "What is at <box:0>?"), Turn("assistant", "A court, built in [1999, 3]."))
     talk = Record("t", "talk", "train", "conversation", (image,), turns=turns, objects=(item,))
-    write_jsonl([talk], root / "talk.jsonl")
+    write_jsonl([talk], own_root / "talk.jsonl")
     recipe = MixtureRecipe.from_dict({"subsets": [{"name": "talk", "records": "talk.jsonl"}]})
-    processor = AutoProcessor.from_pretrained(tiny_checkpoint(root / "tiny"))
-    mixture = recipe.build(root, length=1000, codec=processor.codec)
+    processor = AutoProcessor.from_pretrained(tiny_checkpoint(own_root / "tiny"))
+    mixture = recipe.build(own_root, length=1000, codec=processor.codec)
     found = inspect(mixture, processor, draws=2)
     assert [row.boxes for row in found.tasks] == [(1, 1.0, 1)]
     drawn = Image.open(io.BytesIO(base64.b64decode(found.shown[0].pictures[0].partition(",")[2])))

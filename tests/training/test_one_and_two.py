@@ -14,14 +14,14 @@ STEPS = 6
 
 
 @pytest.mark.slow
-def test_two_processes_of_which_one_has_no_image_train_as_one(server: Server, root: Path, tmp_path: Path) -> None:
+def test_two_processes_of_which_one_has_no_image_train_as_one(server: Server, own_root: Path, tmp_path: Path) -> None:
     talk = [
         Record(f"t{i}", "talk", "train", "conversation", turns=(Turn("user", f"Say {i}."), Turn("assistant", "yes")))
         for i in range(8)
     ]
-    write_jsonl(talk, root / "talk.jsonl")
+    write_jsonl(talk, own_root / "talk.jsonl")
     # One sample a row, so that one process often has text alone while the other has an image.
-    recipe = recipe_of(root, steps=STEPS, packing=None)
+    recipe = recipe_of(own_root, steps=STEPS, packing=None)
     recipe["mixture"]["subsets"] = [*recipe["mixture"]["subsets"], {"name": "talk", "records": "talk.jsonl"}]
     recipe["train"] |= {"save_strategy": "steps", "save_steps": STEPS}
     courses = {}
@@ -33,7 +33,7 @@ def test_two_processes_of_which_one_has_no_image_train_as_one(server: Server, ro
         if name == "zero" and importlib.util.find_spec("deepspeed") is None:
             continue
         content = {**recipe, "train": {**recipe["train"], **train}}
-        courses[name] = Course(server, tmp_path / name, root, content, processes=processes)
+        courses[name] = Course(server, tmp_path / name, own_root, content, processes=processes)
         courses[name].undisturbed()
     alone = [entry for step in range(STEPS) for entry in courses["one"].whole[step, 0]]
     pairs = {(alone[place]["images"], alone[place + 1]["images"]) for place in range(0, 2 * STEPS, 2)}
