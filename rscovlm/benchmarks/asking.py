@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from rscovlm.benchmarks.suite import Asking
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines.engine import dialect_of, replies
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.masks import Mask
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.rasters import Raster, open_image
 from rscovlm.rasters.digests import content
@@ -28,13 +30,13 @@ from rscovlm.tasks.answer import question as answer_question
 from rscovlm.tasks.areas import true_areas
 from rscovlm.tasks.boxes import object_rows
 from rscovlm.tasks.caption import question as caption_question
-from rscovlm.tasks.change import Changed, change
+from rscovlm.tasks.change import change_many
 from rscovlm.tasks.change import question as change_question
 from rscovlm.tasks.detect import question as detect_question
 from rscovlm.tasks.detect_many import detect_many
 from rscovlm.tasks.ground import question as ground_question
-from rscovlm.tasks.segment import Segmented, segment, targets_of
 from rscovlm.tasks.segment import question as segment_question
+from rscovlm.tasks.segment import segment_many, targets_of
 from rscovlm.tasks.table import task_of
 from rscovlm.tasks.task import Question, Shown
 from rscovlm.tasks.wanted import Wanted
@@ -194,13 +196,13 @@ class Asker:
         """Ask with a closer look: the model's own, or at the true region."""
         entries = list(entries)
         dialect = dialect_of(self.engine)
-        chain = ZoomChain(self.engine, max_new_tokens=self.asking.max_new_tokens, in_flight=max(1, self.batch))
+        zooming = ZoomChain(self.engine, max_new_tokens=self.asking.max_new_tokens, in_flight=max(1, self.batch))
         texts = [question_of(item.record, dialect, self.asking).user for item, _, _ in entries]
         pairs = [(rasters, text) for (_, rasters, _), text in zip(entries, texts, strict=True)]
         regions = None
         if self.asking.looking == "region":
             regions = [[tuple(region) for region in item.record.regions] for item, _, _ in entries]
-        for number, result in chain.ask_iter(pairs, regions=regions):
+        for number, result in zooming.ask_iter(pairs, regions=regions):
             about = {"answer": result.answer, "finish": result.stopped, "tokens": result.tokens}
             windows = {"windows": [list(window) for window in result.windows], "problems": dict(result.problems)}
             yield {**entries[number][2], "system": "", "prompt": texts[number], **about, **windows}
@@ -237,12 +239,19 @@ class Asker:
             }
 
     def _outline(self, entries: Iterable[tuple[BenchmarkItem, list[Raster], Row]]) -> Iterator[Row]:
-        """Outline what each item means; the row holds the pixels that answer and truth share, and those of either."""
-        dialect = dialect_of(self.engine)
-        for item, rasters, head in entries:
-            targets = targets_of(item.record)
-            question = (change_question if item.record.task == "change" else segment_question)(dialect, targets)
-            found = self._outlined(item.record, rasters, targets)
+        """Outline what each item means, several at a time; the row holds the masks, the pixels they share, and those of either."""
+        dialect, entries = dialect_of(self.engine), list(entries)
+        compared = [entry for entry in entries if entry[0].record.task == "change"]
+        single = [entry for entry in entries if entry[0].record.task != "change"]
+        options: dict[str, Any] = {"batch": self.batch, "max_new_tokens": self.asking.max_new_tokens}
+        pairs = ((first, second, *_sought(item.record)) for item, (first, second, *_), _ in compared)
+        # Pairs of a benchmark lie on each other, whatever the pictures of a control do.
+        changes = change_many(self.engine, pairs, check_shift=False, **options)
+        images = ((rasters[0], *_named(item.record)) for item, rasters, _ in single)
+        answers = chain(changes, segment_many(self.engine, images, **options))
+        for (item, _, head), found in zip(compared + single, answers, strict=True):
+            ask = change_question if item.record.task == "change" else segment_question
+            question = ask(dialect, targets_of(item.record))
             width, height = head["size"]
             true = _true_mask(item, (width, height), self.engine.budget)
             mine = np.zeros((found.frame.height, found.frame.width), bool)
@@ -253,9 +262,11 @@ class Asker:
                 mine = mine[rows][:, np.arange(width) * mine.shape[1] // width]
             yield {
                 **head,
+                "truth": {"mask": Mask.of(true).rle()["counts"]},
                 "system": question.system or "",
                 "prompt": question.user,
                 "answer": "\n".join(found.texts),
+                "mask": Mask.of(mine).rle()["counts"],
                 "finish": "length" if found.problems.get("cut_off") else "stop",
                 "shared": int(np.count_nonzero(mine & true)),
                 "union": int(np.count_nonzero(mine | true)),
@@ -264,15 +275,17 @@ class Asker:
                 "unparsed": bool(found.problems) and not found.masks,
             }
 
-    def _outlined(self, record: Record, rasters: Sequence[Raster], targets: Sequence[str]) -> Segmented | Changed:
-        named = bool(record.expression)
-        limit = self.asking.max_new_tokens
-        if record.task == "change":
-            meant: dict[str, Any] = {"expression": targets[0]} if named else {"classes": targets}
-            # Pairs of a benchmark lie on each other, whatever the pictures of a control do.
-            return change(self.engine, rasters[0], rasters[1], check_shift=False, max_new_tokens=limit, **meant)
-        asked: dict[str, Any] = {"expressions": targets} if named else {"classes": targets}
-        return segment(self.engine, rasters[0], max_new_tokens=limit, **asked)
+
+def _named(record: Record) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the class names and the expressions that a record asks for."""
+    targets = targets_of(record)
+    return ((), targets) if record.expression else (targets, ())
+
+
+def _sought(record: Record) -> tuple[Sequence[str], str | None]:
+    """Return the class names, or the expression, of what is to have changed."""
+    classes, expressions = _named(record)
+    return classes, expressions[0] if expressions else None
 
 
 def _is_outlined(record: Record) -> bool:

@@ -154,7 +154,7 @@ def write_pages(
         text = json.dumps({"generator": mark("evaluation"), "leaks": rows}, indent=1, ensure_ascii=False)
         paths.append(write_text(out / "leaks.json", text, overwrite=True))
     for one in planned if worst else ():
-        if not one.run.control and one.run.suite.protocol.scoring != "masks":
+        if not one.run.control:
             page = worst_cases(out, one.run.name, one.run.suite, one.items, count=worst)
             paths.append(write_text(out / f"worst.{one.run.name}.html", page, overwrite=True))
     return paths

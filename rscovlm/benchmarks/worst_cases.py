@@ -17,23 +17,27 @@ from rscovlm.benchmarks.suite import Suite
 from rscovlm.benchmarks.word_scores import credit_of
 from rscovlm.codec.dialect import Dialect
 from rscovlm.exports.data_url import data_url
-from rscovlm.exports.drawing import draw_objects
+from rscovlm.exports.drawing import draw_objects, draw_rings
 from rscovlm.files import mark
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.masks import Mask
 from rscovlm.metrics import match_boxes
 from rscovlm.metrics.captions import caption_counts
 from rscovlm.rasters import View
 from rscovlm.records.views import load_image
 
 _PIXELS = 420 * 420
-_COLOURS = {"true": "#1d7a46", "answer": "#d0342c"}
+_COLOURS = {"true": "#56b4e9", "answer": "#e69f00"}
+"""Blue and orange, which readers who do not tell red from green tell apart."""
+
 Row = Mapping[str, Any]
 
 
 def worst_cases(folder: Path, run: str, suite: Suite, items: Sequence[BenchmarkItem], *, count: int = 24) -> str:
     """Return a page of the worst answers of a run, which needs nothing from elsewhere.
 
-    Worst are the lowest overlaps of grounding, the lowest F1 of detection at IoU 0.5, and wrong answers in words, spread over the columns.
+    Worst are the lowest overlaps of grounding, the lowest IoU of masks, the lowest F1 of detection at IoU 0.5, the lowest CIDEr of
+    captions, and wrong answers in words, spread over the columns.
 
     Args:
         folder: Folder of the run.
@@ -51,13 +55,14 @@ def worst_cases(folder: Path, run: str, suite: Suite, items: Sequence[BenchmarkI
     style = (
         "body{font:14px/1.45 system-ui;margin:2em auto;max-width:72em;padding:0 1em}main{display:grid;gap:1.2em;"
         "grid-template-columns:repeat(auto-fill,minmax(300px,1fr))}figure{margin:0}img{max-width:100%;display:block}"
-        "figcaption{overflow-wrap:anywhere}b{color:#1d7a46}i{color:#d0342c;font-style:normal}"
+        "figcaption{overflow-wrap:anywhere}b{color:#0b62a4}i{color:#a85400;font-style:normal}"
+        "@media(prefers-color-scheme:dark){body{background:#161616;color:#eee}b{color:#6cb4ee}i{color:#f4a261}}"
     )
     title = html.escape(f"Worst cases: {suite.title}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{mark("evaluation")}">'
         f"<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>"
-        f"<p>Green is true, red is answered.</p><main>{''.join(parts)}</main></body></html>\n"
+        f"<p><b>Blue</b> is true, <i>orange</i> is answered.</p><main>{''.join(parts)}</main></body></html>\n"
     )
 
 
@@ -81,6 +86,8 @@ def _worst(folder: Path, run: str, suite: Suite) -> Iterator[Row]:
         kept = [row for row in rows if any(text.strip() for text in row["truth"].get("captions", ()))]
         scores = caption_counts([row["answer"] for row in kept], [row["truth"]["captions"] for row in kept]).cider
         yield from (kept[place] for place in scores.argsort(kind="stable"))
+    elif suite.protocol.scoring == "masks":
+        yield from sorted(rows, key=lambda row: row["shared"] / row["union"] if row["union"] else 1.0)
     else:
         yield from sorted(rows, key=_f1)
 
@@ -119,6 +126,8 @@ def _case(row: Row, item: BenchmarkItem, suite: Suite, settings: Mapping[str, An
         shown = f"<p>{html.escape(str(error))}</p>"
     truth = row["truth"].get("answer") or next(iter(row["truth"].get("captions", ())), "")
     said = row.get("answer", f"{len(row.get('objects', ()))} objects")
+    if suite.protocol.scoring == "masks":
+        said = f"IoU {row['shared'] / row['union'] if row['union'] else 1.0:.2f}"
     asked = html.escape(str(row.get("prompt", ""))[:300])
     words = f"{asked}<br>{f'<b>{html.escape(truth)}</b> ' if truth else ''}<i>{html.escape(str(said)[:300])}</i>"
     return f"<figure>{shown}<figcaption>{html.escape(row['item'])}: {words}</figcaption></figure>"
@@ -128,6 +137,12 @@ def _drawn(picture: Image.Image, row: Row, suite: Suite, settings: Mapping[str, 
     frame = Frame(*row["size"])
     view = View(picture, frame.resized(*picture.size))
     if suite.protocol.scoring in ("words", "captions"):
+        return picture
+    if suite.protocol.scoring == "masks":
+        for counts, colour in ((row["truth"].get("mask"), "true"), (row.get("mask"), "answer")):
+            rings = Mask.from_rle({"size": [frame.height, frame.width], "counts": counts}).rings() if counts else ()
+            across = picture.width / frame.width, picture.height / frame.height
+            picture = draw_rings(picture, [ring * across for ring in rings], _COLOURS[colour])
         return picture
     true, found = _objects(row, frame, suite, settings)
     drawn = draw_objects(view, true, labels=False, colours=_COLOURS)

@@ -6,6 +6,8 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from rscovlm.geometry import Boxes, Objects
@@ -70,6 +72,23 @@ def draw_objects(
     return canvas
 
 
+def draw_rings(
+    picture: View | Image.Image, rings: Sequence[ArrayLike], colour: str, *, width: int | None = None
+) -> Image.Image:
+    """Return a copy of a picture with closed outlines drawn on it.
+
+    Args:
+        picture: A view or a plain picture.
+        rings: (k, 2) corners each, in the picture's pixels.
+        colour: Any that Pillow knows.
+        width: Pixels of a line; by default a 400th of the longer side.
+    """
+    canvas, pen, line = _canvas(picture, width)
+    for ring in rings:
+        _outline(pen, np.asarray(ring, np.float64).ravel().tolist(), colour, line)
+    return canvas
+
+
 def draw_steps(overview: View, steps: Sequence[View], *, width: int | None = None) -> Image.Image:
     """Return the overview with the window of each step drawn on it, numbered from 1, and the steps' pictures beside it.
 
@@ -101,7 +120,7 @@ def _canvas(picture: View | Image.Image, width: int | None) -> tuple[Image.Image
 
 def _outline(pen: ImageDraw.ImageDraw, quad: Sequence[float], colour: str, line: int) -> None:
     """Draw a closed ring with a dark rim, so that it shows on bright ground too."""
-    corners = [(quad[k], quad[k + 1]) for k in range(0, 8, 2)]
+    corners = [(quad[k], quad[k + 1]) for k in range(0, len(quad), 2)]
     ring = [*corners, *corners[:2]]
     pen.line(ring, fill="#000000", width=line + 2, joint="curve")
     pen.line(ring, fill=colour, width=line, joint="curve")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from rscovlm.codec.point_objects import PointObject
 from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
-from rscovlm.engines.engine import check_engine, dialect_of, replies
+from rscovlm.engines.engine import Conversation, Reply, check_engine, dialect_of
 from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame
 from rscovlm.geometry.masks import Mask
@@ -27,10 +27,11 @@ from rscovlm.metrics import change_ap_nc
 from rscovlm.points.pairs import RasterPair, Shift
 from rscovlm.points.polygons import mask_of, polygons_each
 from rscovlm.processing.resolution import plan_size
-from rscovlm.rasters import open_image
+from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record, Rejected
 from rscovlm.records.views import boxes_of
 from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, stated_objects, true_areas
+from rscovlm.tasks.batches import BATCH, batched_replies
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.caption import question as ask_caption
 from rscovlm.tasks.describe import question as ask_description
@@ -139,7 +140,7 @@ class Change(Task):
         targets = targets_of(record)
         objects: list[PointObject] = []
         for image in range(len(record.images)):
-            part = record if not image else dataclasses.replace(record, masks=())
+            part = record if not image else replace(record, masks=())
             for area in true_areas(part, shown, image=image):
                 objects += area.polygons(name_of(area.label, record) or ANYTHING)
         if any(frame != shown.frames[0] for frame in shown.frames):
@@ -149,7 +150,7 @@ class Change(Task):
         names = targets or [ANYTHING]
         answer = write_fitted(text, objects, shown.seen(), names, style, draw.options.longest, record)
         asked = question(draw.dialect, targets, style=style, pick=draw.pick)
-        return dataclasses.replace(Example.of(asked, answer, shown), areas=tuple(objects))
+        return replace(Example.of(asked, answer, shown), areas=tuple(objects))
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure how well the outlines of answers cover the true ones (mean IoU of samples, nothing on nothing 1), and AP_nc at
@@ -178,7 +179,11 @@ class Change(Task):
                 f"there are {len(rasters)} images for {len(wanted)} questions; change needs two images each"
             )
         pairs = zip(rasters[0::2], rasters[1::2], wanted, strict=True)
-        return [_row(engine, before, after, one) for before, after, one in pairs]
+        rows: list[Row] = []
+        for options, some in groupby(pairs, key=lambda pair: _options(pair[2])):
+            found = change_many(engine, ((before, after, *_meant(one)) for before, after, one in some), **options)
+            rows += map(_row, found)
+        return rows
 
 
 TASK = Change()
@@ -222,37 +227,104 @@ def change(
     """
     if isinstance(classes, str):
         raise TypeError(f"classes is the string {classes!r}; give a list of names")
-    targets = shown_names(classes)
-    if targets and expression:
-        raise ValueError("classes and an expression are given; give one of them")
-    targets = [expression.strip().removeprefix("the ").removeprefix("The ")] if expression else targets
+    options: dict[str, Any] = {"tile": tile, "overlap": overlap, "check_shift": check_shift, "style": style}
+    pairs = [(open_image(before), open_image(after), classes, expression)]
+    (found,) = change_many(engine, pairs, constrained=constrained, max_new_tokens=max_new_tokens, **options)
+    return found
+
+
+def change_many(
+    engine: Engine,
+    pairs: Iterable[tuple[Raster, Raster, Iterable[str], str | None]],
+    *,
+    tile: int | None = None,
+    overlap: int = 64,
+    check_shift: bool = True,
+    style: Style | None = None,
+    constrained: bool = False,
+    batch: int = BATCH,
+    max_new_tokens: int = 2048,
+) -> Iterator[Changed]:
+    """Outline what changed in many pairs, whose windows share batches; gives what `change` gives on each alone.
+
+    Args:
+        engine: Who answers.
+        pairs: Open images of two times with the class names and the expression to look for; read as they are needed.
+        tile: As for `change`.
+        overlap: As for `change`.
+        check_shift: As for `change`.
+        style: As for `change`.
+        constrained: As for `change`.
+        batch: Windows asked about at a time.
+        max_new_tokens: Limit of an answer.
+
+    Yields:
+        What changed in each pair, in their order.
+
+    Raises:
+        ValueError: As `change`.
+    """
     check_engine(engine)
     check_stated(engine, "change")
     dialect = dialect_of(engine)
-    pair = RasterPair.of(open_image(before), open_image(after))
-    shift = pair.shift() if check_shift else None
-    problems: Counter[str] = Counter({"not_coregistered": int(shift is not None and shift.noticed)})
-    text, names = SetOfPoints(dialect.codec), targets or [ANYTHING]
-    found: list[tuple[str, Mask]] = []
-    texts = []
-    for window, size in _windows(pair.frame, engine, tile, overlap):
-        seen = pair.frame.cropped(*window).resized(*size)
-        asked = question(dialect, targets, style=style, largest=max(size) if constrained else None)
-        sent = asked.conversation(list(pair.windows(window, size)), seen)
-        (reply,) = replies(engine, [sent], max_new_tokens=max_new_tokens)
-        texts.append(reply.text)
-        read = text.decode(reply.text, seen, form="polygon", categories=names)
+    text = SetOfPoints(dialect.codec)
+
+    def asked() -> Iterator[tuple[_Comparing, Conversation | None]]:
+        for before, after, classes, expression in pairs:
+            targets = shown_names(classes)
+            if targets and expression:
+                raise ValueError("classes and an expression are given; give one of them")
+            targets = [expression.strip().removeprefix("the ").removeprefix("The ")] if expression else targets
+            pair = RasterPair.of(before, after)
+            compared = _Comparing(pair, targets or [ANYTHING], pair.shift() if check_shift else None)
+            for window, size in _windows(pair.frame, engine, tile, overlap):
+                seen = pair.frame.cropped(*window).resized(*size)
+                sent = question(dialect, targets, style=style, largest=max(size) if constrained else None)
+                yield replace(compared, seen=seen), sent.conversation(list(pair.windows(window, size)), seen)
+            yield compared, None
+
+    for compared, reply in batched_replies(engine, asked(), batch=batch, max_new_tokens=max_new_tokens):
+        if reply is None:
+            yield compared.changed()
+        else:
+            compared.take(text, reply)
+
+
+@dataclass(frozen=True)
+class _Comparing:
+    """A pair and what its answers have given so far; for each window with its grid."""
+
+    pair: RasterPair
+    names: Sequence[str]
+    shift: Shift | None
+    seen: Frame | None = None
+    found: list[tuple[str, Mask]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    problems: Counter[str] = field(default_factory=Counter)
+
+    def take(self, text: SetOfPoints, reply: Reply) -> None:
+        """Read the reply about a window."""
+        if self.seen is None:
+            return
+        names = self.names
+        self.texts.append(reply.text)
+        read = text.decode(reply.text, self.seen, form="polygon", categories=names)
         odd = ("no_label", "unknown_label") if len(names) == 1 else ()
-        problems.update({reason: count for reason, count in read.problems.items() if reason not in odd})
-        problems[{"length": "cut_off", "repeat": "repeat"}.get(reply.finish, "")] += reply.finish != "stop"
+        self.problems.update({reason: count for reason, count in read.problems.items() if reason not in odd})
+        self.problems[{"length": "cut_off", "repeat": "repeat"}.get(reply.finish, "")] += reply.finish != "stop"
         for one in read.objects:
-            mask = mask_of(one.to(pair.frame))
-            problems["empty_mask"] += not mask.area
-            found += [(names[0] if len(names) == 1 else one.label, mask)] if mask.area else []
-    found = merged(found, pair.frame)
-    counts = {reason: count for reason, count in sorted(problems.items()) if count}
-    labels, masks = tuple(label for label, _ in found), tuple(mask for _, mask in found)
-    return Changed(masks, labels, pair.frame, shift, counts, tuple(texts))
+            mask = mask_of(one.to(self.pair.frame))
+            self.problems["empty_mask"] += not mask.area
+            if mask.area:
+                self.found.append((names[0] if len(names) == 1 else one.label, mask))
+
+    def changed(self) -> Changed:
+        """Join what was found in neighbouring windows."""
+        self.problems["not_coregistered"] += self.shift is not None and self.shift.noticed
+        found = merged(self.found, self.pair.frame)
+        counts = {reason: count for reason, count in sorted(self.problems.items()) if count}
+        labels, masks = tuple(label for label, _ in found), tuple(mask for _, mask in found)
+        return Changed(masks, labels, self.pair.frame, self.shift, counts, tuple(self.texts))
 
 
 def _windows(frame: Frame, engine: Engine, tile: int | None, overlap: int) -> Iterator[tuple[Window, tuple[int, int]]]:
@@ -266,12 +338,17 @@ def _windows(frame: Frame, engine: Engine, tile: int | None, overlap: int) -> It
         yield part, plan_size(part.width, part.height, budget)
 
 
-def _row(engine: Engine, before: Any, after: Any, wanted: Wanted) -> Row:
-    options: dict[str, Any] = {"style": wanted.style, "constrained": wanted.constrained, **wanted.limit}
+def _options(wanted: Wanted) -> dict[str, Any]:
+    """Return the arguments of `change_many` that are wanted."""
+    return {**{name: getattr(wanted, name) for name in ("style", "constrained", "tile")}, **wanted.limit}
+
+
+def _meant(wanted: Wanted) -> tuple[Sequence[str], str | None]:
     classes, expressions = meant(wanted)
-    if expressions:
-        options["expression"] = expressions[0]
-    found = change(engine, before, after, classes, tile=wanted.tile, **options)
+    return classes, expressions[0] if expressions else None
+
+
+def _row(found: Changed) -> Row:
     row: Row = {"objects": area_rows(found.polygons()), "problems": found.problems}
     if found.shift is not None:
         row["shift"] = [round(found.shift.x, 2), round(found.shift.y, 2)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from rscovlm.codec.set_fitting import fitted
 from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
-from rscovlm.engines.engine import Reply, check_engine, dialect_of, replies
+from rscovlm.engines.engine import Conversation, Reply, check_engine, dialect_of
 from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame
 from rscovlm.geometry.masks import Mask
@@ -30,6 +30,7 @@ from rscovlm.points.tiled import segment as draw_masks
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record, Rejected
 from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, true_areas
+from rscovlm.tasks.batches import BATCH, batched_replies
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.served import was_cut
 from rscovlm.tasks.table import task_named
@@ -136,7 +137,7 @@ class Segment(Task):
         text, style = SetOfPoints(draw.dialect.codec), draw.style(SetOfPoints(draw.dialect.codec).style(None))
         answer = write_fitted(text, objects, shown.seen(), targets, style, options.longest, record)
         asked = question(draw.dialect, targets, form=form, style=style, pick=draw.pick)
-        return dataclasses.replace(Example.of(asked, answer, shown), areas=tuple(objects))
+        return replace(Example.of(asked, answer, shown), areas=tuple(objects))
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure how well the boxes or outlines of answers cover the true ones: mean IoU of samples, nothing on nothing 1."""
@@ -150,8 +151,12 @@ class Segment(Task):
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None
     ) -> list[Row]:
-        """Segment each image; polygons of the masks stand in the row."""
-        return [_row(engine, raster, one) for raster, one in zip(rasters, wanted, strict=True)]
+        """Segment the images, those that want the same way in common batches; polygons of the masks stand in the row."""
+        rows: list[Row] = []
+        for options, pairs in groupby(zip(rasters, wanted, strict=True), key=lambda pair: _options(pair[1])):
+            found = segment_many(engine, ((raster, *meant(one)) for raster, one in pairs), **options)
+            rows += map(_row, found)
+        return rows
 
 
 TASK = Segment()
@@ -231,7 +236,7 @@ def segment(
         expressions: Referring expressions, each asked by itself.
         segmenter: Who draws masks; by default boxes and polygons are filled.
         form: What the model is asked for: ``"prompt"`` (a box and keypoints) or ``"polygon"``.
-        tile: Side in original pixels of windows that are asked about one by one; by default the image as a whole.
+        tile: Side in original pixels of windows that are asked about, several at a time; by default the image as a whole.
         overlap: Pixels that windows share; parts of one object in both are joined.
         style: Style of the answers; by default the dialect's.
         constrained: Hold the model to the codec's grammar.
@@ -244,31 +249,99 @@ def segment(
     for given in (classes, expressions):
         if isinstance(given, str):
             raise TypeError(f"{given!r} is one string; give a list of names")
-    asked = [targets for targets in (shown_names(classes), *([referent(one)] for one in expressions)) if targets]
-    if not asked:
-        raise ValueError("there is nothing to segment; give classes or expressions")
+    options: dict[str, Any] = {"form": form, "tile": tile, "overlap": overlap, "style": style}
+    images = [(open_image(image), classes, expressions)]
+    (found,) = segment_many(
+        engine, images, segmenter=segmenter, constrained=constrained, max_new_tokens=max_new_tokens, **options
+    )
+    return found
+
+
+def segment_many(
+    engine: Engine,
+    images: Iterable[tuple[Raster, Iterable[str], Iterable[str]]],
+    *,
+    segmenter: Segmenter | None = None,
+    form: SetForm = "prompt",
+    tile: int | None = None,
+    overlap: int = 128,
+    style: Style | None = None,
+    constrained: bool = False,
+    batch: int = BATCH,
+    max_new_tokens: int = 2048,
+) -> Iterator[Segmented]:
+    """Segment many images, whose questions share batches; gives what `segment` gives on each alone.
+
+    Args:
+        engine: Who answers.
+        images: Open images with the class names and the expressions asked for; read as they are needed.
+        segmenter: As for `segment`.
+        form: As for `segment`.
+        tile: As for `segment`.
+        overlap: As for `segment`.
+        style: As for `segment`.
+        constrained: As for `segment`.
+        batch: Questions asked at a time.
+        max_new_tokens: Limit of an answer.
+
+    Yields:
+        The masks of each image, in their order.
+
+    Raises:
+        ValueError: As `segment`.
+    """
     check_engine(engine)
     check_stated(engine, "segment")
-    dialect, raster = dialect_of(engine), open_image(image)
+    dialect = dialect_of(engine)
     text = SetOfPoints(dialect.codec)
-    problems: Counter[str] = Counter()
-    prompts: list[PointObject] = []
-    texts: list[str] = []
-    for view in _views(engine, raster, tile, overlap):
-        largest = max(view.frame.width, view.frame.height) if constrained else None
-        questions = [question(dialect, one, form=form, style=style, largest=largest) for one in asked]
-        sent = [one.conversation([view.image], view.frame) for one in questions]
-        for targets, reply in zip(asked, replies(engine, sent, max_new_tokens=max_new_tokens), strict=True):
-            found = _read(text, reply, view.frame, form, targets, problems)
-            prompts += [one.to(raster.frame) for one in found]
-            texts.append(reply.text)
-    drawn = draw_masks(segmenter or FilledShapes(), raster, prompts)
-    problems["empty_mask"] += sum(not mask.area for mask in drawn)
-    pairs = [(one.label, mask) for one, mask in zip(prompts, drawn, strict=True) if mask.area]
-    pairs = merged(pairs, raster.frame) if tile else pairs
-    counts = {reason: count for reason, count in sorted(problems.items()) if count}
-    labels, masks = tuple(label for label, _ in pairs), tuple(mask for _, mask in pairs)
-    return Segmented(masks, labels, tuple(prompts), raster.frame, counts, tuple(texts))
+
+    def asked() -> Iterator[tuple[_Segmenting, Conversation | None]]:
+        for raster, classes, expressions in images:
+            wanted = [names for names in (shown_names(classes), *([referent(one)] for one in expressions)) if names]
+            if not wanted:
+                raise ValueError("there is nothing to segment; give classes or expressions")
+            image = _Segmenting(raster)
+            for view in _views(engine, raster, tile, overlap):
+                largest = max(view.frame.width, view.frame.height) if constrained else None
+                for targets in wanted:
+                    sent = question(dialect, targets, form=form, style=style, largest=largest)
+                    yield replace(image, seen=view.frame, targets=targets), sent.conversation([view.image], view.frame)
+            yield image, None
+
+    for image, reply in batched_replies(engine, asked(), batch=batch, max_new_tokens=max_new_tokens):
+        if reply is None:
+            yield image.masks(segmenter or FilledShapes(), join=tile is not None)
+        else:
+            image.take(text, reply, form)
+
+
+@dataclass(frozen=True)
+class _Segmenting:
+    """An image and what its answers have given so far; for each question with what it was about."""
+
+    raster: Raster
+    seen: Frame | None = None
+    targets: Sequence[str] = ()
+    prompts: list[PointObject] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    problems: Counter[str] = field(default_factory=Counter)
+
+    def take(self, text: SetOfPoints, reply: Reply, form: SetForm) -> None:
+        """Read the reply to a question."""
+        if self.seen is not None:
+            found = _read(text, reply, self.seen, form, self.targets, self.problems)
+            self.prompts.extend(one.to(self.raster.frame) for one in found)
+            self.texts.append(reply.text)
+
+    def masks(self, segmenter: Segmenter, *, join: bool) -> Segmented:
+        """Draw the masks of all that was found."""
+        drawn = draw_masks(segmenter, self.raster, self.prompts)
+        self.problems["empty_mask"] += sum(not mask.area for mask in drawn)
+        pairs = [(one.label, mask) for one, mask in zip(self.prompts, drawn, strict=True) if mask.area]
+        pairs = merged(pairs, self.raster.frame) if join else pairs
+        counts = {reason: count for reason, count in sorted(self.problems.items()) if count}
+        labels, masks = tuple(label for label, _ in pairs), tuple(mask for _, mask in pairs)
+        return Segmented(masks, labels, tuple(self.prompts), self.raster.frame, counts, tuple(self.texts))
 
 
 def _views(engine: Engine, raster: Raster, tile: int | None, overlap: int) -> Iterator[Any]:
@@ -293,23 +366,17 @@ def _read(
     ended = {"length": "cut_off", "repeat": "repeat"}.get(reply.finish)
     problems[ended or ""] += ended is not None
     only = targets[0] if len(targets) == 1 else None
-    return [dataclasses.replace(one, label=only) if only else one for one in read.objects]
+    return [replace(one, label=only) if only else one for one in read.objects]
 
 
-def _row(engine: Engine, raster: Raster, wanted: Wanted) -> Row:
-    options: dict[str, Any] = {"style": wanted.style, "constrained": wanted.constrained, **wanted.limit}
-    classes, expressions = meant(wanted)
-    found = segment(
-        engine,
-        raster,
-        classes,
-        expressions=expressions,
-        segmenter=wanted.segmenter,
-        tile=wanted.tile,
-        **options,
-    )
-    areas = found.polygons()
+def _options(wanted: Wanted) -> dict[str, Any]:
+    """Return the arguments of `segment_many` that are wanted."""
+    same = ("style", "constrained", "segmenter", "tile")
+    return {**{name: getattr(wanted, name) for name in same}, **wanted.limit}
+
+
+def _row(found: Segmented) -> Row:
     # Half an answer is in the model's own coordinates, so nothing is better.
     finish = "length" if was_cut(found.problems) else "stop"
-    row: Row = {"objects": area_rows(areas), "problems": found.problems, "finish": finish}
-    return {**row, "masks": mask_rows(found.labels, found.masks), "frame": frame_row(raster.frame)}
+    row: Row = {"objects": area_rows(found.polygons()), "problems": found.problems, "finish": finish}
+    return {**row, "masks": mask_rows(found.labels, found.masks), "frame": frame_row(found.frame)}

@@ -1,5 +1,6 @@
 """Referring segmentation from the published layout to figures under every name of an overlap."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from rscovlm.benchmarks.items import load_items
 from rscovlm.benchmarks.mask_scores import MaskScorer
 from rscovlm.benchmarks.scoring import score_folder
 from rscovlm.benchmarks.suite import load_suite
+from rscovlm.benchmarks.worst_cases import worst_cases
 from rscovlm.codec import Codec
 from rscovlm.codec.point_objects import PointObject
 from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.engines import Conversation, Reply
 from rscovlm.geometry import Frame, PointSets
+from rscovlm.geometry.masks import Mask
 from rscovlm.metrics import change_score, mask_iou
 from rscovlm.processing.resolution import PixelBudget
 from tests.data.sources.layouts import picture, text
@@ -60,6 +63,13 @@ def test_masks_from_the_published_layout_to_figures(tmp_path: Path) -> None:
     assert [(row["shared"], row["union"]) for row in rows] == [
         (np.count_nonzero(answer & (mask > 0)), np.count_nonzero(answer | (mask > 0))) for mask in masks
     ]
+    for row, mask in zip(rows, masks, strict=True):
+        for counts, pixels in ((row["mask"], answer), (row["truth"]["mask"], mask > 0)):
+            assert np.array_equal(Mask.from_rle({"size": [40, 40], "counts": counts}).full(), pixels)
+    page = worst_cases(tmp_path / "out", "refsegrs.as-is", SUITE, items, count=2)
+    overlaps = sorted(np.count_nonzero(answer & (mask > 0)) / np.count_nonzero(answer | (mask > 0)) for mask in masks)
+    assert re.findall(r"IoU ([\d.]+)", page) == [f"{overlap:.2f}" for overlap in overlaps[:2]]
+    assert page.count("data:image/jpeg") == 2
     theirs = mask_iou([answer] * 3, masks)
     scores = score_folder(tmp_path / "out", repeats=30)
     assert len(scores) == 3

@@ -33,8 +33,8 @@ from rscovlm.records import Annotation, Record, Rejected
 from rscovlm.records.mask_values import write_mask_values
 from rscovlm.scenes.change import make_change
 from rscovlm.tasks import RenderOptions, task_of
-from rscovlm.tasks.change import change
-from rscovlm.tasks.segment import segment
+from rscovlm.tasks.change import change, change_many
+from rscovlm.tasks.segment import segment, segment_many
 from rscovlm.tasks.task import Answered
 from tests.points.test_segmenting import Bright, buildings
 from tests.tasks.test_one_home import BUDGET, IMAGE, SIZE, Trained, record, rendered, words
@@ -228,6 +228,28 @@ def test_pairs_are_tiled_in_step_and_score(tile: int | None) -> None:
         found.append(result.mask())
         true.append(pixels)
     assert change_score(found, true)["f1"] > 0.98
+
+
+@pytest.mark.parametrize("batch", [1, 3, 50])
+def test_many_are_answered_as_each_alone(batch: int) -> None:
+    grounds = [buildings(seed)[: 120 + 40 * seed] for seed in range(3)]
+    scenes = [open_image(_scene(pixels)) for pixels in grounds]
+    bare = [open_image(_scene(np.zeros_like(pixels))) for pixels in grounds]
+    engine = Outlining("roof")
+    found = segment_many(engine, ((scene, ["roof"], ["the flat roof"]) for scene in scenes), tile=100, batch=batch)
+    changed = change_many(engine, zip(bare, scenes, [["roof"]] * 3, [None] * 3, strict=True), tile=90, batch=batch)
+    alone = Outlining("roof")
+    for many, one in zip(
+        found, (segment(alone, x, ["roof"], expressions=["the flat roof"], tile=100) for x in scenes), strict=True
+    ):
+        assert (many.labels, many.texts, many.problems) == (one.labels, one.texts, one.problems)
+        assert [mask.rle() for mask in many.masks] == [mask.rle() for mask in one.masks] and many.masks
+    for between, lone in zip(
+        changed, (change(alone, *both, ["roof"], tile=90) for both in zip(bare, scenes, strict=True)), strict=True
+    ):
+        assert (between.texts, between.frame, between.shift) == (lone.texts, lone.frame, lone.shift)
+        assert np.array_equal(between.mask(), lone.mask()) and between.mask().any()
+    assert engine.shown == alone.shown
 
 
 @pytest.mark.parametrize("preset", ["rscovlm-v1", "qwen3-vl", "gemini"])
