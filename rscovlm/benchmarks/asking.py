@@ -30,13 +30,13 @@ from rscovlm.tasks.answer import question as answer_question
 from rscovlm.tasks.areas import true_areas
 from rscovlm.tasks.boxes import object_rows
 from rscovlm.tasks.caption import question as caption_question
-from rscovlm.tasks.change import change_many
+from rscovlm.tasks.change import Changed, change_many
 from rscovlm.tasks.change import question as change_question
 from rscovlm.tasks.detect import question as detect_question
 from rscovlm.tasks.detect_many import detect_many
 from rscovlm.tasks.ground import question as ground_question
+from rscovlm.tasks.segment import Segmented, segment_many, targets_of
 from rscovlm.tasks.segment import question as segment_question
-from rscovlm.tasks.segment import segment_many, targets_of
 from rscovlm.tasks.table import task_of
 from rscovlm.tasks.task import Question, Shown
 from rscovlm.tasks.wanted import Wanted
@@ -248,7 +248,7 @@ class Asker:
         # Pairs of a benchmark lie on each other, whatever the pictures of a control do.
         changes = change_many(self.engine, pairs, check_shift=False, **options)
         images = ((rasters[0], *_named(item.record)) for item, rasters, _ in single)
-        answers = chain(changes, segment_many(self.engine, images, **options))
+        answers: Iterator[Changed | Segmented] = chain(changes, segment_many(self.engine, images, **options))
         for (item, _, head), found in zip(compared + single, answers, strict=True):
             ask = change_question if item.record.task == "change" else segment_question
             question = ask(dialect, targets_of(item.record))
