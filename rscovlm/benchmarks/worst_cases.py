@@ -24,9 +24,12 @@ from rscovlm.geometry.masks import Mask
 from rscovlm.metrics import match_boxes
 from rscovlm.metrics.captions import caption_counts
 from rscovlm.rasters import View
+from rscovlm.records import ImageRef
 from rscovlm.records.views import load_image
 
-_PIXELS = 420 * 420
+_PIXELS, _SIDE, _MOST = 420 * 420, 336, 4
+"""Pixels of a picture, the longer side that a small one is enlarged to, and pictures of a case."""
+
 _COLOURS = {"true": "#56b4e9", "answer": "#e69f00"}
 """Blue and orange, which readers who do not tell red from green tell apart."""
 
@@ -54,7 +57,7 @@ def worst_cases(folder: Path, run: str, suite: Suite, items: Sequence[BenchmarkI
     parts = [_case(row, known[row["item"]], suite, run_settings_of(folder, run)) for row in rows]
     style = (
         "body{font:14px/1.45 system-ui;margin:2em auto;max-width:72em;padding:0 1em}main{display:grid;gap:1.2em;"
-        "grid-template-columns:repeat(auto-fill,minmax(300px,1fr))}figure{margin:0}img{max-width:100%;display:block}"
+        "grid-template-columns:repeat(auto-fill,minmax(300px,1fr))}figure{margin:0}img{max-width:100%;display:block;margin-bottom:.3em}"
         "figcaption{overflow-wrap:anywhere}b{color:#0b62a4}i{color:#a85400;font-style:normal}"
         "@media(prefers-color-scheme:dark){body{background:#161616;color:#eee}b{color:#6cb4ee}i{color:#f4a261}}"
     )
@@ -119,9 +122,9 @@ def _quads(objects: Iterable[Row]) -> dict[str, list[Any]]:
 
 def _case(row: Row, item: BenchmarkItem, suite: Suite, settings: Mapping[str, Any]) -> str:
     try:
-        picture = load_image(item.record.images[0], item.root, max_pixels=_PIXELS)
-        drawn = _drawn(picture, row, suite, settings)
-        shown = f'<img alt="" src="{data_url(drawn.convert("RGB"), "JPEG", quality=85)}">'
+        first, *others = (_picture(image, item.root) for image in item.record.images[:_MOST])
+        drawn = [_drawn(first, row, suite, settings), *others]
+        shown = "".join(f'<img alt="" src="{data_url(one.convert("RGB"), "JPEG", quality=85)}">' for one in drawn)
     except (ValueError, OSError, SyntaxError) as error:  # the file may have gone since
         shown = f"<p>{html.escape(str(error))}</p>"
     truth = row["truth"].get("answer") or next(iter(row["truth"].get("captions", ())), "")
@@ -131,6 +134,13 @@ def _case(row: Row, item: BenchmarkItem, suite: Suite, settings: Mapping[str, An
     asked = html.escape(str(row.get("prompt", ""))[:300])
     words = f"{asked}<br>{f'<b>{html.escape(truth)}</b> ' if truth else ''}<i>{html.escape(str(said)[:300])}</i>"
     return f"<figure>{shown}<figcaption>{html.escape(row['item'])}: {words}</figcaption></figure>"
+
+
+def _picture(image: ImageRef, root: Path) -> Image.Image:
+    """Return an image as the page shows it: a small one enlarged."""
+    picture = load_image(image, root, max_pixels=_PIXELS)
+    times = max(1, _SIDE // max(picture.size))
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
 
 
 def _drawn(picture: Image.Image, row: Row, suite: Suite, settings: Mapping[str, Any]) -> Image.Image:
