@@ -17,6 +17,7 @@ from rscovlm.mixtures.renderer import RecordRenderer, Sample
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.records import Annotation, ImageRef, Record
 from rscovlm.scenes import Scene, SceneConfig, SceneQuestion, ZoomScene, make_scene, make_zoom_scene, questions
+from rscovlm.scenes.pad import MARKING
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.zoom.layouts import Layout
 
@@ -75,6 +76,8 @@ class ZoomTurns:
         side: Side of the scenes in pixels.
         jitter: How far the part shown may lie beside the one called for, as a share of its side, so that reading does
             not depend on a perfect call.
+        marking: Width of the marking in a scene of 336 pixels.
+        worn: Stains on the pad in grey levels.
     """
 
     config: SceneConfig
@@ -84,10 +87,12 @@ class ZoomTurns:
     direct: float = 0.25
     side: int = 336
     jitter: float = 0.1
+    marking: float = MARKING
+    worn: float = 0.0
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Make the next sample from a generator."""
-        scene = make_zoom_scene(rng, self.side, self.config)
+        scene = make_zoom_scene(rng, self.side, self.config, marking=self.marking, worn=self.worn)
         options = RenderOptions(rephrase_rate=0.0, direct_rate=self.direct, crop_jitter=self.jitter, layout=self.layout)
         return RecordRenderer(self.dialect, self.budget, ".", options)(zoom_record(scene), rng)
 

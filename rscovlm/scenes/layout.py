@@ -39,6 +39,7 @@ class LayoutConfig:
         giants: Also place airliners and freighters, several times as long.
         pad: Place a white pad with a marking, as zoom scenes have.
         marking: Width of that marking where the shorter side is 336 pixels.
+        worn: Stains on the pad in grey levels.
         texture_seed: Which set of textures.
 
     Raises:
@@ -53,6 +54,7 @@ class LayoutConfig:
     giants: bool = True
     pad: bool = True
     marking: float = MARKING
+    worn: float = 0.0
     texture_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -132,7 +134,7 @@ class SceneLayout:
         for way in ways:
             districts.fill_road(rng, placer, way, self._open_road(airfield, harbour))
         self._sail(rng, placer, harbour)
-        self.pad = self._choose_pad(rng, config.marking) if config.pad else None
+        self.pad = self._choose_pad(rng, config) if config.pad else None
         if self.pad:
             placer.drop(self.pad.box)
         self.objects = tuple(placer.objects)
@@ -176,9 +178,9 @@ class SceneLayout:
                 )
                 self._built.add(wake, (104, 140, 152))
 
-    def _choose_pad(self, rng: np.random.Generator, marking: float) -> Pad:
+    def _choose_pad(self, rng: np.random.Generator, config: LayoutConfig) -> Pad:
         """Of a few places, the one furthest from the districts."""
-        places = [place_pad(rng, self.width, self.height, marking) for _ in range(12)]
+        places = [place_pad(rng, self.width, self.height, config.marking, config.worn) for _ in range(12)]
         return max(places, key=lambda p: min(math.dist(p.centre, area) for area in self.areas.values()))
 
     def render(self, x1: int, y1: int, x2: int, y2: int, *, step: int = 1) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ CROP = 52.0
 """Half the width of the region that shows a marking of that width well; it grows and shrinks with the marking."""
 _BLACK = (24, 24, 26)
 _WHITE = (238, 238, 234)
+STAIN = 6.0
+"""Width of a stain on a worn pad."""
 _RADIUS = MARKING / 2
 _STROKE = MARKING / 6
 _RING = (2 * _RADIUS - _STROKE / 2) * 2 / (2 * np.pi) + _STROKE / 2
@@ -40,7 +43,10 @@ class Pad:
         width: Width of the scene.
         height: Height of the scene.
         marking: Width of the marking in a scene whose shorter side is ``UNIT``. At 30 a sharp eye can read it in an
-            84-pixel overview, where it is 7.5 pixels wide; at 18 it is 4.5 and cannot be read.
+            84-pixel overview, where it is 7.5 pixels wide.
+        worn: Standard deviation of the stains on the pad in grey levels; 0 is a clean pad. Stains are about as wide as a
+            marking of 5, so that one is lost among them in an overview and plain in a crop.
+        stains: Seed of the stains.
     """
 
     centre: tuple[float, float]
@@ -48,6 +54,8 @@ class Pad:
     width: int
     height: int
     marking: float = MARKING
+    worn: float = 0.0
+    stains: int = 0
 
     @property
     def scale(self) -> float:
@@ -105,16 +113,58 @@ class Pad:
                 draw.rectangle(box(-r, dy - half, r, dy + half), fill=_BLACK)
             if self.glyph == "plus":
                 draw.rectangle(box(-w, -r, w, r), fill=_BLACK)
+        if self.worn:
+            self._wear(canvas, origin)
+
+    def _wear(self, canvas: Image.Image, origin: tuple[int, int]) -> None:
+        """Lighten and darken the part of the pad that lies on a canvas, the same way whatever the canvas shows."""
+        s = self.scale
+        half = (PAD - 2) * s
+        left, top = (max(0, math.floor(c - half + 0.5) - o) for c, o in zip(self.centre, origin, strict=True))
+        right, bottom = (
+            min(side, math.floor(c + half + 0.5) - o)
+            for c, o, side in zip(self.centre, origin, canvas.size, strict=True)
+        )
+        if left >= right or top >= bottom:
+            return
+        cells = math.ceil(2 * PAD / STAIN) + 2
+        levels = np.random.default_rng(self.stains).normal(0, self.worn, (cells, cells))
+        (rows, down), (columns, across) = (
+            _between((np.arange(low, high) + 0.5 + o - c) / (STAIN * s) + cells / 2)
+            for low, high, o, c in (
+                (top, bottom, origin[1], self.centre[1]),
+                (left, right, origin[0], self.centre[0]),
+            )
+        )
+        upper, lower = levels[rows], levels[rows + 1]
+        lines = upper + (lower - upper) * down[:, None]
+        shade = lines[:, columns] + (lines[:, columns + 1] - lines[:, columns]) * across
+        part = np.asarray(canvas.crop((left, top, right, bottom))).astype(np.float64) + shade[..., None]
+        canvas.paste(Image.fromarray(np.clip(part, 0, 255).astype(np.uint8)), (left, top))
 
 
-def place_pad(rng: np.random.Generator, width: int, height: int, marking: float = MARKING) -> Pad:
+def _between(places: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the grid line before each place, and how far it has gone to the next, eased at both."""
+    before = np.floor(places).astype(np.intp)
+    share = places - before
+    return before, share * share * (3 - 2 * share)
+
+
+def place_pad(rng: np.random.Generator, width: int, height: int, marking: float = MARKING, worn: float = 0.0) -> Pad:
     """Choose a place and a marking for a pad in a scene of this size.
 
     Raises:
-        ValueError: If the marking is not 9 to 48 wide: smaller is unreadable in the crop too, wider leaves the pad.
+        ValueError: If the marking is narrower than 9 pixels of the scene, which is unreadable in the crop too, or wider than
+            48 in a scene of 336 pixels, where it leaves the pad; or ``worn`` is not 0 to 60.
     """
-    if not 9 <= marking <= 48:
-        raise ValueError(f"marking={marking}; give a width of 9 to 48 in a scene of {UNIT} pixels")
     s = min(width, height) / UNIT
+    least = 9 / max(1.0, s)
+    if not least <= marking <= 48:
+        raise ValueError(f"marking={marking}; give a width of {least:.3g} to 48 in a scene of {UNIT} pixels")
+    if not 0 <= worn <= 60:
+        raise ValueError(f"worn={worn}; give 0 to 60 grey levels")
     x, y = (float(np.floor(rng.uniform(50 * s, side - 50 * s))) for side in (width, height))
-    return Pad((x, y), GLYPHS[int(rng.integers(len(GLYPHS)))], width, height, marking)
+    glyph = GLYPHS[int(rng.integers(len(GLYPHS)))]
+    # Drawn only where it is used, so that scenes of clean pads stay what they were.
+    stains = int(rng.integers(2**31)) if worn else 0
+    return Pad((x, y), glyph, width, height, marking, worn, stains)

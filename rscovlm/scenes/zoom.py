@@ -43,6 +43,7 @@ def make_zoom_scene(
     max_distractors: int = 2,
     mixed: float = 0.5,
     marking: float = MARKING,
+    worn: float = 0.0,
 ) -> ZoomScene:
     """Make a scene whose question needs a closer look; the same seed gives the same bytes.
 
@@ -53,9 +54,10 @@ def make_zoom_scene(
         max_distractors: Largest number of coloured objects beside the pad; mixed landscapes have their own.
         mixed: Share of scenes that show a whole landscape, as a large scene seen from far does, not one land cover.
         marking: Width of the marking in a scene of 336 pixels; the region to look at shrinks and grows with it.
+        worn: Stains on the pad in grey levels: with 40, a marking of 5 cannot be read in an overview of 84 pixels (`rscovlm.scenes.legibility`).
 
     Raises:
-        ValueError: If the scene is smaller than 168 pixels, where the marking is lost, or ``marking`` out of range.
+        ValueError: If the scene is smaller than 168 pixels, where the marking is lost, or ``marking`` or ``worn`` out of range.
 
     Examples:
         >>> scene = make_zoom_scene(3, mixed=0)
@@ -74,7 +76,7 @@ def make_zoom_scene(
     ground = texture.crop(x, y, side, int(rng.integers(8))).image
     shift = int(np.clip(8 * rng.normal(), -20, 20))
     image = Image.fromarray(np.clip(ground.astype(np.int16) + shift, 0, 255).astype(np.uint8))
-    pad = place_pad(rng, side, side, marking)
+    pad = place_pad(rng, side, side, marking, worn)
     s = pad.scale
     for _ in range(int(rng.integers(0, max_distractors + 1)) if cover != "mixed" else 0):
         thing = _distractor(rng, side, config)
