@@ -10,6 +10,7 @@ EXTRAS = {
     "accelerate": "train",
     "datasets": "train",
     "evaluate": "eval",
+    "mcp": "mcp",
     "peft": "train",
     "prometheus_client": "serve",
     "pyarrow": "geo",

@@ -27,10 +27,12 @@ OPTIONAL = (
     "starlette",
     "uvicorn",
     "prometheus_client",
+    "mcp",
 )
 NEED_AN_EXTRA = (
     "rscovlm.experiments.embedded",
     "rscovlm.experiments.learning",
+    "rscovlm.agents.tool_server",
     "rscovlm.demo",
     "rscovlm.training",
     "rscovlm.engines.constrained",

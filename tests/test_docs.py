@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 # Run elsewhere, or not to be run here.
 ELSEWHERE = {
+    "agents.md": "it starts a server of tools, as tests/agents does with its program",
     "engines.md": "it wants servers and vLLM, which tests/engines starts",
     "sources.md": "it reads data sets that are not here",
 }
@@ -101,7 +102,7 @@ def test_the_first_block_of_a_guide_needs_nothing(page: str, tmp_path: Path, mon
 
 
 # Run by `.ci/fresh` alone: they install packages, start a server, or take a minute.
-INSTALLING = {"engines.md", "install.md", "learning.md", "scale.md", "serve.md"}
+INSTALLING = {"agents.md", "engines.md", "install.md", "learning.md", "scale.md", "serve.md"}
 
 
 @pytest.mark.parametrize("page", sorted(first.first_commands().keys() - INSTALLING))

@@ -12,6 +12,7 @@ from rscovlm.cli.demo import demo
 from rscovlm.cli.doctor import doctor
 from rscovlm.cli.eval import evaluate, peers, score
 from rscovlm.cli.export import export
+from rscovlm.cli.mcp import mcp
 from rscovlm.cli.merge import merge
 from rscovlm.cli.predict import predict
 from rscovlm.cli.pull import pull
@@ -54,6 +55,7 @@ app.command("eval")(evaluate)
 app.command()(score)
 app.command()(peers)
 app.command()(serve)
+app.command()(mcp)
 app.command()(push)
 app.command()(pull)
 app.command()(doctor)

@@ -44,6 +44,7 @@ _GIVES = {
     "vllm": "models by vLLM",
     "sam": "masks by a segmenter",
     "serve": "the endpoint (rscovlm serve)",
+    "mcp": "tools for agents (rscovlm mcp)",
 }
 
 

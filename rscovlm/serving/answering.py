@@ -91,7 +91,7 @@ def _done(request: Request, engine: Engine, limits: RequestLimits, progress: Pro
     rasters = request.pictures
     if request.asked.tiled:
         for raster in rasters:
-            _check_tiles(raster, engine, limits)
+            check_tiles(raster, engine, limits)
     wanted = request.wanted(
         # The style is that of the answer to the client; a model that does not know it is asked in its own.
         style=request.style if request.style in engine.codec.styles else None,
@@ -108,7 +108,12 @@ def _done(request: Request, engine: Engine, limits: RequestLimits, progress: Pro
     return Answer(text, "length" if served.cut else "stop", extra=extra)
 
 
-def _check_tiles(raster: Raster, engine: Engine, limits: RequestLimits) -> None:
+def check_tiles(raster: Raster, engine: Engine, limits: RequestLimits) -> None:
+    """Refuse an image of which a detection would ask about too many tiles.
+
+    Raises:
+        BadRequest: There would be more than the limit.
+    """
     side = int(engine.budget.max_pixels**0.5)
     tiles = count_tiles(raster.width, raster.height, side, side // 5)
     if tiles > limits.tiles:

@@ -62,6 +62,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("score", "task1"): ("score", "run", "--suite", "hrsc2016", "--task1", "OUT"),
     ("demo", "out"): ("demo", "--out", "OUT"),
     ("pull", "folder"): ("pull", "me/model", "OUT"),
+    ("mcp", "out"): ("mcp", "--root", "in", "--out", "OUT"),
 }
 READS = {
     "parts",

@@ -107,6 +107,7 @@ CASES: dict[tuple[str, ...], list[str]] = {
     ("score",): [f"{EVIL}-run"],
     ("peers",): [f"{EVIL}.yaml", "o/peers", "--data", "."],
     ("serve",): ["--model", EVIL, "--port", "0"],
+    ("mcp",): ["--root", f"{EVIL}-root"],
     ("push",): ["model", f"{EVIL}-run", "me/model"],
     ("pull",): [f"me/{EVIL}", "o/pulled"],
     ("doctor",): [],

@@ -1,0 +1,1 @@
+"""The tasks as tools that agents call over the Model Context Protocol."""
