@@ -106,13 +106,15 @@ class RSCoVLMProcessor(ProcessorMixin):
         Raises:
             ValueError: Videos or audio are given, which this processor does not take.
         """
-        for name in ("videos", "audio"):
-            if kwargs.pop(name, None) is not None:
+        for name in ("videos", "audio", "audios"):
+            given = kwargs.pop(name, None)
+            # Programs for many models give every kind, and empty lists for those that a prompt has not.
+            if not _nothing(given):
                 raise ValueError(f"{name} were given, but this processor takes images; give the frames as images")
         # transformers before 5.23 does not read the attribute; without these types the positions of images are wrong.
         if "return_mm_token_type_ids" not in kwargs.get("text_kwargs", {}):
             kwargs.setdefault("return_mm_token_type_ids", self.return_mm_token_type_ids)
-        return super().__call__(images=images, text=text, **kwargs)
+        return super().__call__(images=None if _nothing(images) else images, text=text, **kwargs)
 
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
         """Return the run of image tokens that stands for one image."""
@@ -339,3 +341,8 @@ def _root(frame: Any) -> Any:
     width = round(max(a * x + b * y + c for x in (0, frame.width) for y in (0, frame.height)))
     height = round(max(d * x + e * y + f for x in (0, frame.width) for y in (0, frame.height)))
     return replace(frame, width=max(1, width), height=max(1, height), to_root=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+
+
+def _nothing(given: Any) -> bool:
+    """Tell whether no image is given: None, an empty list, or empty lists in it."""
+    return given is None or (isinstance(given, (list, tuple)) and all(map(_nothing, given)))

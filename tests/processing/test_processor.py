@@ -256,7 +256,10 @@ def test_videos_are_refused_not_dropped(tmp_path: Path) -> None:
 def test_the_call_names_no_argument_that_it_refuses() -> None:
     named = inspect.signature(RSCoVLMProcessor.__call__).parameters
     assert set(named) == {"self", "images", "text", "kwargs"}
-    assert set(make()(text="hello", videos=None, audio=None)) == {"input_ids", "attention_mask", "mm_token_type_ids"}
+    alone = make()(text=["hello", "you"])
+    assert set(alone) == {"input_ids", "attention_mask", "mm_token_type_ids"}
+    for empty in (None, [], [[], []], ()):
+        assert make()(text=["hello", "you"], images=empty, videos=empty, audio=empty, audios=empty) == alone
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
