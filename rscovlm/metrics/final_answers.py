@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
+_THOUGHT = re.compile("</think>", re.IGNORECASE)
+_OPENED = re.compile("<answer>", re.IGNORECASE)
+_CLOSED = re.compile("</answer>", re.IGNORECASE)
+
 
 def answer_span(text: str) -> tuple[int, int]:
     """Return where the answer begins and ends: behind the last ``</think>``, and inside ``<answer>`` where that stands.
 
-    Thoughts that do not end are no thoughts: the text is the answer then.
+    Thoughts that do not end are no thoughts: the text is the answer then. Capitals in the tags do not matter.
     """
-    thought = text.rfind("</think>")
-    begin = 0 if thought < 0 else thought + len("</think>")
-    opened = text.find("<answer>", begin)
-    if opened < 0:
+    thoughts = [match.end() for match in _THOUGHT.finditer(text)]
+    begin = thoughts[-1] if thoughts else 0
+    opened = _OPENED.search(text, begin)
+    if opened is None:
         return begin, len(text)
-    closed = text.find("</answer>", opened)
-    return opened + len("<answer>"), len(text) if closed < 0 else closed
+    closed = _CLOSED.search(text, opened.end())
+    return opened.end(), len(text) if closed is None else closed.start()
 
 
 def final_answer(text: str) -> str:

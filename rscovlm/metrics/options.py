@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from rscovlm.metrics.final_answers import final_answer
-from rscovlm.metrics.rules import chosen_letters
+from rscovlm.metrics.letters import chosen_letters, true_letters
 from rscovlm.metrics.texts import holds, words
 
 OptionRule = Callable[[str, str, Sequence[str]], float | None]
@@ -72,7 +72,7 @@ def choice(prediction: str, reference: str, options: Sequence[str]) -> float | N
         (1.0, 0.0, 1.0)
     """
     texts = {letter: words(text) for letter, text in lettered(options).items()}
-    true = chosen_letters(reference)
+    true = true_letters(reference)
     if not true or not true <= set(texts):
         raise ValueError(
             f"the true answer {reference!r} is none of the options {list(options)}; give its letter or letters"

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import string
-import unicodedata
 from collections.abc import Callable
 
 from rscovlm.metrics.final_answers import final_answer
+from rscovlm.metrics.letters import chosen_letters, true_letters
 from rscovlm.metrics.texts import holds, normalised, number_in, words
 
 Rule = Callable[[str, str], float | None]
 """Takes an answer and the true one; returns the credit (0 to 1), or None where the rule cannot decide."""
 
-_LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
-_LETTER_RUN = re.compile(r"\W*([A-Z]{2,10})\W*")
-_LETTER_ROW = re.compile(r"\W*[A-Za-z](?:(?:\W|\band\b|[和与及])+[A-Za-z])+\W*")
-_LETTER_FIRST = re.compile(r"\A\s*([A-Za-z])[).:,、]")
-_LETTER_NAMED = re.compile(
-    r"\b(?:answer|option|choice)s?\b(?:\s+(?:is|are|would\s+be))?\s*:?\s*\W?\(?([A-Za-z])\b(?!['’])", re.IGNORECASE
-)
-_ALTERNATIVES = re.compile(r"(?<![\w'’])[A-Z]\)?\W*\s(?:or|或|还是)\s+(?:[Oo]ption\s+)?\(?[A-Z](?![\w'’])")
-_MORE_LETTERS = re.compile(r"\W*(?:,|&|/|\+|、|\band\b|[和与及])\W*(?:[Oo]ption\s+)?([A-Za-z])(?![\w'’])")
-_LETTER_NAMED_IN_CHINESE = re.compile(
-    r"(?:答案|选项|选择|选|選択肢|正解|解答)[是为為はが：:\s]*\W?([A-Za-z])(?![A-Za-z])"
-)
-_LETTER_BRACKETED = re.compile(r"\(([A-Za-z])\)")
-_LETTER_CAPITAL = re.compile(r"(?<![\w'’])([B-HJ-Z])(?![\w'’])")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 _TEOCHAT_KEYWORDS = (
@@ -78,7 +63,7 @@ def choice(prediction: str, reference: str) -> float | None:
         >>> choice("A and C", "AC"), choice("A", "AC"), choice("<think>C?</think><answer>（Ａ）</answer>", "A")
         (1.0, 0.0, 1.0)
     """
-    mine, true = chosen_letters(prediction), chosen_letters(reference)
+    mine, true = chosen_letters(prediction), true_letters(reference)
     if not true:
         raise ValueError(
             f"the true answer {reference!r} is no choice; give a letter such as 'B' or '(B)', or several: 'AC'"
@@ -116,58 +101,6 @@ def yes_no(prediction: str, reference: str) -> float | None:
     if true is None:
         raise ValueError(f"the true answer {reference!r} is neither yes nor no")
     return None if mine is None else float(mine == true)
-
-
-def chosen_letters(text: str) -> frozenset[str]:
-    """Return the letters a text chooses, upper case; none where it chooses none, or offers several with "or".
-
-    Thoughts before the answer are left out, and letters and brackets of Chinese and Japanese fonts are read as ours. In
-    this order: the text is a letter, or a row of letters; one follows "answer", "option" or "choice", or their Chinese words,
-    with those listed after it; some stand in brackets; one starts the text before a bracket, period, colon or comma; one
-    capital stands alone (A and I do not count here, being words).
-    """
-    said = unicodedata.normalize("NFKC", final_answer(text)).translate(_BRACKETS)
-    row = _LETTER_ALONE.fullmatch(said) or _LETTER_RUN.fullmatch(said) or _LETTER_ROW.fullmatch(said)
-    if row is not None:
-        letters = re.findall(r"(?<![a-z])[A-Za-z](?![a-z])", said)
-        # A run of capitals is a choice where it is in order: "AC", but not "BAD".
-        if _LETTER_RUN.fullmatch(said) is None or sorted(set(letters)) == letters:
-            return frozenset(map(str.upper, letters))
-    for pattern in (_LETTER_NAMED, _LETTER_NAMED_IN_CHINESE):
-        named = {letter for match in pattern.finditer(said) for letter in _listed(said, match)}
-        if named:
-            return frozenset() if _offers(said, named) else frozenset(named)
-    if _ALTERNATIVES.search(said):
-        return frozenset()
-    for pattern in (_LETTER_BRACKETED, _LETTER_FIRST, _LETTER_CAPITAL):
-        found = {letter.upper() for letter in pattern.findall(said)}
-        if found:
-            sure = pattern is _LETTER_BRACKETED or len(found) == 1
-            return frozenset(found) if sure and not _offers(said, found) else frozenset()
-    return frozenset()
-
-
-def chosen_letter(text: str) -> str | None:
-    """Return the one letter a text chooses, upper case, or None; see `chosen_letters`."""
-    letters = chosen_letters(text)
-    return next(iter(letters)) if len(letters) == 1 else None
-
-
-def _listed(text: str, match: re.Match[str]) -> list[str]:
-    """Return the letter of a match and those listed right after it."""
-    letters, place = [match[1].upper()], match.end()
-    while (more := _MORE_LETTERS.match(text, place)) is not None:
-        letters.append(more[1].upper())
-        place = more.end()
-    return letters
-
-
-def _offers(text: str, letters: set[str]) -> bool:
-    """Whether a text names several letters as alternatives."""
-    return len(letters) > 1 and re.search(r"\bor\b|或", text) is not None
-
-
-_BRACKETS = str.maketrans("【】「」『』〔〕《》", "()()()()()")
 
 
 def _yes_or_no(text: str) -> bool | None:

@@ -91,7 +91,7 @@ CHOICES = [
     ("it is dark red", "B", COLOURS, 0.0, 1.0),  # the longer of two options within one another
     ("a", "D", COLOURS, 0.0, 0.0),
     ("ship", "D", COLOURS, 1.0, None),  # a part of an option
-    ("The answer is a green ship", "D", COLOURS, 1.0, None),  # a letter "a" or an article: undecided
+    ("The answer is a green ship", "D", COLOURS, 1.0, 1.0),  # "a" is an article, and the option's words stand there
     ("(B) red", "B", COLOURS, 1.0, None),  # letter and text disagree
     ("The best option is C", "C", COLOURS, 1.0, 1.0),
     ("The correct answer is (C) red.", "C", COLOURS, 1.0, 1.0),
