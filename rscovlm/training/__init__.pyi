@@ -9,4 +9,5 @@ from .sft import SFT_ARGUMENTS as SFT_ARGUMENTS
 from .sft import as_dataset as as_dataset
 from .sft import build_trainer as build_trainer
 from .stages import prepare as prepare
+from .stored_plans import StoredPlans as StoredPlans
 from .weighting import Weighting as Weighting

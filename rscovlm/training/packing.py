@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import zlib
 from collections import Counter, OrderedDict, defaultdict
@@ -11,6 +12,9 @@ from typing import Any
 
 from rscovlm.mixtures.read_ahead import OwnPositions, ReadAhead
 from rscovlm.training.plan import Lane, LaneState, Measure, PackedRow
+from rscovlm.training.stored_plans import APART, StoredPlans
+
+_LOGGER = logging.getLogger(__name__)
 
 Length = Callable[[Any], int | Sized]
 Fit = Callable[[Any, int], tuple[list[Any], Counter[str]]]
@@ -22,6 +26,9 @@ _RECENT = 64
 
 _MARKS = 64
 """States of a lane, spread over the packs that it has made, from which one further back is reached without planning all."""
+
+_LOOKED_AT = 16
+"""Samples waiting in a stored state that must still have the lengths they had."""
 
 _AGAIN = 3
 """Other samples of the same subset that are tried in the place of one that is too long."""
@@ -36,8 +43,9 @@ class PackedMixture(Sequence[Any]):
     subset in the share in which it comes, see `Lane`. What becomes of samples longer than the budget is up to ``fit``, and
     counted; nothing is ever cut inside, and where nothing is left another sample of the subset takes the place.
 
-    Whoever asks for a row plans its lane up to it and no other. So with as many lanes as rows are trained in a step, a
-    process plans what it trains rather than what all do; and going on from a `LaneState` costs the same at any row.
+    Asking for a row plans its lane up to it and no other. So with as many lanes as rows are trained in a step, a
+    process plans what it trains rather than what all do; and resuming from a `LaneState` costs the same at any row, as does a
+    row of a plan that an earlier process has stored.
 
     Args:
         mixture: Samples by position; a `Mixture` or `Stages` also tells their subsets.
@@ -50,6 +58,7 @@ class PackedMixture(Sequence[Any]):
         lanes: Number of lanes.
         fit: Given a sample that is too long and the budget, the samples that take its place, each within the budget, and
             what was done by reason, such as `Fitting`; None drops what is too long.
+        plans: Where states of the plan are stored and found again, for a mixture that does not change; None stores none.
 
     Raises:
         ValueError: A budget, look-ahead, number of lanes or rows below 1; or no number of rows, and several lanes or nothing
@@ -73,6 +82,7 @@ class PackedMixture(Sequence[Any]):
         rows: int | None = None,
         lanes: int = 1,
         fit: Fit | None = None,
+        plans: StoredPlans | None = None,
     ) -> None:
         if min(budget, lookahead, 1 if rows is None else rows, lanes) < 1:
             raise ValueError(
@@ -81,7 +91,7 @@ class PackedMixture(Sequence[Any]):
         if rows is None and lanes > 1:
             raise ValueError(f"{lanes} lanes may come to different numbers of rows; give rows, or take one lane")
         self.mixture, self.length, self.budget, self.lookahead = mixture, length, budget, lookahead
-        self.lanes, self.fit = lanes, fit
+        self.lanes, self.fit, self.plans = lanes, fit, plans
         self._starts: dict[int, LaneState] = {}
         self._lanes: dict[int, Lane] = {}
         self._recent: dict[int, OrderedDict[int, tuple[PackedRow, LaneState | None]]] = {}
@@ -90,6 +100,10 @@ class PackedMixture(Sequence[Any]):
         # By lane, what the plan has drawn and is not used yet, so that a process draws each sample once.
         self._kept: defaultdict[int, dict[tuple[int, int], tuple[Any, int | Sized]]] = defaultdict(dict)
         self._draw_at = getattr(mixture, "draw_at", None)
+        if plans is not None:
+            shares = getattr(mixture, "shares_at", None)
+            about = (len(mixture), budget, lookahead, lanes, fit is not None, None if shares is None else shares(0))
+            plans.settle(repr(about))
         self.rows = self._one_pass() if rows is None else rows
 
     def __len__(self) -> int:
@@ -157,10 +171,7 @@ class PackedMixture(Sequence[Any]):
         packs, number = divmod(row, self.lanes)
         recent = self._recent.setdefault(number, OrderedDict())
         if packs not in recent or (whole and recent[packs][1] is None):
-            if number not in self._lanes or packs < self._lanes[number].packs:
-                self._kept[number].clear()
-                self._lanes[number] = self._lane(number, self._start(number, packs))
-            lane, kept = self._lanes[number], self._kept[number]
+            lane, kept = self._lane_before(number, packs), self._kept[number]
             while lane.packs <= packs:
                 pack = lane.plan()
                 if lane.packs <= packs:  # a row of another process
@@ -172,15 +183,45 @@ class PackedMixture(Sequence[Any]):
                     recent.popitem(last=False)
         return recent[packs]
 
+    def _lane_before(self, number: int, packs: int) -> Lane:
+        """Return a lane that has made no more packs than these: the one that is there, or one at a later known state."""
+        lane = self._lanes.get(number)
+        far = self.plans is not None and lane is not None and packs - lane.packs >= APART
+        if lane is None or packs < lane.packs or far:
+            start = self._start(number, packs)
+            if lane is None or lane.packs > packs or start.packs > lane.packs:
+                self._kept[number].clear()
+                lane = self._lanes[number] = self._lane(number, start)
+        return lane
+
     def _start(self, number: int, packs: int) -> LaneState:
         """Return the last known state of a lane in which it had made no more packs than these."""
         known = [LaneState(number), *self._marks.get(number, (1, []))[1]]
         if number in self._starts:
             known.append(self._starts[number])
-        return max((state for state in known if state.packs <= packs), key=lambda state: state.packs)
+        last = max((state for state in known if state.packs <= packs), key=lambda state: state.packs)
+        stored = None if self.plans is None or packs - last.packs < APART else self.plans.before(number, packs)
+        return stored if stored is not None and stored.packs > last.packs and self._holds(stored) else last
+
+    def _holds(self, stored: LaneState) -> bool:
+        """Tell whether samples that wait in a stored state still have their lengths; where not, the states are removed."""
+        for tokens, position, part, *_ in stored.waiting[:: max(1, len(stored.waiting) // _LOOKED_AT)]:
+            parts = self._fitted(position)[0]
+            now = _count(parts[part][1]) if part < len(parts) else None
+            if now != tokens:
+                _LOGGER.warning(
+                    "the stored plan is of other data: the sample at position %d had %d tokens and has %s now; it is made anew",
+                    *(position, tokens, now),
+                )
+                if self.plans is not None:
+                    self.plans.forget()
+                return False
+        return True
 
     def _mark(self, lane: Lane) -> None:
         """Remember the state of a lane that came so many packs further than any before; when there are many, every other."""
+        if self.plans is not None and lane.packs % APART == 0:
+            self.plans.save(lane.state())
         apart, marks = self._marks.get(lane.number, (_RECENT, []))
         if lane.packs % apart == 0 and (not marks or marks[-1].packs < lane.packs):
             marks.append(lane.state())
@@ -213,6 +254,10 @@ class PackedMixture(Sequence[Any]):
 
     def _one_pass(self) -> int:
         """Return how many rows the whole mixture fills."""
+        known = None if self.plans is None else self.plans.rows
+        last = None if self.plans is None or known is None else self.plans.before(0, known)
+        if known is not None and last is not None and self._holds(last):
+            return known
 
         def measure(position: int) -> tuple[list[int], Counter[str]]:
             parts, reasons = self._fitted(position)
@@ -222,12 +267,16 @@ class PackedMixture(Sequence[Any]):
         while True:
             try:
                 lane.plan()
+                if self.plans is not None and lane.packs % APART == 0:
+                    self.plans.save(lane.state())
             except IndexError:
                 # The mixture ends, as a sequence does.
                 break
         if lane.packs == 0:
             said = ", ".join(f"{count} {reason}" for reason, count in lane.dropped.items())
             raise ValueError(f"none of {len(self.mixture)} samples goes into a row of {self.budget} tokens ({said})")
+        if self.plans is not None:
+            self.plans.rows = lane.packs
         return lane.packs
 
     def _measure(self, number: int, ahead: ReadAhead, position: int) -> tuple[list[int], Counter[str]]:

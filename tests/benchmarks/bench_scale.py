@@ -29,6 +29,7 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.metrics import ap_nc, merge_tiles
+from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.predicting.items import Item
 from rscovlm.predicting.latest_rows import PREDICTIONS, LatestRows
 from rscovlm.predicting.placed_rows import write_objects
@@ -39,6 +40,8 @@ from rscovlm.quality.stored_prints import StoredPrints
 from rscovlm.records import ImageRef
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.merging import merge_and_join
+from rscovlm.training.packing import PackedMixture
+from rscovlm.training.stored_plans import StoredPlans
 from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.journal import Journal
 from tests.metrics.scenes import rectangles
@@ -320,6 +323,34 @@ def _merge_files(count: int) -> Work:
     return work
 
 
+def _packed_rows(plans: StoredPlans | None) -> PackedMixture:
+    """Rows of a mixture of two subsets, about twelve samples a row."""
+    rng = np.random.default_rng(0)
+    subsets = [
+        Subset("chat", rng.integers(40, 700, 9_999).tolist(), 2),
+        Subset("boxes", rng.integers(400, 1500, 9_999).tolist()),
+    ]
+    mixture = Mixture(subsets, length=10**9)
+    return PackedMixture(mixture, length=int, budget=6144, rows=10**7, plans=plans)
+
+
+def _walked_row(count: int) -> Work:
+    """A row where no state of its plan is stored: all rows before it are planned."""
+    return lambda: _packed_rows(None).pack(count)
+
+
+def _far_row(count: int) -> Work:
+    """The same where an earlier process came by: the row before a stored state, the furthest from the one before."""
+    folder = Path(tempfile.mkdtemp())
+    _packed_rows(StoredPlans(folder, of="bench")).pack(count)
+
+    def work() -> None:
+        _packed_rows(StoredPlans(folder, of="bench")).pack(count)
+        shutil.rmtree(folder)
+
+    return work
+
+
 WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_pile": (_merge_pile, (5_000, 10_000, 20_000)),
     "merge_spread": (_merge_spread, (100_000, 300_000, 1_000_000)),
@@ -339,6 +370,8 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "predict_again": (_resume, (1_000, 3_000, 10_000)),
     "merge_shards": (_merge_files, (1_000, 3_000, 10_000)),
     "ask_iter": (_ask, (800, 2_400, 7_333)),
+    "walked_row": (_walked_row, (1_000, 3_000, 10_000)),
+    "far_row": (_far_row, (2_943, 10_111, 30_079)),
 }
 
 
