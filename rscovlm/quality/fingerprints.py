@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,14 @@ SIDE = 16
 FINE = 64
 _LEVELS = 40
 """Whole steps of a detail of size 1."""
-_BANDS = 8
 _ROWS = 128
 _COLUMNS = 4096
 _PAIRS = 2048
 """Pairs whose miniatures are gathered at once."""
+_CROWD = 64
+"""Fingerprints of one key that are compared as a crowd, without those that need not be compared any more."""
+_SORTED = 12
+"""Pairs that are compared in the time in which a fingerprint is sorted by one more key (measured)."""
 
 Bits = NDArray[np.uint64]
 Ints = NDArray[np.intp]
@@ -77,9 +81,9 @@ def near_pairs(
     one of another split is found, where the kinds are splits.
 
     Two pictures are a pair if their bits differ in at most `distance` (up to 7) places and their miniatures correlate by at least
-    `likeness`. With at most 7 differing bits one of 8 bytes is equal, so only pictures that share a byte in place are compared. Flat
-    pictures look like any other flat picture and are left out. So are pairs of which too few places agree in their finest details:
-    two shapes on plain ground, or the shading of two waters, may look the same in a miniature.
+    `likeness`. With at most 7 differing bits, of 9 bands of bits two are equal (of 8 one, of 10 three), so only pictures that share
+    bands are compared. Flat pictures look like any other flat picture and are left out. So are pairs of which too few places agree in
+    their finest details: two shapes on plain ground, or the shading of two waters, may look the same in a miniature.
 
     Args:
         prints: The pictures' fingerprints.
@@ -117,28 +121,79 @@ def near_pairs(
 
 
 def _candidates(bits: Bits, kind: Ints, covered: NDArray[np.bool_], distance: int) -> Iterator[tuple[Ints, Ints]]:
-    """Yield rows (k,) of pairs whose bits are near, first ones rising, without those that are covered by then."""
-    byte = [(bits >> np.uint64(8 * band)) & np.uint64(0xFF) for band in range(_BANDS)]
-    for band in range(_BANDS):
-        order = np.argsort(byte[band], kind="stable")
-        for bucket in np.split(order, np.flatnonzero(np.diff(byte[band][order])) + 1):
-            left, present = bucket, np.unique(kind[bucket])
-            for start in range(0, len(bucket), _ROWS):
-                rows = bucket[start : start + _ROWS]
-                left = left[~covered[left][:, present].all(axis=1)]
-                later = left[left > rows[0]]
-                for begin in range(0, len(later), _COLUMNS):
-                    members = later[begin : begin + _COLUMNS]
-                    apart = np.bitwise_count(bits[rows][:, None] ^ bits[members][None, :])
-                    first, second = np.nonzero((apart <= distance) & (rows[:, None] < members[None, :]))
-                    i, j = rows[first], members[second]
-                    fresh = ~covered[j, kind[i]]
-                    i, j = i[fresh], j[fresh]
-                    # A pair that shares an earlier byte was met there.
-                    met = np.zeros(len(i), bool)
-                    for earlier in range(band):
-                        met |= byte[earlier][i] == byte[earlier][j]
-                    yield i[~met], j[~met]
+    """Yield rows (k,) of pairs whose bits are near, each pair once, without those that are covered by then."""
+    equal = _least_equal(len(bits), distance)
+    bands = [((bits >> np.uint64(low)) & np.uint64((1 << width) - 1), width) for low, width in _bands(distance + equal)]
+    for chosen in itertools.combinations(range(len(bands)), equal):
+        key = np.zeros_like(bits)
+        for band in chosen:
+            values, width = bands[band]
+            key = (key << np.uint64(width)) | values
+        for i, j in _of_equal_key(bits, key, kind, covered, distance):
+            # A pair is met wherever enough of its bands are equal; the first of these places is the one that counts.
+            met = np.zeros(len(i), bool)
+            for earlier in range(chosen[-1]):
+                if earlier not in chosen:
+                    met |= bands[earlier][0][i] == bands[earlier][0][j]
+            yield i[~met], j[~met]
+
+
+def _bands(count: int) -> list[tuple[int, int]]:
+    """Return the first bit and the width of so many bands of about equal width of 64 bits."""
+    edges = [64 * band // count for band in range(count + 1)]
+    return [(low, high - low) for low, high in itertools.pairwise(edges)]
+
+
+def _least_equal(count: int, distance: int) -> int:
+    """Return how many bands a pair must have in common: more of them make more keys to sort by, and fewer pairs by chance."""
+
+    def cost(equal: int) -> float:
+        widths = [width for _, width in _bands(distance + equal)]
+        keys = [sum(chosen) for chosen in itertools.combinations(widths, equal)]
+        return sum(count * _SORTED + count * count / (1 << width) for width in keys)
+
+    return min((1, 2, 3), key=cost)
+
+
+def _of_equal_key(
+    bits: Bits, key: Bits, kind: Ints, covered: NDArray[np.bool_], distance: int
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield rows of pairs of one key whose bits are near, without those that are covered by then."""
+    order = np.argsort(key, kind="stable")
+    starts = np.flatnonzero(np.diff(key[order], prepend=~key[order[0]]))
+    sizes = np.diff(starts, append=len(order))
+    for start, size in zip(starts[sizes > _CROWD].tolist(), sizes[sizes > _CROWD].tolist(), strict=True):
+        yield from _of_crowd(bits, order[start : start + size], kind, covered, distance)
+    # The others all at once: each with the next of its key, the one after that, and so on.
+    after = np.repeat(np.where(sizes > _CROWD, 0, starts + sizes), sizes)
+    place = np.arange(len(order))
+    for step in range(1, _CROWD):
+        place = place[place + step < after[place]]
+        if not len(place):
+            break
+        i, j = order[place], order[place + step]
+        near = np.bitwise_count(bits[i] ^ bits[j]) <= distance
+        i, j = i[near], j[near]
+        fresh = ~covered[j, kind[i]]
+        yield i[fresh], j[fresh]
+
+
+def _of_crowd(
+    bits: Bits, bucket: Ints, kind: Ints, covered: NDArray[np.bool_], distance: int
+) -> Iterator[tuple[Ints, Ints]]:
+    """Yield rows of near pairs of a bucket, rising, in chunks: first ones rising, without those that are covered by then."""
+    left, present = bucket, np.unique(kind[bucket])
+    for start in range(0, len(bucket), _ROWS):
+        rows = bucket[start : start + _ROWS]
+        left = left[~covered[left][:, present].all(axis=1)]
+        later = left[left > rows[0]]
+        for begin in range(0, len(later), _COLUMNS):
+            members = later[begin : begin + _COLUMNS]
+            apart = np.bitwise_count(bits[rows][:, None] ^ bits[members][None, :])
+            first, second = np.nonzero((apart <= distance) & (rows[:, None] < members[None, :]))
+            i, j = rows[first], members[second]
+            fresh = ~covered[j, kind[i]]
+            yield i[fresh], j[fresh]
 
 
 def _agreement(one: Print, other: Print) -> float:
