@@ -20,6 +20,7 @@ from rscovlm.codec.found_objects import LARGEST, FoundObject
 from rscovlm.codec.grammar import Grammar, box_numbers, json_grammar, plain_grammar, tagged_grammar
 from rscovlm.codec.keys import KeyNames
 from rscovlm.codec.layouts import KIND_OF, Form
+from rscovlm.codec.mentions import mentions
 from rscovlm.codec.none_answers import says_none
 from rscovlm.codec.placing import boxes_of, points_of
 from rscovlm.codec.reading import DialectReader
@@ -284,7 +285,7 @@ class Codec(Settings):
         return self.grammar(**choice).json_schema(most)
 
     def mention(self, box: Boxes, frame: Frame) -> str:
-        """Write one box as a sentence mentions it: its numbers in brackets.
+        """Write one box as a sentence mentions it: between the dialect's own tags where these state their space, else in brackets.
 
         Args:
             box: One box. An oriented one keeps its rotation where the dialect knows such boxes, in its own kind if that is oriented.
@@ -295,14 +296,24 @@ class Codec(Settings):
 
         >>> Codec.preset("qwen3-vl").mention(Boxes([[0, 0, 200, 50]], "hbb", Frame(400, 400)), Frame(400, 400))
         '[0, 0, 500, 125]'
+        >>> Codec.preset("geochat").mention(Boxes([[200, 100, 80, 40, 30]], "obb", Frame(400, 400)), Frame(400, 400))
+        '{<40><20><60><30>|<30>}'
         """
         if len(box) != 1:
             raise ValueError(f"there are {len(box)} boxes; give exactly one")
         oriented = [kind for kind in (self.kind, "quad", "obb") if kind in ("quad", "obb") and kind in self.kinds]
         what: BoxKind = oriented[0] if oriented and box.kind != "hbb" else "hbb"
+        if self.style == "tagged" and self.tags is not None and self.tags.unnamed(what):
+            order = self.layout(what)
+            text = self.tags.bare(what, order.written(self._row(box, what, order.form, frame)))
+            if [(one.end - one.start, one.space) for one in mentions(text)] == [(len(text), self.space_of(what))]:
+                return text
         order = self.layout(what, "json")
-        row = written(self._steps(box, what, order.form, frame), order.form, self.decimals)[0]
-        return f"[{', '.join(order.written(row))}]"
+        return f"[{', '.join(order.written(self._row(box, what, order.form, frame)))}]"
+
+    def _row(self, box: Boxes, what: BoxKind, form: Form, frame: Frame) -> Sequence[str]:
+        """Give the one box as the numbers that are written, in our own order."""
+        return written(self._steps(box, what, form, frame), form, self.decimals)[0]
 
     def _steps(self, boxes: Boxes, what: BoxKind, form: Form, frame: Frame) -> NDArray[np.int64]:
         """Give boxes as the whole steps in which the dialect counts them."""

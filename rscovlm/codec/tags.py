@@ -98,6 +98,14 @@ class Tags:
         """Return what the numbers of a box are, in the order of its template."""
         return BoxLayout(tuple(field.name for field in _fields(self.template(kind)) if field.name != "label"))
 
+    def unnamed(self, kind: BoxKind | Kind) -> bool:
+        """Whether a box of a kind can be written without a class."""
+        return bool(self.template(kind)) and "label" not in {field.name for field in _fields(self.template(kind))}
+
+    def bare(self, kind: BoxKind | Kind, row: Sequence[str]) -> str:
+        """Return one box without a class, as a sentence mentions it; ``row`` are its numbers in the order of the template."""
+        return filled(self.boxes, self._box(kind, row, ""))
+
     def write(self, kind: BoxKind | Kind, rows: Sequence[Sequence[str]], labels: Sequence[str]) -> str:
         """Return objects as text; ``rows`` are their numbers in the order of the template.
 

@@ -1,6 +1,9 @@
 """Records become conversations that say the same, at any size, in any form."""
 
 import json
+import math
+import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ import pytest
 from PIL import Image
 
 from rscovlm.codec import Codec
+from rscovlm.codec.mentions import mentions
+from rscovlm.data.sources import convert
 from rscovlm.geometry import Boxes, Frame, iou
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget, plan_size
@@ -152,11 +157,53 @@ def test_a_box_in_a_sentence_keeps_its_rotation(root: Path, dialect: str, number
         "conversation", turns=(Turn("user", "What is at <box:0>?"), Turn("assistant", "A pool.")), objects=(item,)
     )
     (asked,) = _texts(RecordRenderer(codec, BUDGET, root)(talk, np.random.default_rng(1)), "user")
-    assert asked.count(",") == numbers - 1
+    (found,) = mentions(asked)
+    assert len(found.numbers) == numbers
     upright = Annotation((40, 50, 140, 100), "pool", "hbb")
     talk = replace(talk, objects=(upright,))
     (asked,) = _texts(RecordRenderer(codec, BUDGET, root)(talk, np.random.default_rng(1)), "user")
-    assert asked.count(",") == 3
+    assert len(mentions(asked)[0].numbers) == 4
+
+
+def test_geochats_boxes_with_an_angle_come_back_as_they_were_written(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    rows: list[dict[str, Any]] = []
+    (tmp_path / "images").mkdir()
+    # Sizes of whole tokens are shown as they are: where sides are stretched, an angle moves by up to a degree.
+    for number in range(60):
+        Image.new("RGB", rng.choice([(560, 392), (504, 504), (364, 532)])).save(tmp_path / f"images/{number}.png")
+        left, top = rng.randint(0, 70), rng.randint(0, 70)
+        corners = (left, top, left + rng.randint(1, 29), top + rng.randint(1, 29))
+        written = "{" + "".join(f"<{value}>" for value in corners) + f"|<{rng.randint(0, 89)}>" + "}"
+        asked, told = f"<image>\nwhat is {written}", f"It is <p>a ship</p> {written}."
+        talk = [{"from": "human", "value": asked}, {"from": "gpt", "value": told}]
+        rows.append({"id": str(number), "image": f"{number}.png", "conversations": talk})
+    (tmp_path / "GeoChat_Instruct.json").write_text(json.dumps(rows))
+    render = RecordRenderer(Codec.preset("geochat"), BUDGET, tmp_path)
+    plain = RecordRenderer(CODEC, BUDGET, tmp_path)
+    for row, record in zip(rows, convert("geochat", tmp_path), strict=True):
+        asked, told = (turn["value"] for turn in row["conversations"])
+        sample = render(record, np.random.default_rng(0))
+        assert _texts(sample, "user") == [asked.removeprefix("<image>\n")]
+        assert _texts(sample, "assistant") == [told.replace("<p>", "").replace("</p>", "")]
+        # In another dialect the corners are those that GeoChat's own program draws: the upright box turned about its centre.
+        (box,) = mentions(told)
+        width, height = record.images[0].width, record.images[0].height
+        corners = _turned(box.numbers, width, height) * np.divide(plan_size(width, height, BUDGET), (width, height))
+        (found,) = mentions(_texts(plain(record, np.random.default_rng(0)), "assistant")[0])
+        got = np.reshape(found.numbers, (4, 2))
+        inside = np.clip(corners, 0, plan_size(width, height, BUDGET))
+        assert min(np.abs(np.roll(got, turn, axis=0) - inside).max() for turn in range(4)) <= 1
+
+
+def _turned(numbers: Sequence[float], width: int, height: int) -> Any:
+    """Return the corners of an upright box in per cent, turned clockwise on the screen about its centre, in pixels."""
+    scale = np.array([width, height]) / 100
+    low, high = np.reshape(numbers[:4], (2, 2)) * scale
+    half, angle = (high - low) / 2, math.radians(numbers[4])
+    signs = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    return (signs * half) @ turn + (low + high) / 2
 
 
 def test_an_answer_with_a_typing_error_for_a_box_is_not_trained(root: Path) -> None:
