@@ -10,6 +10,7 @@ from rscovlm.benchmarks.scores import BenchmarkFigure, count_answer
 from rscovlm.geometry import Boxes
 from rscovlm.metrics import ap_nc, bootstrap_ap_nc
 from rscovlm.metrics.matched_detections import detection_protocol
+from rscovlm.tasks.served import truncated_answers
 
 NAMES = {"ap_nc50": "AP_nc50", "ap_nc75": "AP_nc75", "ap_nc50_95": "AP_nc50:95"}
 """What the paper calls what `ap_nc` computes."""
@@ -43,7 +44,7 @@ class DetectionScorer:
         self.counts["unparsed"] += sum(
             number for reason, number in problems.items() if reason not in ("duplicate", "skipped", "cut_off", "repeat")
         )
-        self.counts["truncated"] += max(0, problems.get("cut_off", 0) - (row.get("finish") == "length"))
+        self.counts["truncated"] += truncated_answers(row) - (row.get("finish") == "length")
         self.counts["repeated"] += problems.get("repeat", 0)
         self.items.append(row["item"])
         self.found.append(side_of(objects))

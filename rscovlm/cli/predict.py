@@ -87,6 +87,9 @@ def predict(
     ] = "call",
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of one answer at most; by default the task's own limit.")
+    ] = None,
 ) -> None:
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
     from rscovlm.exports.geoparquet import check_pyarrow
@@ -127,6 +130,7 @@ def predict(
             revision,
             policy,
             segmenter,
+            max_new_tokens,
         )
         # Everything that can be refused is refused before the model is loaded.
         part = None if shard is None else Shard.parse(shard)
@@ -158,7 +162,8 @@ def predict(
         )
         counts = run(engine, items, asked, out, batch=batch)
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""
-        say(f"{counts['done']} done{anew}, {counts['before']} before, {counts['errors']} errors: {out}")
+        cut = f" ({counts['truncated']} truncated: raise --max-new-tokens)" if "truncated" in counts else ""
+        say(f"{counts['done']} done{anew}{cut}, {counts['before']} before, {counts['errors']} errors: {out}")
         rows = LatestRows(out, only=[item.id for item in items]) if maps or masks or coco_masks else {}
         for form, path in maps.items():
             written, left_out = write_objects(rows, path, form, report=_not_placed, overwrite=overwrite)

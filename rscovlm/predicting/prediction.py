@@ -21,6 +21,7 @@ from rscovlm.predicting.items import Item
 from rscovlm.predicting.latest_rows import PREDICTIONS
 from rscovlm.rasters import open_image
 from rscovlm.rasters.digests import content
+from rscovlm.tasks.served import truncated_answers
 from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.tile_journal import TILES
 from rscovlm.tasks.wanted import DetectionMode, Wanted
@@ -57,9 +58,10 @@ class DefaultQuestion:
         revision: Of a model on the Hub.
         policy: Who decides where to look closer: a name of `rscovlm.zoom.policies`.
         segmenter: SAM 2 checkpoint that draws the masks of segmentation; empty for filled boxes.
+        max_new_tokens: Generated tokens of one answer at most; None for the task's own limit.
 
     Raises:
-        ValueError: There is no such task, mode or policy, or the overlap is not smaller than the tile.
+        ValueError: There is no such task, mode or policy, the overlap is not smaller than the tile, or the limit is below 1.
     """
 
     task: str
@@ -77,6 +79,7 @@ class DefaultQuestion:
     revision: str | None = None
     policy: str = "call"
     segmenter: str = ""
+    max_new_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.task not in asked_tasks():
@@ -87,11 +90,18 @@ class DefaultQuestion:
             raise ValueError(f"policy is {self.policy!r}; choose one of {', '.join(NAMES)}")
         if self.tile and self.overlap is not None and self.overlap >= self.tile:
             raise ValueError(f"overlap is {self.overlap:g} and the tile {self.tile} pixels; give a smaller overlap")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {self.max_new_tokens}; give 1 or more, or None for the task's own")
+
+    @property
+    def said(self) -> Row:
+        """The fields by name; without a limit that is not set, so that rows written before there was one still count."""
+        return {name: value for name, value in vars(self).items() if (name, value) != ("max_new_tokens", None)}
 
     @property
     def digest(self) -> str:
         """Twelve characters that differ where anything asked differs; who is asked does not count."""
-        about = {name: value for name, value in vars(self).items() if name not in ("model", "revision")}
+        about = {name: value for name, value in self.said.items() if name not in ("model", "revision")}
         text = json.dumps(about, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -109,6 +119,7 @@ class DefaultQuestion:
             overlap=self.overlap,
             mode=self.mode,
             constrained=self.constrained,
+            max_new_tokens=self.max_new_tokens,
             segmenter=load_segmenter(self.segmenter),
         )
 
@@ -167,8 +178,8 @@ def predict(
         progress: Called with (items done, items).
 
     Returns:
-        Counts: ``done`` now, ``before`` (had a row), ``errors``; and ``changed`` where there are any, of those done the
-        ones that had a row about something else.
+        Counts: ``done`` now, ``before`` (had a row), ``errors``; and where there are any, of those done, ``changed`` that had
+        a row about something else, and ``truncated`` that have an answer which met the limit of generated tokens.
 
     Raises:
         ValueError: An item has nothing to be asked; or ``out`` is another file, is being written by another process, or
@@ -186,6 +197,7 @@ def predict(
             _remove_tiles(out, keep={_Head(out, item, wanted[item.id]).tiles for item in left})
         counts = {"done": 0, "before": len(items) - len(left), "errors": 0}
         changed = sum("error" not in rows_before.get(item.id, {"error": ""}) for item in left)
+        truncated = 0
         step = 1 if task_named(asked.task).tiled else max(1, batch)
         for start in range(0, len(left), step):
             chunk = left[start : start + step]
@@ -195,10 +207,11 @@ def predict(
             for item in chunk:
                 heads[item.id].tiles.unlink(missing_ok=True)
             counts["errors"] += sum("error" in row for row in rows)
+            truncated += sum(truncated_answers(row) > 0 for row in rows)
             counts["done"] += len(rows)
             if progress is not None:
                 progress(counts["before"] + counts["done"], len(items))
-    return counts | ({"changed": changed} if changed else {})
+    return counts | {name: number for name, number in (("changed", changed), ("truncated", truncated)) if number}
 
 
 def settings(engine: Engine, asked: DefaultQuestion) -> Row:
@@ -206,7 +219,7 @@ def settings(engine: Engine, asked: DefaultQuestion) -> Row:
     # A checkpoint's folder is known by what is in it, wherever it lies.
     named = replace(asked, model="") if asked.model and Path(asked.model).is_dir() else asked
     return {
-        **json.loads(json.dumps(vars(named), default=str)),
+        **json.loads(json.dumps(named.said, default=str)),
         "checkpoint": checkpoint_of(engine, asked.model),
         "dtype": str(getattr(getattr(engine, "model", None), "dtype", "")),
         "dialect": dialect_of(engine).to_dict(),

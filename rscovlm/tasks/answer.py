@@ -92,14 +92,16 @@ TASK = AnswerTask()
 
 def chain_row(result: ZoomResult) -> Row:
     """Return what a chain said and saw as plain JSON values."""
-    return {
+    row = {
         "question": result.question,
         "answer": result.answer,
         "stopped": result.stopped,
         "windows": [list(window) for window in result.windows],
         "tokens": result.tokens,
         "problems": dict(result.problems),
-    } | ({"declined": result.declined} if result.declined else {})
+    }
+    row |= {"declined": result.declined} if result.declined else {}
+    return row | ({"finish": result.finish} if result.finish != "stop" else {})
 
 
 def answer(

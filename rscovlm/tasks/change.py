@@ -36,7 +36,7 @@ from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.caption import question as ask_caption
 from rscovlm.tasks.describe import question as ask_description
 from rscovlm.tasks.segment import meant, name_of, targets_of, write_fitted
-from rscovlm.tasks.served import was_cut
+from rscovlm.tasks.served import finish_of
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.wanted import Wanted
 
@@ -352,5 +352,9 @@ def _row(found: Changed) -> Row:
     row: Row = {"objects": area_rows(found.polygons()), "problems": found.problems}
     if found.shift is not None:
         row["shift"] = [round(found.shift.x, 2), round(found.shift.y, 2)]
-    finish = "length" if was_cut(found.problems) else "stop"
-    return {**row, "finish": finish, "masks": mask_rows(found.labels, found.masks), "frame": frame_row(found.frame)}
+    return {
+        **row,
+        "finish": finish_of(found.problems),
+        "masks": mask_rows(found.labels, found.masks),
+        "frame": frame_row(found.frame),
+    }

@@ -86,7 +86,8 @@ class Classify(Task):
         found = []
         for raster, one in zip(rasters, wanted, strict=True):
             said = _said(engine, raster, one)
-            found.append({"label": said.label if one.classes else said.text, "text": said.text})
+            ended = {"finish": said.finish} if said.finish != "stop" else {}
+            found.append({"label": said.label if one.classes else said.text, "text": said.text, **ended})
         return found
 
 

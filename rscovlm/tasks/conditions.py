@@ -78,6 +78,7 @@ class Conditions(Task):
                 "tile": one.tile,
                 "overlap": one.overlap,
                 "constrained": one.constrained,
+                **one.limit,
             }
             solved = [
                 solve_conditions(engine, raster, text, parser=rules_or(writer), **options)
@@ -103,6 +104,7 @@ def solve_conditions(
     tile: int | None = None,
     overlap: float | None = None,
     constrained: bool = False,
+    max_new_tokens: int | None = None,
 ) -> SolvedConditions:
     """Find what meets all conditions of an instruction.
 
@@ -118,6 +120,7 @@ def solve_conditions(
         tile: Side of detection tiles.
         overlap: What these share, as for `detect`.
         constrained: Hold answers to their grammar.
+        max_new_tokens: Limit of an answer; by default those of `detect` and `ground`.
 
     Raises:
         ValueError: The instruction cannot be parsed or solved: a loop, an unknown name, metres or compass directions on an
@@ -133,6 +136,8 @@ def solve_conditions(
     raster = open_image(image)
     problems: Counter[str] = Counter()
     options: dict[str, Any] = {"kind": kind, "constrained": constrained}
+    if max_new_tokens is not None:
+        options["max_new_tokens"] = max_new_tokens
     looks = find or _finder(engine, raster, problems, {**options, "tile": tile, "overlap": overlap}, options)
     rings = {name: _pixels(raster, ring, crs) for name, ring in (areas or {}).items()}
     solved = ConditionSolver(looks, raster.frame, areas=rings).solve(plan)

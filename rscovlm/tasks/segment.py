@@ -32,7 +32,7 @@ from rscovlm.records import Record, Rejected
 from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, true_areas
 from rscovlm.tasks.batches import BATCH, batched_replies
 from rscovlm.tasks.boxes import frame_row
-from rscovlm.tasks.served import was_cut
+from rscovlm.tasks.served import finish_of
 from rscovlm.tasks.table import task_named
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.wanted import Wanted, fields_of
@@ -377,6 +377,6 @@ def _options(wanted: Wanted) -> dict[str, Any]:
 
 def _row(found: Segmented) -> Row:
     # Half an answer is in the model's own coordinates, so nothing is better.
-    finish = "length" if was_cut(found.problems) else "stop"
-    row: Row = {"objects": area_rows(found.polygons()), "problems": found.problems, "finish": finish}
-    return {**row, "masks": mask_rows(found.labels, found.masks), "frame": frame_row(found.frame)}
+    row: Row = {"objects": area_rows(found.polygons()), "problems": found.problems}
+    row |= {"finish": finish_of(found.problems), "masks": mask_rows(found.labels, found.masks)}
+    return {**row, "frame": frame_row(found.frame)}

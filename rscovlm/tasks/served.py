@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rscovlm.codec.problems import DROPPED
+from rscovlm.engines.engine import Finish
 from rscovlm.geometry import Objects
 
 
@@ -41,6 +42,20 @@ class Served:
         text = json.dumps(rest, ensure_ascii=False) if key is None else rest.pop(key)
         cut = row.get("finish") in ("length", "repeat") or was_cut(row.get("problems") or {})
         return cls(text, cut, extra=rest)
+
+
+def truncated_answers(row: Mapping[str, Any]) -> int:
+    """Return how many answers of a row met the limit of generated tokens.
+
+    >>> truncated_answers({"finish": "length"}), truncated_answers({"objects": [], "problems": {"cut_off": 3}})
+    (1, 3)
+    """
+    return max(int(row.get("finish") == "length"), int((row.get("problems") or {}).get("cut_off", 0)))
+
+
+def finish_of(problems: Mapping[str, int]) -> Finish:
+    """Return how an answer ended, from what was odd in it."""
+    return "length" if problems.get("cut_off") else "repeat" if problems.get("repeat") else "stop"
 
 
 def was_cut(problems: Mapping[str, int]) -> bool:
