@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rscovlm.files import write_text
 from rscovlm.hub.uploads import HubUpload, send
+from rscovlm.metrics.spaces import NAMES
+from rscovlm.metrics.spaces.files import space_files
 
 _SUFFIXES = frozenset(
     [
@@ -93,11 +98,34 @@ def push_space(
     return send(upload, message=message, dry_run=dry_run, **how)
 
 
-def push_metric(folder: str | Path, repo: str, **options: Any) -> HubUpload:
+def write_metric(name: str, folder: str | Path) -> Path:
+    """Write the Space of one of our metrics, which `evaluate.load(folder)` then loads.
+
+    Args:
+        name: One of `rscovlm.metrics.spaces.NAMES`.
+        folder: A new folder, whose last part should be the name: `evaluate` looks for the module of that name.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: No such metric exists, or the folder holds files.
+    """
+    texts, place = space_files(name), Path(folder)
+    if place.is_dir() and any(place.iterdir()):
+        raise ValueError(f"{place} holds files already; give a new folder")
+    place.mkdir(parents=True, exist_ok=True)
+    for file, text in texts.items():
+        write_text(place / file, text)
+    return place
+
+
+def push_metric(metric: str | Path, repo: str, **options: Any) -> HubUpload:
     """Push the Space of a metric, which `evaluate.load(repo)` then loads by name.
 
     Args:
-        folder: As for `push_space`, with the module `<name>.py`, named like the repository.
+        metric: Name of one of ours (`rscovlm.metrics.spaces.NAMES`), or a folder as for `push_space` with the module
+            `<name>.py`, named like the repository.
         repo: `<owner>/<name>`.
         options: As for `push_space`.
 
@@ -111,6 +139,12 @@ def push_metric(folder: str | Path, repo: str, **options: Any) -> HubUpload:
         ConnectionError: See `push_space`.
     """
     name = repo.rpartition("/")[2]
+    if str(metric) in NAMES and not Path(metric).is_dir():
+        with tempfile.TemporaryDirectory() as room:
+            upload = push_metric(write_metric(str(metric), Path(room) / str(metric)), repo, **options)
+        # The folder is gone; what was sent stays in the upload as bytes.
+        return replace(upload, files={file: text.encode() for file, text in space_files(str(metric)).items()})
+    folder = Path(metric)
     module = Path(folder) / f"{name}.py"
     if not module.is_file():
         raise ValueError(

@@ -12,7 +12,12 @@ from rscovlm.geometry.affine import Floats
 from rscovlm.metrics.detections import quads
 from rscovlm.metrics.matched_detections import Board, DetectionProtocol, settle
 
-_COLOURS = {"matched": "#1a9641", "false": "#d7191c", "missed": "#2b6cb0", "ignored": "#888888"}
+COLOURS = {"matched": "#009e73", "false": "#d55e00", "missed": "#0072b2", "ignored": "#888888"}
+"""Of Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), which colour-blind people tell apart."""
+
+DASHES = {"missed": "6 4", "false": "2 3"}
+"""Strokes of boxes that are not found and true, so that the picture reads without colour too."""
+
 _SIDE = 720
 """Longer side of the picture in pixels."""
 
@@ -71,7 +76,7 @@ def match_boxes(
 
 
 def matches_svg(prediction: Mapping[str, Any], reference: Mapping[str, Any], **options: Any) -> str:
-    """Draw matched (green), missed (blue, dashed) and false (red) boxes of one image as SVG text.
+    """Draw matched (green), missed (blue, dashed) and false (orange, dotted) boxes of one image as SVG text.
 
     Args:
         prediction: An item of `ap_nc`.
@@ -100,16 +105,17 @@ def matches_svg(prediction: Mapping[str, Any], reference: Mapping[str, Any], **o
     if len(shapes) > _MOST:
         legend += f" ({_MOST} boxes drawn)"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 24}" width="{width}" '
-        f'role="img" aria-label="{legend}"><text x="10" y="{height + 16}" font-size="14">{legend}</text>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 24}" width="{width}" style="max-width: 100%; '
+        'height: auto" '
+        f'role="img" aria-label="{legend}"><text x="10" y="{height + 16}" font-size="14" fill="currentColor">{legend}</text>'
         f"{''.join(lines)}</svg>"
     )
 
 
 def _outline(corners: Floats, name: str, label: str) -> str:
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-    dashes = ' stroke-dasharray="5 3"' if name == "missed" else ""
+    dashes = f' stroke-dasharray="{DASHES[name]}"' if name in DASHES else ""
     return (
-        f'<polygon class="{name}" points="{points}" fill="none" stroke="{_COLOURS[name]}" stroke-width="2"{dashes}>'
+        f'<polygon class="{name}" points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"{dashes}>'
         f"<title>{escape(label)}: {name}</title></polygon>"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
-from rscovlm.hub import push_metric, push_space
+from rscovlm.hub import push_metric, push_space, write_metric
+from rscovlm.metrics.spaces import NAMES
+from rscovlm.metrics.spaces.files import space_files
 from tests.hub.loopback import HubFault, reach, serving
 
-FOLDER = Path(__file__).resolve().parents[2] / "hub_cards"
-NAMES = ("ap_nc", "acc_at_05", "lrs_vqa_aa")
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEFGH"
 USE = """
 import json, evaluate
@@ -32,16 +32,16 @@ def test_a_metric_is_pushed_whole_and_private(name: str, monkeypatch: pytest.Mon
     with serving() as hub:
         reach(hub, monkeypatch)
         hub.token = TOKEN
-        dry = push_metric(FOLDER / name, f"rscovlm/{name}", token=TOKEN, dry_run=True)
+        dry = push_metric(name, f"rscovlm/{name}", token=TOKEN, dry_run=True)
         assert not hub.visits and f"{name}.py" in dry.table()
         hub.faults = [HubFault("POST .*commit/main", "503")]
         with pytest.raises(ConnectionError, match="do the same again"):
-            push_metric(FOLDER / name, f"rscovlm/{name}", token=TOKEN)
+            push_metric(name, f"rscovlm/{name}", token=TOKEN)
         assert hub.files[f"rscovlm/{name}"] == {}
-        push_metric(FOLDER / name, f"rscovlm/{name}", token=TOKEN)
+        push_metric(name, f"rscovlm/{name}", token=TOKEN)
         files = hub.files[f"rscovlm/{name}"]
         assert set(files) == {"README.md", "app.py", "requirements.txt", f"{name}.py"}
-        assert all(data == (FOLDER / name / path).read_bytes() for path, data in files.items())
+        assert {path: data.decode() for path, data in files.items()} == space_files(name)
         assert hub.created[0]["visibility"] == "private" and hub.created[0]["sdk"] == "gradio"
 
 
@@ -51,7 +51,7 @@ def test_evaluate_loads_a_pushed_metric_by_name(tmp_path: Path, monkeypatch: pyt
         with monkeypatch.context() as here:
             reach(hub, here)
             here.setenv("HF_TOKEN", TOKEN)
-            done = CliRunner().invoke(app, ["push", "metric", str(FOLDER / "ap_nc"), "rscovlm/ap_nc"])
+            done = CliRunner().invoke(app, ["push", "metric", "ap_nc", "rscovlm/ap_nc"])
         assert done.exit_code == 0 and f"{hub.address}/spaces/rscovlm/ap_nc/commit/" in done.output, done.output
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
@@ -60,7 +60,7 @@ def test_evaluate_loads_a_pushed_metric_by_name(tmp_path: Path, monkeypatch: pyt
             "HF_UPDATE_DOWNLOAD_COUNTS": "0",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "NO_PROXY": "127.0.0.1",
-            "PYTHONPATH": str(FOLDER.parent),
+            "PYTHONPATH": str(ROOT),
         }
         used = subprocess.run(
             [sys.executable, "-c", USE],
@@ -84,8 +84,10 @@ def test_evaluate_loads_a_pushed_metric_by_name(tmp_path: Path, monkeypatch: pyt
 
 def test_what_is_no_metric_or_space_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give a repository of its name"):
-        push_metric(FOLDER / "ap_nc", "rscovlm/other")
-    shutil.copytree(FOLDER / "ap_nc", tmp_path / "copy")
+        push_metric("ap_nc", "rscovlm/other")
+    write_metric("ap_nc", tmp_path / "copy")
+    with pytest.raises(ValueError, match="holds files already"):
+        write_metric("acc_at_05", tmp_path / "copy")
     (tmp_path / "copy" / "ap_nc.py").write_text("import evaluate\n")
     with pytest.raises(ValueError, match=r"no class on evaluate\.Metric"):
         push_metric(tmp_path / "copy", "rscovlm/ap_nc")

@@ -18,7 +18,7 @@ SHOWN = """() => [
 ]"""
 
 
-def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str]) -> dict[str, Any]:
+def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str], screenshots: str) -> dict[str, Any]:
     """Serve the page, use it, and return its tables, pictures and complaints."""
     playwright_api = importlib.import_module("playwright.sync_api")
     spec = importlib.util.spec_from_file_location("space_app", folder / "app.py")
@@ -38,10 +38,29 @@ def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str]) ->
         def press() -> None:
             page.click("#evaluate")
 
+        page.wait_for_selector("#predictions textarea")
+        seen["first"] = [page.input_value(f"#{name} textarea") for name in ("predictions", "references")]
+        page.click("#example")
+        page.wait_for_function("() => document.querySelector('#references textarea').value")
+        seen["example"] = [page.input_value(f"#{name} textarea") for name in ("predictions", "references")]
+        press()
+        page.wait_for_selector("#picture .drawing svg, #picture .drawing ol")
+        seen["keys"] = page.locator("#picture .legend .key").count()
+        picture, table = (page.locator(name).bounding_box() for name in ("#picture", "#results"))
+        seen["picture above table"] = picture["y"] < table["y"]
+        seen["widths"] = {}
+        for width in (1280, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(300)
+            seen["widths"][str(width)] = page.evaluate("() => document.documentElement.scrollWidth")
+            if screenshots:
+                page.screenshot(path=f"{screenshots}-{width}.png", full_page=True)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        shown = page.evaluate(SHOWN)
         for name, text in zip(("predictions", "references"), pasted, strict=True):
             page.fill(f"#{name} textarea", text)
         press()
-        page.wait_for_selector("#picture svg, #picture ol")
+        page.wait_for_function(f"before => ({SHOWN})()[1] !== before[1]", arg=shown)
         seen["pasted"] = look(page)
         for name, file in zip(("predictions_file", "references_file"), dropped, strict=True):
             page.set_input_files(f"#{name} input[type=file]", file)
@@ -77,4 +96,4 @@ def look(page: Any) -> dict[str, Any]:
 
 if __name__ == "__main__":
     job = json.loads(sys.argv[1])
-    print(json.dumps(visit(Path(job["folder"]), job["chromium"], job["pasted"], job["dropped"])))
+    print(json.dumps(visit(Path(job["folder"]), job["chromium"], job["pasted"], job["dropped"], job["screenshots"])))

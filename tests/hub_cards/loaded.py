@@ -14,9 +14,10 @@ from typing import Any
 import evaluate
 from evaluate.loading import evaluation_module_factory, import_main_class
 
-from rscovlm.metrics import ap_nc, grounding_accuracy, lrs_vqa_aa
+from rscovlm.metrics.spaces import NAMES
+from rscovlm.metrics.spaces.files import metric_space
 
-METRICS: dict[str, Callable[..., Any]] = {"ap_nc": ap_nc, "acc_at_05": grounding_accuracy, "lrs_vqa_aa": lrs_vqa_aa}
+METRICS: dict[str, Callable[..., Any]] = {name: metric_space(name).metric for name in NAMES}
 
 
 def main(folder: Path) -> None:

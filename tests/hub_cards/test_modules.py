@@ -9,20 +9,26 @@ from typing import Any
 
 import pytest
 
+from rscovlm.metrics.spaces import NAMES
 from tests.hub.loopback import serving
+from tests.hub_cards.folders import write_spaces
 
 pytest.importorskip("evaluate", reason="the extra eval is not installed")
 
-FOLDER = Path(__file__).resolve().parents[2] / "hub_cards"
-NAMES = ("ap_nc", "acc_at_05", "lrs_vqa_aa")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_spaces(tmp_path_factory.mktemp("spaces"))
+
+
+@pytest.fixture(scope="module")
+def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process that used every module saw."""
     with serving() as hub:
         for name in NAMES:
-            files = (path for path in (FOLDER / name).iterdir() if path.is_file())
+            files = (path for path in (folder / name).iterdir() if path.is_file())
             hub.files[f"rscovlm/{name}"] = {path.name: path.read_bytes() for path in files}
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
@@ -31,11 +37,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             "HF_UPDATE_DOWNLOAD_COUNTS": "0",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "NO_PROXY": "127.0.0.1",
-            "PYTHONPATH": str(FOLDER.parent),
+            "PYTHONPATH": str(ROOT),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "tests.hub_cards.probe", str(FOLDER)],
-            cwd=FOLDER.parent,
+            [sys.executable, "-m", "tests.hub_cards.probe", str(folder)],
+            cwd=ROOT,
             env=environment,
             capture_output=True,
             text=True,
@@ -73,15 +79,15 @@ def test_malformed_items_are_refused_with_reason(seen: dict[str, Any], name: str
     assert part in seen["messages"][name]
 
 
-def test_each_module_meets_what_evaluate_asks_of_every_module(tmp_path: Path) -> None:
+def test_each_module_meets_what_evaluate_asks_of_every_module(folder: Path, tmp_path: Path) -> None:
     """No open options, examples that are found and run, and the name of its folder."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
         "HF_HOME": str(tmp_path / "hub"),
         "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": str(FOLDER.parent),
+        "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "tests.hub_cards.loaded", str(FOLDER)]
+    command = [sys.executable, "-m", "tests.hub_cards.loaded", str(folder)]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
     )

@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "hub_cards"
+from rscovlm.hub import write_metric
+
+ROOT = Path(__file__).resolve().parents[2]
 SQUARE = [100, 100, 200, 100, 200, 180, 100, 180]
 OTHER = [300, 100, 340, 100, 340, 140, 300, 140]
 
@@ -77,7 +79,7 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("spaces") / "venv"
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--editable", f"{FOLDER.parent}[spaces]"]
+    install = [str(python), "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[spaces]"]
     done = subprocess.run(install, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return str(python)
@@ -96,15 +98,17 @@ def test_a_person_sees_table_and_picture(name: str, interpreter: str, tmp_path: 
         file.write_text(json.dumps(items))
         files.append(str(file))
     job = {
-        "folder": str(FOLDER / name.split()[0]),
+        "folder": str(write_metric(name.split()[0], tmp_path / name.split()[0])),
         "chromium": chromium,
         "pasted": [json.dumps(items) for items in pasted],
         "dropped": files,
+        "screenshots": os.environ.get("RSCOVLM_SCREENSHOTS", "")
+        and f"{os.environ['RSCOVLM_SCREENSHOTS']}/{name.split()[0]}",
     }
     done = subprocess.run(
         [interpreter, "-m", "tests.hub_cards.browse", json.dumps(job)],
-        cwd=FOLDER.parent,
-        env={**os.environ, "PYTHONPATH": str(FOLDER.parent), "GRADIO_ANALYTICS_ENABLED": "False"},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"},
         capture_output=True,
         text=True,
         timeout=400,
@@ -116,4 +120,9 @@ def test_a_person_sees_table_and_picture(name: str, interpreter: str, tmp_path: 
         assert any(cell in text for text in seen[moment]["cells"]), seen[moment]
         assert seen[moment]["shapes"] + seen[moment]["answers"] == marks
     assert "this is no JSON" in seen["complaint"]
+    # Nothing is filled in, an example is on demand, and picture and legend stand in the first screen of what it gives.
+    assert seen["first"] == ["", ""]
+    assert all(json.loads(text) for text in seen["example"])
+    assert seen["keys"] == 3 and seen["picture above table"]
+    assert seen["widths"] == {"1280": 1280, "400": 400}, "a page is wider than its window"
     assert seen["faults"] == []
