@@ -18,13 +18,20 @@ _LENGTH = (
     r"(?P<number>\d+(?:[.,]\d+)?)\s*(?P<unit>km|kilomet(?:re|er)s?|met(?:re|er)s?|m|feet|foot|ft|miles?|pixels?|px)\b"
 )
 
+_POLITE = (
+    r"^(?:please\s+)?(?:(?:can|could|would)\s+you\s+(?:please\s+)?|i\s+(?:want|need|would\s+like)\s+(?:you\s+)?to\s+)?"
+)
 _ASK = re.compile(
-    r"^(?:please\s+)?(?:can you\s+|could you\s+)?(?:find|show(?: me)?|locate|mark|detect|segment|outline|list|select|give(?: me)?|identify|"
-    r"point (?:out|at|to)|where (?:is|are))\s+",
+    _POLITE
+    + r"(?:(?:find|show(?: me)?|see|locate|mark|highlight|detect|segment|outline|list|select|give(?: me)?|identify|"
+    r"point (?:out|at|to)|(?:tell me )?where (?:is|are)|(?:tell me )?(?:which|what) (?:is|are)|"
+    r"i(?:'m| am) looking for|i (?:want|need)|(?:tell me )?(?:which|what)(?= .*\b(?:is|are)\b))\s+)",
     re.IGNORECASE,
 )
 _COUNT = re.compile(
-    r"^(?:please\s+)?(?:how many\s+|count\s+(?:the number of\s+)?|what is the number of\s+)", re.IGNORECASE
+    _POLITE + r"(?:(?:tell me )?how many\s+|(?:count|(?:tell me )?what is|give me|tell me|(?=(?:the\s+)?number of))\s*"
+    r"(?:the\s+)?number of\s+|count\s+)",
+    re.IGNORECASE,
 )
 _LEADS = {
     "largest": "largest|biggest|widest",
@@ -50,17 +57,27 @@ _SIDE_WORDS = r"left|right|top|upper|bottom|lower|north|south|east|west"
 _PART_NAMES = {"upper": "top", "lower": "bottom", "middle": "centre", "center": "centre"}
 _IMAGE = r"(?:the\s+)?(?:image|picture|scene|photo)\b"
 
+_SPAN = r"(?:distance|radius|range)\s+of"
+_NEAR = (
+    rf"(?:at|within|in)\s+a\s+{_SPAN}(?:\s+(?:at\s+most|less\s+than|up\s+to|no\s+more\s+than))?|within|less\s+than|at\s+most|"
+    r"(?:no|not)\s+(?:more|farther|further)\s+than|closer\s+than|nearer\s+than|up\s+to"
+)
+_FAR = (
+    rf"at\s+a\s+{_SPAN}\s+(?:at\s+least|more\s+than|over)|more\s+than|over|farther\s+than|further\s+than|at\s+least|beyond|"
+    rf"(?:no|not)\s+(?:closer|nearer|less)\s+than|not\s+within(?:\s+a\s+{_SPAN})?"
+)
+
 _RELATIONS: tuple[tuple[str, str], ...] = (
     ("part", rf"(?:in|on|at)\s+the\s+(?P<part>{_SIDE_WORDS}|centre|center|middle)(?:ern)?(?:\s+(?:hand\s+)?(?:side|half|part|edge))?\s+of\s+{_IMAGE}"),
     ("bank", rf"(?:on|along|at)\s+the\s+(?P<bank>{_SIDE_WORDS})(?:ern)?(?:[- ]hand)?\s+(?:bank|side|shore|edge|half)\s+of"),
     ("side", r"(?:to\s+the\s+|just\s+|due\s+)?(?P<side>left|right|north|south|east|west)(?:ern)?\s+of"),
     ("above", r"above"),
     ("below", r"below|beneath|underneath"),
-    ("within", rf"(?:within|less\s+than|at\s+most|no\s+more\s+than|closer\s+than|nearer\s+than|up\s+to)\s+{_LENGTH}(?:\s+away)?\s+(?:of|from|to|than)"),
-    ("beyond", rf"(?:more\s+than|farther\s+than|further\s+than|at\s+least|beyond)\s+{_LENGTH.replace('number', 'number2').replace('unit', 'unit2')}(?:\s+away)?\s+(?:of|from|to|than)"),
+    ("within", rf"(?:{_NEAR})\s+{_LENGTH}(?:\s+away)?\s+(?:of|from|to|than)"),
+    ("beyond", rf"(?:{_FAR})\s+{_LENGTH.replace('number', 'number2').replace('unit', 'unit2')}(?:\s+away)?\s+(?:of|from|to|than)"),
     ("nearest", r"(?:(?:that|which)\s+(?:is|are)\s+)?(?:nearest|closest)(?:\s+(?:to|from))?"),
     ("farthest", r"(?:farthest|furthest)(?:\s+(?:away\s+)?from)?"),
-    ("between", r"between"),
+    ("between", r"(?:in\s+)?between"),
     ("along", r"along(?:side)?"),
     ("near", r"near(?:\s+to|by)?|close\s+to|next\s+to|beside|adjacent\s+to"),
     ("outside", r"outside(?:\s+of)?|not\s+(?:in|inside|within)"),
@@ -74,6 +91,15 @@ _FILLERS = re.compile(
     r"\b(?:are there|there are|is there|can (?:you|be) see[n]?|please|in this image|in the image)\b|[?!.]+\s*$",
     re.IGNORECASE,
 )
+
+_STRAY = re.compile(
+    rf"\b(?:than|from|away|around|under|over|up|upon|that|which|who|whose|not|no|do|does|you|i|me|my|we|one|less|more|least|most|only|"
+    rf"radius|distance|count|location|(?:all|every|each|any|both|the|this|these|those|an?)(?=\s)|{_NUMBER}(?=\s)|{_LENGTH})\b",
+    re.IGNORECASE,
+)
+"""Words that no name of a thing holds: what stands there is a condition that rules do not know, and a guess would be a wrong answer."""
+_AFTER_PLURAL = re.compile(r"(?<=[^isu ]s )(?:\w+ed|standing|running|moving|sailing|flying|found|seen|in|on|at|by|to)\b.*$", re.IGNORECASE)
+"""What follows on a plural, as in "ships lined along", is no part of the name."""
 
 
 @dataclass
@@ -179,6 +205,11 @@ def _thing(words: str, draft: _StepsDraft) -> tuple[str, list[SubInstruction]]:
     for area in draft.areas:
         if noun.casefold() == area.casefold():
             return area, leads
+    stray = _STRAY.search(noun) or _AFTER_PLURAL.search(noun)
+    if stray:
+        raise ValueError(
+            f"{noun[:80]!r} is no name: rules cannot read {stray[0]!r} in it; put it in other words, or ask a model to parse the instruction"
+        )
     name = draft.add(noun, SubInstruction("x", "find", referent(noun), many=_plural(noun) or not definite))
     return name, leads
 

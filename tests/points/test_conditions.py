@@ -122,8 +122,15 @@ def test_what_is_taken_fits_the_schema_and_comes_back(step: dict[str, Any]) -> N
             "every tank that is below the road and to the right of the court",
             ["find tank", "find road", "tank below road", "find court", "tank below road right of court"],
         ),
+        ("Which planes are in between the pier and the mole?", ["find planes", "find pier", "find mole", "planes between pier and mole"]),
+        ("I'm looking for ships no closer than 80 m to the pier", ["find ships", "find pier", "ships beyond 80 m of pier"]),
+        ("ships not within 80 m of the pier", ["find ships", "find pier", "ships beyond 80 m of pier"]),
+        ("ships within a radius of 2 km of the pier", ["find ships", "find pier", "ships within 2000 m of pier"]),
+        ("Could you highlight every ship no farther than 9 m from the pier?", ["find ship", "find pier", "ship within 9 m of pier"]),
+        ("Tell me how many sports fields are above the road.", ["find sports fields", "find road", "sports fields above road", "count sports fields above road"]),
+        ("the number of planes", ["find planes", "count planes"]),
     ],
-)
+)  # fmt: skip
 def test_rules_understand(instruction: str, steps: list[str]) -> None:
     parsed = parse_by_rules(instruction, areas=("zone",))
     assert [step.words() for step in parsed.steps] == steps
@@ -132,7 +139,9 @@ def test_rules_understand(instruction: str, steps: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "instruction", ["", "   ", "north of the pier", "ships north of", "the zone inside the zone", "x" * 1001]
-)
+    + ["draw a box around the ships", "ships 80 m or less from the pier", "the location of the ships", "ships lined up along the pier"]
+    + ["can you spot ships", "ships higher up than the pier", "ships that one sees in the harbour"],
+)  # fmt: skip
 def test_what_rules_cannot_parse_is_refused(instruction: str) -> None:
     with pytest.raises(
         ValueError, match="instruction|names no object|compares with|asks for the area|has 0 characters"
