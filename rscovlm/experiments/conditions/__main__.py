@@ -11,7 +11,7 @@ import numpy as np
 
 from rscovlm.codec.categories import plural
 from rscovlm.experiments.conditions.cases import ConditionCase, draw_case
-from rscovlm.experiments.conditions.place import ZONE, Place
+from rscovlm.experiments.conditions.place import ZONE, DrawnPlace
 from rscovlm.geometry import Objects
 from rscovlm.points.condition_rules import parse_by_rules
 from rscovlm.points.condition_solver import ConditionSolver, SolvedConditions
@@ -54,7 +54,7 @@ def score_case(case: ConditionCase, parse: Parse = parse_by_rules) -> CaseScore:
     return CaseScore(case, solved, right=right, step_right=_emptied(solved) == case.nothing)
 
 
-def _finder(place: Place) -> Callable[[str, bool], Objects]:
+def _finder(place: DrawnPlace) -> Callable[[str, bool], Objects]:
     """Return who finds things by their names: the class in singular or plural, or a single thing."""
     names = {plural(label): label for label in set(place.labels)} | {label: label for label in set(place.labels)}
     objects = place.objects

@@ -10,7 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.codec.categories import plural
-from rscovlm.experiments.conditions.place import GAP, HEIGHT, LINE, LONG, SMALL, WIDTH, ZONE, Place, Verdict, draw_place
+from rscovlm.experiments.conditions.place import (
+    GAP,
+    HEIGHT,
+    LINE,
+    LONG,
+    SMALL,
+    WIDTH,
+    ZONE,
+    DrawnPlace,
+    Verdict,
+    draw_place,
+)
 from rscovlm.geometry.affine import Floats
 from rscovlm.settings.yamlfiles import read_yaml
 
@@ -35,7 +46,7 @@ class ConditionCase:
     """
 
     instruction: str
-    place: Place
+    place: DrawnPlace
     answer: frozenset[int]
     conditions: tuple[str, ...]
     nothing: str | None
@@ -67,25 +78,25 @@ class _Writer:
     def put(self, name: str) -> str:
         return self.pick(*self.words[name])
 
-    def compass(self, place: Place) -> Drawn:
+    def compass(self, place: DrawnPlace) -> Drawn:
         number, thing = int(self.rng.integers(4)), self.pick(*SMALL)
         axis, sign = ((1, 1), (1, -1), (0, 1), (0, -1))[number]
         side = ("north", "south", "east", "west")[number]
         return f"{self.put('compass').format(side)} the {thing}", place.sideways(thing, axis, sign, metric=True)
 
-    def screen(self, place: Place) -> Drawn:
+    def screen(self, place: DrawnPlace) -> Drawn:
         number, thing = int(self.rng.integers(4)), self.pick(*SMALL)
         axis, sign = ((0, -1), (0, 1), (1, -1), (1, 1))[number]
         side = ("left", "right", "above", "below")[number]
         return f"{self.put(side)} the {thing}", place.sideways(thing, axis, sign, metric=False)
 
-    def within(self, place: Place) -> Drawn:
+    def within(self, place: DrawnPlace) -> Drawn:
         return self._distance(place, near=True)
 
-    def beyond(self, place: Place) -> Drawn:
+    def beyond(self, place: DrawnPlace) -> Drawn:
         return self._distance(place, near=False)
 
-    def _distance(self, place: Place, *, near: bool) -> Drawn:
+    def _distance(self, place: DrawnPlace, *, near: bool) -> Drawn:
         thing = self.pick(*SMALL, *LONG)
         away = place.distances(thing)
         order = np.sort(away)
@@ -95,21 +106,21 @@ class _Writer:
         words = self.put("within" if near else "beyond").format(self.pick(f"{limit:g} m", f"{limit:g} metres", kilo))
         return f"{words} the {thing}", Verdict((away <= limit) == near, np.abs(away - limit) > GAP + 0.001 * limit)
 
-    def inside(self, place: Place) -> Drawn:
+    def inside(self, place: DrawnPlace) -> Drawn:
         return f"{self.put('inside')} the {ZONE}", place.inside(place.zone)
 
-    def outside(self, place: Place) -> Drawn:
+    def outside(self, place: DrawnPlace) -> Drawn:
         verdict = place.inside(place.zone)
         return f"{self.put('outside')} the {ZONE}", Verdict(~verdict.met, verdict.clear)
 
-    def between(self, place: Place) -> Drawn:
+    def between(self, place: DrawnPlace) -> Drawn:
         one, two = LONG if self.rng.random() < 0.5 else LONG[::-1]
         return f"{self.put('between')} the {one} and the {two}", place.between(one, two)
 
-    def along(self, place: Place) -> Drawn:
+    def along(self, place: DrawnPlace) -> Drawn:
         return f"{self.put('along')} the {LINE}", place.along(LINE)
 
-    def part(self, place: Place) -> Drawn:
+    def part(self, place: DrawnPlace) -> Drawn:
         number = int(self.rng.integers(4))
         axis, sign = ((0, -1), (0, 1), (1, -1), (1, 1))[number]
         name = self.pick(*(("left",), ("right",), ("upper", "top"), ("lower", "bottom"))[number])
@@ -128,7 +139,7 @@ _ALONG = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommo
 _ALONG |= {"northernmost": (1, -1), "southernmost": (1, 1), "easternmost": (0, -1), "westernmost": (0, 1)}
 
 
-def _ranks(name: str, place: Place, thing: str) -> tuple[Floats, float]:
+def _ranks(name: str, place: DrawnPlace, thing: str) -> tuple[Floats, float]:
     """Return values of which the least leads, and by how much they must differ."""
     if name in ("largest", "smallest"):
         return (-1 if name == "largest" else 1) * np.log(place.areas()), 0.05
@@ -188,7 +199,7 @@ def _tried(writer: _Writer, number: int, *, empty: bool) -> ConditionCase | None
 
 
 def _finished(
-    writer: _Writer, place: Place, state: tuple[str, NDArray[np.bool_], NDArray[np.bool_] | None, str | None],
+    writer: _Writer, place: DrawnPlace, state: tuple[str, NDArray[np.bool_], NDArray[np.bool_] | None, str | None],
     words: list[str], names: list[str],
 ) -> ConditionCase | None:  # fmt: skip
     """Return the case with its superlative or number, if it has one; None where what leads is not clear."""
@@ -233,6 +244,6 @@ def _joined(writer: _Writer, words: list[str]) -> str:
     return text
 
 
-def _without(place: Place, label: str) -> Place:
+def _without(place: DrawnPlace, label: str) -> DrawnPlace:
     rows = [row for row, name in enumerate(place.labels) if name != label]
-    return Place(place.frame, tuple(place.labels[row] for row in rows), place.quads[rows], place.zone, place.count)
+    return DrawnPlace(place.frame, tuple(place.labels[row] for row in rows), place.quads[rows], place.zone, place.count)

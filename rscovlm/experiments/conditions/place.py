@@ -35,7 +35,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class DrawnPlace:
     """Things in an image with map coordinates; the first `count` are those that instructions ask for.
 
     Attributes:
@@ -129,7 +129,7 @@ class Place:
         return Verdict(away <= longest, (away < 0.6 * longest) | (away > 1.5 * longest))
 
 
-def draw_place(rng: np.random.Generator) -> Place:
+def draw_place(rng: np.random.Generator) -> DrawnPlace:
     """Draw a place: eight to fourteen objects of one class, some of another, single things, a road and a zone."""
     subject, other = rng.choice(SUBJECTS, 2, replace=False).tolist()
     count, more = int(rng.integers(8, 15)), int(rng.integers(3, 7))
@@ -153,7 +153,7 @@ def draw_place(rng: np.random.Generator) -> Place:
     east, north = float(rng.uniform(300_000, 700_000)), float(rng.uniform(1_000_000, 6_500_000))
     zone_number = int(rng.integers(1, 61))
     frame = Frame(WIDTH, HEIGHT, root_to_world=(cos, sin, east, sin, -cos, north), crs=f"EPSG:{32600 + zone_number}")
-    return Place(frame, tuple(labels), np.array(quads), zone, count)
+    return DrawnPlace(frame, tuple(labels), np.array(quads), zone, count)
 
 
 def _spot(rng: np.random.Generator, margin: float = 0.03) -> Floats:
