@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +28,7 @@ from rscovlm.records.views import load_image, open_ref
 from rscovlm.tasks.answer import question as answer_question
 from rscovlm.tasks.areas import true_areas
 from rscovlm.tasks.boxes import object_rows
-from rscovlm.tasks.caption import question as caption_question
-from rscovlm.tasks.change import Changed, change_many
-from rscovlm.tasks.change import question as change_question
-from rscovlm.tasks.detect import question as detect_question
 from rscovlm.tasks.detect_many import detect_many
-from rscovlm.tasks.ground import question as ground_question
-from rscovlm.tasks.segment import Segmented, segment_many, targets_of
-from rscovlm.tasks.segment import question as segment_question
 from rscovlm.tasks.table import task_of
 from rscovlm.tasks.task import Question, Shown
 from rscovlm.tasks.wanted import Wanted
@@ -59,13 +51,7 @@ def question_of(record: Record, dialect: Dialect, asking: Asking) -> Question:
     if asking.as_published and record.question.strip():
         text = record.question.replace(asking.remove, "") if asking.remove else record.question
         return answer_question(dialect, text.strip() + asking.suffix, record.choices)
-    if record.task == "grounding":
-        return ground_question(dialect, record.expression, kind=asking.kind)
-    if record.task == "detection":
-        return detect_question(dialect, record.categories, kind=asking.kind)
-    if record.task == "change":
-        return caption_question(dialect, change=True)
-    return task_of(record.task).asks(record, dialect)
+    return task_of(record.task).asks_in(record, dialect, asking.kind)
 
 
 @dataclass
@@ -112,9 +98,9 @@ class Asker:
                 shown.append((item, *self._open(item)))
             except (ValueError, OSError, SyntaxError) as error:  # Pillow tells a broken PNG by a SyntaxError
                 yield {"item": item.id, "image": item.image, "column": item.column, "error": str(error)}
-        detections = [entry for entry in shown if entry[0].record.task == "detection"]
+        detections = [entry for entry in shown if task_of(entry[0].record.task).dense]
         masks = [entry for entry in shown if _is_outlined(entry[0].record)]
-        others = [entry for entry in shown if entry[0].record.task != "detection" and not _is_outlined(entry[0].record)]
+        others = [entry for entry in shown if not _is_located(entry[0].record)]
         zoomed = [entry for entry in others if self._zooms(entry[0])]
         once = [entry for entry in others if not self._zooms(entry[0])]
         stages = ((self._detect, detections), (self._outline, masks), (self._zoom, zoomed), (self._once, once))
@@ -137,7 +123,7 @@ class Asker:
         if self.control == "shuffled":
             moved = with_images(item, self.images[item.id]).record.images
             images = [self._raster(image, item.root) for image in moved]
-        if self.control == "no-image" and (item.record.task == "detection" or _is_outlined(item.record)):
+        if self.control == "no-image" and _is_located(item.record):
             images = [open_image(Image.new("RGB", size, (127, 127, 127)))] * len(own)
         head: Row = {
             "item": item.id,
@@ -241,17 +227,21 @@ class Asker:
     def _outline(self, entries: Iterable[tuple[BenchmarkItem, list[Raster], Row]]) -> Iterator[Row]:
         """Outline what each item means, several at a time; the row holds the masks, the pixels they share, and those of either."""
         dialect, entries = dialect_of(self.engine), list(entries)
-        compared = [entry for entry in entries if entry[0].record.task == "change"]
-        single = [entry for entry in entries if entry[0].record.task != "change"]
+        by_task: dict[str, list[tuple[BenchmarkItem, list[Raster], Row]]] = {}
+        for entry in entries:
+            by_task.setdefault(entry[0].record.task, []).append(entry)
         options: dict[str, Any] = {"batch": self.batch, "max_new_tokens": self.asking.max_new_tokens}
-        pairs = ((first, second, *_sought(item.record)) for item, (first, second, *_), _ in compared)
-        # Pairs of a benchmark lie on each other, whatever the pictures of a control do.
-        changes = change_many(self.engine, pairs, check_shift=False, **options)
-        images = ((rasters[0], *_named(item.record)) for item, rasters, _ in single)
-        answers: Iterator[Changed | Segmented] = chain(changes, segment_many(self.engine, images, **options))
-        for (item, _, head), found in zip(compared + single, answers, strict=True):
-            ask = change_question if item.record.task == "change" else segment_question
-            question = ask(dialect, targets_of(item.record))
+        answers = (
+            (entry, found)
+            for task, some in by_task.items()
+            for entry, found in zip(
+                some,
+                task_of(task).outline(self.engine, ((item.record, rasters) for item, rasters, _ in some), **options),
+                strict=True,
+            )
+        )
+        for (item, _, head), found in answers:
+            question = task_of(item.record.task).asks(item.record, dialect)
             width, height = head["size"]
             true = _true_mask(item, (width, height), self.engine.budget)
             mine = np.zeros((found.frame.height, found.frame.width), bool)
@@ -276,21 +266,14 @@ class Asker:
             }
 
 
-def _named(record: Record) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the class names and the expressions that a record asks for."""
-    targets = targets_of(record)
-    return ((), targets) if record.expression else (targets, ())
-
-
-def _sought(record: Record) -> tuple[Sequence[str], str | None]:
-    """Return the class names, or the expression, of what is to have changed."""
-    classes, expressions = _named(record)
-    return classes, expressions[0] if expressions else None
-
-
 def _is_outlined(record: Record) -> bool:
     """Tell whether the answer about a record is an area: of what is meant, or of what changed where no sentence tells it."""
-    return record.task == "segmentation" or (record.task == "change" and not record.captions)
+    return task_of(record.task).outlines(record)
+
+
+def _is_located(record: Record) -> bool:
+    """Tell whether the answer about a record is read as places of the whole image, in windows where it is large."""
+    return task_of(record.task).dense or _is_outlined(record)
 
 
 def _true_mask(item: BenchmarkItem, size: tuple[int, int], budget: PixelBudget) -> NDArray[np.bool_]:

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rscovlm.benchmarks.suite import RecordSet, Suite, field_of, matches
-from rscovlm.codec.categories import spoken
 from rscovlm.data.sources import convert
 from rscovlm.data.storage import read_parquet, read_records
-from rscovlm.geometry import Frame
 from rscovlm.records import Record, Tally
-from rscovlm.records.views import boxes_of
+from rscovlm.tasks.table import task_of
 
 ALL = "all"
 """The one column of a benchmark that has no columns of its own."""
@@ -107,26 +105,7 @@ def truth_of(item: BenchmarkItem, size: tuple[int, int]) -> dict[str, Any]:
         item: The item.
         size: Width and height of its first image.
     """
-    record = item.record
-    if record.task == "detection":
-        frame = Frame(*size)
-        quads = boxes_of(record.objects, "quad", frame).coords
-        return {
-            "boxes": [[round(float(value), 2) for value in box] for box in quads],
-            "labels": [one.label for one in record.objects],
-            "difficult": [int(one.difficult) for one in record.objects],
-        }
-    if record.task == "segmentation" or (record.task == "change" and not record.captions):
-        return {}
-    if record.task == "grounding":
-        return {"box": list(record.objects[0].box), "kind": record.objects[0].kind}
-    if record.task == "classification":
-        return {"answer": ", ".join(spoken(name) for name in record.classes)}
-    if record.task in ("caption", "change"):
-        return {"captions": list(record.captions)}
-    if record.task == "conversation":
-        return {"answer": record.turns[-1].text}
-    return {"answer": record.answer, **({"choices": list(record.choices)} if record.choices else {})}
+    return task_of(item.record.task).truth(item.record, size)
 
 
 def _digest(record: Record) -> str:

@@ -17,6 +17,7 @@ from rscovlm.rasters.digests import content
 from rscovlm.records.jsonfiles import parsed
 from rscovlm.records.views import open_ref
 from rscovlm.tasks.boxes import object_rows
+from rscovlm.tasks.table import task_of
 
 _IDS = ("item", "question_id", "id", "index", "image_id")
 _ANSWERS = ("answer", "text", "prediction", "pred", "output", "response", "model_answer")
@@ -92,7 +93,7 @@ def answer_head(item: BenchmarkItem) -> dict[str, Any]:
     """Return how the row of an item begins that was answered elsewhere: its image, the image's size, and what is true."""
     image = item.record.images[0] if item.record.images else None
     size = (image.width, image.height) if image is not None else (1, 1)
-    if image is not None and 0 in size and item.record.task in ("grounding", "detection"):
+    if image is not None and 0 in size and task_of(item.record.task).boxed:
         with open_ref(image, item.root) as raster:
             size = (raster.width, raster.height)
     size = (max(1, size[0]), max(1, size[1]))
@@ -105,7 +106,7 @@ def _row(item: BenchmarkItem, answer: str, row: Mapping[str, Any], dialect: Dial
     given = next((row[name] for name in _SEEN if isinstance(row.get(name), list) and len(row[name]) == 2), None)
     seen = [int(side) for side in given] if given else head["size"]
     base = {**head, "seen": seen, "prompt": row.get("prompt", ""), "finish": "stop"}
-    if item.record.task != "detection":
+    if not task_of(item.record.task).dense:
         return {**base, "answer": answer}
     frame = Frame(*head["size"])
     decoded = dialect.codec.decode(answer, frame.resized(*seen), kind="quad", categories=item.record.categories)

@@ -33,6 +33,7 @@ from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.sizes import FileRule, fitted
 from rscovlm.records.tally import Rejected, Strict, Tally
 from rscovlm.records.views import open_ref, read_window
+from rscovlm.tasks.table import task_of
 
 LEAST = 0.7
 """Smallest share of an object's area in a tile that holds it."""
@@ -102,7 +103,7 @@ def tile(
     named: set[str] = set()
     for record in records:
         if (
-            record.task != "detection"
+            not task_of(record.task).dense
             or len(record.images) != 1
             or not (record.images[0].width and record.images[0].height)
         ):

@@ -11,6 +11,7 @@ from rscovlm.data.storage import read_parquet
 from rscovlm.hub.downloads import pull
 from rscovlm.hub.uploads import HubUpload, send
 from rscovlm.records.record import Record
+from rscovlm.tasks.table import task_of
 
 _SHARDS = "data/*-*-of-*.parquet"
 _ROWS = (
@@ -20,17 +21,6 @@ _ROWS = (
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
 )
-_CATEGORIES = {
-    "classification": "image-classification",
-    "caption": "image-to-text",
-    "vqa": "visual-question-answering",
-    "conversation": "image-text-to-text",
-    "grounding": "object-detection",
-    "detection": "object-detection",
-    "zoom": "visual-question-answering",
-    "segmentation": "image-segmentation",
-    "change": "image-to-text",
-}
 
 
 def push_dataset(
@@ -122,7 +112,7 @@ def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:
         embedded += any(image.data is not None for image in record.images)
     total = splits.total()
     size = next((name for bound, name in _ROWS if total < bound), "n>10M")
-    categories = sorted({_CATEGORIES[task] for task in tasks})
+    categories = sorted({task_of(task).category for task in tasks})
     head = DatasetCardData(
         license=licence,
         tags=["remote-sensing", "rscovlm"],

@@ -213,7 +213,7 @@ class Redraw:
 
     def side(self) -> int:
         """Return the longer side of what was shown, in the image's own pixels; 0 where it cannot be cut into tiles."""
-        if not task_of(self.record.task).cut or len(self.record.images) != 1:
+        if not task_of(self.record.task).dense or len(self.record.images) != 1:
             return 0
         return max(self._whole().size)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
@@ -18,11 +18,23 @@ from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.records import Annotation, ImageRef, Record
 from rscovlm.scenes import Scene, SceneConfig, SceneQuestion, ZoomScene, make_scene, make_zoom_scene, questions
 from rscovlm.scenes.pad import MARKING
+from rscovlm.scenes.questions import Task as Kind
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.zoom.layouts import Layout
 
 Spatial = Literal["hbb", "quad"]
 Worded = Literal["class", "count", "presence", "colour"]
+
+RECORD_TASKS: Mapping[Kind, str] = {
+    "class": "classification",
+    "count": "counting",
+    "presence": "vqa",
+    "colour": "vqa",
+    "marking": "vqa",
+    "grounding": "grounding",
+    "detection": "detection",
+}
+"""Task of the record that a kind of question about a scene becomes."""
 
 
 @dataclass(frozen=True)
@@ -121,23 +133,17 @@ def record_of(
         kind: Boxes of the objects: ``"hbb"`` those of their outlines, closer than those around their quadrilaterals.
         image: The scene's picture where it was written already.
     """
-    task, fields = _content(scene, question, classes, kind)
-    return Record("scene", "scenes", "train", task, (image or image_of(scene.image),), **fields)
-
-
-def _content(
-    scene: Scene, question: SceneQuestion, classes: Sequence[str], kind: Spatial
-) -> tuple[str, dict[str, Any]]:
-    if question.task == "class":
-        return "classification", {"classes": (scene.scene_class,)}
-    if question.task == "count":
-        return "counting", {"categories": (question.label,), "answer": question.answer}
-    if question.task == "detection":
-        wanted = (question.label,) if question.label else tuple(classes)
-        return "detection", {"objects": true_boxes(scene, question.objects, kind), "categories": wanted}
-    if question.task == "grounding":
-        return "grounding", {"objects": true_boxes(scene, question.objects, kind), "expression": question.phrase}
-    return "vqa", {"question": question.text, "answer": question.answer}
+    objects = true_boxes(scene, question.objects, kind)
+    named = (question.label,) if question.label else tuple(classes)
+    made: dict[str, dict[str, Any]] = {
+        "classification": {"classes": (scene.scene_class,)},
+        "counting": {"categories": named, "answer": question.answer},
+        "detection": {"objects": objects, "categories": named},
+        "grounding": {"objects": objects, "expression": question.phrase},
+        "vqa": {"question": question.text, "answer": question.answer},
+    }
+    task = RECORD_TASKS[question.task]
+    return Record("scene", "scenes", "train", task, (image or image_of(scene.image),), **made[task])
 
 
 def detection_record(scene: Scene, classes: tuple[str, ...]) -> Record:

@@ -14,7 +14,7 @@ from rscovlm.files import write_text
 from rscovlm.scenes.change import make_change
 from rscovlm.scenes.geotiff import write_geotiff
 from rscovlm.scenes.large import map_frame
-from rscovlm.scenes.questions import questions
+from rscovlm.scenes.questions import Task, questions
 from rscovlm.scenes.scene import Scene, SceneConfig, make_scene
 
 CLASSES = ("plane", "ship", "tank")
@@ -106,10 +106,10 @@ def _write_split(root: Path, split: str, scenes: Iterator[Scene], classes: tuple
 
 def _asked(scene: Scene, classes: tuple[str, ...]) -> dict[str, Any]:
     """Return what a line of the manifest asks about a scene."""
-    made = questions(scene.scene_class, scene.objects, classes=classes)
-    phrases = [one.phrase for one in made if one.task == "grounding"]
-    counting = next(one.text for one in made if one.task == "count")
-    return {"question": counting, "expressions": phrases or [f"the {classes[0]}"]}
+    kinds: tuple[Task, ...] = ("count", "grounding")
+    counts, places = (questions(scene.scene_class, scene.objects, classes=classes, tasks=(kind,)) for kind in kinds)
+    phrases = [one.phrase for one in places]
+    return {"question": counts[0].text, "expressions": phrases or [f"the {classes[0]}"]}
 
 
 def _write_picture(path: Path, scene: Scene, number: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,30 +129,38 @@ def questions(
     unknown = [t for t in tasks if t not in TASKS]
     if unknown:
         raise ValueError(f"unknown tasks {unknown}; choose from {', '.join(TASKS)}")
-    out: list[SceneQuestion] = []
-    for task in tasks:
-        if task == "class":
-            out.append(SceneQuestion("class", "What kind of scene is this?", scene_class))
-        elif task == "grounding":
-            out.extend(_grounding(objects, classes, extremes))
-        elif task == "detection":
-            out.extend(_detection(objects, classes))
-        else:
-            for label in classes:
-                out.extend(_about(task, objects, label))
-    return out
+    asked: Mapping[Task, Callable[[], Iterable[SceneQuestion]]] = {
+        "class": lambda: [SceneQuestion("class", "What kind of scene is this?", scene_class)],
+        "count": lambda: (_count(objects, label) for label in classes),
+        "presence": lambda: (_presence(objects, label) for label in classes),
+        "colour": lambda: (one for label in classes for one in _colour(objects, label)),
+        "grounding": lambda: _grounding(objects, classes, extremes),
+        "detection": lambda: _detection(objects, classes),
+    }
+    return [one for task in tasks for one in asked[task]()]
 
 
-def _about(task: Task, objects: Sequence[SceneObject], label: str) -> list[SceneQuestion]:
-    found = tuple(i for i, o in enumerate(objects) if o.label == label)
-    if task == "count":
-        return [SceneQuestion(task, f"How many {plural(label)} are there?", str(len(found)), label, "", found)]
-    if task == "presence":
-        return [SceneQuestion(task, f"Is there a {label}?", "yes" if found else "no", label, "", found)]
-    if len(found) == 1:
-        colour = objects[found[0]].colour
-        return [SceneQuestion("colour", f"What colour is the {label}?", colour, label, f"the {label}", found)]
-    return []
+def _of_class(objects: Sequence[SceneObject], label: str) -> tuple[int, ...]:
+    return tuple(i for i, o in enumerate(objects) if o.label == label)
+
+
+def _count(objects: Sequence[SceneObject], label: str) -> SceneQuestion:
+    found = _of_class(objects, label)
+    return SceneQuestion("count", f"How many {plural(label)} are there?", str(len(found)), label, "", found)
+
+
+def _presence(objects: Sequence[SceneObject], label: str) -> SceneQuestion:
+    found = _of_class(objects, label)
+    return SceneQuestion("presence", f"Is there a {label}?", "yes" if found else "no", label, "", found)
+
+
+def _colour(objects: Sequence[SceneObject], label: str) -> list[SceneQuestion]:
+    """Ask for the colour of the one object of a class; of several there is no one answer."""
+    found = _of_class(objects, label)
+    if len(found) != 1:
+        return []
+    colour = objects[found[0]].colour
+    return [SceneQuestion("colour", f"What colour is the {label}?", colour, label, f"the {label}", found)]
 
 
 def _grounding(objects: Sequence[SceneObject], classes: Sequence[str], extremes: bool) -> list[SceneQuestion]:
@@ -170,7 +178,7 @@ def _grounding(objects: Sequence[SceneObject], classes: Sequence[str], extremes:
 def _detection(objects: Sequence[SceneObject], classes: Sequence[str]) -> list[SceneQuestion]:
     out = []
     for label in classes:
-        found = tuple(i for i, o in enumerate(objects) if o.label == label)
+        found = _of_class(objects, label)
         out.append(SceneQuestion("detection", f"Find every {label}.", "", label, "", found))
     found = tuple(i for i, o in enumerate(objects) if o.label in classes)
     if len(classes) > 1:

@@ -12,6 +12,7 @@ from rscovlm.records.record import Annotation, Record
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.records.views import boxes_of, open_ref
 from rscovlm.tasks.cyclic import RoundTrips, round_trips
+from rscovlm.tasks.table import task_of
 
 if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
@@ -27,8 +28,8 @@ def turned_round(record: Record) -> Record:
     >>> turned_round(Record("1", "mine", "train", "grounding", expression="the ship", objects=(box,))).task
     'region_caption'
     """
-    others = {"grounding": "region_caption", "region_caption": "grounding"}
-    if record.task not in others:
+    other = task_of(record.task).reverse
+    if not other:
         raise Rejected(
             "no referring record", f"record {record.id!r} is a {record.task} record; give grounding or region captions"
         )
@@ -36,7 +37,7 @@ def turned_round(record: Record) -> Record:
         raise Rejected(
             "not one object", f"record {record.id!r} has {len(record.objects)} objects and {record.expression!r}"
         )
-    return replace(record, id=f"{record.id}/cyclic", task=others[record.task])
+    return replace(record, id=f"{record.id}/cyclic", task=other)
 
 
 def cyclic_records(

@@ -12,6 +12,7 @@ from rscovlm.records.tally import Rejected, Tally
 from rscovlm.synthesis.interview import Ask, Interview
 from rscovlm.synthesis.replies import check_distractors
 from rscovlm.synthesis.wording import generator, wording
+from rscovlm.tasks.table import task_of
 
 
 def multiple_choice(
@@ -33,7 +34,7 @@ def multiple_choice(
 
     def asks() -> Iterator[Ask]:
         for record in records:
-            if record.task not in ("zoom", "vqa") or record.choices or not record.question or not record.answer:
+            if not task_of(record.task).choosable or record.choices or not record.question or not record.answer:
                 continue
             key = hashlib.sha256(
                 "\x1f".join([record.question, record.answer, str(wording()["distractors"])]).encode()

@@ -16,6 +16,7 @@ from rscovlm.codec.categories import plural, spoken
 from rscovlm.data.formats.coco import corners
 from rscovlm.records.record import Annotation, Record
 from rscovlm.synthesis.wording import generator, wording
+from rscovlm.tasks.table import task_of
 
 Region = tuple[float, float, float, float]
 
@@ -58,7 +59,12 @@ def template_questions(records: Iterable[Record], config: TemplateConfig | None 
     """
     config = config or TemplateConfig()
     for record in records:
-        if record.task != "detection" or len(record.images) != 1 or not record.objects or not record.images[0].width:
+        if (
+            not task_of(record.task).dense
+            or len(record.images) != 1
+            or not record.objects
+            or not record.images[0].width
+        ):
             continue
         rng = generator(config.seed, record.source, record.id)
         made = [*_counts(record, config, rng), *_comparisons(record, config, rng)]

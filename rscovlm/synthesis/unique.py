@@ -20,6 +20,7 @@ from rscovlm.records.views import open_ref
 from rscovlm.synthesis.interview import Ask, Interview
 from rscovlm.synthesis.replies import check_pair
 from rscovlm.synthesis.wording import generator, wording
+from rscovlm.tasks.table import task_of
 
 Region = tuple[float, float, float, float]
 
@@ -148,7 +149,7 @@ def unique_questions(
     def asks() -> Iterator[Ask]:
         for record in records:
             if (
-                record.task != "detection"
+                not task_of(record.task).dense
                 or len(record.images) != 1
                 or not record.objects
                 or not record.images[0].width

@@ -11,7 +11,7 @@ from rscovlm.codec.dialect import Dialect
 from rscovlm.codec.wording import plainest
 from rscovlm.engines.engine import dialect_of
 from rscovlm.rasters import Raster, open_image
-from rscovlm.records import Record
+from rscovlm.records import Record, Turn
 from rscovlm.tasks.task import Draw, Example, Question, Row, Shown, Task
 from rscovlm.tasks.wanted import Wanted
 from rscovlm.zoom.chain import ZoomChain
@@ -60,6 +60,8 @@ class AnswerTask(Task):
     name = "ask"
     wants = ("question",)
     converses = True
+    choosable = True
+    category = "visual-question-answering"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """A question and an answer."""
@@ -73,6 +75,11 @@ class AnswerTask(Task):
     def asks(self, record: Record, dialect: Dialect) -> Question:
         """Ask the question, with its choices where it has some."""
         return question(dialect, record.question, record.choices)
+
+    def turns(self, record: Record) -> tuple[Turn, ...]:
+        """The question, with its choices in lettered lines, and the answer."""
+        asked = "\n".join([record.question, *([options(record.choices)] if record.choices else [])])
+        return Turn("user", asked), Turn("assistant", record.answer)
 
     def places(self, wanted: Wanted) -> bool:
         """A closer look is called by coordinates; an answer from the overview needs none."""

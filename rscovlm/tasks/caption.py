@@ -37,6 +37,7 @@ class Caption(Task):
     """A description of an image."""
 
     name = "caption"
+    category = "image-to-text"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """At least one description."""
@@ -50,6 +51,10 @@ class Caption(Task):
     def asks(self, record: Record, dialect: Dialect) -> Question:
         """Ask for a description."""
         return question(dialect)
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """All references."""
+        return {"captions": list(record.captions)}
 
     def rows(
         self, engine: Engine, rasters: Sequence[Raster], wanted: Sequence[Wanted], journal: Any = None

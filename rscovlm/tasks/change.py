@@ -35,7 +35,7 @@ from rscovlm.tasks.batches import BATCH, batched_replies
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.caption import question as ask_caption
 from rscovlm.tasks.describe import question as ask_description
-from rscovlm.tasks.segment import meant, name_of, targets_of, write_fitted
+from rscovlm.tasks.segment import meant, name_of, named, targets_of, write_fitted
 from rscovlm.tasks.served import finish_of
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.wanted import Wanted
@@ -115,6 +115,7 @@ class Change(Task):
     images = 2
     tiled = True
     metric = "giou"
+    category = "image-to-text"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """Images of two times at least."""
@@ -152,6 +153,27 @@ class Change(Task):
         asked = question(draw.dialect, targets, style=style, pick=draw.pick)
         return replace(Example.of(asked, answer, shown), areas=tuple(objects))
 
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for a description where the record has one, else for the outlines of what changed."""
+        if self.outlines(record):
+            return question(dialect, targets_of(record))
+        return ask_caption(dialect, change=True)
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """All references; nothing where masks are compared as pixels."""
+        return {} if self.outlines(record) else {"captions": list(record.captions)}
+
+    def outlines(self, record: Record) -> bool:
+        """Where no sentence tells what changed."""
+        return not record.captions
+
+    def outline(
+        self, engine: Engine, asked: Iterable[tuple[Record, Sequence[Any]]], **options: Any
+    ) -> Iterator[Changed]:
+        """Outline what changed between the first two images of each record, which lie on each other."""
+        pairs = ((first, second, *_sought(record)) for record, (first, second, *_) in asked)
+        return change_many(engine, pairs, check_shift=False, **options)
+
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure how well the outlines of answers cover the true ones (mean IoU of samples, nothing on nothing 1), and AP_nc at
         an IoU of 0.5 of the objects.
@@ -187,6 +209,12 @@ class Change(Task):
 
 
 TASK = Change()
+
+
+def _sought(record: Record) -> tuple[Sequence[str], str | None]:
+    """Return the class names, or the expression, of what is to have changed."""
+    classes, expressions = named(record)
+    return classes, expressions[0] if expressions else None
 
 
 def change(

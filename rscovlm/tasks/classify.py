@@ -56,6 +56,7 @@ class Classify(Task):
     """The kind of scene."""
 
     name = "classify"
+    category = "image-classification"
     named = True
     may = ("classes",)
 
@@ -72,6 +73,10 @@ class Classify(Task):
     def asks(self, record: Record, dialect: Dialect) -> Question:
         """Ask for the class, among those to choose from where the record has them."""
         return question(dialect, record.categories or None)
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """The class or classes, as prompts give them."""
+        return {"answer": ", ".join(spoken(name) for name in record.classes)}
 
     def serve(self, engine: Engine, rasters: Sequence[Raster], wanted: Wanted) -> Served:
         """Answer with the class, or with the model's words where they mean none."""

@@ -64,6 +64,14 @@ class Converse(Task):
         system = next((turn.text for turn in record.turns if turn.role == "system"), None)
         return Question(system, turns[0].text, marked="<image>" in turns[0].text)
 
+    def turns(self, record: Record) -> tuple[Turn, ...]:
+        """The turns as they are."""
+        return record.turns
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """The last answer."""
+        return {"answer": record.turns[-1].text}
+
 
 TASK = Converse()
 

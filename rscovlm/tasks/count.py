@@ -63,6 +63,7 @@ class Count(Task):
     name = "count"
     wants = ("classes",)
     tiled = True
+    category = "visual-question-answering"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """One class and its number."""

@@ -45,6 +45,8 @@ class Describe(Task):
     """The expression that means the object in a box."""
 
     name = "describe"
+    reverse = "grounding"
+    category = "image-to-text"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """One object, and the expression that means it."""

@@ -76,7 +76,9 @@ class Detect(Task):
 
     name = "detect"
     named = True
-    cut = True
+    dense = True
+    boxed = True
+    category = "object-detection"
     wants = ("classes",)
     tiled = True
     metric = "ap_nc50"
@@ -103,6 +105,19 @@ class Detect(Task):
     def asks(self, record: Record, dialect: Dialect) -> Question:
         """Ask for the categories."""
         return question(dialect, record.categories)
+
+    def asks_in(self, record: Record, dialect: Dialect, kind: Kind | None) -> Question:
+        """Ask for boxes of a kind."""
+        return question(dialect, record.categories, kind=kind)
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """All objects as quadrilaterals, to a hundredth of a pixel."""
+        quads = boxes_of(record.objects, "quad", Frame(*size)).coords
+        return {
+            "boxes": [[round(float(value), 2) for value in box] for box in quads],
+            "labels": [one.label for one in record.objects],
+            "difficult": [int(one.difficult) for one in record.objects],
+        }
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure AP_nc at IoU 0.5, objects as quadrilaterals in pixels of the original."""

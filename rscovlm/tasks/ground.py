@@ -83,6 +83,9 @@ class Ground(Task):
     name = "ground"
     wants = ("expressions",)
     metric = "acc50"
+    boxed = True
+    reverse = "region_caption"
+    category = "object-detection"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """An expression, and where it points."""
@@ -106,6 +109,14 @@ class Ground(Task):
     def asks(self, record: Record, dialect: Dialect) -> Question:
         """Ask for the expression."""
         return question(dialect, record.expression)
+
+    def asks_in(self, record: Record, dialect: Dialect, kind: Kind | None) -> Question:
+        """Ask for a box of a kind."""
+        return question(dialect, record.expression, kind=kind)
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """The first box, which the expression means."""
+        return {"box": list(record.objects[0].box), "kind": record.objects[0].kind}
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure how many first boxes overlap the true one by more than half."""

@@ -106,6 +106,7 @@ class Segment(Task):
     may = ("classes", "expressions")
     masked = True
     metric = "giou"
+    category = "image-segmentation"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """What is meant, and its outline."""
@@ -143,6 +144,25 @@ class Segment(Task):
         """Measure how well the boxes or outlines of answers cover the true ones: mean IoU of samples, nothing on nothing 1."""
         rows = [stated_iou(one, dialect, one.areas[0].form if one.areas else "polygon") for one in answered]
         return {"giou": float(np.mean(rows)) if rows else 1.0}
+
+    def asks(self, record: Record, dialect: Dialect) -> Question:
+        """Ask for the names or the expression, to be answered with boxes and points."""
+        return question(dialect, targets_of(record))
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """Nothing in a row: masks are compared as pixels."""
+        return {}
+
+    def outlines(self, record: Record) -> bool:
+        """Always."""
+        return True
+
+    def outline(
+        self, engine: Engine, asked: Iterable[tuple[Record, Sequence[Raster]]], **options: Any
+    ) -> Iterator[Segmented]:
+        """Segment what each record means on its first image."""
+        images = ((rasters[0], *named(record)) for record, rasters in asked)
+        return segment_many(engine, images, **options)
 
     def places(self, wanted: Wanted) -> bool:
         """The answer is read from outlines."""
@@ -183,6 +203,12 @@ def meant(wanted: Wanted) -> tuple[Sequence[str], Sequence[str]]:
     if classes and len(expressions) == 1 and fields_of(expressions[0], ["classes"])["classes"] == tuple(classes):
         return (classes, ()) if len(classes) > 1 else ((), expressions)
     return classes, expressions
+
+
+def named(record: Record) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the class names and the expressions that a record asks for."""
+    targets = targets_of(record)
+    return ((), targets) if record.expression else (targets, ())
 
 
 def name_of(label: str, record: Record) -> str:

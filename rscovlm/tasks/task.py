@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.rasters.ground import ground_sample_distance
-from rscovlm.records import Record, Rejected
+from rscovlm.records import Record, Rejected, Turn
 from rscovlm.tasks.options import RenderOptions, synonyms
 from rscovlm.tasks.served import Served
 from rscovlm.tasks.wanted import Wanted
@@ -230,8 +230,16 @@ class Task(ABC):
     """What is trained on shows the image and then a closer look at a region of it."""
     converses: ClassVar[bool] = False
     """A server gives it whole conversations with any number of images, and lets the model look closer."""
-    cut: ClassVar[bool] = False
-    """A sample may be cut into tiles, each with the objects that lie in it."""
+    dense: ClassVar[bool] = False
+    """Its records list all objects of their categories in an image: it may be cut into tiles, each with the objects that lie in it."""
+    boxed: ClassVar[bool] = False
+    """What is true are boxes in pixels, which mean nothing without the image's size."""
+    choosable: ClassVar[bool] = False
+    """A question whose answer in words may stand among wrong ones to choose from."""
+    reverse: ClassVar[str] = ""
+    """Task of the same record asked the other way round, where there is one."""
+    category: ClassVar[str] = "image-text-to-text"
+    """What the Hub calls it."""
     pictured: ClassVar[bool] = True
     """A record without an image means nothing."""
     named: ClassVar[bool] = False
@@ -262,6 +270,44 @@ class Task(ABC):
             ValueError: The task is only trained.
         """
         raise ValueError(f"task {self.name!r} is trained but not asked by itself; leave its records out")
+
+    def asks_in(self, record: Record, dialect: Dialect, kind: Kind | None) -> Question:
+        """Return what `asks` does, for an answer in boxes of a kind where the task has boxes.
+
+        Raises:
+            ValueError: The task is only trained, or the dialect has no words for such boxes.
+        """
+        return self.asks(record, dialect)
+
+    def turns(self, record: Record) -> tuple[Turn, ...] | None:
+        """Return a record as it is worded before any dialect; None where only rendering gives it words."""
+        return None
+
+    def truth(self, record: Record, size: tuple[int, int]) -> dict[str, Any]:
+        """Return what is true as plain JSON values, boxes in original pixels: by default the answer and what there is to choose from.
+
+        Args:
+            record: The record.
+            size: Width and height of its first image.
+        """
+        return {"answer": record.answer, **({"choices": list(record.choices)} if record.choices else {})}
+
+    def outlines(self, record: Record) -> bool:
+        """Tell whether the answer about a record is an area, which `outline` gives; the default is no."""
+        return False
+
+    def outline(self, engine: Any, asked: Iterable[tuple[Record, Sequence[Any]]], **options: Any) -> Iterator[Any]:
+        """Yield the masks of what each record means, with the `frame`, `texts` and `problems` of the answer.
+
+        Args:
+            engine: Who answers.
+            asked: Each record with its images, opened.
+            options: ``batch`` and ``max_new_tokens``.
+
+        Raises:
+            ValueError: The task outlines nothing, or an image cannot be read.
+        """
+        raise ValueError(f"task {self.name!r} outlines nothing; leave its records out")
 
     def places(self, wanted: Wanted) -> bool:
         """Tell whether coordinates are written or read for what is wanted; the default is no.

@@ -25,6 +25,8 @@ class Zoom(Task):
 
     name = "zoom"
     looks = True
+    choosable = True
+    category = "visual-question-answering"
 
     def needs(self, record: Record) -> Iterable[tuple[bool, str]]:
         """A question, an answer, and a region to look at."""

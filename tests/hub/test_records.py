@@ -12,6 +12,8 @@ import yaml
 
 from rscovlm.data.storage import read_parquet, write_parquet
 from rscovlm.hub import pull_records, push_dataset
+from rscovlm.hub.records import dataset_card
+from rscovlm.records.names import TASKS
 from rscovlm.records.record import Annotation, ImageRef, Record
 from tests.data.sources.layouts import encoded
 from tests.hub.loopback import serving
@@ -55,6 +57,21 @@ def test_records_are_pushed_and_pulled_identical(tmp_path: Path) -> None:
     everything = b"".join(files.values())
     assert b"hf_test" not in everything
     assert str(tmp_path).encode() not in everything
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_records_of_every_task_have_a_card(task: str) -> None:
+    """Four tasks had no name on the Hub, and pushing their records ended in a KeyError."""
+    card = dataset_card([Record("1", "made", "train", task)], "mine/records", "cc0-1.0")
+    known = {  # of https://huggingface.co/tasks
+        "image-classification",
+        "image-segmentation",
+        "image-text-to-text",
+        "image-to-text",
+        "object-detection",
+        "visual-question-answering",
+    }
+    assert set(yaml.safe_load(card.split("---")[1])["task_categories"]) <= known
 
 
 def test_the_datasets_library_streams_the_repository(tmp_path: Path) -> None:

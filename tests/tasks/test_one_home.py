@@ -226,16 +226,57 @@ def test_every_task_of_a_record_has_one_home() -> None:
         assert found
 
 
-@pytest.mark.parametrize("floor", ["cli", "engines", "hub", "loading", "predicting", "serving", "training", "zoom"])
-def test_nothing_is_chosen_by_the_name_of_a_task(floor: str) -> None:
+NAMED = {
+    "codec/": "a dialect has words for the places that tasks ask from; CONTRIBUTING adds a task's place there",
+    "records/names.py": "the table of tasks",
+    "points/": "`count` is a step of a plan",
+    "scenes/": "kinds of questions about a drawn scene, below records",
+    "mixtures/scene_records.py": "makes one record of each task from a drawn scene",
+    "experiments/": "the arms of an experiment",
+    "synthesis/cyclic.py": "writes records of two tasks",
+    "data/sources/": "the tasks that a published data set has",
+    "data/formats/refgeo.py": "a refGeo line is one expression for one object by definition",
+}
+"""Where names of tasks may be compared or listed outside `rscovlm.tasks`, and why."""
+
+
+def test_nothing_is_chosen_by_the_name_of_a_task() -> None:
+    """What differs between tasks is asked of the task, so that a task added by CONTRIBUTING alone works everywhere."""
     names = {*TASKS, *tasks()}
-    files = sorted((Path(rscovlm.__file__).parent / floor).rglob("*.py"))
-    assert files
-    for path in files:
+    package = Path(rscovlm.__file__).parent
+    found, used = [], set()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            chosen = isinstance(node, (ast.Compare, ast.MatchValue))
-            texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)} if chosen else set()
-            assert not names & texts, f"{path.name}, line {getattr(node, 'lineno', 0)}: {ast.unparse(node)}"
-            if isinstance(node, (ast.Tuple, ast.List, ast.Set)) and floor != "training":
-                listed = {one.value for one in node.elts if isinstance(one, ast.Constant)}
-                assert len(names & listed) < 2, f"{path.name}, line {node.lineno} lists tasks: {ast.unparse(node)}"
+            if name.startswith("tasks/") or not _chooses(node, names):
+                continue
+            excused = next((part for part in NAMED if name.startswith(part)), None)
+            if excused is None:
+                found.append(f"{name}:{node.lineno} {ast.unparse(node)}")  # type: ignore[attr-defined]
+            else:
+                used.add(excused)
+    assert found == []
+    assert used == set(NAMED), "a reason that excuses nothing"
+
+
+def _chooses(node: ast.AST, names: set[str]) -> bool:
+    """Tell whether a comparison or a `case` is with a name of a task, or a table or list holds two of them."""
+    if isinstance(node, ast.Compare):
+        return bool(names & {text for side in (node.left, *node.comparators) for text in _texts(side)})
+    if isinstance(node, ast.MatchValue):
+        return bool(names & _texts(node.value))
+    if isinstance(node, ast.Dict):
+        return len(names & {text for key in node.keys if key is not None for text in _texts(key)}) > 1
+    return isinstance(node, (ast.Tuple, ast.List, ast.Set)) and len(names & _texts(node)) > 1
+
+
+def _texts(node: ast.AST) -> set[str]:
+    held = node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else [node]
+    return {one.value for one in held if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
+@pytest.mark.parametrize(
+    "line", ['x.task == "detection"', 'x in ("vqa", y)', '{"vqa": 1, "zoom": 2}[x]', '["vqa", "zoom"]', '"detect" != x']
+)
+def test_the_search_for_names_of_tasks_finds_them(line: str) -> None:
+    assert any(_chooses(node, {*TASKS, *tasks()}) for node in ast.walk(ast.parse(line)))

@@ -19,6 +19,7 @@ from rscovlm.records.paths import below
 from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.rows import Row, as_list, as_numbers, as_whole
 from rscovlm.records.tally import Rejected, Strict, Tally
+from rscovlm.tasks.table import task_of
 
 
 def read_coco(
@@ -144,7 +145,7 @@ def write_coco(
 
 
 def _append(record: Record, content: dict[str, list[dict[str, Any]]], ids: dict[str, int]) -> None:
-    if record.task != "detection" or len(record.images) != 1:
+    if not task_of(record.task).dense or len(record.images) != 1:
         raise Rejected(
             "not a detection of one image", f"a {record.task} record with {len(record.images)} images is not COCO"
         )

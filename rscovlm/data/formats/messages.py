@@ -23,6 +23,7 @@ from rscovlm.records.record import BOX_MARK, ImageRef, Record, Turn
 from rscovlm.records.rows import Row
 from rscovlm.records.tally import Rejected, Strict, Tally
 from rscovlm.tasks.conversation import declared_tools
+from rscovlm.tasks.table import task_of
 
 _MEDIA = {
     b"\x89PNG": "png",
@@ -125,17 +126,8 @@ def _record(item: Any, place: str, source: str, split: str, scale: Scale | None)
 
 
 def _line(record: Record) -> dict[str, Any]:
-    if record.task == "vqa":
-        lettered = [
-            f"({letter}) {choice}" for letter, choice in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", record.choices, strict=False)
-        ]
-        turns: tuple[Turn, ...] = (
-            Turn("user", "\n".join([record.question, *lettered])),
-            Turn("assistant", record.answer),
-        )
-    elif record.task == "conversation":
-        turns = record.turns
-    else:
+    turns = task_of(record.task).turns(record)
+    if turns is None:
         raise Rejected(
             "task without wording", f"a {record.task} record has no wording before it is rendered; render it first"
         )

@@ -14,6 +14,7 @@ from rscovlm.records.record import Record, is_degenerate
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.settings.nearest import nearest
 from rscovlm.tasks.table import problems as problems_of
+from rscovlm.tasks.table import task_of
 
 Reader = Callable[[Folder, str], Iterator[Record]]
 _SOURCES: dict[str, Source] = {}
@@ -119,7 +120,7 @@ def _without_degenerate(record: Record, tally: Tally) -> Record:
     flat = [item for item in record.objects if is_degenerate(item)]
     for item in flat:
         tally.set_aside("box without width or height", f"{tally.at or record.id}: {item.label!r} {item.box}")
-    if not flat or record.task != "detection":
+    if not flat or not task_of(record.task).dense:
         return record
     return replace(record, objects=tuple(item for item in record.objects if item not in flat))
 

@@ -84,10 +84,14 @@ def _samples(task: str, seed: int, count: int) -> list[dict[str, object]]:
 
 
 def _draw(task: str, config: SceneConfig, rng: np.random.Generator) -> Record:
-    if task == "pointing":
-        return grounding_record(drawn(config, lambda scene: pointable(scene, NEW), rng), NEW, rng)
-    scene = make_scene(rng, config)
-    return detection_record(scene, NEW) if task == "detection" else counting_record(scene, NEW, rng)
+    return _RECORDS[task](config, rng)
+
+
+_RECORDS: dict[str, Callable[[SceneConfig, np.random.Generator], Record]] = {
+    "pointing": lambda config, rng: grounding_record(drawn(config, lambda scene: pointable(scene, NEW), rng), NEW, rng),
+    "detection": lambda config, rng: detection_record(make_scene(rng, config), NEW),
+    "counting": lambda config, rng: counting_record(make_scene(rng, config), NEW, rng),
+}
 
 
 def _subset(task: str, weight: float) -> Subset:
