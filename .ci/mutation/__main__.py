@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import gc
+import importlib
 import json
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +23,18 @@ from mutation.coverage_map import CoverageMap
 from mutation.equivalents import Equivalents
 from mutation.mutants import Mutant, drawn, found_again
 from mutation.results import Results, table
-from mutation.trial import Chosen, forked, prepare, run_tests
+from mutation.swap import Imported
+from mutation.trial import Chosen, Collected, forked, prepare, run_tests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-START = 8.0
+START = 12.0
 """Seconds that imports and collecting may take besides the tests."""
+SESSION = 36000.0
+"""Seconds that a floor's session may take: each of its children has a limit of its own."""
+
+Run = Callable[[Mutant | None, Sequence[str]], tuple[bool, str] | None]
+"""Runs tests with a mutant or without: whether one failed, and which; None where the mutant cannot be put in this way."""
 
 
 def modules(root: Path, listed: Sequence[str], suffix: str = ".py") -> list[str]:
@@ -38,70 +48,119 @@ def modules(root: Path, listed: Sequence[str], suffix: str = ".py") -> list[str]
 
 
 class Trials:
-    """Runs tests on mutants, and believes no test that fails in a child without any.
+    """Tries tests on mutants, and believes no test that fails without any.
 
     Args:
         root: A copy of the checkout.
+        seen: Which tests execute which lines.
         log: Gets what pytest prints.
-        start: Seconds that imports and collecting may take.
     """
 
-    def __init__(self, root: Path, log: Path, *, start: float = START) -> None:
-        self._root, self._log, self._start = root, log, start
+    def __init__(self, root: Path, seen: CoverageMap, log: Path) -> None:
+        self._root, self._seen, self._log = root, seen, log
         self._sound: dict[str, bool] = {}
 
-    def outcome(self, mutant: Mutant, tests: Sequence[str], *, expected: float) -> tuple[str, str]:
-        """Return how tests take a mutant, and the test that failed.
+    def quickly(self, mutants: Sequence[tuple[Mutant, list[str]]], ended: Callable[[Mutant, str, str], None]) -> None:
+        """Try what can be swapped in memory, with tests that are imported and collected once; leave out the rest.
 
         Args:
-            mutant: What is put in place of its module.
-            tests: Names of tests, in the order in which they are tried.
-            expected: Seconds that the tests take unchanged, as measured with their coverage, which takes longer.
+            mutants: Each with the names of tests, in the order in which they are tried.
+            ended: Gets a mutant, its outcome and the test that failed, in another process than this one.
         """
+        if not mutants:
+            return
+        files = list(dict.fromkeys(test.split("::")[0] for _, tests in mutants for test in tests))
+
+        def act(collected: Collected) -> None:
+            for path in {mutant.path for mutant, _ in mutants}:
+                with contextlib.suppress(Exception):
+                    importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+            imported = Imported(self._root)
+            gc.freeze()  # children copy no page only because the collector marks it
+            for mutant, tests in mutants:
+                found = [test for test in tests if collected.has(test)]
+                run = functools.partial(self._swapped, collected, imported)
+                if found and (outcome := self._outcome(mutant, found, run)) is not None:
+                    ended(mutant, *outcome)
+
+        def whole() -> str:
+            sys.dont_write_bytecode = True
+            return str(run_tests(files, plugins=[Collected(act)], first=False))
+
+        how, _ = forked(whole, root=self._root, log=self._log.with_suffix(".session.log"), seconds=SESSION)
+        if how != "ended":
+            print(f"the session of {len(files)} files {how}; its mutants are tried one by one", file=sys.stderr)
+
+    def outcome(self, mutant: Mutant, tests: Sequence[str]) -> tuple[str, str]:
+        """Return how tests take a mutant that is imported anew, and the test that failed."""
+        found = self._outcome(mutant, tests, self._imported)
+        assert found is not None  # only a swap can refuse
+        return found
+
+    def _outcome(self, mutant: Mutant, tests: Sequence[str], run: Run) -> tuple[str, str] | None:
         while tests := [test for test in tests if self._sound.get(test, True)]:
             with changed(self._root / mutant.path, mutant.source):
-                noticed, by = self._run(tests, expected)
+                answer = run(mutant, tests)
+            if answer is None:
+                return None
+            noticed, by = answer
             if not noticed:
                 break
             # A child may lack what a test needs: what fails without any mutant notices nothing.
             if by in self._sound or by not in tests:
                 return "noticed", by
-            self._sound[by] = not self._run([by], expected)[0]
+            alone = run(None, [by])
+            self._sound[by] = alone is not None and not alone[0]
         return "survived", ""
 
-    def _run(self, tests: Sequence[str], expected: float) -> tuple[bool, str]:
+    def _swapped(
+        self, collected: Collected, imported: Imported, mutant: Mutant | None, tests: Sequence[str]
+    ) -> tuple[bool, str] | None:
+        def act() -> str:
+            if mutant is not None and not imported.swap(mutant):
+                return "null"
+            return json.dumps(collected.run(tests, self._seen.seconds))
+
+        how, text = forked(act, root=self._root, log=self._log, seconds=START + 3 * self._taken(tests))
+        if how != "ended":
+            return True, "no end" if how == "endless" else "the process died"
+        failed = json.loads(text)
+        return None if failed is None else (bool(failed), failed)
+
+    def _imported(self, mutant: Mutant | None, tests: Sequence[str]) -> tuple[bool, str]:
         chosen = Chosen(tests)
         files = list(dict.fromkeys(test.split("::")[0] for test in tests))
 
         def act() -> str:
             sys.dont_write_bytecode = True
-            status = run_tests(files, plugins=[chosen], first=True)
-            return json.dumps([status, chosen.failed])
+            return json.dumps([run_tests(files, plugins=[chosen], first=True), chosen.failed])
 
-        ended, text = forked(act, root=self._root, log=self._log, seconds=self._start + 1.5 * expected)
-        if ended != "ended":
-            return True, "no end" if ended == "endless" else "the process died"
+        how, text = forked(act, root=self._root, log=self._log, seconds=START + 1.5 * self._taken(tests))
+        if how != "ended":
+            return True, "no end" if how == "endless" else "the process died"
         status, failed = json.loads(text)
         return status not in (0, 5), failed or "nothing could be collected"
 
+    def _taken(self, tests: Sequence[str]) -> float:
+        return sum(map(self._seen.seconds, tests))
+
 
 def within(tests: Sequence[str], seen: CoverageMap, limit: float) -> list[str]:
-    """Return the quickest tests that end within a limit together, in seconds."""
+    """Return the first tests that end within a limit together, in seconds; one that takes too long is passed over."""
     kept: list[str] = []
     taken = 0.0
     for test in tests:
-        taken += seen.seconds(test)
-        if kept and taken > limit:
-            break
-        kept.append(test)
+        if not kept or taken + seen.seconds(test) <= limit:
+            taken += seen.seconds(test)
+            kept.append(test)
     return kept
 
 
 def floor_trials(
     name: str, listed: dict[str, Any], asked: argparse.Namespace, results: Results
-) -> Iterator[dict[str, Any]]:
-    """Try the mutants of a floor, and yield a row for each as it ends."""
-    root, kept = asked.copy / "tree", asked.copy / "seen"
+) -> list[dict[str, Any]]:
+    """Try the mutants of a floor, keep a row of each as it ends, and return them."""
+    root, kept = asked.copy.resolve() / "tree", asked.copy.resolve() / "seen"
     copy(asked.root, root)
     left_out = set(listed.get("left_out", ()))
     paths = modules(root, listed["change"])
@@ -114,36 +173,46 @@ def floor_trials(
     if failing:
         print(f"{name}: {len(failing)} tests are skipped or fail without any mutant", file=sys.stderr)
     prepare(root, seen.packages)
-    equivalents, trials = Equivalents.read(asked.equivalents), Trials(root, asked.copy / "trial.log")
-    mutants = (
+    mutants = list(
         found_again(root, results.survivors(name))
         if asked.again
         else drawn(root, paths, sample=asked.sample, seed=f"{asked.seed}/{name}")
     )
+    equivalents, trials = Equivalents.read(asked.equivalents), Trials(root, seen, asked.copy / "trial.log")
+    began = time.perf_counter()
+
+    def ended(mutant: Mutant, outcome: str, by: str) -> None:
+        nonlocal began
+        seconds, began = round(time.perf_counter() - began, 1), time.perf_counter()
+        row = _row(name, asked.seed, mutant) | {"outcome": outcome, "by": by, "seconds": seconds}
+        results.add(row)
+
+    open_mutants: list[tuple[Mutant, list[str]]] = []
     for mutant in mutants:
-        row = {
-            "floor": name,
-            "seed": asked.seed,
-            "path": mutant.path,
-            "where": mutant.where,
-            "was": mutant.was,
-            "now": mutant.now,
-        }
-        if (known := results.known(row)) is not None and not asked.again:
-            yield known
+        if not asked.again and results.known(_row(name, asked.seed, mutant)) is not None:
             continue
         reason = equivalents.reason(mutant.key)
-        began = time.perf_counter()
+        found = within(seen.tests(mutant.path, mutant.lines), seen, asked.limit)
         if reason is not None:
-            outcome, by = "equivalent", reason
-        elif found := within(seen.tests(mutant.path, mutant.lines), seen, asked.limit):
-            taken = sum(map(seen.seconds, found))
-            outcome, by = trials.outcome(mutant, found, expected=taken)
+            ended(mutant, "equivalent", reason)
+        elif found:
+            open_mutants.append((mutant, found))
         else:
-            outcome, by = "survived", "no test executes it"
-        row |= {"line": mutant.lines[0], "outcome": outcome, "by": by, "seconds": round(time.perf_counter() - began, 1)}
-        results.add(row)
-        yield row
+            ended(mutant, "survived", "no test executes it")
+    swappable = [one for one in open_mutants if not seen.outside(one[0].path, one[0].lines)]
+    before = results.count()
+    trials.quickly(swappable, ended)
+    tried = results.read_again(before)
+    for mutant, found in open_mutants:
+        if mutant.key not in tried:
+            ended(mutant, *trials.outcome(mutant, found))
+    return [row for mutant in mutants if (row := results.known(_row(name, asked.seed, mutant))) is not None]
+
+
+def _row(floor: str, seed: str, mutant: Mutant) -> dict[str, Any]:
+    path, where, was, now = mutant.key
+    line = mutant.lines[0]
+    return {"floor": floor, "seed": seed, "path": path, "where": where, "was": was, "now": now, "line": line}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--floor", action="append", choices=sorted(floors), help="a floor; by default all")
     parser.add_argument("--sample", type=int, default=40, help="mutants a floor")
     parser.add_argument("--seed", default="1", help="what the draw depends on")
-    parser.add_argument("--limit", type=float, default=60, help="seconds of tests a mutant, as measured unchanged")
+    parser.add_argument("--limit", type=float, default=15, help="seconds of tests a mutant, as measured unchanged")
     parser.add_argument(
         "--measuring", type=float, default=1800, help="seconds that measuring a floor's coverage may take"
     )
@@ -171,13 +240,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the child in progress ends too
     results, rows = Results(asked.out), []
     for name in asked.floor or floors:
-        for row in floor_trials(name, floors[name], asked, results):
-            rows.append(row)
+        found = floor_trials(name, floors[name], asked, results)
+        rows += found
+        for row in found:
             if row["outcome"] == "survived":
-                print(
-                    f"{row['path']}:{row['line']} {row['where']}\n  was {row['was']}\n  now {row['now']}\n  {row['by']}",
-                    flush=True,
-                )
+                where = f"{row['path']}:{row['line']} {row['where']}"
+                print(f"{where}\n  was {row['was']}\n  now {row['now']}\n  {row['by']}", flush=True)
     lines, good = table(rows, asked.least)
     print("\n".join(lines))
     return 0 if good else 1

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
+import signal
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,29 +18,97 @@ import pytest
 from mutation.trial import EXAMPLES, examples, forked, run_tests
 
 Seen = dict[str, Any]
-FEW = 8
+FIXTURE = "fixture "
+"""How the context of a fixture begins that several tests share."""
+CASES = 3
+"""Cases of one parametrized test that are measured, and so tried: the first, the last, and one between."""
+FEW = 4
 """Examples of hypothesis while lines are measured, which takes several times as long as the tests themselves."""
+LONGEST = 5.0
+"""Seconds of a processor after which a test is given up while lines are measured, with its other cases: no mutant could afford it."""
+
+
+class TooLongError(BaseException):
+    """A test takes longer than a trial may."""
+
+
+def _spent() -> float:
+    """Return seconds of processors, those of ended children with them: a busy machine changes them little."""
+    return sum(os.times()[:4])
 
 
 class Contexts:
-    """Names the running test to coverage, and times it."""
+    """Names the running test to coverage, and times it; a fixture that several tests share counts for each of them.
+
+    Args:
+        measured: What coverage measures with.
+    """
 
     def __init__(self, measured: Any) -> None:
         self._measured, self.seconds, self.failed = measured, defaultdict[str, float](float), set[str]()
+        self._context = ""
+        self._users = defaultdict[str, set[str]](set)
+        self._given_up = set[str]()
+
+    def tests(self, context: str) -> set[str]:
+        """Return the tests of a context: itself, or those that use a fixture."""
+        return self._users[context] if context.startswith(FIXTURE) else {context}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[Any]:
+        """Measure a fixture that outlives its test by itself."""
+        if fixturedef.scope == "function":
+            return (yield)
+        before, self._context = self._context, _fixture(fixturedef)
+        self._measured.switch_context(self._context)
+        try:
+            return (yield)
+        finally:
+            self._context = before
+            self._measured.switch_context(before)
+
+    def give_up(self, *_: object) -> None:
+        """End the running test, and run no other case of its function."""
+        self._given_up.add(self._context.split("[")[0])
+        raise TooLongError(f"more than {LONGEST} s")
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_protocol")
+    def pass_over(self, item: pytest.Item) -> bool | None:
+        """Pass over the cases of a function that was given up."""
+        return True if item.nodeid.split("[")[0] in self._given_up else None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Measure one test, its fixtures with it."""
+        for definitions in getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).values():
+            self._users[_fixture(definitions[-1])].add(item.nodeid)
+        self._context = item.nodeid
         self._measured.switch_context(item.nodeid)
-        began = time.perf_counter()
+        began = _spent()
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
         try:
             return (yield)
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             # A trial draws more examples, where the test does not say how many itself.
             drawn = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
             scaled = EXAMPLES / FEW if getattr(drawn, "max_examples", None) == FEW else 1
-            self.seconds[item.nodeid] = (time.perf_counter() - began) * scaled
+            self.seconds[item.nodeid] = (_spent() - began) * scaled
+            self._context = ""
             self._measured.switch_context("")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep a few cases of each test."""
+        cases: dict[str, list[pytest.Item]] = defaultdict(list)
+        for item in items:
+            cases[item.nodeid.split("[")[0]].append(item)
+        kept = {
+            id(some[round(place * (len(some) - 1) / (CASES - 1))])
+            for some in cases.values()
+            for place in range(min(CASES, len(some)))
+        }
+        items[:] = [item for item in items if id(item) in kept]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Leave out what fails or is skipped unchanged."""
@@ -65,7 +134,8 @@ class CoverageMap:
     def measure(self, seconds: float) -> list[str]:
         """Run the tests whose files or whose modules changed; return those that fail without any mutant."""
         self._kept.mkdir(parents=True, exist_ok=True)
-        code = self._digest(self._modules)
+        # What an older map lacks is measured again.
+        code = hashlib.sha256(Path(__file__).read_bytes() + self._digest(self._modules).encode()).hexdigest()[:16]
         names = {path: self._kept / f"{code}-{self._digest([path])}.json" for path in self.paths}
         stale = [path for path, file in names.items() if not file.exists()]
         if stale:
@@ -92,14 +162,15 @@ class CoverageMap:
         measured = coverage.Coverage(data_file=None, include=[str(self._root / path) for path in self._modules])
         contexts = Contexts(measured)
         examples(FEW)
+        signal.signal(signal.SIGPROF, contexts.give_up)
         measured.start()
         status = run_tests(paths, plugins=[contexts], first=False)
         measured.stop()
         if status not in (0, 1) or not contexts.seconds:
             raise RuntimeError(f"pytest ended with {status}; without any mutant tests must at least run")
-        found: dict[str, Seen] = {path: {"seconds": {}, "failed": [], "lines": {}, "packages": []} for path in paths}
+        found: dict[str, Seen] = {path: _nothing() for path in paths}
         for test, taken in contexts.seconds.items():
-            of = found.setdefault(test.split("::")[0], {"seconds": {}, "failed": [], "lines": {}, "packages": []})
+            of = found.setdefault(test.split("::")[0], _nothing())
             if test in contexts.failed:
                 of["failed"].append(test)
             else:
@@ -108,8 +179,10 @@ class CoverageMap:
         for file in data.measured_files():
             module = Path(file).relative_to(self._root).as_posix()
             for line, tests in data.contexts_by_lineno(file).items():
-                for test in tests:
-                    if test and test not in contexts.failed:
+                if "" in tests:
+                    found[paths[0]]["outside"].setdefault(module, []).append(line)
+                for test in {test for context in tests if context for test in contexts.tests(context)}:
+                    if test not in contexts.failed:
                         lines = found[test.split("::")[0]]["lines"].setdefault(module, {})
                         lines.setdefault(test, []).append(line)
         others = sorted(name for name in sys.modules if name.split(".")[0] not in {"rscovlm", "tests", "mutation"})
@@ -125,8 +198,16 @@ class CoverageMap:
         """Return how long a test took."""
         return float(self.seen[test.split("::")[0]]["seconds"].get(test, 0.0))
 
+    def outside(self, module: str, lines: tuple[int, int]) -> bool:
+        """Tell whether any of the lines runs outside tests, as what a module computes when it is imported."""
+        return any(
+            lines[0] <= line <= lines[1] for seen in self.seen.values() for line in seen["outside"].get(module, ())
+        )
+
     def tests(self, module: str, lines: tuple[int, int]) -> list[str]:
-        """Return the tests that execute any of the lines within a test, quickest first.
+        """Return the tests that execute any of the lines within a test: the quickest of each function, then their second quickest.
+
+        Cases of one function resemble each other, so other functions are tried before its other cases.
 
         What runs at import (constants, defaults) is executed by whatever imports the module: the tests of any line of it then, or of
         the modules that import it.
@@ -144,7 +225,11 @@ class CoverageMap:
                 for other in self._importers(module)
                 for test in seen["lines"].get(other, {})
             }
-        return sorted(found, key=lambda test: (self.seconds(test), test))
+        by_function: dict[str, list[str]] = defaultdict(list)
+        for test in sorted(found, key=lambda test: (self.seconds(test), test)):
+            by_function[test.split("[")[0]].append(test)
+        rank = {test: place for tests in by_function.values() for place, test in enumerate(tests)}
+        return sorted(found, key=lambda test: (rank[test], self.seconds(test), test))
 
     def _at_import(self, module: str, lines: tuple[int, int]) -> bool:
         inside: set[int] = set()
@@ -156,6 +241,14 @@ class CoverageMap:
     def _importers(self, module: str) -> list[str]:
         name = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         return [other for other in self._modules if name in _imported((self._root / other).read_bytes())]
+
+
+def _fixture(definition: Any) -> str:
+    return f"{FIXTURE}{definition.baseid}::{definition.argname}"
+
+
+def _nothing() -> Seen:
+    return {"seconds": {}, "failed": [], "lines": {}, "outside": {}, "packages": []}
 
 
 def _imported(source: bytes) -> set[str]:

@@ -19,13 +19,11 @@ class Results:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        rows = [json.loads(line) for line in lines if line.strip()]
-        self._known = {tuple(row[name] for name in KEY): row for row in rows}
+        self._known = {_key(row): row for row in self._rows()}
 
     def known(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """Return the row of a mutant that was tried before."""
-        return self._known.get(tuple(row[name] for name in KEY))
+        return self._known.get(_key(row))
 
     def survivors(self, floor: str) -> list[tuple[str, str, str, str]]:
         """Return the keys of what survived on a floor."""
@@ -34,9 +32,31 @@ class Results:
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row."""
-        self._known[tuple(row[name] for name in KEY)] = row
+        self._known[_key(row)] = row
         with self._file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
+
+    def count(self) -> int:
+        """Return how many rows the file has."""
+        return len(self._rows())
+
+    def read_again(self, first: int) -> set[tuple[str, str, str, str]]:
+        """Take in what another process added, and return the keys of its mutants.
+
+        Args:
+            first: How many rows the file had before.
+        """
+        added = self._rows()[first:]
+        self._known |= {_key(row): row for row in added}
+        return {(row["path"], row["where"], row["was"], row["now"]) for row in added}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        lines = self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else []
+        return [json.loads(line) for line in lines if line.strip()]
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEY)
 
 
 def table(rows: Sequence[dict[str, Any]], least: float) -> tuple[list[str], bool]:

@@ -20,6 +20,8 @@ import pytest
 MEMORY = 10 << 30
 """Address space of a child, in bytes: a mutant may ask for all there is."""
 EXAMPLES = 40
+SLACK = 5.0
+"""Seconds that any test may take besides what it took unchanged: a fixture that others had set up, for one."""
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "--tb=line", "--no-header"]
 COLLECTED = ["--doctest-modules", "--doctest-ignore-import-errors", "--continue-on-collection-errors"]
 
@@ -131,6 +133,54 @@ def _child(act: Callable[[], str], answer: Path, root: Path, log: Path, seconds:
             with contextlib.suppress(Exception):
                 stream.flush()
         os._exit(code)
+
+
+class Collected:
+    """Tests that were collected once, to be run many times, each time in a child of its own.
+
+    Args:
+        act: What is done with them, in place of running them all.
+    """
+
+    def __init__(self, act: Callable[[Collected], None]) -> None:
+        self._act = act
+        self._items: dict[str, pytest.Item] = {}
+        self._failed = ""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run what is wanted, and nothing else."""
+        self._items = {item.nodeid: item for item in session.items}
+        self._act(self)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failure."""
+        if report.failed and not self._failed:
+            self._failed = report.nodeid
+
+    def has(self, test: str) -> bool:
+        """Tell whether a test was collected."""
+        return test in self._items
+
+    def run(self, tests: Sequence[str], seconds: Callable[[str], float]) -> str:
+        """Run some tests in their order, in a child, and return the name of the first that fails, or nothing.
+
+        Args:
+            tests: Names of tests.
+            seconds: Processor time that a test takes; three times as much and some more ends the process.
+        """
+        items = [self._items[test] for test in tests]
+        for place, item in enumerate(items):
+            used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+            most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+            allowed = min(int(used + SLACK + 3 * seconds(item.nodeid)) + 1, most)
+            resource.setrlimit(resource.RLIMIT_CPU, (allowed, most))
+            following = items[place + 1] if place + 1 < len(items) else None
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed:
+                return self._failed
+        return ""
 
 
 def run_tests(paths: Sequence[str], *, plugins: Sequence[Any], first: bool) -> int:
