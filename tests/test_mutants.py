@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,27 +41,46 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from mutation.__main__ import Trials
+from mutation.coverage_map import CoverageMap
 from mutation.mutants import drawn
 from mutation.results import table
 from mutation.trial import prepare
 
-root = Path(sys.argv[1])
+root, way = Path(sys.argv[1]), sys.argv[3]
 prepare(root, [])
-rows, trials = [], Trials(root, root / "log", start=1.5)
-for mutant in drawn(root, ["boxes.py"], sample=5, seed=sys.argv[2]):
-    tests = [f"test_boxes.py::{name}" for name in ("test_a_square_at_the_origin", "test_that_always_fails", "test_it_ends")]
-    outcome, by = trials.outcome(mutant, tests, expected=0.1)
-    rows.append({"floor": "toy", "where": mutant.where, "now": mutant.now, "outcome": outcome, "by": by})
+tests = [f"test_boxes.py::{name}" for name in ("test_a_square_at_the_origin", "test_that_always_fails", "test_it_ends")]
+seen = CoverageMap(root, root / "seen", ["boxes.py"], ["test_boxes.py"])
+every = {"boxes.py": {test: list(range(1, 15)) for test in tests}}
+seen.seen = {"test_boxes.py": {"seconds": dict.fromkeys(tests, 0.1), "failed": [], "lines": every, "outside": {}}}
+kept, trials = root / "rows", Trials(root, seen, root / "log", start=1.5)
+
+def ended(mutant, outcome, by):
+    row = {"floor": "toy", "where": mutant.where, "now": mutant.now, "outcome": outcome, "by": by}
+    with kept.open("a") as lines:
+        lines.write(json.dumps(row) + "\\n")
+
+mutants = list(drawn(root, ["boxes.py"], sample=5, seed=sys.argv[2]))
+if way == "swapped":
+    trials.quickly([(mutant, tests) for mutant in mutants], ended, limit=1)
+else:
+    for mutant in mutants:
+        ended(mutant, *trials.outcome(mutant, tests))
+rows = [json.loads(line) for line in kept.read_text().splitlines()]
 print(json.dumps([rows, *table(rows, 95)]))
 """
 
 
-def test_a_square_at_the_origin_does_not_notice_swapped_axes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["swapped", "imported"])
+def test_a_square_at_the_origin_does_not_notice_swapped_axes(way: str, tmp_path: Path) -> None:
     (tmp_path / "boxes.py").write_text(MODULE)
     (tmp_path / "test_boxes.py").write_text(TESTS)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".ci")}
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, str(tmp_path), "4"], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", DRIVER, str(tmp_path), "4", way],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     rows, lines, good = json.loads(done.stdout)
     found = {row["now"]: (row["outcome"], row["by"]) for row in rows}

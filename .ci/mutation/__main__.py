@@ -29,7 +29,6 @@ from mutation.trial import Chosen, Collected, forked, prepare, run_tests
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 START = 12.0
-"""Seconds that imports and collecting may take besides the tests."""
 SESSION = 36000.0
 """Seconds that a floor's session may take: each of its children has a limit of its own."""
 
@@ -54,32 +53,45 @@ class Trials:
         root: A copy of the checkout.
         seen: Which tests execute which lines.
         log: Gets what pytest prints.
+        start: Seconds that imports and collecting may take besides the tests.
     """
 
-    def __init__(self, root: Path, seen: CoverageMap, log: Path) -> None:
-        self._root, self._seen, self._log = root, seen, log
+    def __init__(self, root: Path, seen: CoverageMap, log: Path, *, start: float = START) -> None:
+        self._root, self._seen, self._log, self._start = root, seen, log, start
         self._sound: dict[str, bool] = {}
 
-    def quickly(self, mutants: Sequence[tuple[Mutant, list[str]]], ended: Callable[[Mutant, str, str], None]) -> None:
+    def quickly(
+        self,
+        mutants: Sequence[tuple[Mutant, list[str]]],
+        ended: Callable[[Mutant, str, str], None],
+        *,
+        limit: float,
+    ) -> None:
         """Try what can be swapped in memory, with tests that are imported and collected once; leave out the rest.
 
         Args:
-            mutants: Each with the names of tests, in the order in which they are tried.
+            mutants: Each with the names of tests, in the order in which they are tried; other cases of them follow.
+            limit: Seconds that these other cases may take.
             ended: Gets a mutant, its outcome and the test that failed, in another process than this one.
         """
         if not mutants:
             return
-        files = list(dict.fromkeys(test.split("::")[0] for _, tests in mutants for test in tests))
+        wanted = [{*tests, *self._seen.related(mutant.path, mutant.lines)} for mutant, tests in mutants]
+        files = sorted({test.split("::")[0] for tests in wanted for test in tests})
 
         def act(collected: Collected) -> None:
-            for path in {mutant.path for mutant, _ in mutants}:
+            paths = {mutant.path for mutant, _ in mutants}
+            for path in paths:
                 with contextlib.suppress(Exception):
                     importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
-            imported = Imported(self._root)
+            imported = Imported(self._root, paths)
             gc.freeze()  # children copy no page only because the collector marks it
             for mutant, tests in mutants:
-                found = [test for test in tests if collected.has(test)]
                 run = functools.partial(self._swapped, collected, imported)
+                functions = self._seen.related(mutant.path, mutant.lines)
+                others = [one for one in collected.tests if one.split("[")[0] in functions and one not in tests]
+                found = [one for one in tests if one in set(collected.tests)]
+                found += within(sorted(others, key=self._seen.seconds), self._seen, limit)
                 if found and (outcome := self._outcome(mutant, found, run)) is not None:
                     ended(mutant, *outcome)
 
@@ -121,7 +133,7 @@ class Trials:
                 return "null"
             return json.dumps(collected.run(tests, self._seen.seconds))
 
-        how, text = forked(act, root=self._root, log=self._log, seconds=START + 3 * self._taken(tests))
+        how, text = forked(act, root=self._root, log=self._log, seconds=self._start + 3 * self._taken(tests))
         if how != "ended":
             return True, "no end" if how == "endless" else "the process died"
         failed = json.loads(text)
@@ -135,7 +147,7 @@ class Trials:
             sys.dont_write_bytecode = True
             return json.dumps([run_tests(files, plugins=[chosen], first=True), chosen.failed])
 
-        how, text = forked(act, root=self._root, log=self._log, seconds=START + 1.5 * self._taken(tests))
+        how, text = forked(act, root=self._root, log=self._log, seconds=self._start + 1.5 * self._taken(tests))
         if how != "ended":
             return True, "no end" if how == "endless" else "the process died"
         status, failed = json.loads(text)
@@ -195,17 +207,15 @@ def floor_trials(
         found = within(seen.tests(mutant.path, mutant.lines), seen, asked.limit)
         if reason is not None:
             ended(mutant, "equivalent", reason)
-        elif found:
-            open_mutants.append((mutant, found))
         else:
-            ended(mutant, "survived", "no test executes it")
+            open_mutants.append((mutant, found))
     swappable = [one for one in open_mutants if not seen.outside(one[0].path, one[0].lines)]
     before = results.count()
-    trials.quickly(swappable, ended)
+    trials.quickly(swappable, ended, limit=asked.limit)
     tried = results.read_again(before)
     for mutant, found in open_mutants:
         if mutant.key not in tried:
-            ended(mutant, *trials.outcome(mutant, found))
+            ended(mutant, *(trials.outcome(mutant, found) if found else ("survived", "no test executes it")))
     return [row for mutant in mutants if (row := results.known(_row(name, asked.seed, mutant))) is not None]
 
 

@@ -18,6 +18,8 @@ import pytest
 from mutation.trial import EXAMPLES, examples, forked, run_tests
 
 Seen = dict[str, Any]
+VERSION = 2
+"""Of what is kept; an older map is measured again."""
 FIXTURE = "fixture "
 """How the context of a fixture begins that several tests share."""
 CASES = 3
@@ -134,8 +136,9 @@ class CoverageMap:
     def measure(self, seconds: float) -> list[str]:
         """Run the tests whose files or whose modules changed; return those that fail without any mutant."""
         self._kept.mkdir(parents=True, exist_ok=True)
-        # What an older map lacks is measured again.
-        code = hashlib.sha256(Path(__file__).read_bytes() + self._digest(self._modules).encode()).hexdigest()[:16]
+        code = hashlib.sha256(f"{VERSION}/{FEW}/{CASES}/{LONGEST}/{self._digest(self._modules)}".encode()).hexdigest()[
+            :16
+        ]
         names = {path: self._kept / f"{code}-{self._digest([path])}.json" for path in self.paths}
         stale = [path for path, file in names.items() if not file.exists()]
         if stale:
@@ -195,8 +198,25 @@ class CoverageMap:
         return sorted({name for seen in self.seen.values() for name in seen["packages"]})
 
     def seconds(self, test: str) -> float:
-        """Return how long a test took."""
-        return float(self.seen[test.split("::")[0]]["seconds"].get(test, 0.0))
+        """Return how long a test took; of a case that was not measured, the longest of its function that was."""
+        known = self.seen[test.split("::")[0]]["seconds"]
+        if test in known:
+            return float(known[test])
+        function = test.split("[")[0]
+        return max((float(taken) for name, taken in known.items() if name.split("[")[0] == function), default=0.0)
+
+    def related(self, module: str, lines: tuple[int, int]) -> set[str]:
+        """Return the test functions of which a measured case executes the function that holds some lines.
+
+        Another of its cases may execute the lines themselves.
+        """
+        spans = [
+            (node.body[0].lineno, node.end_lineno or node.lineno)
+            for node in ast.walk(ast.parse((self._root / module).read_bytes()))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        around = [span for span in spans if span[0] <= lines[0] and lines[1] <= span[1]]
+        return {test.split("[")[0] for test in self.tests(module, max(around, default=lines))}
 
     def outside(self, module: str, lines: tuple[int, int]) -> bool:
         """Tell whether any of the lines runs outside tests, as what a module computes when it is imported."""

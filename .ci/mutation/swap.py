@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import gc
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -20,10 +20,12 @@ class Imported:
 
     Args:
         root: The checkout.
+        paths: Modules that will change, from the root, as they are before any mutant.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, paths: Iterable[str]) -> None:
         self._root = root
+        self._texts = {path: (root / path).read_text(encoding="utf-8") for path in paths}
         self._found: dict[Place, list[FunctionType]] = {}
         for one in gc.get_objects():
             if type(one) is FunctionType and one.__code__.co_filename.startswith(str(root)):
@@ -34,7 +36,7 @@ class Imported:
 
         What runs when a module is imported cannot be swapped, nor a function that uses other names of the function around it.
         """
-        text = (self._root / mutant.path).read_text(encoding="utf-8")
+        text = self._texts[mutant.path]
         held = _holder(ast.parse(text), mutant.lines)
         if held is None:
             return False

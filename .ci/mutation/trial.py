@@ -159,9 +159,10 @@ class Collected:
         if report.failed and not self._failed:
             self._failed = report.nodeid
 
-    def has(self, test: str) -> bool:
-        """Tell whether a test was collected."""
-        return test in self._items
+    @property
+    def tests(self) -> list[str]:
+        """Names of what was collected."""
+        return list(self._items)
 
     def run(self, tests: Sequence[str], seconds: Callable[[str], float]) -> str:
         """Run some tests in their order, in a child, and return the name of the first that fails, or nothing.
