@@ -272,3 +272,18 @@ def test_an_absent_class_is_said_in_the_dialects_way() -> None:
     assert Codec.preset("rex-omni").decode(absent, GRID).none
     assert Codec.preset("gemini").decode("```json\n[]\n```", GRID).none
     assert Codec.preset("gemini").encode(Objects.empty("hbb", GRID), GRID) == "```json\n[]\n```"
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if "hbb" in Codec.preset(name).kinds])
+def test_the_span_of_an_object_is_its_text_and_no_more(name: str) -> None:
+    """What stands in a span, read by itself, is that object: label before or behind the box, and not its neighbour."""
+    codec, several = Codec.preset(name), Codec.preset(name).labelled
+    labels = ("ship", "storage tank", "plane") if several else ("ship",) * 3
+    boxes = Boxes(np.array([[10, 20, 30, 60], [40, 5, 70, 35], [3, 44, 21, 77.0]]), "hbb", Frame(100, 80))
+    text = codec.encode(Objects(boxes, labels), Frame(100, 80), kind="hbb")
+    whole = codec.decode(text, Frame(100, 80))
+    assert len(whole.spans) == 3
+    for place, (start, end) in enumerate(whole.spans):
+        alone = codec.decode(text[start:end], Frame(100, 80))
+        np.testing.assert_array_equal(alone.objects.boxes.coords, whole.objects.boxes.coords[place : place + 1])
+        assert alone.objects.labels == whole.objects.labels[place : place + 1]

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from rscovlm.codec import Codec
-from rscovlm.codec.grammar import choice_grammar
+from rscovlm.codec.grammar import choice_grammar, padded
 from rscovlm.codec.writing import STYLES, Style
 from rscovlm.engines.automaton import Automaton
 from rscovlm.geometry import Boxes, Frame, Objects
@@ -285,3 +285,13 @@ def test_so_many_objects_fit_into_so_many_tokens() -> None:
         grammar.regex(0)
     choice = choice_grammar(["harbor", "storage tank"])
     assert choice.most(20, 200) == 1 and re.fullmatch(choice.pattern, "storage tank")
+
+
+@pytest.mark.parametrize("most", [0, 7, 9, 10, 19, 29, 90, 99, 100, 199, 255, 840, 899, 999, 1000, 1023, 1999])
+def test_padded_numbers_are_those_up_to_the_largest(most: int) -> None:
+    """Every number of the width, by trying each."""
+    for digits in (len(str(most)), len(str(most)) + 1):
+        pattern = re.compile(padded(most, digits).regex)
+        read = [number for number in range(10**digits) if pattern.fullmatch(f"{number:0{digits}}")]
+        assert read == list(range(most + 1))
+        assert not pattern.fullmatch("0" * (digits + 1)) and not pattern.fullmatch("0" * (digits - 1))

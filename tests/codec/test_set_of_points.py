@@ -312,3 +312,37 @@ def test_other_forms_are_converted_and_counted() -> None:
     assert boxes[0].box.coords.tolist() == [[0, 0, 9, 9]]
     turned = PIXELS.decode("[(10,0),(20,10),(10,20),(0,10),(10,0)] b", GRID, form="corners").objects
     assert turned[0].shape.area == pytest.approx(200)
+
+
+def test_objects_are_written_by_class_then_from_top_to_bottom_then_from_left_to_right() -> None:
+    """Corners that differ in x and y, so that neither axis stands for the other; a polygon counts by its uppermost point."""
+    corners = [(300, 40), (20, 200), (20, 90), (200, 90), (5, 300)]
+    boxes = [PointObject.prompt("ship", [x, y, x + 31, y + 17], (), GRID) for x, y in corners]
+    kite = PointObject.polygon("ship", [np.array([(60, 80), (90, 50), (120, 80), (90, 110.0)])], GRID)
+    plane = PointObject.prompt("plane", [400, 400, 431, 410], (), GRID)
+    text = PIXELS.encode([*boxes, kite, plane], GRID)
+    read = PIXELS.decode(text, GRID).objects
+    low = [
+        tuple(np.concatenate(one.sets.points[:1] if one.form == "prompt" else one.sets.points).min(0)) for one in read
+    ]
+    assert [one.label for one in read] == ["plane", *["ship"] * 6]
+    assert low == [(400, 400), (300, 40), (60, 50), (20, 90), (200, 90), (20, 200), (5, 300)], text
+
+
+@pytest.mark.parametrize("name", ["polygon", "polygons", "segmentation", "contour", "contours", "polygon_2d"])
+def test_every_known_name_of_a_ring_is_read(name: str) -> None:
+    read = PIXELS.decode(f'[{{"{name}": [[1,2],[30,4],[5,60],[1,2]], "label": "x"}}]', GRID)
+    assert [(one.form, one.label) for one in read.objects] == [("polygon", "x")] and not read.problems
+
+
+@pytest.mark.parametrize("box", ["bbox_2d", "bbox", "box"])
+@pytest.mark.parametrize(
+    "points",
+    ["points", "points_2d", "point_2d", "point", "keypoints", "positive_points", "points_outside", "negative_points"],
+)
+def test_every_known_name_of_a_box_and_of_points_is_read(box: str, points: str) -> None:
+    text = f'{{"{box}": [10, 20, 90, 60], "points": [[30, 40]], "{points}": [[44, 33]], "label": "x"}}'
+    (one,) = PIXELS.decode(text, GRID).objects
+    outside = points in ("negative_points", "points_outside")
+    assert one.form == "prompt" and one.box.coords.tolist() == [[10, 20, 90, 60]]
+    assert (44, 33) in {tuple(point) for point in np.asarray(one.sets.points[2 if outside else 1]).tolist()}

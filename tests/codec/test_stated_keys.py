@@ -135,3 +135,14 @@ def test_names_that_only_hold_each_other_do_not() -> None:
     for written in ("starship", "ships", "shipyard"):
         decoded = CODEC.decode(f"1,2,30,40 {written}\n", GRID, categories=["ship"])
         assert decoded.objects.labels == (written,) and decoded.problems == {"unknown_label": 1}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_first_known_name_of_a_label_counts_whatever_the_order(reverse: bool) -> None:
+    """An object may have a name and a class; which is its label must not change between versions."""
+    known = ["label", "category", "class", "name", "object"]
+    for place in range(len(known)):
+        keys = known[place:][::-1] if reverse else known[place:]
+        named = ", ".join(f'"{key}": "the {key}"' for key in keys)
+        decoded = CODEC.decode(f'{{"bbox_2d": [287, 97, 333, 148], {named}}}', GRID)
+        assert decoded.objects.labels == (f"the {known[place]}",)
