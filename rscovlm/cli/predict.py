@@ -76,6 +76,10 @@ def predict(
     opaque: Annotated[
         bool, typer.Option("--opaque", help="Take every pixel as valid: the fourth band is infrared, no alpha.")
     ] = False,
+    tiled: Annotated[
+        bool,
+        typer.Option("--tiled", help="Decode large PNG and JPEG once, into tiled copies in the user's cache folder."),
+    ] = False,
     segmenter: Annotated[str, typer.Option(help="SAM 2 checkpoint that draws masks; filled boxes by default.")] = "",
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     shard: Annotated[
@@ -131,6 +135,7 @@ def predict(
             policy,
             segmenter,
             max_new_tokens,
+            tiled,
         )
         # Everything that can be refused is refused before the model is loaded.
         part = None if shard is None else Shard.parse(shard)

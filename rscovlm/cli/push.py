@@ -17,7 +17,10 @@ _KINDS = ("model", "dataset", "metric", "space")
 def push(
     kind: Annotated[str, typer.Argument(help="model, dataset, metric or space.")],
     source: Annotated[
-        Path, typer.Argument(help="Folder of a run, checkpoint, adapter, records as Parquet, or Space; or one of our metrics' names.")
+        Path,
+        typer.Argument(
+            help="Folder of a run, checkpoint, adapter, records as Parquet, or Space; or one of our metrics' names."
+        ),
     ],
     repo: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub; made, and private, if it is not there.")],
     licence: Annotated[

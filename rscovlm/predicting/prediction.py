@@ -59,6 +59,7 @@ class DefaultQuestion:
         policy: Who decides where to look closer: a name of `rscovlm.zoom.policies`.
         segmenter: SAM 2 checkpoint that draws the masks of segmentation; empty for filled boxes.
         max_new_tokens: Generated tokens of one answer at most; None for the task's own limit.
+        tiled: Read PNG and JPEG through a tiled copy, see ``open_image``; no answer depends on it.
 
     Raises:
         ValueError: There is no such task, mode or policy, the overlap is not smaller than the tile, or the limit is below 1.
@@ -80,6 +81,7 @@ class DefaultQuestion:
     policy: str = "call"
     segmenter: str = ""
     max_new_tokens: int | None = None
+    tiled: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in asked_tasks():
@@ -95,8 +97,9 @@ class DefaultQuestion:
 
     @property
     def said(self) -> Row:
-        """The fields by name; without a limit that is not set, so that rows written before there was one still count."""
-        return {name: value for name, value in vars(self).items() if (name, value) != ("max_new_tokens", None)}
+        """The fields by name that answers depend on; without a limit that is not set, so that rows written before still count."""
+        left_out = {"tiled", "max_new_tokens"} if self.max_new_tokens is None else {"tiled"}
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     @property
     def digest(self) -> str:
@@ -301,5 +304,6 @@ def _rows(
 
 
 def _answered(engine: Engine, items: Sequence[Item], asked: Sequence[DefaultQuestion], tiles: Path) -> list[Row]:
-    rasters = [open_image(image, **asked[0].opening) for item in items for image in item.images]
+    opening = {**asked[0].opening, "tiled": asked[0].tiled}
+    rasters = [open_image(image, **opening) for item in items for image in item.images]
     return task_named(asked[0].task).rows(engine, rasters, [one.wanted for one in asked], tiles)

@@ -143,26 +143,25 @@ class Cache:
         return self._folder / f"{self._path.stem}.{name}.bands{bands}{ENDING}"
 
     def _key(self, pixels: Pixels) -> dict[str, Any]:
-        stat = self._path.stat()
         root = pixels.reader.levels[0]
         return {
-            "bytes": stat.st_size,
-            "changed": stat.st_mtime_ns,
+            **file_key(self._path),
             "width": root.width,
             "height": root.height,
             "validity": pixels.validity,
             "opened": self._opened,
-            "ends": self._ends(stat.st_size),
             "v": 3,
         }
 
-    def _ends(self, size: int) -> str:
-        """Return a digest of the file's first and last bytes."""
-        with self._path.open("rb") as file:
-            found = hashlib.sha256(file.read(HEAD))
-            file.seek(max(size - HEAD, 0))
-            found.update(file.read(HEAD))
-        return found.hexdigest()
+
+def file_key(path: Path) -> dict[str, Any]:
+    """Return what a copy of a file depends on: its size, its time of change, and a digest of its first and last bytes."""
+    stat = path.stat()
+    with path.open("rb") as file:
+        found = hashlib.sha256(file.read(HEAD))
+        file.seek(max(stat.st_size - HEAD, 0))
+        found.update(file.read(HEAD))
+    return {"bytes": stat.st_size, "changed": stat.st_mtime_ns, "ends": found.hexdigest()}
 
 
 def _check_size(file: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
@@ -28,6 +28,7 @@ from rscovlm.rasters.reader import Reader
 from rscovlm.rasters.side_files import with_side_files
 from rscovlm.rasters.tiff import TiffReader, Unsupported
 from rscovlm.rasters.tiff_directories import check_directories
+from rscovlm.rasters.tiled_copy import ADVICE, TiledCopy
 from rscovlm.rasters.turned import Orientation, shown_by
 from rscovlm.rasters.user_cache import LARGE, user_folder
 from rscovlm.rasters.vrt import read_vrt
@@ -48,6 +49,7 @@ def open_image(
     allow_vrt: bool = False,
     side_files: bool = False,
     cache: str | os.PathLike[str] | bool | None = None,
+    tiled: bool = False,
     limits: PixelLimits | None = None,
     backend: Backend = "auto",
     orientation: Orientation = "shown",
@@ -82,6 +84,9 @@ def open_image(
         cache: ``"beside"`` or a folder: store the overview made of a file that has none. By default that of a file of
             more than 134 million pixels is stored in the user's cache folder (``RSCOVLM_CACHE`` names another one), which
             is kept within 4 GiB; False stores none.
+        tiled: Decode a PNG, JPEG or other file that is read from its beginning once, into a tiled copy in the folder of
+            `cache`, by default the user's (within 16 GiB), and read crops from that; `Raster.notes` says when it would pay.
+            Views are the same. Other files are read as they are.
         limits: Sizes to refuse.
         backend: ``"rasterio"`` or ``"plain"`` (Pillow and tifffile) instead of the better one for the file.
         orientation: ``"stored"`` leaves the pixels as they are stored, whatever the EXIF orientation.
@@ -110,6 +115,7 @@ def open_image(
         "allow_vrt": allow_vrt,
         "side_files": side_files,
         "cache": cache,
+        "tiled": tiled or None,
         "limits": limits,
         "backend": backend,
         "orientation": orientation,
@@ -135,6 +141,12 @@ def open_image(
         if path.suffix.lower() not in ENDINGS[kind]:
             notes = (f"its name ends in {path.suffix!r} and it holds {kind.upper()}: read as that",)
         reader = _reader(path, kind, name, bounds, backend, allow_vrt)
+        if reader.front_to_back and tiled:
+            reader = _tiled(
+                reader, path, cache, opener=lambda copy: _reader(copy, "tiff", name, bounds, backend, False)
+            )
+        elif reader.front_to_back and reader.levels[0].width * reader.levels[0].height >= LARGE:
+            notes = (*notes, ADVICE)
         reader, more = with_side_files(
             reader,
             path,
@@ -183,6 +195,20 @@ def open_image(
 
 def _opened_again(source: Any, options: dict[str, Any]) -> Raster:
     return open_image(source, **options)
+
+
+def _tiled(reader: Reader, path: Path, cache: Any, *, opener: Callable[[Path], Reader]) -> Reader:
+    """Return a reader of a tiled copy of a file."""
+    if cache is False:
+        reader.close()
+        raise ValueError("tiled=True keeps a copy and cache=False keeps none; leave one of them out")
+    if isinstance(cache, str | os.PathLike):
+        folder: Path | None = path.parent if cache == "beside" else Path(cache)
+    else:
+        folder = user_folder()
+    if folder is None:  # which the log says
+        return reader
+    return TiledCopy(reader, path, folder, opener=opener, bounded=not isinstance(cache, str | os.PathLike))
 
 
 def _kept_by_default(reader: Reader, kind: str, side_files: bool) -> bool:

@@ -63,13 +63,14 @@ def _distrusted(folder: Path) -> str:
     return ""
 
 
-def make_room(folder: Path, ending: str, *, keep: Path) -> None:
-    """Remove the copies that were not used for longest, until the others are within `BOUND`.
+def make_room(folder: Path, ending: str, *, keep: Path, bound: int | None = None) -> None:
+    """Remove the copies that were not used for longest, until the others are within a bound.
 
     Args:
         folder: Where they are.
         ending: How their names end; other files are left alone.
         keep: The one that was just written.
+        bound: Bytes; None takes `BOUND`.
     """
     found = []
     for path in folder.glob(f"*{ending}"):
@@ -79,7 +80,7 @@ def make_room(folder: Path, ending: str, *, keep: Path) -> None:
             continue
         if stat.S_ISREG(about.st_mode) and path != keep:
             found.append((about.st_mtime_ns, about.st_size, path))
-    room = BOUND - keep.stat().st_size
+    room = (BOUND if bound is None else bound) - keep.stat().st_size
     for _, size, path in sorted(found, reverse=True):
         room -= size
         if room < 0:

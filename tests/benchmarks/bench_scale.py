@@ -37,6 +37,7 @@ from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.predicting.shards import merge_shards
 from rscovlm.quality.fingerprints import Print, near_pairs
 from rscovlm.quality.stored_prints import StoredPrints
+from rscovlm.rasters import open_image
 from rscovlm.records import ImageRef
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.merging import merge_and_join
@@ -351,6 +352,55 @@ def _far_row(count: int) -> Work:
     return work
 
 
+_DRAWN = """
+import sys
+import numpy as np
+from PIL import Image
+Image.MAX_IMAGE_PIXELS = None
+side = int(sys.argv[2])
+noise = np.random.default_rng(0).integers(0, 255, (512, 512, 3), dtype=np.uint8) // 8 * 8
+sides = -(-side // 512)
+Image.fromarray(np.tile(noise, (sides, sides, 1))[:side, :side]).save(sys.argv[1], compress_level=1)
+"""
+
+
+def _large_file(pixels: int, ending: str) -> Path:
+    """Draw a square picture in a process of its own, whose memory is not counted."""
+    path = Path(tempfile.mkdtemp()) / f"a{ending}"
+    subprocess.run([sys.executable, "-c", _DRAWN, str(path), str(max(300, math.isqrt(pixels)))], check=True)
+    return path
+
+
+def _tiled_copy(pixels: int, ending: str) -> Work:
+    """One pass over a picture that writes its tiled copy."""
+    path = _large_file(pixels, ending)
+
+    def work() -> None:
+        open_image(path, tiled=True, cache=path.parent).read((0, 0, 256, 256))
+        shutil.rmtree(path.parent)
+
+    return work
+
+
+def _crops(pixels: int, ending: str, tiled: bool) -> Work:
+    """Twenty crops of 256 x 256 pixels anywhere in a picture, one after another; the tiled copy is there."""
+    path = _large_file(pixels, ending)
+    how: dict[str, Any] = {"tiled": True, "cache": path.parent} if tiled else {}
+    raster = open_image(path, **how)
+    raster.read((0, 0, 256, 256))
+    corners = np.random.default_rng(0).integers(0, raster.width - 256, (20, 2)).tolist()
+
+    def work() -> None:
+        with open_image(path, **how) as again:
+            for x, y in corners:
+                again.read((x, y, x + 256, y + 256))
+        shutil.rmtree(path.parent)
+
+    return work
+
+
+_PIXELS = (30_000_000, 100_000_000, 300_000_000)
+
 WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_pile": (_merge_pile, (5_000, 10_000, 20_000)),
     "merge_spread": (_merge_spread, (100_000, 300_000, 1_000_000)),
@@ -371,6 +421,12 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "merge_shards": (_merge_files, (1_000, 3_000, 10_000)),
     "ask_iter": (_ask, (800, 2_400, 7_333)),
     "walked_row": (_walked_row, (1_000, 3_000, 10_000)),
+    "tiled_png": (partial(_tiled_copy, ending=".png"), _PIXELS),
+    "tiled_jpeg": (partial(_tiled_copy, ending=".jpg"), _PIXELS),
+    "crops_png": (partial(_crops, ending=".png", tiled=False), _PIXELS),
+    "crops_tiled_png": (partial(_crops, ending=".png", tiled=True), _PIXELS),
+    "crops_jpeg": (partial(_crops, ending=".jpg", tiled=False), _PIXELS),
+    "crops_tiled_jpeg": (partial(_crops, ending=".jpg", tiled=True), _PIXELS),
     "far_row": (_far_row, (2_943, 10_111, 30_079)),
 }
 

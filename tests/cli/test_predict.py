@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from rscovlm.cli import app
@@ -47,6 +48,20 @@ def test_options_of_opening_budget_and_model_arrive(scene: Path, tmp_path: Path)
     assert "caption" in row
     other = _run(scene.parent, "--task", "caption", "--out", out, *opening, *model[:-4], "--dtype", "bfloat16")
     assert other.exit_code == 2 and "(dtype)" in other.output
+
+
+def test_tiled_copies_are_kept_and_change_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSCOVLM_CACHE", str(tmp_path / "kept"))
+    (tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "in" / "a.png")
+    rows = []
+    for name, options in (("plain", []), ("tiled", ["--tiled"])):
+        done = _run(tmp_path / "in", "--task", "caption", "--out", tmp_path / name, *options)
+        assert done.exit_code == 0, done.output
+        rows.append((tmp_path / name).read_text())
+    assert rows[0] == rows[1]
+    assert len(list((tmp_path / "kept").glob("a.*.tiles.tif"))) == 1
 
 
 def test_detection_takes_tiles_overlap_mode_and_system(scene: Path, tmp_path: Path) -> None:

@@ -113,6 +113,17 @@ def test_other_settings_and_models_are_refused_by_name(tmp_path: Path) -> None:
     assert not (tmp_path / "absent.jsonl").exists()
 
 
+def test_how_files_are_read_is_no_other_question(tmp_path: Path) -> None:
+    _grey(tmp_path / "in" / "a.bmp", 7)
+    items, out = find_items([tmp_path / "in"]), tmp_path / "out.jsonl"
+    predict(Grey(), items, DefaultQuestion("ask", "q?"), out)
+    assert predict(Grey(), items, DefaultQuestion("ask", "q?", tiled=True), out) == {
+        "done": 0,
+        "before": 1,
+        "errors": 0,
+    }
+
+
 def test_a_checkpoint_is_known_by_what_is_in_its_folder(tmp_path: Path) -> None:
     class Loaded:
         def __init__(self, folder: Path) -> None:
