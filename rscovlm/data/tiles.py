@@ -33,7 +33,7 @@ from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.sizes import FileRule, fitted
 from rscovlm.records.tally import Rejected, Strict, Tally
 from rscovlm.records.views import open_ref, read_window
-from rscovlm.tasks.table import task_of
+from rscovlm.tasks.table import lists_objects
 
 LEAST = 0.7
 """Smallest share of an object's area in a tile that holds it."""
@@ -102,11 +102,7 @@ def tile(
         raise ValueError("folder is set but root is not; give the data folder that the tiles' paths are relative to")
     named: set[str] = set()
     for record in records:
-        if (
-            not task_of(record.task).dense
-            or len(record.images) != 1
-            or not (record.images[0].width and record.images[0].height)
-        ):
+        if not lists_objects(record):
             reason = f"a {record.task} record with {len(record.images)} images cannot be tiled; one image of known size is needed"
             if tally is None:
                 raise Rejected("not one sized image", f"record {record.id!r}: {reason}")

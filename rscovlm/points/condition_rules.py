@@ -98,7 +98,9 @@ _STRAY = re.compile(
     re.IGNORECASE,
 )
 """Words that no name of a thing holds: what stands there is a condition that rules do not know, and a guess would be a wrong answer."""
-_AFTER_PLURAL = re.compile(r"(?<=[^isu ]s )(?:\w+ed|standing|running|moving|sailing|flying|found|seen|in|on|at|by|to)\b.*$", re.IGNORECASE)
+_AFTER_PLURAL = re.compile(
+    r"(?<=[^isu ]s )(?:\w+ed|standing|running|moving|sailing|flying|found|seen|in|on|at|by|to)\b.*$", re.IGNORECASE
+)
 """What follows on a plural, as in "ships lined along", is no part of the name."""
 
 

@@ -16,7 +16,7 @@ from rscovlm.codec.categories import plural, spoken
 from rscovlm.data.formats.coco import corners
 from rscovlm.records.record import Annotation, Record
 from rscovlm.synthesis.wording import generator, wording
-from rscovlm.tasks.table import task_of
+from rscovlm.tasks.table import lists_objects
 
 Region = tuple[float, float, float, float]
 
@@ -59,12 +59,7 @@ def template_questions(records: Iterable[Record], config: TemplateConfig | None 
     """
     config = config or TemplateConfig()
     for record in records:
-        if (
-            not task_of(record.task).dense
-            or len(record.images) != 1
-            or not record.objects
-            or not record.images[0].width
-        ):
+        if not record.objects or not lists_objects(record):
             continue
         rng = generator(config.seed, record.source, record.id)
         made = [*_counts(record, config, rng), *_comparisons(record, config, rng)]

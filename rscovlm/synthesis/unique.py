@@ -20,7 +20,7 @@ from rscovlm.records.views import open_ref
 from rscovlm.synthesis.interview import Ask, Interview
 from rscovlm.synthesis.replies import check_pair
 from rscovlm.synthesis.wording import generator, wording
-from rscovlm.tasks.table import task_of
+from rscovlm.tasks.table import lists_objects
 
 Region = tuple[float, float, float, float]
 
@@ -148,12 +148,7 @@ def unique_questions(
 
     def asks() -> Iterator[Ask]:
         for record in records:
-            if (
-                not task_of(record.task).dense
-                or len(record.images) != 1
-                or not record.objects
-                or not record.images[0].width
-            ):
+            if not record.objects or not lists_objects(record):
                 continue
             for target, category in _choose(record, config):
                 key = _key(record, target, category)

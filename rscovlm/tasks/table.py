@@ -71,6 +71,12 @@ def tiled(record: str) -> bool:
     return record in TASKS and task_of(record).tiled
 
 
+def lists_objects(record: Record) -> bool:
+    """Tell whether a record lists all objects of its categories on one image of known size, so that it can be counted or cut."""
+    sized = len(record.images) == 1 and bool(record.images[0].width and record.images[0].height)
+    return sized and task_of(record.task).dense
+
+
 def looks(record: str) -> bool:
     """Tell whether samples of a task of records show a closer look; a name that is none does not.
 

@@ -18,21 +18,13 @@ from typing import Any
 from rscovlm.data.formats.conversations import IMAGE, read_conversation
 from rscovlm.data.textboxes import Scale, lift
 from rscovlm.files import replacing
+from rscovlm.rasters.formats import FORMATS
 from rscovlm.records.jsonfiles import read_items
 from rscovlm.records.record import BOX_MARK, ImageRef, Record, Turn
 from rscovlm.records.rows import Row
 from rscovlm.records.tally import Rejected, Strict, Tally
 from rscovlm.tasks.conversation import declared_tools
 from rscovlm.tasks.table import task_of
-
-_MEDIA = {
-    b"\x89PNG": "png",
-    b"\xff\xd8\xff": "jpeg",
-    b"GIF8": "gif",
-    b"II*\x00": "tiff",
-    b"MM\x00*": "tiff",
-    b"RIFF": "webp",
-}
 
 
 def read_messages(
@@ -169,7 +161,9 @@ def _part(image: ImageRef) -> dict[str, Any]:
             raise Rejected(
                 "image is a window", f"window {image.window} of {image.parent!r} has no file of its own; cut it first"
             )
-        kind = next((name for magic, name in _MEDIA.items() if image.data.startswith(magic)), "png")
+        head = image.data[:4096]
+        # Readers look at the bytes; where nobody knows them, some name of a picture must stand.
+        kind = next((name for name, one in FORMATS.items() if one.begins(head)), "png")
         where = f"data:image/{kind};base64,{base64.b64encode(image.data).decode('ascii')}"
     size = {"width": image.width, "height": image.height} if image.width and image.height else {}
     return {"type": "image", "image": where, **size}

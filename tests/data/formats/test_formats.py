@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from rscovlm.data.formats import read_coco, read_messages, read_refgeo, write_coco, write_messages, write_refgeo
 from rscovlm.geometry.kinds import Kind
@@ -60,6 +62,31 @@ def test_messages_are_identical_after_reading_and_writing(tmp_path: Path) -> Non
     path = _write(tmp_path / "a.jsonl", lines)
     assert write_messages(read_messages(path), tmp_path / "b.jsonl") == 4
     assert [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()] == lines
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "kind"),
+    [
+        ("PNG", {}, "png"),
+        ("JPEG", {}, "jpeg"),
+        ("GIF", {}, "gif"),
+        ("WEBP", {}, "webp"),
+        ("BMP", {}, "bmp"),
+        ("JPEG2000", {}, "jp2"),
+        ("TIFF", {}, "tiff"),
+        ("TIFF", {"big_tiff": True}, "tiff"),
+    ],
+)
+def test_a_picture_in_a_record_is_written_under_its_own_form(
+    form: str, options: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    """BigTIFF, JPEG 2000 and BMP were called PNG."""
+    memory = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(memory, form, **options)
+    image, turns = ImageRef(data=memory.getvalue()), (Turn("user", "What?"), Turn("assistant", "Black."))
+    write_messages([Record("1", "mine", "train", "conversation", (image,), turns=turns)], tmp_path / "a.jsonl")
+    assert f'"data:image/{kind};base64,' in (tmp_path / "a.jsonl").read_text()
+    assert next(read_messages(tmp_path / "a.jsonl")).images[0].data == memory.getvalue()
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
