@@ -22,6 +22,7 @@ from rscovlm.benchmarks.suite import Suite
 from rscovlm.benchmarks.word_scores import credit_of
 from rscovlm.codec.dialect import Dialect
 from rscovlm.files import mark, write_text
+from rscovlm.records import Record
 from rscovlm.records.views import load_image
 
 _UTILS = '''"""Written by rscovlm: what is asked, and how an answer is scored, both as the suite says."""
@@ -60,7 +61,7 @@ def write_lmms_eval(folder: Path, suite: Suite, items: Sequence[BenchmarkItem], 
         dialect: In whose words the questions are asked.
 
     Raises:
-        ValueError: The benchmark is not one of words, or an image lies in no file of its own.
+        ValueError: The benchmark is not one of words, its dialect asks with a system text, or an image lies in no file of its own.
     """
     _check_words(suite)
     name = f"rscovlm_{suite.name.replace('-', '_')}"
@@ -101,7 +102,7 @@ def write_vlmevalkit(folder: Path, suite: Suite, items: Sequence[BenchmarkItem],
         dialect: In whose words the questions are asked.
 
     Raises:
-        ValueError: The benchmark is not one of words, or an image cannot be read.
+        ValueError: The benchmark is not one of words, its dialect asks with a system text, or an image cannot be read.
     """
     _check_words(suite)
     letters = ascii_uppercase[: max((len(item.record.choices) for item in items), default=0)]
@@ -111,7 +112,7 @@ def write_vlmevalkit(folder: Path, suite: Suite, items: Sequence[BenchmarkItem],
     for number, item in enumerate(items):
         choices = [*item.record.choices, *[""] * (len(letters) - len(item.record.choices))]
         # Its own program letters choices, so that the bare question goes with them.
-        asked = item.record.question if item.record.choices else question_of(item.record, dialect, suite.asked()).user
+        asked = item.record.question if item.record.choices else _question(item.record, dialect, suite)
         group = item.within or item.column
         lines.writerow([number, item.id, _base64(item), asked, _truth(item), group, *choices])
     return write_text(folder / f"RSCoVLM_{suite.name}.tsv", text.getvalue(), overwrite=True)
@@ -166,7 +167,7 @@ def _row(item: BenchmarkItem, suite: Suite, dialect: Dialect) -> dict[str, Any]:
     return {
         "id": item.id,
         "images": [str((item.root / image.path).resolve()) for image in record.images],
-        "question": question_of(record, dialect, suite.asked()).user,
+        "question": _question(record, dialect, suite),
         "answer": _truth(item),
         "choices": list(record.choices),
         "rule": suite.protocol.rule,
@@ -174,6 +175,16 @@ def _row(item: BenchmarkItem, suite: Suite, dialect: Dialect) -> dict[str, Any]:
         "within": item.within,
         "average": suite.protocol.average,
     }
+
+
+def _question(record: Record, dialect: Dialect, suite: Suite) -> str:
+    asked = question_of(record, dialect, suite.asked())
+    if asked.system:
+        raise ValueError(
+            f"dialect {dialect.name!r} asks with the system text {asked.system[:60]!r}, which a task of another program cannot "
+            "hold; give a wording without one, and the text to that program (system_prompt of lmms-eval's models)"
+        )
+    return asked.user
 
 
 def _truth(item: BenchmarkItem) -> str:

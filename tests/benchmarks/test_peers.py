@@ -85,3 +85,11 @@ def test_vlmevalkits_table_holds_questions_answers_and_pictures(items: list[Benc
 def test_only_answers_in_words_are_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not answered in words"):
         write_lmms_eval(tmp_path, load_suite("avvg"), [], WORDS)
+
+
+def test_a_system_text_is_not_left_out(items: list[BenchmarkItem], tmp_path: Path) -> None:
+    wording = {"answer": {"system": "Answer in one word.", "user": ["{question}"]}}
+    dialect = Dialect.from_dict({**WORDS.to_dict(), "name": "mine", "inherits": "rscovlm-v1", "wording": wording})
+    for write in (write_lmms_eval, write_vlmevalkit):
+        with pytest.raises(ValueError, match="system text 'Answer in one word.'"):
+            write(tmp_path, SUITE, items, dialect)
