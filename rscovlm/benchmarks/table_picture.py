@@ -36,7 +36,8 @@ def to_svg(grid: ReportGrid) -> str:
     most = 100 * max(1, -(-max(known, default=0.0) // 100))
     ours = [row for row in grid.rows if not row.published]
     legend = _TOP + _LINE * len(grid.columns) + 42
-    names = ["○ published", *(f"{row.name}" for row in ours)]
+    rings = ["○ published"] if len(ours) < len(grid.rows) else []
+    names = [*rings, *(row.name for row in ours)]
     height = legend + 18 * len(names)
     parts = [
         f'<text class="title" x="0" y="16">{html.escape(grid.title)}</text>',
@@ -53,8 +54,8 @@ def to_svg(grid: ReportGrid) -> str:
             parts.append(f'<text x="{_LEFT + _WIDTH + 14}" y="{y + 4}">{only.value:.2f}</text>')
     for place, name in enumerate(names):
         y = legend + 18 * place
-        mark = "" if not place else _shape(place - 1, _LEFT + 5, y - 4, "")
-        parts.append(f'{mark}<text x="{_LEFT + (18 if place else 0)}" y="{y}">{html.escape(_short(name, 70))}</text>')
+        mark = "" if place < len(rings) else _shape(place - len(rings), _LEFT + 5, y - 4, "")
+        parts.append(f'{mark}<text x="{_LEFT + (18 if mark else 0)}" y="{y}">{html.escape(_short(name, 70))}</text>')
     size = f"0 0 {_LEFT + _WIDTH + _RIGHT} {height}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" role="img"><title>{html.escape(grid.title)}</title>'

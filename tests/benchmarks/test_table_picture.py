@@ -52,5 +52,10 @@ def test_a_figure_above_a_hundred_fits() -> None:
     assert places == pytest.approx([zero + (most - zero) * 1.314 / 2, zero], abs=0.1)
 
 
-def test_no_row_is_no_error() -> None:
-    assert "published" in to_svg(_grid())
+@pytest.mark.parametrize("published", [True, False])
+def test_the_legend_names_what_is_drawn(published: bool) -> None:
+    others = [GridRow("theirs", (GridCell(1.0), None), published=True)] if published else []
+    root = ElementTree.fromstring(to_svg(_grid(*others, GridRow("mine", (GridCell(2.0), None)))))
+    words = [text.text for text in root.iter(f"{SVG}text")]
+    assert ("○ published" in words) == published and "mine" in words
+    assert to_svg(_grid()).startswith("<svg")

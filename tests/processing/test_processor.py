@@ -258,7 +258,8 @@ def test_the_call_names_no_argument_that_it_refuses() -> None:
     assert set(named) == {"self", "images", "text", "kwargs"}
     alone = make()(text=["hello", "you"])
     assert set(alone) == {"input_ids", "attention_mask", "mm_token_type_ids"}
-    for empty in (None, [], [[], []], ()):
+    nothing: tuple[Any, ...] = (None, [], [[], []], ())
+    for empty in nothing:
         assert make()(text=["hello", "you"], images=empty, videos=empty, audio=empty, audios=empty) == alone
 
 
