@@ -10,9 +10,11 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.processing.resolution import PixelBudget
+from rscovlm.rasters import open_image
 from rscovlm.tasks import detect
+from rscovlm.tasks.detect_many import detect_many
 from rscovlm.tasks.merging import merge_and_join
-from rscovlm.tasks.pieces import margins
+from rscovlm.tasks.pieces import joined_groups, margins
 from tests.zoom.scripted import Scripted
 
 SIZE = (1000, 800)
@@ -95,18 +97,64 @@ def test_neighbours_are_not_joined_and_lone_pieces_are_flagged() -> None:
     assert len(merge_and_join(empty, [], windows, (160, 100)).objects) == 0
 
 
+def test_what_is_joined_is_flagged_where_the_last_of_its_tiles_still_cuts_it() -> None:
+    """One border is enough, whatever the distance to the others."""
+    windows = [(0, 0, 100, 200), (60, 0, 160, 200), (120, 0, 220, 200)]
+    pieces = Objects(Boxes([[20.0, 50, 100, 60], [60.0, 50, 160, 60]], "hbb"), ("bar", "bar"))
+    merged = merge_and_join(pieces, [0, 1], windows, (220, 300))
+    assert merged.objects.boxes.coords.tolist() == [[20, 50, 160, 60]]
+    assert (merged.joined, merged.cut.tolist()) == (1, [True])
+
+
+def test_objects_stay_in_their_order_where_a_group_of_pieces_is_no_box() -> None:
+    """Three pieces that agree in pairs and make no box stay three, behind each other, among many others."""
+    rng = np.random.default_rng(0)
+    corners = np.column_stack([rng.uniform(0, 900, 60), rng.uniform(0, 900, 60)])
+    boxes, labels = np.hstack([corners, corners + 8]), tuple(f"ship {place}" for place in range(60))
+    objects, kept = Objects(Boxes(boxes, "hbb"), labels), np.arange(60)
+    pairs = np.array([[3, 41], [3, 22], [7, 50], [50, 59]])
+    merged = joined_groups(objects, kept, pairs, np.full(60, 9.0), [0] * 60, [(0, 0, 1000, 1000)], (1000, 1000))
+    if merged.joined:
+        pytest.fail("boxes that lie apart were joined; the test means groups that are no box")
+    first = [*range(4), 22, 41, *range(4, 8), 50, 59]
+    rest = [place for place in range(8, 60) if place not in first]
+    assert merged.objects.labels == tuple(f"ship {place}" for place in [*first, *rest])
+
+
+def bright(conversation: Any, _: int) -> str:
+    """Say where the bright pixels are."""
+    found = np.argwhere(np.asarray(conversation.images()[0])[..., 0] > 127)
+    if not len(found):
+        return "There are none."
+    (y1, x1), (y2, x2) = found.min(axis=0), found.max(axis=0) + 1
+    return f"{x1},{y1},{x2},{y2} bar\n"
+
+
+@pytest.mark.parametrize("batch", [1, 3, 32])
+def test_many_images_are_answered_as_each_alone(batch: int) -> None:
+    """Tiles of several images share a batch, and none goes to another image."""
+    engine = Scripted(bright, budget=PixelBudget(min_pixels=28 * 28, max_pixels=112 * 112))
+    pictures = []
+    for width, height, (x1, y1, x2, y2) in [
+        (392, 112, (30, 40, 330, 60)),
+        (112, 112, (3, 90, 40, 97)),
+        (140, 420, (50, 20, 70, 400)),
+    ]:
+        picture = np.zeros((height, width, 3), np.uint8)
+        picture[y1:y2, x1:x2] = 255
+        pictures.append(open_image(Image.fromarray(picture)))
+    many = list(detect_many(engine, ((one, ["bar"]) for one in pictures), overlap=28, kind="hbb", batch=batch))
+    for picture, found in zip(pictures, many, strict=True):
+        alone = detect(engine, picture, ["bar"], overlap=28, kind="hbb")
+        assert found.objects.boxes.coords.tolist() == alone.objects.boxes.coords.tolist() != []
+        assert (found.frame.width, found.frame.height) == (picture.width, picture.height)
+        assert (len(found.tiles), found.joined, found.merged) == (len(alone.tiles), alone.joined, alone.merged)
+
+
 def test_detect_joins_a_bar_that_no_tile_shows_whole() -> None:
     picture = np.zeros((112, 392, 3), np.uint8)
     picture[40:60, 30:330] = 255
-
-    def say(conversation: Any, _: int) -> str:
-        bright = np.argwhere(np.asarray(conversation.images()[0])[..., 0] > 127)
-        if not len(bright):
-            return "There are none."
-        (y1, x1), (y2, x2) = bright.min(axis=0), bright.max(axis=0) + 1
-        return f"{x1},{y1},{x2},{y2} bar\n"
-
-    engine = Scripted(say, budget=PixelBudget(min_pixels=28 * 28, max_pixels=112 * 112))
+    engine = Scripted(bright, budget=PixelBudget(min_pixels=28 * 28, max_pixels=112 * 112))
     found = detect(engine, Image.fromarray(picture), ["bar"], overlap=28, kind="hbb")
     assert found.objects.boxes.coords.tolist() == [[30, 40, 330, 60]]
     assert (len(found.tiles), found.joined, found.merged, found.cut.tolist()) == (5, 1, 4, [False])
