@@ -160,17 +160,16 @@ def test_what_is_asked_about_a_record_is_what_it_trains(task: str, fields: dict[
     sample = rendered(record, dialect)
     assert words(task_of(task).asks(record, dialect).messages([None])) == words(sample["messages"])[:-1]
     if task_of(task).boxed:
-        kind = dialect.codec.kinds[0]
-        asked = task_of(task).asks_in(record, dialect, kind)
-        assert asked == {"detection": ask_all, "grounding": ask_one}[task](dialect, fields, kind)
+        asked = task_of(task).asks_in(record, dialect, "hbb")
+        assert asked == {"detection": ask_all, "grounding": ask_one}[task](dialect, fields)
 
 
-def ask_all(dialect: Dialect, fields: Any, kind: Any) -> Question:
-    return detect_question(dialect, fields["categories"], kind=kind)
+def ask_all(dialect: Dialect, fields: Any) -> Question:
+    return detect_question(dialect, fields["categories"], kind="hbb")
 
 
-def ask_one(dialect: Dialect, fields: Any, kind: Any) -> Question:
-    return ground_question(dialect, fields["expression"], kind=kind)
+def ask_one(dialect: Dialect, fields: Any) -> Question:
+    return ground_question(dialect, fields["expression"], kind="hbb")
 
 
 def test_outlines_are_asked_where_nothing_else_tells_what_changed() -> None:

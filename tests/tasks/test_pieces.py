@@ -144,10 +144,10 @@ def test_many_images_are_answered_as_each_alone(batch: int) -> None:
         picture[y1:y2, x1:x2] = 255
         pictures.append(open_image(Image.fromarray(picture)))
     many = list(detect_many(engine, ((one, ["bar"]) for one in pictures), overlap=28, kind="hbb", batch=batch))
-    for picture, found in zip(pictures, many, strict=True):
-        alone = detect(engine, picture, ["bar"], overlap=28, kind="hbb")
+    for raster, found in zip(pictures, many, strict=True):
+        alone = detect(engine, raster, ["bar"], overlap=28, kind="hbb")
         assert found.objects.boxes.coords.tolist() == alone.objects.boxes.coords.tolist() != []
-        assert (found.frame.width, found.frame.height) == (picture.width, picture.height)
+        assert (found.frame.width, found.frame.height) == (raster.width, raster.height)
         assert (len(found.tiles), found.joined, found.merged) == (len(alone.tiles), alone.joined, alone.merged)
 
 
