@@ -22,10 +22,10 @@ from rscovlm.scenes.scene import Scene
 from rscovlm.scenes.zoom import ZoomScene
 
 pytest.importorskip("mcp", reason="mcp is not installed")
-SCENE: Scene = make_scene(3, replace(scene_config(STAGES[-1], 336), min_objects=3, max_objects=3))
+SCENE: Scene = make_scene(3, replace(scene_config(STAGES[-1], 777), min_objects=3, max_objects=3))
 ZOOMED: ZoomScene = make_zoom_scene(1, 777)
 CLASSES = sorted({one.label for one in SCENE.objects})
-WORLD = Frame(336, 336, root_to_world=(0.5, 0, 500_000, 0, -0.5, 5_400_000), crs="EPSG:32633")
+WORLD = Frame(84, 84, root_to_world=(0.5, 0, 500_000, 0, -0.5, 5_400_000), crs="EPSG:32633")
 
 
 def _call(name: str, /, **arguments: Any) -> tuple[str, dict[str, Any]]:
@@ -125,7 +125,7 @@ def test_every_tool_is_listed_with_its_arguments(said: dict[str, Any]) -> None:
 def test_an_image_is_described(said: dict[str, Any]) -> None:
     assert _values(said, "list") == {"images": ["link.png", "scene.tif", "below/pad.png"]}
     about = _values(said, "open")
-    assert (about["width"], about["height"], about["crs"], about["bands"]) == (336, 336, "EPSG:32633", [1, 2, 3])
+    assert (about["width"], about["height"], about["crs"], about["bands"]) == (84, 84, "EPSG:32633", [1, 2, 3])
     assert about["ground_sample_distance"] == pytest.approx(0.5, rel=1e-3)
     longitudes, latitudes = zip(*about["outline_longitude_latitude"], strict=True)
     assert (min(longitudes), max(latitudes)) == pytest.approx((15.0, 48.7533), abs=1e-3)  # zone 33's central meridian
@@ -159,9 +159,10 @@ def test_results_are_written_in_map_coordinates(said: dict[str, Any], folder: Pa
     collection = json.loads((folder / "out/found.geojson").read_text(encoding="utf-8"))
     count = sum(len(_values(said, name)["objects"]) for name in ("detect", "ground"))
     assert written["objects"] == len(collection["features"]) == count
+    east, north = zip(*_values(said, "open")["outline_longitude_latitude"], strict=True)
     for feature in collection["features"]:
         for x, y in feature["geometry"]["coordinates"][0]:
-            assert 15.0 <= x <= 15.0023 and 48.751 <= y <= 48.7534
+            assert min(east) - 1e-7 <= x <= max(east) + 1e-7 and min(north) - 1e-7 <= y <= max(north) + 1e-7
     assert (folder / "out/theirs.geojson").read_text() == "{}"
     assert sorted(one.name for one in (folder / "out").iterdir()) == ["found.geojson", "theirs.geojson"]
 
