@@ -79,7 +79,7 @@ _LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]{0,200})\}")
 _RUN = re.compile(r"(?<![A-Za-z0-9])([A-H]{2,8})(?![A-Za-z0-9'’])")
 
 
-class _Read(NamedTuple):
+class _ReadAnswer(NamedTuple):
     """A text as signs, and the letter at the place of each ``L``, ``l`` and ``B``."""
 
     signs: str
@@ -111,7 +111,7 @@ def chosen_letters(text: str) -> frozenset[str]:
     read = _read(said.strip())
     if _ROW.fullmatch(read.signs):
         return frozenset(filter(None, read.letters))
-    read = _Read(_REJECTED.sub(lambda found: "w" * len(found[0]), read.signs), read.letters)
+    read = _ReadAnswer(_REJECTED.sub(lambda found: "w" * len(found[0]), read.signs), read.letters)
     if answers := list(_ANSWER.finditer(read.signs)):
         return frozenset() if _OR.match(read.signs, answers[-1].end()) else read.at(answers[-1])
     marks = list(_MARK.finditer(read.signs))
@@ -158,7 +158,7 @@ def _parted(run: str) -> str:
     return "&".join(run) if sorted(set(run)) == list(run) else run
 
 
-def _read(text: str) -> _Read:
+def _read(text: str) -> _ReadAnswer:
     """Return the text in signs. ``A``, ``I`` and small letters are letters only where no word follows."""
     found = list(_TOKEN.finditer(text))
     kinds = [_TABLE[(match.lastindex or 1) - 1][0] for match in found]
@@ -177,7 +177,7 @@ def _read(text: str) -> _Read:
             sign = _letter_sign(letter, after, glued, following is not None and found[following][0] > "\u2e80")
         signs.append(sign)
         letters.append(letter.upper() if sign in "LlB" else "")
-    return _Read("".join(signs), letters)
+    return _ReadAnswer("".join(signs), letters)
 
 
 def _letter_sign(letter: str, after: str, glued: bool, cjk: bool) -> str:
