@@ -73,4 +73,6 @@ def test_rewards(scene: Image.Image) -> None:
     said = [{"role": "assistant", "content": "", "tool_calls": []}, {"role": "tool", "content": "red"}]
     last = {"role": "assistant", "content": [{"type": "text", "text": " RED. "}]}
     assert answer_reward([[*said, last], said, "blue"], answer=["red", "red", "blue"]) == [1.0, 0.0, 1.0]
-    assert length_reward(completion_ids=[[1] * 128, [1] * 1024]) == [1.0, 0.0]
+    lengths = [0, 128, 129, 1023, 1024, 1025]
+    given = length_reward(completion_ids=[[1] * length for length in lengths])
+    assert given == [1.0, 1.0, 895 / 896, 1 / 896, 0.0, 0.0]

@@ -14,7 +14,7 @@ from rscovlm.rasters import open_image
 from rscovlm.zoom import ZoomChain, compare
 from rscovlm.zoom.policies import NAMES, POLICIES, policy_named
 from rscovlm.zoom.policies.distance import DistanceRouter, route
-from rscovlm.zoom.policies.inquiry import Policy
+from rscovlm.zoom.policies.inquiry import Policy, answer_calls
 from rscovlm.zoom.policies.tree import quarters, split
 from rscovlm.zoom.summary import ZoomQuestion
 from tests.zoom.eye import COLOURS, Eye, land
@@ -217,6 +217,71 @@ def test_an_unknown_policy_and_a_setting_without_meaning_are_refused() -> None:
     with pytest.raises(ValueError, match="votes is 1; give a number from 2 up"):
         policy_named("vote", votes=1)
     assert set(NAMES) == {"call", "none", *POLICIES}
+
+
+LEAST: dict[str, dict[str, float]] = {
+    "tree": {"depth": 1, "patience": 1, "max_calls": 1},
+    "grid": {"depth": 1, "base": 0, "max_calls": 2},
+    "assess": {"depth": 0, "candidates": 1, "max_calls": 1},
+    "branch": {"regions": 1, "max_calls": 3},
+    "vote": {"votes": 2, "margin": 0},
+}
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_every_setting_has_its_least_value(name: str) -> None:
+    for setting, least in LEAST[name].items():
+        policy_named(name, **{setting: least})
+        with pytest.raises(ValueError, match=f"{setting} is .*; give a number from {least:g} up"):
+            policy_named(name, **{setting: least - 1})
+
+
+def test_settings_are_those_that_figures_were_measured_with() -> None:
+    """Another default changes what every user gets; it needs figures of its own, and this table changed."""
+    found = {name: vars(policy_named(name)) for name in POLICIES}
+    assert found == {
+        "tree": {
+            "depth": 5,
+            "threshold": 0.8,
+            "floor": 0.2,
+            "fall": 0.2,
+            "patience": 4,
+            "collect_depth": 2,
+            "weight": 0.3,
+            "max_calls": 64,
+            "max_visual_tokens": 60_000,
+        },
+        "grid": {"similarity": None, "base": 0.25, "depth": 4, "max_calls": 96, "max_visual_tokens": 60_000},
+        "assess": {
+            "expert": None,
+            "threshold": 0.5,
+            "depth": 2,
+            "candidates": 4,
+            "max_calls": 32,
+            "max_visual_tokens": 30_000,
+        },
+        "branch": {"regions": 4, "same": 0.5, "max_calls": 16, "max_visual_tokens": 20_000},
+        "distance": {"metres": 10.0, "need": "recognise", "gsd": None, "then": policy_named("tree")},
+        "vote": {"votes": 5, "margin": 0.1, "max_calls": 16, "max_visual_tokens": 20_000},
+    }
+
+
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"distance"}))
+def test_the_users_own_system_turn_stands_before_the_answer_and_nothing_else(name: str) -> None:
+    """What a policy asks for itself is no turn of the user's conversation."""
+    row, engine = questions("two")[0], Eye(budget=SMALL)
+    chain = ZoomChain(engine, policy=name)
+    search = chain.search([row.image], chain.overviews([row.image]), row.question, system="Answer in one word.")
+    sent = []
+    while not search.done:
+        sent += [call.conversation for call in search.calls]
+        search.receive(answer_calls(engine, search.calls))
+    told = [
+        any("one word" in str(turn["content"]) for turn in one.messages if turn["role"] == "system") for one in sent
+    ]
+    assert search.result().answer
+    # Each view of a vote may be the answer; elsewhere the answer is what is asked last.
+    assert told == ([True] * 5 if name == "vote" else [False] * (len(sent) - 1) + [True])
 
 
 def test_a_vote_takes_what_most_views_give() -> None:
