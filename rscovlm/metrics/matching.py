@@ -16,8 +16,9 @@ from rscovlm.geometry.kinds import bounds
 from rscovlm.geometry.overlaps import can_reach, hbb_intersection, quad_area, quad_intersection
 from rscovlm.geometry.touching import Touching
 from rscovlm.metrics.detections import Ints, Rows
-from rscovlm.metrics.piles import Extents, contenders
+from rscovlm.metrics.piles import Extents, contenders, share_left
 from rscovlm.metrics.rectangles import smallest_rectangles
+from rscovlm.metrics.sectors import near_twins
 
 Shape = Literal["quad", "rectangle", "horizontal"]
 
@@ -32,6 +33,10 @@ _CROWDED = 2048
 
 _SAMPLE = 64
 """Found boxes of which it is counted how many true ones they meet."""
+
+
+_ALIKE = 0.05
+"""Share of the pairs of a pile that areas and extents must leave for its boxes to be compared by sectors: what both cost then."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,12 @@ def best_truths(
             return overlaps(mine[i], theirs[j], my_area[i], their_area[j])
 
         extents = Extents.of(mine[rows], my_area[rows]), Extents.of(theirs[columns], their_area[columns])
-        for i, j in contenders(*extents, compared, floor):
+        if share_left(*extents, compared, floor) > _ALIKE:
+            forms = _as_quads(mine[rows]), _as_quads(theirs[columns])
+            pairs = near_twins(*forms, extents[0].area, extents[1].area, compared, floor)
+        else:
+            pairs = contenders(*extents, compared, floor)
+        for i, j in pairs:
             yield rows[i], columns[j]
 
     piles = [] if floor <= 0 else _piles(cores[0], group, cores[1], other)
@@ -223,6 +233,10 @@ def _cores(bounds: Floats, area: Floats, floor: float) -> Floats:
         cores[:, axis] += inset
         cores[:, 2 + axis] -= inset
     return cores
+
+
+def _as_quads(boxes: Floats) -> Floats:
+    return boxes if boxes.shape[1] == 8 else boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]]
 
 
 def _bounds(boxes: Floats) -> Floats:

@@ -28,6 +28,9 @@ _LIKELY = 4
 _PAIRS = 1 << 16
 """Pairs whose extents are compared at once."""
 
+_SAMPLE = 64
+"""Found boxes by which it is told how many pairs remain."""
+
 _SLACK = 1e-8
 """Overlaps are rounded to 10 decimals: nothing this close to the best is ruled out."""
 
@@ -80,19 +83,38 @@ def contenders(mine: Extents, theirs: Extents, overlaps: Overlaps, floor: float)
     Yields:
         (k,) numbers of found boxes, rising, and (k,) of true boxes.
     """
-    features, others = mine.features(), theirs.features()
-    blocks = _Blocks.of(theirs, others)
+    pile = _Pile(mine, theirs, overlaps, floor)
     for start in range(0, len(mine.area), _ROWS):
         rows = np.arange(start, min(start + _ROWS, len(mine.area)))
-        likely = _likely(features[rows], others, blocks)
-        reached = overlaps(np.repeat(rows, likely.shape[1]), likely.ravel()).reshape(likely.shape).max(axis=1)
-        part = Extents(mine.low[:, rows], mine.high[:, rows], mine.area[rows])
-        i, j = _able(part, theirs, blocks, np.maximum(reached, floor) - _SLACK)
+        i, j = pile.remaining(rows)
         # Equal but for noise, boxes may all remain: they are passed on a bounded number at a time.
         begins = np.flatnonzero(np.diff(i, prepend=-1))
         cuts = begins[np.flatnonzero(np.diff(begins // (4 * _PAIRS))) + 1] if len(begins) else begins
         for one, other in zip(np.split(i, cuts), np.split(j, cuts), strict=True):
             yield rows[one], other
+
+
+def share_left(mine: Extents, theirs: Extents, overlaps: Overlaps, floor: float) -> float:
+    """Return which share of the pairs `contenders` would yield, by some of the found boxes."""
+    rows = np.unique(np.linspace(0, len(mine.area) - 1, _SAMPLE).astype(np.intp))
+    return len(_Pile(mine, theirs, overlaps, floor).remaining(rows)[0]) / (len(rows) * len(theirs.area))
+
+
+class _Pile:
+    """Found and true boxes of a pile, the true ones in blocks."""
+
+    def __init__(self, mine: Extents, theirs: Extents, overlaps: Overlaps, floor: float) -> None:
+        self._mine, self._theirs, self._overlaps, self._floor = mine, theirs, overlaps, floor
+        self._features, self._others = mine.features(), theirs.features()
+        self._blocks = _Blocks.of(theirs, self._others)
+
+    def remaining(self, rows: Indices) -> tuple[Indices, Indices]:
+        """Return the pairs of some found boxes that are not ruled out: places in `rows`, rising, and true boxes."""
+        mine = self._mine
+        likely = _likely(self._features[rows], self._others, self._blocks)
+        reached = self._overlaps(np.repeat(rows, likely.shape[1]), likely.ravel()).reshape(likely.shape).max(axis=1)
+        part = Extents(mine.low[:, rows], mine.high[:, rows], mine.area[rows])
+        return _able(part, self._theirs, self._blocks, np.maximum(reached, self._floor) - _SLACK)
 
 
 @dataclass(frozen=True)

@@ -409,7 +409,7 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "ap_nc_image": (_ap_nc_image, (12_500, 25_000, 50_000)),
     "ap_nc_pile": (_ap_nc_pile, (12_500, 25_000, 50_000)),
     "ap_nc_heap": (_ap_nc_heap, (12_500, 25_000, 50_000)),
-    "ap_nc_twins": (_ap_nc_twins, (3_000, 6_000, 12_500)),
+    "ap_nc_twins": (_ap_nc_twins, (12_500, 25_000, 50_000)),
     "look_alikes": (_look_alikes, (10_000, 30_000, 100_000)),
     "look_unlike": (_look_unlike, (10_000, 30_000, 100_000)),
     "stored_looks": (_stored_looks, (1_000, 3_000, 10_000)),
