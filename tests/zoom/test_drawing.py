@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rscovlm.exports.drawing import COLOURS
 from rscovlm.geometry import Frame
 from rscovlm.geometry.window import Window
-from rscovlm.zoom.drawing import COLOURS, draw_windows
+from rscovlm.zoom.drawing import draw_windows
 from rscovlm.zoom.windows import ZoomView
 
 GREY = (90, 90, 90)
