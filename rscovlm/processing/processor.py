@@ -16,7 +16,7 @@ from rscovlm.processing.families import family_of_patch
 from rscovlm.processing.image_processor import RSCoVLMImageProcessor
 from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.processing.stock import check_named, family_of, image_processor_of, stock_processor, template_of
-from rscovlm.processing.template import default_template, same_text
+from rscovlm.processing.template import default_template, same_text, training_template
 
 # The coordinates that our own checkpoints of a family write: pixels of the resized image, or 0 to 1000.
 _CODECS = {"qwen2_5_vl": "rscovlm-v1", "qwen3_vl": "qwen3-vl"}
@@ -98,6 +98,11 @@ class RSCoVLMProcessor(ProcessorMixin):
         """Names of everything a call may return to the model."""
         return [*super().model_input_names, "mm_token_type_ids"]
 
+    @property
+    def training_template(self) -> str:
+        """The chat template with marks around what the assistant writes, where there is one that writes the same text."""
+        return training_template(self.chat_template, self.family)
+
     # Images in, text out ----------------------------------------------------------------------------------------------
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
@@ -115,6 +120,17 @@ class RSCoVLMProcessor(ProcessorMixin):
         if "return_mm_token_type_ids" not in kwargs.get("text_kwargs", {}):
             kwargs.setdefault("return_mm_token_type_ids", self.return_mm_token_type_ids)
         return super().__call__(images=None if _nothing(images) else images, text=text, **kwargs)
+
+    def apply_chat_template(
+        self, conversation: Any, chat_template: str | None = None, *others: Any, **kwargs: Any
+    ) -> Any:
+        """Write a conversation as text or tokens; see `ProcessorMixin`.
+
+        ``return_assistant_tokens_mask`` works with published templates too, which mark nothing themselves.
+        """
+        if chat_template is None and kwargs.get("return_assistant_tokens_mask"):
+            chat_template = self.training_template
+        return super().apply_chat_template(conversation, chat_template, *others, **kwargs)
 
     def replace_image_token(self, image_inputs: Mapping[str, Any], image_idx: int, **_: Any) -> str:
         """Return the run of image tokens that stands for one image."""
@@ -268,7 +284,7 @@ class RSCoVLMProcessor(ProcessorMixin):
     ) -> Any:
         """Load a checkpoint, ours or a stock one, in whatever files its publisher or trainer left.
 
-        A template not saved by this class gives way to ours where both write the same text: ours also has tools and marks.
+        A template not saved by this class gives way to ours where both write the same text and ours alone has tools.
 
         Args:
             pretrained_model_name_or_path: Folder or Hub repository.
@@ -299,7 +315,9 @@ class RSCoVLMProcessor(ProcessorMixin):
         if not ours and "chat_template" not in kwargs:
             given = template_of(saved.get("chat_template"), processor.tokenizer)
             template = default_template(processor.family)
-            processor.chat_template = template if given is None or same_text(given, template) else given
+            # The published text stays where ours adds only marks: other tools, such as TRL, know it by its text.
+            better = given is None or (same_text(given, template) and not same_text(given, template, tools=True))
+            processor.chat_template = template if better else given
         if codec is not None:
             processor.dialect = codec
         if budget is not None:

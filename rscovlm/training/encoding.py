@@ -10,9 +10,11 @@ from PIL import Image
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from rscovlm.processing import plan_size
+from rscovlm.processing.template import has_marks
 from rscovlm.records.pictures import loaded
 from rscovlm.records.tally import Rejected
 from rscovlm.records.views import PADDING
+from rscovlm.training.answer_spans import answer_spans
 
 IGNORED = -100
 """Label of a token that carries no loss."""
@@ -80,7 +82,7 @@ class Encoder:
         merged = self.processor.image_processor.merge_size**2
         counts = iter([height * width // merged for _, height, width in grids])
         placeholder = self.processor.image_token
-        segments = self._segments(messages, sample.get("tools"))
+        segments = self._segments(messages, sample.get("tools"), name)
         places = sum(text.count(placeholder) for text, _ in segments)
         if places != len(images):
             raise ValueError(
@@ -115,16 +117,18 @@ class Encoder:
             raise ValueError(f"{name}: {error}") from error
         return 1, planned.height // images.patch_size, planned.width // images.patch_size
 
-    def _segments(self, messages: list[Turn], tools: Any) -> list[tuple[str, bool]]:
+    def _segments(self, messages: list[Turn], tools: Any, name: str) -> list[tuple[str, bool]]:
         """Return the rendered text of a conversation, cut where the loss begins and ends."""
-        texts, spans = render_jinja_template(
-            conversations=[messages],
-            tools=tools,
-            chat_template=self.processor.chat_template,
-            return_assistant_tokens_mask=True,
-        )
-        text, segments, done = texts[0], [], 0
-        for start, end in spans[0]:
+        template = self.processor.training_template
+        if has_marks(template):
+            texts, marked = render_jinja_template(
+                conversations=[messages], tools=tools, chat_template=template, return_assistant_tokens_mask=True
+            )
+            text, spans = texts[0], marked[0]
+        else:
+            text, spans = answer_spans(template, messages, tools, name)
+        segments, done = [], 0
+        for start, end in spans:
             segments += [(text[done:start], False), (text[start:end], True)]
             done = end
         segments.append((text[done:], False))

@@ -14,6 +14,7 @@ Refusal = Literal[
     "malformed", "unknown_tool", "bad_arguments", "not_finite", "inverted", "zero_area", "outside", "repeated"
 ]
 
+_FUNCTION = "<function="  # Qwen3.5 writes its calls in tags, the families before it in JSON
 _DECODER = json.JSONDecoder()
 
 
@@ -51,7 +52,7 @@ def read_calls(reply: str, *, several: bool = False) -> ParsedReply:
     """Take a reply apart into words and the first tool call; never raises, in time linear in the reply's length.
 
     A call stands between ``<tool_call>`` and ``</tool_call>`` (or the end, when the reply was cut) or is the whole
-    reply as one JSON object, with or without a code fence. Reasons: ``malformed`` (not a JSON object with a name and
+    reply as one JSON object, with or without a code fence; between the tags it is JSON, or in tags as Qwen3.5 writes it. Reasons: ``malformed`` (not a JSON object with a name and
     arguments), ``unknown_tool``, ``bad_arguments`` (they do not fit the schema), ``not_finite`` (NaN, infinity or a
     number beyond float), ``inverted`` (x2 < x1 or y2 < y1), ``zero_area``.
 
@@ -103,8 +104,9 @@ def _unfenced(text: str) -> str:
 
 def _read(body: str, several: bool) -> tuple[Call | None, Refusal | None]:
     body = _unfenced(body)
+    value: Any
     try:
-        value, end = _DECODER.raw_decode(body)
+        value, end = (_tagged(body), len(body)) if body.startswith(_FUNCTION) else _DECODER.raw_decode(body)
     except (ValueError, RecursionError):
         return None, "malformed"
     if not isinstance(value, dict) or not isinstance(value.get("name"), str) or body[end:].strip():
@@ -114,6 +116,18 @@ def _read(body: str, several: bool) -> tuple[Call | None, Refusal | None]:
     if "arguments" not in value:
         return None, "malformed"
     return check_arguments(value["arguments"], several=several)
+
+
+def _tagged(body: str) -> dict[str, Any]:
+    """Return the call that stands in tags: ``<function=name><parameter=bbox>[1, 2, 3, 4]</parameter></function>``."""
+    name, closed, rest = body.removeprefix(_FUNCTION).partition(">")
+    if not closed:
+        raise ValueError("the tag of the function does not end")
+    arguments: dict[str, Any] = {}
+    for piece in rest.split("<parameter=")[1:]:
+        key, _, value = piece.partition(">")
+        arguments[key.strip()] = json.loads(value.partition("</parameter>")[0])
+    return {"name": name.strip(), "arguments": arguments}
 
 
 def check_arguments(arguments: Any, *, several: bool = False) -> tuple[Call | None, Refusal | None]:

@@ -61,7 +61,7 @@ def test_a_checkpoint_of_any_layout_answers_as_ours(
     assert found.model.config.model_type == family and not found.model.training
     processor = found.processor
     assert type(processor) is RSCoVLMProcessor
-    assert processor.chat_template == chat_template(family)  # the same text, with marks to train by
+    assert processor.training_template == chat_template(family)  # the same text, with marks to train by
     assert processor.tokenizer.padding_side == "left"
     if layout != "ours":
         assert processor.dialect.saved() == stated.dialect

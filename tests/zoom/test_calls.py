@@ -15,6 +15,11 @@ def wrapped(arguments: str, name: str = "image_zoom_in") -> str:
     return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
 
 
+def tagged(bbox: str, name: str = "image_zoom_in", key: str = "bbox") -> str:
+    """Return a call as Qwen3.5's template writes it."""
+    return f"<tool_call>\n<function={name}>\n<parameter={key}>\n{bbox}\n</parameter>\n</function>\n</tool_call>"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -26,6 +31,8 @@ def wrapped(arguments: str, name: str = "image_zoom_in") -> str:
         "```json\n" + call(1, 2, 30, 40)[12:-13] + "\n```",
         call(1, 2, 30, 40)[12:-13],
         wrapped('{"bbox": [1.0, 2e0, 30, 40]}'),
+        tagged("[1, 2, 30, 40]"),
+        "Let me look.\n\n" + tagged("[1.0, 2, 30, 40]").removesuffix("</function>\n</tool_call>"),
     ],
 )
 def test_a_good_call_is_read_wherever_it_stands(text: str) -> None:
@@ -46,6 +53,14 @@ def test_a_good_call_is_read_wherever_it_stands(text: str) -> None:
         (wrapped('{"bbox": [\u0661, 2, 3, 4]}'), "malformed"),
         (wrapped('{"bbox": [1, 2, 3, 4]}') + wrapped("{}", "rm")[:0] + "", None),
         (wrapped('{"bbox": [1, 2, 3, 4]}', "image_zoom_out"), "unknown_tool"),
+        (tagged("[1, 2, 3, 4]", "image_zoom_out"), "unknown_tool"),
+        (tagged("[1, 2, 3, 4]", key="path"), "bad_arguments"),
+        (tagged("[1, 2, 3]"), "bad_arguments"),
+        (tagged("here"), "malformed"),
+        (tagged("[" * 100_000), "malformed"),
+        ("<tool_call><function=image_zoom_in</tool_call>", "malformed"),
+        ("<tool_call><function=image_zoom_in></function></tool_call>", "bad_arguments"),
+        (tagged("[4, 2, 3, 4]"), "inverted"),
         (wrapped('{"bbox": [1, 2, 3]}'), "bad_arguments"),
         (wrapped('{"bbox": [1, 2, 3, 4, 5]}'), "bad_arguments"),
         (wrapped('{"bbox": [[1, 2, 3, 4]]}'), "bad_arguments"),
