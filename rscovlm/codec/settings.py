@@ -123,7 +123,7 @@ class Settings:
             if odd:
                 raise ValueError(f"codec tags have unknown {odd}; see rscovlm.codec.tags")
             for key, text in tags.items():
-                if not isinstance(text, bool if key == "label_last" else str) and not (
+                if not isinstance(text, bool if key in ("label_last", "special") else str) and not (
                     key == "joined" and text is None
                 ):
                     raise ValueError(f"codec tags have {key} {text!r}; give a text")

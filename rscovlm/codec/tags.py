@@ -45,6 +45,7 @@ class Tags:
         joined: What stands between the boxes of one label; None where every box has a label of its own.
         between: What stands between objects.
         label_last: The label stands behind its boxes.
+        special: Published tokenizers know these tags as special tokens, which decoders of servers do not choose.
 
     Raises:
         ValueError: A template has another field than it may have, or its numbers make up no box of its kind.
@@ -63,6 +64,7 @@ class Tags:
     joined: str | None = None
     between: str = "\n"
     label_last: bool = False
+    special: bool = False
 
     def __post_init__(self) -> None:
         if self.label_last and self.joined is not None:

@@ -166,19 +166,17 @@ class Agreement:
         self._adopted = before or published
 
 
-def stated_by(processor: Any, dialect: Any, budget: PixelBudget | None) -> tuple[Any, PixelBudget | None]:
-    """Return the dialect and the budget that a user states: each by itself, or by the processor of a checkpoint.
+def opened(processor: Any) -> Any:
+    """Return the processor of a checkpoint that a user names, or the object given.
 
     Args:
         processor: An object with ``dialect`` and ``budget``, a folder or a name on the Hub, or None.
-        dialect: Goes before the processor's; None for that one.
-        budget: Likewise.
 
     Raises:
         ValueError: The checkpoint's processor cannot be loaded, or the object is none.
     """
     if processor is None:
-        return dialect, budget
+        return None
     if isinstance(processor, (str, Path)):
         with optional():
             from rscovlm.processing import RSCoVLMProcessor
@@ -190,6 +188,19 @@ def stated_by(processor: Any, dialect: Any, budget: PixelBudget | None) -> tuple
             f"processor is a {type(processor).__name__} without dialect and budget; give an RSCoVLMProcessor, or the folder or "
             "name of the checkpoint that is served"
         )
+    return processor
+
+
+def stated_by(processor: Any, dialect: Any, budget: PixelBudget | None) -> tuple[Any, PixelBudget | None]:
+    """Return the dialect and the budget that a user states: each by itself, or by the processor of a checkpoint.
+
+    Args:
+        processor: What `opened` returned.
+        dialect: Goes before the processor's; None for that one.
+        budget: Likewise.
+    """
+    if processor is None:
+        return dialect, budget
     return processor.dialect if dialect is None else dialect, budget or processor.budget
 
 

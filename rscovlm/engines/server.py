@@ -21,8 +21,9 @@ from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import Unreadable, read_reply, retry_after, told
 from rscovlm.engines.chat_form import Structured, structured_outputs, to_openai
 from rscovlm.engines.engine import Conversation, Reply
+from rscovlm.engines.held_answers import check_spelt, special_tokens_of
 from rscovlm.engines.probe import BudgetMismatch, probe_budget
-from rscovlm.engines.published import FIELD, Agreement, Published, stated_by
+from rscovlm.engines.published import FIELD, Agreement, Published, opened, stated_by
 from rscovlm.engines.replicas import Replica, Replicas
 from rscovlm.processing.resolution import PixelBudget
 
@@ -110,7 +111,9 @@ class Server:
         listed = [endpoints] if isinstance(endpoints, str) else list(endpoints)
         if not listed:
             raise ValueError("there is no endpoint; give at least one address such as http://127.0.0.1:8000/v1")
+        processor = opened(processor)
         self._agreement = Agreement(*stated_by(processor, dialect, budget))
+        self._special = special_tokens_of(getattr(processor, "tokenizer", None))
         self._learnt, self._probe = False, probe
         self.model, self.concurrency, self.timeout = model, concurrency, timeout
         self._tries, self._pause = tries, pause
@@ -291,6 +294,7 @@ class Server:
             request["logprobs"] = True
         grammar = conversation.grammar or self.grammar
         if grammar is not None:
+            check_spelt(grammar, self._agreement.dialect.codec, self._special)
             request.update(structured_outputs(grammar, grammar.most(max_new_tokens, self.max_objects), self.structured))
         start = time.perf_counter()
         try:

@@ -21,8 +21,9 @@ from rscovlm.codec.grammar import Grammar
 from rscovlm.engines.answers import token_texts
 from rscovlm.engines.chat_form import to_openai
 from rscovlm.engines.engine import Conversation, Finish, Reply
+from rscovlm.engines.held_answers import check_spelt, special_tokens_of
 from rscovlm.engines.probe import BudgetMismatch, probe_budget
-from rscovlm.engines.published import Agreement, stated_by
+from rscovlm.engines.published import Agreement, opened, stated_by
 from rscovlm.extras import optional
 from rscovlm.processing.resolution import PixelBudget
 
@@ -66,7 +67,9 @@ class VLLM:
         max_objects: int = 200,
     ) -> None:
         self.llm, self.lora, self.chat_template = llm, lora, chat_template
+        processor = opened(processor)
         agreement = Agreement(*stated_by(processor, dialect, budget))
+        self._special = special_tokens_of(_tokenizer(llm, processor))
         self.dialect: Dialect = agreement.dialect
         self.codec: Codec = self.dialect.codec
         self.budget = agreement.budget or PixelBudget()
@@ -94,7 +97,8 @@ class VLLM:
             from vllm import LLM  # type: ignore[import-not-found,unused-ignore]
 
         own = {key: options.pop(key) for key in _OWN if key in options}
-        dialect, budget = stated_by(own.pop("processor", model), own.pop("dialect", None), budget)
+        own["processor"] = opened(own.pop("processor", model))
+        dialect, budget = stated_by(own["processor"], own.pop("dialect", None), budget)
         budget = budget or PixelBudget()
         size = {"shortest_edge": budget.min_pixels, "longest_edge": budget.max_pixels}
         settings = {"enable_prefix_caching": True, "trust_remote_code": False, **options}
@@ -166,6 +170,7 @@ class VLLM:
         grammar = conversation.grammar or self.grammar
         if grammar is None:
             return {}
+        check_spelt(grammar, self.codec, self._special)
         from vllm.sampling_params import StructuredOutputsParams  # type: ignore[import-not-found,unused-ignore]
 
         most = grammar.most(max_new_tokens, self.max_objects)
@@ -180,3 +185,11 @@ def _reply(output: Any, seconds: float, logprobs: bool) -> Reply:
     chosen = [step[token] for step, token in zip(output.logprobs, tokens, strict=True)]
     texts = token_texts(output.text, [str(one.decoded_token or "").encode() for one in chosen])
     return Reply(output.text, len(tokens), seconds, finish, [float(one.logprob) for one in chosen], texts)
+
+
+def _tokenizer(llm: Any, processor: Any) -> Any:
+    """Return the tokenizer of the model, of the processor where one is stated; None where neither has one."""
+    stated = getattr(processor, "tokenizer", None)
+    if stated is not None:
+        return stated
+    return llm.get_tokenizer() if hasattr(llm, "get_tokenizer") else None
