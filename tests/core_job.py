@@ -28,6 +28,9 @@ OPTIONAL = (
     "uvicorn",
     "prometheus_client",
     "mcp",
+    "sahi",
+    "geopandas",
+    "supervision",
 )
 NEED_AN_EXTRA = (
     "rscovlm.experiments.embedded",
@@ -38,6 +41,7 @@ NEED_AN_EXTRA = (
     "rscovlm.engines.constrained",
     "rscovlm.engines.prefixes",
     "rscovlm.engines.transformers",
+    "rscovlm.predicting.sahi_model",
     "rscovlm.serving.bodies",
     "rscovlm.serving.connections",
     "rscovlm.serving.metrics",

@@ -21,7 +21,6 @@ NAMES = {
     "yaml": "pyyaml",
     "tokenizers": "transformers",
     "safetensors": "transformers",
-    "supervision": None,
 }
 
 

@@ -44,6 +44,7 @@ _GIVES = {
     "vllm": "models by vLLM",
     "sam": "masks by a segmenter",
     "serve": "the endpoint (rscovlm serve)",
+    "interchange": "objects to and from supervision, geopandas and SAHI",
     "mcp": "tools for agents (rscovlm mcp)",
 }
 

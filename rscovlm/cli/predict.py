@@ -24,7 +24,9 @@ from rscovlm.cli.terminal import say
 
 
 def predict(
-    sources: Annotated[list[Path], typer.Argument(help="Images, folders of images, or .jsonl manifests.")],
+    sources: Annotated[
+        list[Path] | None, typer.Argument(help="Images, folders of images, or .jsonl manifests.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="JSONL file; a second run resumes from it.")] = Path("predictions.jsonl"),
     task: Annotated[
         str, typer.Option(help="What to do: ask, detect, ground, count, segment, change, locate, conditions, or yours.")
@@ -39,6 +41,14 @@ def predict(
         Path | None, typer.Option(help="Also write the masks of each image as a GeoTIFF of numbers, to this folder.")
     ] = None,
     coco_masks: Annotated[Path | None, typer.Option(help="Also write all masks as COCO run lengths.")] = None,
+    stac: Annotated[
+        list[Path] | None, typer.Option(help="STAC item with a local image; may be given again, in place of SOURCES.")
+    ] = None,
+    stac_asset: Annotated[str | None, typer.Option(help="Key of the asset to look at; an image is found.")] = None,
+    stac_out: Annotated[
+        Path | None,
+        typer.Option(help="Write each STAC item again, with its objects as one more asset, to this folder."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Let --geojson and the like replace any file; --out never does.")
     ] = False,
@@ -98,13 +108,13 @@ def predict(
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
     from rscovlm.exports.geoparquet import check_pyarrow
     from rscovlm.files import check_output
-    from rscovlm.predicting.items import find_items
     from rscovlm.predicting.latest_rows import LatestRows
     from rscovlm.predicting.mask_rows import write_row_coco, write_row_masks
     from rscovlm.predicting.placed_rows import write_objects
     from rscovlm.predicting.prediction import DefaultQuestion, check_out
     from rscovlm.predicting.prediction import predict as run
     from rscovlm.predicting.shards import Shard
+    from rscovlm.predicting.stac import write_stac
     from rscovlm.serving.loading import load_engine
     from rscovlm.tasks import task_named
 
@@ -147,7 +157,10 @@ def predict(
         if geoparquet is not None:
             check_pyarrow()
         _check_masks(task, masks, coco_masks, overwrite=overwrite)
-        items = find_items(sources) if part is None else part.of(find_items(sources))
+        items, stac_sources = _items(sources or [], stac or [], stac_asset)
+        if stac_out is not None:
+            _check_stac(task, stac or [], stac_out, overwrite=overwrite)
+        items = items if part is None else part.of(items)
         for item in items:
             asked.of(item)
         engine = load_engine(
@@ -169,7 +182,7 @@ def predict(
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""
         cut = f" ({counts['truncated']} truncated: raise --max-new-tokens)" if "truncated" in counts else ""
         say(f"{counts['done']} done{anew}{cut}, {counts['before']} before, {counts['errors']} errors: {out}")
-        rows = LatestRows(out, only=[item.id for item in items]) if maps or masks or coco_masks else {}
+        rows = LatestRows(out, only=[item.id for item in items]) if maps or masks or coco_masks or stac_out else {}
         for form, path in maps.items():
             written, left_out = write_objects(rows, path, form, report=_not_placed, overwrite=overwrite)
             say(f"{written} objects, {left_out} images without a place left out: {path}")
@@ -177,8 +190,44 @@ def predict(
             say(f"{write_row_masks(rows, masks, overwrite=overwrite)} masks: {masks}")
         if coco_masks is not None:
             say(f"{write_row_coco(rows, coco_masks, overwrite=overwrite)} masks: {coco_masks}")
+        if stac_out is not None:
+            say(f"{write_stac(stac_sources, rows, stac_out, overwrite=overwrite)} STAC items: {stac_out}")
     if counts["errors"]:
         raise typer.Exit(1)
+
+
+def _items(sources: list[Path], stac: list[Path], asset: str | None) -> tuple[list[Any], dict[str, Any]]:
+    """Return what is predicted on, and the STAC items that some of it came from.
+
+    Raises:
+        ValueError: Neither is given, an option has no meaning, or an id occurs twice.
+    """
+    from rscovlm.predicting.items import find_items
+    from rscovlm.predicting.stac import stac_items
+
+    if asset is not None and not stac:
+        raise ValueError(f"--stac-asset is {asset!r} and no --stac is given; give both or none")
+    found, known = stac_items(stac, asset)
+    items = find_items(sources) if sources or not stac else []
+    twice = {one.id for one in items} & known.keys()
+    if twice:
+        raise ValueError(f"id {min(twice)!r} is that of an image and of a STAC item; run them one after another")
+    return [*items, *found], known
+
+
+def _check_stac(task: str, stac: list[Path], folder: Path, *, overwrite: bool) -> None:
+    """Refuse an output of STAC items that could not be written.
+
+    Raises:
+        ValueError: No items are read, the task finds no objects, or something else is there.
+    """
+    from rscovlm.predicting.stac import check_stac_folder
+
+    if not stac:
+        raise ValueError("--stac-out writes items again that --stac names; give --stac")
+    if task in ("ask", "caption", "classify", "count"):
+        raise ValueError(f"task {task!r} finds no objects; choose detect, ground, segment or change for --stac-out")
+    check_stac_folder(folder, overwrite=overwrite)
 
 
 def _opening(bands: str | None, **given: Any) -> dict[str, Any]:

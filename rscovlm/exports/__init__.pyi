@@ -7,4 +7,8 @@ from .drawing import draw_steps as draw_steps
 from .geojson import to_geojson as to_geojson
 from .geopackage import to_geopackage as to_geopackage
 from .geoparquet import to_geoparquet as to_geoparquet
+from .interchange import from_geopandas as from_geopandas
+from .interchange import from_supervision as from_supervision
+from .interchange import to_geopandas as to_geopandas
 from .map_page import map_page as map_page
+from .qgis_style import write_qgis_style as write_qgis_style

@@ -1,6 +1,7 @@
 """Every path that a command writes to, pointed at files of others: refused before any work, byte for byte as they were."""
 
 import inspect
+import json
 import typing
 import zipfile
 from collections.abc import Iterator
@@ -39,6 +40,10 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
         *("predict", "in", "--task", "segment", "--classes", "a", "--out", "new.jsonl"),
         *("--coco-masks", "OUT"),
     ),
+    ("predict", "stac_out"): (
+        *("predict", "--stac", "in/item.json", "--task", "detect", "--classes", "a", "--out", "new.jsonl"),
+        *("--stac-out", "OUT"),
+    ),
     ("merge", "out"): ("merge", "OUT", "predictions.1-of-1.jsonl"),
     ("convert", "target"): ("data", "convert", "dota-v1.0", "in", "OUT"),
     ("draw", "folder"): ("data", "draw", "OUT"),
@@ -65,6 +70,7 @@ WRITES: dict[tuple[str, str], tuple[str, ...]] = {
     ("mcp", "out"): ("mcp", "--root", "in", "--out", "OUT"),
 }
 READS = {
+    "stac",
     "parts",
     "trained",
     "trained_root",
@@ -97,6 +103,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NO_KEY", "x")
     Path("in").mkdir()
     Image.new("RGB", (60, 60)).save("in/a.png")
+    item = {"type": "Feature", "stac_version": "1.0.0", "id": "a", "assets": {"image": {"href": "a.png"}}}
+    Path("in/item.json").write_text(json.dumps(item))
     image = ImageRef("in/a.png", width=60, height=60)
     box = Annotation((1.0, 1.0, 50.0, 50.0), "ship", "hbb")
     write_jsonl(
