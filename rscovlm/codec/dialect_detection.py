@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,7 +76,12 @@ def detect_dialect(texts: Iterable[str], frames: Frame | Sequence[Frame]) -> Dia
         told = ", ".join(f"{count} as {name}" for name, count in syntaxes.items())
         return DialectGuess(None, f"the answers are a mixture: {told}", (), syntaxes)
     members = [(one, grid) for syntax, one, grid in sample if _family(syntax) == family]
-    return _told(family, members, syntaxes)
+    guess = _told(family, members, syntaxes)
+    others = {name: count for name, count in syntaxes.items() if _family(name) != family}
+    if not others:
+        return guess
+    told = ", ".join(f"{count} as {name}" for name, count in others.items())
+    return replace(guess, evidence=f"{guess.evidence}; written otherwise: {told}")
 
 
 def _told(family: str, members: list[tuple[FoundObject, Frame]], syntaxes: dict[str, int]) -> DialectGuess:

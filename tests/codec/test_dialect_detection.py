@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -100,6 +101,32 @@ def test_mixtures_are_refused() -> None:
                 texts = sample(first, chance, 20) + sample(second, chance, 20)
                 guess = Codec.detect(texts, SEEN)
                 assert guess.dialect is None and "mixture" in guess.evidence, (first, second, guess)
+
+
+def test_a_few_strays_are_named_and_more_are_a_mixture() -> None:
+    """A tenth of the objects may be written otherwise, as a model's slips are; the evidence says how many, and how."""
+    for first, second in (
+        ("qwen3-vl", "geochat"),
+        ("internvl", "qwen3-vl"),
+        ("rscovlm-v1", "molmo"),
+        ("vhm", "gemini"),
+    ):
+        strays = sample(second, random.Random(1), 2)
+        guess = Codec.detect(sample(first, random.Random(0), 40) + strays, SEEN)
+        assert guess.dialect == first
+        named = re.search(r"; written otherwise: (\d+) as ", guess.evidence)
+        alone = Codec.detect(strays, SEEN)
+        assert named is not None and int(named[1]) == sum(alone.syntaxes.values())
+        mixed = Codec.detect(sample(first, random.Random(0), 34) + sample(second, random.Random(1), 12), SEEN)
+        assert mixed.dialect is None and "mixture" in mixed.evidence
+
+
+def test_answers_between_tags_of_thoughts_and_words_change_nothing() -> None:
+    words = ["There are none.", "I cannot see any ship.", "The image shows 3 ships at [the harbour].", ""]
+    for name in preset_names():
+        texts = sample(name, random.Random(name), 20)
+        thought = [f"<think>at [1, 2, 3, 4] or <box>9</box></think><answer>{text}</answer>" for text in texts]
+        assert Codec.detect(texts + words * 3, SEEN).dialect == Codec.detect(thought, SEEN).dialect == name
 
 
 def test_frames_may_differ_and_wrong_ones_are_named() -> None:

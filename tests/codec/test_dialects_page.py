@@ -43,14 +43,27 @@ def _row(name: str) -> str:
         f"{forms}{corners}",
         label,
         answer,
+        _read(codec),
         f"`{asked}`",
     )
     return "| " + " | ".join(cells) + " |\n"
 
 
+def _read(codec: Codec) -> str:
+    """Return what the dialect's own answer is read as: the numbers of the box in pixels of the grid, and the class."""
+    decoded = codec.decode(codec.encode(SHIP, GRID), GRID)
+    assert not decoded.problems.keys() - {"no_label"}
+    if decoded.points is not None:
+        (x, y), label = decoded.points.points[0][0], decoded.point_labels[0]
+        return f"point {x:.4g}, {y:.4g} {label}"
+    (box,) = decoded.objects.boxes.as_kind("hbb").coords
+    kind = decoded.objects.boxes.kind
+    return f"{kind} within {', '.join(f'{side:.4g}' for side in box)} {decoded.objects.labels[0] or '(no class)'}"
+
+
 def table() -> str:
     """Return the table of the page."""
-    head = "| dialect | style | space | first | kinds | class | the answer | what `detect` asks |\n|---|---|---|---|---|---|---|---|\n"
+    head = "| dialect | style | space | first | kinds | class | the answer | what is read | what `detect` asks |\n|---|---|---|---|---|---|---|---|---|\n"
     return head + "".join(map(_row, preset_names()))
 
 
