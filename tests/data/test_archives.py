@@ -48,6 +48,14 @@ def test_ordinary_archives_unpack(tmp_path: Path, kind: str) -> None:
         unpack(archive, tmp_path / "out")
 
 
+@pytest.mark.parametrize("kind", ["zip", "w:gz"])
+def test_folders_that_an_archive_does_not_list_are_made(tmp_path: Path, kind: str) -> None:
+    files = {"one/two/three/d.bin": b"d" * 9, "one/e.bin": b"e"}
+    archive = _zip(tmp_path / "a.zip", files) if kind == "zip" else _tar(tmp_path / "a.tar", files)
+    assert unpack(archive, tmp_path / "not" / "there" / "yet") == list(files)
+    assert (tmp_path / "not/there/yet/one/two/three/d.bin").read_bytes() == b"d" * 9
+
+
 @pytest.mark.parametrize(
     "name",
     ["../evil", "/etc/evil", "a/../../evil", "C:\\evil", "a\\..\\..\\evil", "file://evil", "vsizip/evil", "~/evil"],

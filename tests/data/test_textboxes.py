@@ -72,6 +72,26 @@ def test_lists_of_other_numbers_stay() -> None:
     assert objects[0].box == (-2, 0, 50, 104)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "lifted"),
+    [
+        ((-10, 5, 20, 30), True),
+        ((-11, 5, 20, 30), False),
+        ((5, -10, 20, 30), True),
+        ((5, -11, 20, 30), False),
+        ((5, 6, 110, 30), True),
+        ((5, 6, 111, 30), False),
+        ((5, 6, 20, 110), True),
+        ((5, 6, 20, 111), False),
+    ],
+)
+def test_bare_numbers_are_a_box_up_to_a_tenth_beyond_the_image(numbers: tuple[int, ...], lifted: bool) -> None:
+    objects: list[Annotation] = []
+    text = f"at {list(numbers)}"
+    assert lift(text, objects, 100, 100, 100) == ("at <box:0>" if lifted else text)
+    assert [item.box for item in objects] == ([numbers] if lifted else [])
+
+
 @pytest.mark.parametrize("scale", [0, 1, 100, 1000])
 @pytest.mark.parametrize("seed", range(5))
 def test_scales_are_recognised_from_a_set(scale: int, seed: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rscovlm.metrics import matching
 from rscovlm.metrics.detections import read_items
-from rscovlm.metrics.matching import areas, best_truths, overlaps, shaped
+from rscovlm.metrics.matching import areas, best_truths, odd_shapes, overlaps, shaped
 from tests.metrics.scenes import scenes
 
 
@@ -39,3 +39,18 @@ def test_the_best_of_all_pairs(
         assert (best.truth[reached] == expected[reached]).all() and (best.iou[reached] == most[reached]).all()
         assert (best.iou[~reached] <= most[~reached]).all()
     assert matched > (10 if floor > 0.8 else 100)
+
+
+def test_odd_shapes_are_counted_once_each() -> None:
+    """Shapes that differ, away from the origin, in both directions round."""
+    square, kite = [(3, 2), (9, 2), (9, 8), (3, 8)], [(5, 0), (9, 4), (5, 12), (1, 4)]
+    dart, arrow = [(0, 0), (10, 4), (0, 8), (3, 4)], [(0, 0), (6, 10), (12, 0), (6, 3)]
+    bow, line, point = [(0, 0), (9, 9), (9, 0), (0, 7)], [(0, 0), (4, 4), (9, 9), (2, 2)], [(5, 5)] * 4
+    for moved in (0, 700.5):
+        for step in (1, -1):
+            shapes = [one[::step] for one in (square, kite, dart, arrow, bow, line, point)]
+            quads = np.array(shapes, dtype=float).reshape(-1, 8) + moved
+            assert odd_shapes(quads) == {"zero_area": 2, "self_crossing": 1, "not_convex": 2}
+            assert odd_shapes(quads[:2]) == {"zero_area": 0, "self_crossing": 0, "not_convex": 0}
+            assert odd_shapes(quads[2:4]) == {"zero_area": 0, "self_crossing": 0, "not_convex": 2}
+            assert odd_shapes(quads[4:5]) == {"zero_area": 0, "self_crossing": 1, "not_convex": 0}

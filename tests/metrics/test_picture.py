@@ -36,6 +36,21 @@ def test_the_picture_shows_every_box_and_no_markup_of_a_label() -> None:
     assert "<b>" not in picture
 
 
+def test_a_box_on_a_difficult_truth_is_drawn_as_ignored_with_its_own_class() -> None:
+    square, far = [0, 0, 9, 0, 9, 9, 0, 9], [50, 50, 59, 50, 59, 59, 50, 59]
+    mine: Any = {"boxes": [far, square], "labels": ["ship", "plane"]}
+    true: Any = {"boxes": [square, far], "labels": ["plane", "ship"], "difficult": [True, False]}
+    picture = matches_svg(mine, true, protocol="dota")
+    shapes = [
+        (shape.attrib["class"], "".join(shape.itertext()))
+        for shape in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}polygon")
+    ]
+    assert [(kind, "plane" in text, "ship" in text) for kind, text in shapes] == [
+        ("ignored", True, False),
+        ("matched", False, True),
+    ]
+
+
 def test_nothing_to_draw() -> None:
     empty: Any = {"boxes": [], "labels": []}
     root = ElementTree.fromstring(matches_svg(empty, empty))

@@ -33,6 +33,15 @@ def test_recorded_rectangles(quad: list[float], xs: list[float]) -> None:
     np.testing.assert_allclose(found, xs, atol=2e-3)
 
 
+@pytest.mark.parametrize("power", [-12, -6, 5])
+def test_rectangles_scale_with_their_quadrilaterals(power: int) -> None:
+    """Nothing is decided by the number of pixels: times a power of two, every figure is the same but for that."""
+    quads = np.array([quad for quad, _ in RECORDED], dtype=float)
+    backwards = quads.reshape(-1, 4, 2)[:, ::-1].reshape(-1, 8)
+    for given in (quads, backwards):
+        np.testing.assert_array_equal(smallest_rectangles(given * 2.0**power), smallest_rectangles(given) * 2.0**power)
+
+
 def test_no_rectangle_is_smaller() -> None:
     rng = np.random.default_rng(0)
     quads = np.concatenate(

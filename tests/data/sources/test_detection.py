@@ -283,6 +283,15 @@ def test_geojson_in_pixels(tmp_path: Path, pictures: str, labels: str) -> None:
     assert second.categories == ("court", "roof")
 
 
+def test_geojson_counts_labels_without_a_picture(tmp_path: Path) -> None:
+    square = [[1.0, 2.0], [11.0, 2.0], [11.0, 9.0], [1.0, 9.0], [1.0, 2.0]]
+    picture(tmp_path, "a.png")
+    for stem in ("a", "gone", "lost"):
+        text(tmp_path, f"{stem}.geojson", {"type": "FeatureCollection", "features": [_feature(square)]})
+    (row,), tally = read("geojson", tmp_path, limit=1.0)
+    assert row.id == "a" and tally.dropped == {"labels without a picture": 2}
+
+
 @pytest.mark.parametrize("crs", ["", "urn:ogc:def:crs:EPSG::32617"])
 def test_geojson_in_map_coordinates_falls_on_the_real_trees(tmp_path: Path, crs: str) -> None:
     rasterio = pytest.importorskip("rasterio")

@@ -106,6 +106,8 @@ def test_vhm_in_its_folder_with_messages(tmp_path: Path) -> None:
     content = [{"type": "image", "image": "file://aid/a.jpg"}, {"type": "text", "text": "Which class?"}]
     rows = [[{"role": "user", "content": content}, {"role": "assistant", "content": "Airport"}]]
     text(tmp_path, "VHM_dataset_sft/vhm_sft_mix_qwen2_5_vl_conversations.json", rows)
+    # What lies beside it is another data set's.
+    text(tmp_path, "VHM_dataset_sft/other_conversations.json", rows)
     (record,), _ = read("vhm", tmp_path)
     assert record.images[0].path == "VHM_dataset_sft/images/aid/a.jpg"
     assert record.turns == (Turn("user", "<image>Which class?"), Turn("assistant", "Airport"))
