@@ -32,7 +32,12 @@ def test_a_checkpoint_loads_and_generates(tmp_path: Path, family: Any, factor: i
     assert text.hidden_size // text.num_attention_heads == 64
     processor = AutoProcessor.from_pretrained(tmp_path / "new")
     assert type(processor) is RSCoVLMProcessor and processor.budget == budget
-    options = {"tokenize": True, "return_dict": True, "return_tensors": "pt", "add_generation_prompt": True}
+    options: dict[str, Any] = {
+        "tokenize": True,
+        "return_dict": True,
+        "return_tensors": "pt",
+        "add_generation_prompt": True,
+    }
     inputs = processor.apply_chat_template(CHAT, **options)
     assert inputs["input_ids"].shape[1] < 60  # the system text is one token
     first, again = (model.generate(**inputs, max_new_tokens=4) for _ in range(2))

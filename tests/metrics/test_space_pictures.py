@@ -19,13 +19,13 @@ def _drawn(predictions: list[Any], references: list[dict[str, Any]], correct: li
 
 
 def test_a_right_answer_stands_for_its_box_where_no_model_gave_one() -> None:
-    asked = [{"answer": "2", "hbox": NEAR}, {"answer": "red", "hbox": FAR}, {"answer": "no"}]
+    asked: list[dict[str, Any]] = [{"answer": "2", "hbox": NEAR}, {"answer": "red", "hbox": FAR}, {"answer": "no"}]
     assert _drawn(["2", "blue", "no"], asked, [1, 0, 1]) == {"matched": 1, "missed": 1}
     assert _boxes_svg(["no"], asked[2:], [1]) == ""
 
 
 def test_boxes_of_the_model_count_where_any_item_has_one() -> None:
-    asked = [{"answer": "2", "hbox": NEAR}, {"answer": "red", "hbox": FAR}]
+    asked: list[dict[str, Any]] = [{"answer": "2", "hbox": NEAR}, {"answer": "red", "hbox": FAR}]
     mine: list[Any] = [{"answer": "2", "hbox": NEAR}, "red"]
     assert _drawn(mine, asked, [1, 1]) == {"matched": 1, "missed": 1}
     assert _drawn([{"answer": "2", "hbox": FAR}, "red"], asked, [1, 1]) == {"false": 1, "missed": 2}
