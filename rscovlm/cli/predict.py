@@ -90,7 +90,18 @@ def predict(
         bool,
         typer.Option("--tiled", help="Decode large PNG and JPEG once, into tiled copies in the user's cache folder."),
     ] = False,
-    segmenter: Annotated[str, typer.Option(help="SAM 2 checkpoint that draws masks; filled boxes by default.")] = "",
+    segmenter: Annotated[
+        str,
+        typer.Option(
+            help="SAM 2 checkpoint that draws masks, embedded, or filled; filled but for the model in the package."
+        ),
+    ] = "",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help="What segmentation is answered with: prompt (box and points), polygon, or box, as detection."
+        ),
+    ] = None,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     shard: Annotated[
         str | None, typer.Option(help="The part that this process takes, such as 2/4; rscovlm merge joins the files.")
@@ -108,6 +119,7 @@ def predict(
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
     from rscovlm.exports.geoparquet import check_pyarrow
     from rscovlm.files import check_output
+    from rscovlm.points.loading import EMBEDDED
     from rscovlm.predicting.latest_rows import LatestRows
     from rscovlm.predicting.mask_rows import write_row_coco, write_row_masks
     from rscovlm.predicting.placed_rows import write_objects
@@ -120,6 +132,8 @@ def predict(
 
     names = tuple(name.strip() for name in classes.split(",") if name.strip()) if classes else None
     with refusals("rscovlm predict"):
+        # The model in the package knows boxes but no sets of points, and has a segmenter that knows its scenes.
+        own = task == "segment" and model is None and not server
         asked = DefaultQuestion(
             task,
             question,
@@ -143,17 +157,18 @@ def predict(
             ),
             revision,
             policy,
-            segmenter,
+            segmenter or (EMBEDDED if own else ""),
             max_new_tokens,
             tiled,
+            form or ("box" if own else None),  # type: ignore[arg-type]  # checked there
         )
         # Everything that can be refused is refused before the model is loaded.
         part = None if shard is None else Shard.parse(shard)
         out = out if part is None else part.out(out)
         check_out(out)
         maps = _maps(geojson=geojson, geopackage=geopackage, geoparquet=geoparquet)
-        for form, path in maps.items():
-            check_output(path, form, overwrite=overwrite)
+        for kind_of_map, path in maps.items():
+            check_output(path, kind_of_map, overwrite=overwrite)
         if geoparquet is not None:
             check_pyarrow()
         _check_masks(task, masks, coco_masks, overwrite=overwrite)
@@ -183,8 +198,8 @@ def predict(
         cut = f" ({counts['truncated']} truncated: raise --max-new-tokens)" if "truncated" in counts else ""
         say(f"{counts['done']} done{anew}{cut}, {counts['before']} before, {counts['errors']} errors: {out}")
         rows = LatestRows(out, only=[item.id for item in items]) if maps or masks or coco_masks or stac_out else {}
-        for form, path in maps.items():
-            written, left_out = write_objects(rows, path, form, report=_not_placed, overwrite=overwrite)
+        for kind_of_map, path in maps.items():
+            written, left_out = write_objects(rows, path, kind_of_map, report=_not_placed, overwrite=overwrite)
             say(f"{written} objects, {left_out} images without a place left out: {path}")
         if masks is not None:
             say(f"{write_row_masks(rows, masks, overwrite=overwrite)} masks: {masks}")

@@ -26,6 +26,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "answer_choices": ("question", "options"),
     "count": ("classes",),
     "segment": ("targets",),
+    "segment_again": ("targets",),
     "segment_outline": ("targets",),
     "change": ("targets",),
     "change_any": (),
@@ -38,6 +39,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 
 PAPER_MARKS: Mapping[str, str] = {
     "segment": "[seg]",
+    "segment_again": "[seg]",
     "segment_outline": "[seg]",
     "change": "[change]",
     "change_any": "[change]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from transformers import Sam2Model
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_IGNORED = -10
+Given: TypeAlias = Literal["both", "boxes", "points"]
+IGNORED = -10
 """Label of points that fill up a batch; the prompt encoder leaves them out."""
 
 
@@ -35,9 +36,10 @@ class Sam2Segmenter:
         std: Likewise.
         several: Let the model give several masks of which the one that it scores highest counts; by default only for prompts
             without a box, as SAM is meant to be used.
+        given: What of each prompt the model is given: ``"both"``, or ``"boxes"`` or ``"points"`` alone, to see what each is worth.
 
     Raises:
-        ValueError: ``batch_size`` is below 1.
+        ValueError: ``batch_size`` is below 1, or ``given`` is something else.
     """
 
     def __init__(
@@ -48,9 +50,13 @@ class Sam2Segmenter:
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
         several: bool = False,
+        given: Given = "both",
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; give 1 or more")
+        if given not in get_args(Given):
+            raise ValueError(f"given is {given!r}; choose one of {', '.join(get_args(Given))}")
+        self.given = given
         self.model, self.batch_size, self.several = model.eval(), batch_size, several
         self._mean, self._std = np.array(mean, np.float32), np.array(std, np.float32)
         self.side = int(model.config.prompt_encoder_config.image_size)
@@ -108,7 +114,11 @@ class Sam2Segmenter:
         )
 
     def inputs(self, prompts: Sequence[PointObject], width: int, height: int) -> dict[str, torch.Tensor]:
-        """Return boxes, points and labels as the model takes them; shorter lists of points are filled up."""
+        """Return boxes, points and labels as the model takes them; shorter lists of points are filled up.
+
+        Raises:
+            ValueError: Only points are given, and a prompt has none.
+        """
         import torch
 
         scale = np.array([self.side / width, self.side / height], np.float32)
@@ -117,9 +127,13 @@ class Sam2Segmenter:
         longest = max(len(points) for points, _ in listed)
         # The model counts pixels from their middles; half a pixel of its own is added there.
         found = {"input_boxes": torch.from_numpy((boxes - 0.5).reshape(1, -1, 4).astype(np.float32))}
-        if longest:
+        if self.given == "points":
+            if not all(len(points) for points, _ in listed):
+                raise ValueError("a prompt has no points, and boxes are not given; give it points, or given='both'")
+            found = {}
+        if longest and self.given != "boxes":
             points = np.zeros((1, len(prompts), longest, 2), np.float32)
-            labels = np.full((1, len(prompts), longest), _IGNORED, np.int64)
+            labels = np.full((1, len(prompts), longest), IGNORED, np.int64)
             for row, (own, marks) in enumerate(listed):
                 points[0, row, : len(own)] = own * scale - 0.5
                 labels[0, row, : len(own)] = marks

@@ -56,7 +56,7 @@ def segment(
     for window in sorted(parts, key=lambda one: (one.y1, one.x1)):
         view = raster.read(window)
         grid = Frame(window.width, window.height)
-        given = [(number, _within(one, window, grid)) for number, one in parts[window]]
+        given = [(number, part_within(one, window, grid)) for number, one in parts[window]]
         asked = [(number, one) for number, one in given if one is not None]
         masks = segmenter.segment(np.asarray(view.image), [one for _, one in asked])
         _check(masks, len(asked), grid, segmenter)
@@ -115,8 +115,14 @@ def _shared(one: Window, two: Window) -> Window:
     return Window(max(one.x1, two.x1), max(one.y1, two.y1), min(one.x2, two.x2), min(one.y2, two.y2))
 
 
-def _within(one: PointObject, window: Window, grid: Frame) -> PointObject | None:
-    """Return the part of an object in a window, counted from its corner; None where its box has no area there."""
+def part_within(one: PointObject, window: Window, grid: Frame) -> PointObject | None:
+    """Return the part of an object in a window, counted from the window's corner; None where its box has no area there.
+
+    Args:
+        one: A box with points, or another shape.
+        window: In pixels of the object's frame.
+        grid: The window's own frame, ``Frame(window.width, window.height)``.
+    """
     corner = np.array([window.x1, window.y1])
     x1, y1, x2, y2 = one.box.coords[0]
     inside = x1 >= window.x1 and y1 >= window.y1 and x2 <= window.x2 and y2 <= window.y2

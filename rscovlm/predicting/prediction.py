@@ -24,7 +24,7 @@ from rscovlm.rasters.digests import content
 from rscovlm.tasks.served import truncated_answers
 from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.tile_journal import TILES
-from rscovlm.tasks.wanted import DetectionMode, Wanted
+from rscovlm.tasks.wanted import AnswerForm, DetectionMode, Wanted
 from rscovlm.zoom.journal import Journal, is_journal, read_rows
 from rscovlm.zoom.policies import NAMES
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+_LATER = ("max_new_tokens", "form")
+"""Fields that rows of before do not know."""
 _KEPT = frozenset({"error", "asked", "content"})
 
 DIFFERENT = "another task, model, question or settings"
@@ -60,9 +62,10 @@ class DefaultQuestion:
         segmenter: SAM 2 checkpoint that draws the masks of segmentation; empty for filled boxes.
         max_new_tokens: Generated tokens of one answer at most; None for the task's own limit.
         tiled: Read PNG and JPEG through a tiled copy, see ``open_image``; no answer depends on it.
+        form: What segmentation is answered with; None for a box and points.
 
     Raises:
-        ValueError: There is no such task, mode or policy, the overlap is not smaller than the tile, or the limit is below 1.
+        ValueError: There is no such task, mode, policy or form, the overlap is not smaller than the tile, or the limit is below 1.
     """
 
     task: str
@@ -82,12 +85,15 @@ class DefaultQuestion:
     segmenter: str = ""
     max_new_tokens: int | None = None
     tiled: bool = False
+    form: AnswerForm | None = None
 
     def __post_init__(self) -> None:
         if self.task not in asked_tasks():
             raise ValueError(f"task is {self.task!r}; choose one of {', '.join(asked_tasks())}")
         if self.mode not in get_args(DetectionMode):
             raise ValueError(f"mode is {self.mode!r}; choose one of {', '.join(get_args(DetectionMode))}")
+        if self.form not in (None, *get_args(AnswerForm)):
+            raise ValueError(f"form is {self.form!r}; choose one of {', '.join(get_args(AnswerForm))}")
         if self.policy not in NAMES:
             raise ValueError(f"policy is {self.policy!r}; choose one of {', '.join(NAMES)}")
         if self.tile and self.overlap is not None and self.overlap >= self.tile:
@@ -97,9 +103,9 @@ class DefaultQuestion:
 
     @property
     def said(self) -> Row:
-        """The fields by name that answers depend on; without a limit that is not set, so that rows written before still count."""
-        left_out = {"tiled", "max_new_tokens"} if self.max_new_tokens is None else {"tiled"}
-        return {name: value for name, value in vars(self).items() if name not in left_out}
+        """The fields by name that answers depend on; without a limit or form that is not set, so that rows written before still count."""
+        unset = {name for name in _LATER if getattr(self, name) is None}
+        return {name: value for name, value in vars(self).items() if name not in {"tiled", *unset}}
 
     @property
     def digest(self) -> str:
@@ -124,6 +130,7 @@ class DefaultQuestion:
             constrained=self.constrained,
             max_new_tokens=self.max_new_tokens,
             segmenter=load_segmenter(self.segmenter),
+            form=self.form,
         )
 
     def of(self, item: Item) -> DefaultQuestion:

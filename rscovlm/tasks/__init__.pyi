@@ -19,8 +19,10 @@ from .ground import ground as ground
 from .locate import Located as Located
 from .locate import locate as locate
 from .options import RenderOptions as RenderOptions
-from .segment import Segmented as Segmented
 from .segment import segment as segment
+from .segment_again import segment_again as segment_again
+from .segment_boxes import segment_boxes as segment_boxes
+from .segmented import Segmented as Segmented
 from .table import task_named as task_named
 from .table import task_of as task_of
 from .table import tasks as tasks

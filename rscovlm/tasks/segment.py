@@ -20,11 +20,9 @@ from rscovlm.codec.writing import Style
 from rscovlm.engines.engine import Conversation, Reply, check_engine, dialect_of
 from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame
-from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.tiling import tiles
 from rscovlm.geometry.window import Window
 from rscovlm.points.keypoints import prompt_of
-from rscovlm.points.polygons import polygons_each
 from rscovlm.points.segmenter import FilledShapes, Segmenter
 from rscovlm.points.tiled import segment as draw_masks
 from rscovlm.rasters import Raster, open_image
@@ -32,6 +30,8 @@ from rscovlm.records import Record, Rejected
 from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, true_areas
 from rscovlm.tasks.batches import BATCH, batched_replies
 from rscovlm.tasks.boxes import frame_row
+from rscovlm.tasks.segment_boxes import segment_boxes
+from rscovlm.tasks.segmented import Segmented
 from rscovlm.tasks.served import finish_of
 from rscovlm.tasks.table import task_named
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
@@ -41,31 +41,6 @@ from rscovlm.zoom.windows import show
 
 if TYPE_CHECKING:
     from rscovlm.engines.engine import Engine
-
-
-@dataclass(frozen=True)
-class Segmented:
-    """The masks of what was asked for.
-
-    Attributes:
-        masks: One an object, in pixels of the original image; empty ones are left out and counted as ``empty_mask``.
-        labels: A label for each.
-        prompts: The boxes with points, or polygons, that the model gave, in original pixels.
-        frame: The image's grid.
-        problems: Counts by reason of what could not be read.
-        texts: The answers as the model wrote them.
-    """
-
-    masks: tuple[Mask, ...]
-    labels: tuple[str, ...]
-    prompts: tuple[PointObject, ...]
-    frame: Frame
-    problems: dict[str, int] = field(default_factory=dict)
-    texts: tuple[str, ...] = ()
-
-    def polygons(self, **options: Any) -> list[PointObject]:
-        """Return the connected parts of all masks as polygons; options are those of `polygons_each`."""
-        return [one for found in polygons_each(self.masks, self.labels, **options) for one in found.objects]
 
 
 def question(
@@ -173,8 +148,13 @@ class Segment(Task):
     ) -> list[Row]:
         """Segment the images, those that want the same way in common batches; polygons of the masks stand in the row."""
         rows: list[Row] = []
-        for options, pairs in groupby(zip(rasters, wanted, strict=True), key=lambda pair: _options(pair[1])):
-            found = segment_many(engine, ((raster, *meant(one)) for raster, one in pairs), **options)
+        ways = groupby(zip(rasters, wanted, strict=True), key=lambda pair: (pair[1].form, _options(pair[1])))
+        for (form, options), pairs in ways:
+            asked = ((raster, *meant(one)) for raster, one in pairs)
+            if form == "box":
+                found = _by_boxes(engine, asked, options)
+            else:
+                found = segment_many(engine, asked, form=form or "prompt", **options)
             rows += map(_row, found)
         return rows
 
@@ -355,7 +335,7 @@ class _Segmenting:
     def take(self, text: SetOfPoints, reply: Reply, form: SetForm) -> None:
         """Read the reply to a question."""
         if self.seen is not None:
-            found = _read(text, reply, self.seen, form, self.targets, self.problems)
+            found = read_sets(text, reply, self.seen, form, self.targets, self.problems)
             self.prompts.extend(one.to(self.raster.frame) for one in found)
             self.texts.append(reply.text)
 
@@ -380,7 +360,7 @@ def _views(engine: Engine, raster: Raster, tile: int | None, overlap: int) -> It
             yield view
 
 
-def _read(
+def read_sets(
     text: SetOfPoints, reply: Reply, frame: Frame, form: SetForm, targets: Sequence[str], problems: Counter[str]
 ) -> Sequence[PointObject]:
     """Return the objects of an answer; those of an expression are what was asked for, whatever they are called."""
@@ -393,6 +373,13 @@ def _read(
     problems[ended or ""] += ended is not None
     only = targets[0] if len(targets) == 1 else None
     return [replace(one, label=only) if only else one for one in read.objects]
+
+
+def _by_boxes(
+    engine: Engine, images: Iterable[tuple[Raster, Sequence[str], Sequence[str]]], options: Mapping[str, Any]
+) -> Iterator[Segmented]:
+    for raster, classes, expressions in images:
+        yield segment_boxes(engine, raster, classes, expressions=expressions, **options)
 
 
 def _options(wanted: Wanted) -> dict[str, Any]:

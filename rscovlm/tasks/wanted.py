@@ -12,6 +12,7 @@ from rscovlm.geometry.kinds import Kind
 from rscovlm.points.segmenter import Segmenter
 
 DetectionMode = Literal["native", "max"]
+AnswerForm = Literal["prompt", "polygon", "box"]
 
 NEEDED = {
     "question": "a question, as the user's text",
@@ -40,6 +41,7 @@ class Wanted:
         max_new_tokens: Limit of an answer; None for the task's own.
         progress: Called with (tiles done, tiles).
         segmenter: Who draws masks of boxes with points; None fills them.
+        form: What segmentation is answered with: a box and points, outlines, or boxes alone; None for the task's own.
     """
 
     question: str | None = None
@@ -56,6 +58,7 @@ class Wanted:
     max_new_tokens: int | None = None
     progress: Callable[[int, int], None] | None = None
     segmenter: Segmenter | None = None
+    form: AnswerForm | None = None
 
     @property
     def limit(self) -> dict[str, Any]:

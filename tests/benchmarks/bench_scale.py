@@ -45,6 +45,7 @@ from rscovlm.training.packing import PackedMixture
 from rscovlm.training.stored_plans import StoredPlans
 from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.journal import Journal
+from tests.benchmarks.segmented_raster import segment_raster
 from tests.metrics.scenes import rectangles
 from tests.zoom.scripted import Scripted, call
 
@@ -427,6 +428,7 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "crops_tiled_png": (partial(_crops, ending=".png", tiled=True), _PIXELS),
     "crops_jpeg": (partial(_crops, ending=".jpg", tiled=False), _PIXELS),
     "crops_tiled_jpeg": (partial(_crops, ending=".jpg", tiled=True), _PIXELS),
+    "segment_raster": (segment_raster, (2_048, 6_000, 20_000)),
     "far_row": (_far_row, (2_943, 10_111, 30_079)),
 }
 

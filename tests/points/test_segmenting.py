@@ -298,6 +298,16 @@ def test_a_raster_larger_than_a_window_is_read_in_parts(tmp_path: Any) -> None:
     assert len(seen.sizes) < 15  # windows without an object are not read
 
 
+def test_every_object_of_a_large_raster_is_found_in_windows() -> None:
+    """One object crosses the raster; what is read, and that each mask is exact, the work itself asserts."""
+    pytest.importorskip("rasterio")
+    from tests.benchmarks.segmented_raster import OBJECTS, segment_raster
+
+    masks = segment_raster(5000)()
+    assert len(masks) > OBJECTS // 2
+    assert masks[0].window.width > 4 * 1024
+
+
 class Wrong:
     """Gives what it was made with."""
 
