@@ -117,6 +117,17 @@ def _ours(folder: str, samples: list[dict[str, Any]]) -> dict[str, float]:
     return {"seconds": seconds, "useful": useful, "padded": rows * BUDGET, "planning": planning, "rows": rows}
 
 
+def _resizing(samples: list[dict[str, Any]]) -> dict[str, float]:
+    """Return what Pillow's resizing alone takes, which both collators call with the same sizes and must not change."""
+    from rscovlm.processing import plan_size
+
+    start = time.process_time()
+    for one in samples:
+        for image in one["images"]:
+            image.resize(plan_size(*image.size), resample=Image.Resampling.BICUBIC)
+    return {"seconds": time.process_time() - start}
+
+
 def compare(count: int) -> dict[str, dict[str, float]]:
     """Collate the same samples both ways and return what each took, by process time."""
     from rscovlm.testing import tiny_checkpoint
@@ -129,6 +140,7 @@ def compare(count: int) -> dict[str, dict[str, float]]:
             "TRL": _theirs(folder, samples, stock=True),
             "TRL, our images": _theirs(folder, samples, stock=False),
             "rscovlm": _ours(folder, samples),
+            "resizing": _resizing(samples),
         }
 
 
@@ -139,6 +151,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found = compare(options.samples)
     print(hardware(), f"{options.samples} samples", sep="\n")
+    resizing = found.pop("resizing")["seconds"]
     for name, one in found.items():
         waste = 1 - one["useful"] / one["padded"]
         speed, tokens = options.samples / one["seconds"], one["useful"] / one["seconds"]
@@ -148,6 +161,10 @@ def main() -> None:
     theirs, ours = found["TRL"], found["rscovlm"]
     print(
         f"useful tokens/s: {ours['useful'] / ours['seconds'] / (theirs['useful'] / theirs['seconds']):.2f} times TRL's"
+    )
+    most = theirs["seconds"] / resizing * ours["useful"] / theirs["useful"]
+    print(
+        f"resizing took {resizing / ours['seconds']:.1%} of ours; with nothing else to do it would be {most:.2f} times TRL's"
     )
     print(
         f"planning took {ours['planning'] / ours['seconds']:.1%} of ours, {options.samples / ours['planning']:.0f} samples/s"
