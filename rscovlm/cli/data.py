@@ -132,7 +132,9 @@ def lint(
         list[Path], typer.Argument(help=".jsonl files, shards, or folders of shards; all splits at once.")
     ],
     root: Annotated[Path | None, typer.Option(help="Data folder; without it files are not looked at.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for lint.json and pictures of the worst cases.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for lint.json, the page lint.html and pictures of the worst cases.")
+    ] = None,
     pixels: Annotated[bool, typer.Option(help="Compare images, for duplicates and leaks.")] = True,
     crops: Annotated[bool, typer.Option(help="Look for crops of one scene too: reads every image whole.")] = True,
     looks: Annotated[
@@ -147,6 +149,7 @@ def lint(
     from rscovlm.files import check_output
     from rscovlm.quality.findings import REPORT
     from rscovlm.quality.lint import lint as check
+    from rscovlm.quality.lint_page import PAGE, write_page
     from rscovlm.quality.lint_pictures import draw_worst
     from rscovlm.quality.stored_prints import StoredPrints
     from rscovlm.records.tally import Tally
@@ -156,6 +159,7 @@ def lint(
             if out.exists() and not out.is_dir():
                 raise ValueError(f"{out} is a file; give the name of a folder")
             check_output(out / "lint.json", REPORT, overwrite=overwrite)
+            check_output(out / "lint.html", PAGE, overwrite=overwrite)
         tally = Tally(1.0, examples=50)
         rows = (record for path in records for record in read_records(path, tally=tally))
         with nullcontext() if looks is None else StoredPrints(looks) as stored:
@@ -176,6 +180,8 @@ def lint(
             report.write(out / "lint.json", overwrite=overwrite)
             if pixels:
                 draw_worst(report, root or Path(), out / "pictures", overwrite=overwrite)
+            write_page(report, (root or Path()) if pixels else None, out / "lint.html", overwrite=overwrite)
+            say(f"Open {out / 'lint.html'}")
     raise typer.Exit(1 if report.errors else 0)
 
 

@@ -41,15 +41,22 @@ def draw_worst(
     written = []
     for check in report.counts:
         for number, finding in enumerate([item for item in report.worst(check) if item.images][:most], start=1):
-            try:
-                picture = _draw(finding, Path(root))
-            except (ValueError, FileNotFoundError):
+            picture = picture_of(finding, Path(root))
+            if picture is None:
                 continue
             target.mkdir(parents=True, exist_ok=True)
             path = target / f"{re.sub(r'[^a-z]+', '-', check)}-{number}.png"
             write_picture(path, picture, overwrite=overwrite)
             written.append(path)
     return written
+
+
+def picture_of(finding: Finding, root: Path) -> Image.Image | None:
+    """Return the images of a finding side by side with its boxes, or None where an image cannot be read."""
+    try:
+        return _draw(finding, root)
+    except (ValueError, FileNotFoundError):
+        return None
 
 
 def _draw(finding: Finding, root: Path) -> Image.Image:

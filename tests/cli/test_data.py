@@ -38,6 +38,7 @@ def test_convert_clean_and_lint(tmp_path: Path) -> None:
     result = RUN.invoke(app, ["lint", str(tmp_path / "clean.jsonl"), "--out", str(tmp_path / "lint")])
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "lint" / "lint.json").read_text())["records"] == 3
+    assert "<h1>What lint found</h1>" in (tmp_path / "lint" / "lint.html").read_text()
 
 
 def test_lint_exits_with_1_on_errors_and_prints_no_control_characters(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from rscovlm.data.sources import convert
 from rscovlm.quality.findings import CHECKS
 from rscovlm.quality.fingerprints import fingerprint, near_pairs
 from rscovlm.quality.lint import box_faults, lint
+from rscovlm.quality.lint_page import write_page
 from rscovlm.quality.lint_pictures import draw_worst
 from rscovlm.records.record import Annotation, ImageRef, Record
 from tests.shared_data import shared
@@ -135,6 +138,34 @@ def test_every_planted_fault_is_found(tmp_path: Path) -> None:
         == sum(n for check, n in report.counts.items() if CHECKS[check][0] == "error")
     )
     assert sum(check["count"] for check in written["checks"].values()) == report.counts.total()
+    write_page(report, tmp_path, tmp_path / "out" / "lint.html")
+    page = (tmp_path / "out" / "lint.html").read_text(encoding="utf-8")
+    tree = ElementTree.fromstring(re.sub(r"<meta[^>]*>|<!doctype html>", "", page))
+    shown = [
+        ("".join(cells[0].itertext()), cells[2].text)
+        for row in tree.iter("tr")
+        if len(cells := list(row.iter("td"))) == 4
+    ]
+    assert dict(shown) == {check: str(count) for check, count in report.counts.items()}
+    # As many pictures as are beside it, none from elsewhere, and every kept place by name.
+    sources = [image.attrib["src"] for image in tree.iter("img")]
+    assert len(sources) == len(pictures_of_worst) and all(one.startswith("data:image/png;base64,") for one in sources)
+    assert "http" not in page and "<script" not in page
+    text = " ".join(tree.itertext())
+    assert all(one.place in text and one.detail in text for check in report.counts for one in report.worst(check))
+
+
+def test_the_page_writes_names_as_text_and_says_where_nothing_failed(tmp_path: Path) -> None:
+    hostile = Record("<b>1</b>", "made", "train", "vqa", (), question="Q?", answer=" ")
+    write_page(lint([hostile]), None, tmp_path / "a.html")
+    assert (
+        "&lt;b&gt;1&lt;/b&gt;" in (tmp_path / "a.html").read_text() and "<img" not in (tmp_path / "a.html").read_text()
+    )
+    write_page(lint([]), None, tmp_path / "a.html")
+    assert "No check failed." in (tmp_path / "a.html").read_text()
+    (tmp_path / "mine.html").write_text("mine")
+    with pytest.raises(ValueError, match=r"mine\.html"):
+        write_page(lint([]), None, tmp_path / "mine.html")
 
 
 @pytest.mark.parametrize(("unit", "silent"), [(1, False), (100, False), (1000, False), (0, True), (-10, False)])
