@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import re
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ Field by field, with public code that reads the published files, or with such fi
 not listed is a plain layout of one's own (YOLO, GeoJSON, class folders), or follows the description of its publishers."""
 TABLE = "<!-- table of sources -->"
 PUBLIC = re.compile(r"<!-- public names of (\S+) -->")
+RECIPE = re.compile(r"<!-- recipe: (\S+): (.+) -->")
 INCLUDE = re.compile(r"<!-- include ([^:\s]+)(?:: (.+))? -->")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 TITLE = re.compile(r"\A\s*# .*\n")
@@ -26,8 +28,19 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put the table of data sources, the public names of packages and included files in the place of their marks."""
     if TABLE in markdown:
         markdown = markdown.replace(TABLE, source_table())
+    markdown = RECIPE.sub(lambda mark: recipe_reference(mark[1], mark[2]), markdown)
     markdown = PUBLIC.sub(lambda mark: public_names(mark[1]), markdown)
     return INCLUDE.sub(lambda mark: included(mark[1], mark[2]), markdown)
+
+
+def recipe_reference(name: str, title: str) -> str:
+    """Write the reference of the recipe that a dataclass reads."""
+    # MkDocs runs this file by its path, so its neighbour is found by path too.
+    spec = importlib.util.spec_from_file_location("recipe_reference", Path(__file__).with_name("recipe_reference.py"))
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    place, _, kind = name.rpartition(".")
+    return str(module.reference(getattr(importlib.import_module(place), kind), title))
 
 
 def source_table() -> str:

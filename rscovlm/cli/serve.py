@@ -43,6 +43,7 @@ def serve(
     max_memory: Annotated[int, typer.Option(min=1, help="MiB in which all requests' images are decoded.")] = 1536,
     max_pixels: Annotated[int, typer.Option(min=1, help="Megapixels of one request's images.")] = 256,
     max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply of the model at most.")] = 2048,
+    max_tiles: Annotated[int, typer.Option(min=1, help="Tiles of one detection at most.")] = 400,
     max_steps: Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")] = 4,
     max_visual_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")] = 6000,
     policy: Annotated[
@@ -72,6 +73,7 @@ def serve(
             memory=max_memory * 2**20,
             pixels=max_pixels * 10**6,
             tokens=max_tokens,
+            tiles=max_tiles,
             steps=max_steps,
             visual_tokens=max_visual_tokens,
             policies=tuple(policy or ()),

@@ -118,7 +118,9 @@ def check_tiles(raster: Raster, engine: Engine, limits: RequestLimits) -> None:
     tiles = count_tiles(raster.width, raster.height, side, side // 5)
     if tiles > limits.tiles:
         raise BadRequest(
-            f"the image of {raster.width}x{raster.height} pixels needs {tiles} tiles; {limits.tiles} are allowed", 413
+            f"the image of {raster.width}x{raster.height} pixels needs {tiles} tiles; {limits.tiles} are allowed (--max-tiles), "
+            "so send a part of it, or run rscovlm predict, which takes any size",
+            413,
         )
 
 
