@@ -22,9 +22,10 @@ from mutation.checkout import changed, copy
 from mutation.coverage_map import CoverageMap
 from mutation.equivalents import Equivalents
 from mutation.mutants import Mutant, drawn, found_again
+from mutation.near import NearTests
 from mutation.results import Results, table
 from mutation.swap import Imported
-from mutation.trial import Chosen, Collected, forked, prepare, run_tests
+from mutation.trial import Chosen, Collected, forked, named, prepare, run_tests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -51,27 +52,23 @@ class Trials:
 
     Args:
         root: A copy of the checkout.
-        seen: Which tests execute which lines.
+        seen: Which tests execute which lines, or are near a module.
         log: Gets what pytest prints.
+        limit: Seconds of a processor that the tests of a mutant may take.
         start: Seconds that imports and collecting may take besides the tests.
     """
 
-    def __init__(self, root: Path, seen: CoverageMap, log: Path, *, start: float = START) -> None:
-        self._root, self._seen, self._log, self._start = root, seen, log, start
+    def __init__(
+        self, root: Path, seen: CoverageMap | NearTests, log: Path, *, limit: float, start: float = START
+    ) -> None:
+        self._root, self._seen, self._log, self._limit, self._start = root, seen, log, limit, start
         self._sound: dict[str, bool] = {}
 
-    def quickly(
-        self,
-        mutants: Sequence[tuple[Mutant, list[str]]],
-        ended: Callable[[Mutant, str, str], None],
-        *,
-        limit: float,
-    ) -> None:
+    def quickly(self, mutants: Sequence[tuple[Mutant, list[str]]], ended: Callable[[Mutant, str, str], None]) -> None:
         """Try what can be swapped in memory, with tests that are imported and collected once; leave out the rest.
 
         Args:
             mutants: Each with the names of tests, in the order in which they are tried; other cases of them follow.
-            limit: Seconds that these other cases may take.
             ended: Gets a mutant, its outcome and the test that failed, in another process than this one.
         """
         if not mutants:
@@ -90,8 +87,8 @@ class Trials:
                 run = functools.partial(self._swapped, collected, imported)
                 functions = self._seen.related(mutant.path, mutant.lines)
                 others = [one for one in collected.tests if one.split("[")[0] in functions and one not in tests]
-                found = [one for one in tests if one in set(collected.tests)]
-                found += within(sorted(others, key=self._seen.seconds), self._seen, limit)
+                found = named(tests, collected.tests)
+                found += within(sorted(others, key=self._seen.seconds), self._seen, self._limit)
                 if found and (outcome := self._outcome(mutant, found, run)) is not None:
                     ended(mutant, *outcome)
 
@@ -131,23 +128,25 @@ class Trials:
         def act() -> str:
             if mutant is not None and not imported.swap(mutant):
                 return "null"
-            return json.dumps(collected.run(tests, self._seen.seconds))
+            return json.dumps(collected.run(tests, self._seen.seconds, 2 * self._limit))
 
-        how, text = forked(act, root=self._root, log=self._log, seconds=self._start + 3 * self._taken(tests))
+        seconds = self._start + 2 * self._limit + 3 * self._taken(tests)
+        how, text = forked(act, root=self._root, log=self._log, seconds=seconds)
         if how != "ended":
             return True, "no end" if how == "endless" else "the process died"
         failed = json.loads(text)
         return None if failed is None else (bool(failed), failed)
 
     def _imported(self, mutant: Mutant | None, tests: Sequence[str]) -> tuple[bool, str]:
-        chosen = Chosen(tests)
+        chosen = Chosen(tests, self._start + 2 * self._limit)
         files = list(dict.fromkeys(test.split("::")[0] for test in tests))
 
         def act() -> str:
             sys.dont_write_bytecode = True
             return json.dumps([run_tests(files, plugins=[chosen], first=True), chosen.failed])
 
-        how, text = forked(act, root=self._root, log=self._log, seconds=self._start + 1.5 * self._taken(tests))
+        seconds = 2 * self._start + 2 * self._limit + 1.5 * self._taken(tests)
+        how, text = forked(act, root=self._root, log=self._log, seconds=seconds)
         if how != "ended":
             return True, "no end" if how == "endless" else "the process died"
         status, failed = json.loads(text)
@@ -157,7 +156,7 @@ class Trials:
         return sum(map(self._seen.seconds, tests))
 
 
-def within(tests: Sequence[str], seen: CoverageMap, limit: float) -> list[str]:
+def within(tests: Sequence[str], seen: CoverageMap | NearTests, limit: float) -> list[str]:
     """Return the first tests that end within a limit together, in seconds; one that takes too long is passed over."""
     kept: list[str] = []
     taken = 0.0
@@ -179,7 +178,8 @@ def floor_trials(
     tests = [
         path for path in modules(root, listed["tests"]) if Path(path).name.startswith("test_") and path not in left_out
     ]
-    seen = CoverageMap(root, kept, paths, tests)
+    others = [path for path in modules(root, ["tests"]) if Path(path).name.startswith("test_") and path not in left_out]
+    seen = NearTests(root, paths, tests, others) if asked.near else CoverageMap(root, kept, paths, tests)
     prepare(root, [])
     failing = seen.measure(asked.measuring)
     if failing:
@@ -190,7 +190,10 @@ def floor_trials(
         if asked.again
         else drawn(root, paths, sample=asked.sample, seed=f"{asked.seed}/{name}")
     )
-    equivalents, trials = Equivalents.read(asked.equivalents), Trials(root, seen, asked.copy / "trial.log")
+    equivalents, trials = (
+        Equivalents.read(asked.equivalents),
+        Trials(root, seen, asked.copy / "trial.log", limit=asked.limit),
+    )
     began = time.perf_counter()
 
     def ended(mutant: Mutant, outcome: str, by: str) -> None:
@@ -211,7 +214,7 @@ def floor_trials(
             open_mutants.append((mutant, found))
     swappable = [one for one in open_mutants if not seen.outside(one[0].path, one[0].lines)]
     before = results.count()
-    trials.quickly(swappable, ended, limit=asked.limit)
+    trials.quickly(swappable, ended)
     tried = results.read_again(before)
     for mutant, found in open_mutants:
         if mutant.key not in tried:
@@ -233,6 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, default=40, help="mutants a floor")
     parser.add_argument("--seed", default="1", help="what the draw depends on")
     parser.add_argument("--limit", type=float, default=15, help="seconds of tests a mutant, as measured unchanged")
+    parser.add_argument(
+        "--near", action="store_true", help="choose tests by the names they use, and measure no coverage: a first look"
+    )
     parser.add_argument(
         "--measuring", type=float, default=1800, help="seconds that measuring a floor's coverage may take"
     )

@@ -60,27 +60,62 @@ def prepare(root: Path, packages: Iterable[str]) -> None:
 
 
 class Chosen:
-    """Runs the tests named, quickest first, and writes down the first that fails.
+    """Runs the tests named, in their order, and writes down the first that fails.
 
     Args:
-        tests: Names of tests in the order wanted; all where empty.
+        tests: Names of tests, or of files for all of theirs; all where empty.
+        limit: Seconds of a processor after which no further test begins.
     """
 
-    def __init__(self, tests: Sequence[str]) -> None:
-        self._order = {test: index for index, test in enumerate(tests)}
+    def __init__(self, tests: Sequence[str], limit: float) -> None:
+        self._tests, self._limit = tests, limit
         self.failed = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep what was chosen."""
-        if self._order:
-            kept = [item for item in items if item.nodeid in self._order]
-            items[:] = sorted(kept, key=lambda item: self._order[item.nodeid])
+        if self._tests:
+            known = {item.nodeid: item for item in items}
+            items[:] = [known[name] for name in named(self._tests, list(known))]
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Stop where the time is spent."""
+        if spent() > self._limit:
+            raise pytest.exit.Exception("the time of the trial is spent", 0)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a failure."""
         if report.failed and not self.failed:
             self.failed = report.nodeid
+
+
+def spent() -> float:
+    """Return the seconds of a processor that this process took."""
+    return sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+
+
+def named(names: Sequence[str], tests: Sequence[str]) -> list[str]:
+    """Return the tests of some names, in the order of the names.
+
+    A file stands for its tests: a case of each function first, since cases of one function resemble each other.
+
+    Args:
+        names: Tests and files.
+        tests: All that were collected.
+    """
+    by_file: dict[str, list[str]] = {}
+    cases: dict[str, int] = {}
+    later: set[str] = set()
+    for test in tests:
+        function = test.split("[")[0]
+        cases[function] = cases.get(function, 0) + 1
+        later |= {test} if cases[function] > 1 else set()
+        by_file.setdefault(test.split("::")[0], []).append(test)
+    known = set(tests)
+    found = [one for name in names for one in ([name] if name in known else by_file.get(name, []))]
+    whole = {name for name in names if name not in known}
+    last = [one for one in found if one in later and one.split("::")[0] in whole]
+    return [*(one for one in found if one not in set(last)), *last]
 
 
 def forked(act: Callable[[], str], *, root: Path, log: Path, seconds: float) -> tuple[str, str]:
@@ -164,16 +199,19 @@ class Collected:
         """Names of what was collected."""
         return list(self._items)
 
-    def run(self, tests: Sequence[str], seconds: Callable[[str], float]) -> str:
+    def run(self, tests: Sequence[str], seconds: Callable[[str], float], limit: float) -> str:
         """Run some tests in their order, in a child, and return the name of the first that fails, or nothing.
 
         Args:
             tests: Names of tests.
             seconds: Processor time that a test takes; three times as much and some more ends the process.
+            limit: Seconds of a processor after which no further test begins.
         """
         items = [self._items[test] for test in tests]
         for place, item in enumerate(items):
-            used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+            used = spent()
+            if used > limit:
+                break
             most = resource.getrlimit(resource.RLIMIT_CPU)[1]
             allowed = min(int(used + SLACK + 3 * seconds(item.nodeid)) + 1, most)
             resource.setrlimit(resource.RLIMIT_CPU, (allowed, most))
