@@ -51,11 +51,18 @@ def serve(
     ] = None,
     max_search_calls: Annotated[int, typer.Option(min=1, help="Looks of a policy for one question at most.")] = 64,
     max_search_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens of these at most.")] = 20_000,
+    segmenter: Annotated[
+        str,
+        typer.Option(
+            help="SAM 2 checkpoint that draws masks, embedded, or filled; filled but for the model in the package."
+        ),
+    ] = "",
     max_seconds: Annotated[int, typer.Option(min=1, help="Time for one request at most.")] = 600,
 ) -> None:
     """Serve a model that zooms by itself: /v1/chat/completions, /v1/models, /health, /metrics."""
     log_to_terminal("%(asctime)s %(message)s")
     with refusals("rscovlm serve", extra="serve"):
+        from rscovlm.points.loading import EMBEDDED, load_segmenter
         from rscovlm.serving.allocator import return_freed_memory
         from rscovlm.serving.loading import load_engine
         from rscovlm.serving.refusals import RequestLimits
@@ -92,7 +99,19 @@ def serve(
             budget=budget,
             probe=probe,
         )
-        service = ZoomServer(engine, host=host, port=port, model=name, api_key=key, limits=limits, layout=shown)
+        # The model in the package knows boxes but no sets of points, and has a segmenter that knows its scenes.
+        own = model is None and not server
+        service = ZoomServer(
+            engine,
+            host=host,
+            port=port,
+            model=name,
+            api_key=key,
+            limits=limits,
+            layout=shown,
+            segmenter=load_segmenter(segmenter or (EMBEDDED if own else "")),
+            form="box" if own else None,
+        )
     say(f"http://{host}:{service.port}/v1 serves {name}; stop with Ctrl-C")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container or a service manager stops it
     try:

@@ -56,9 +56,14 @@ class Answer:
 
 
 def reply_to(
-    request: Request, engine: Engine, limits: RequestLimits, layout: Layout, progress: Progress = lambda _: None
+    request: Request,
+    engine: Engine,
+    limits: RequestLimits,
+    layout: Layout,
+    progress: Progress = lambda _: None,
+    **drawing: Any,
 ) -> Answer:
-    """Answer a request.
+    """Answer a request; ``segmenter`` and ``form`` say how areas are answered and drawn.
 
     A task other than asking has a prompt of its own: it looks at the image sent last and takes its words from the last
     turn; earlier turns and system turns change nothing in it.
@@ -75,7 +80,7 @@ def reply_to(
     elif request.asked.converses:
         answer = _asked(request, metered, limits, layout, progress)
     else:
-        answer = _done(request, metered, limits, progress)
+        answer = _done(request, metered, limits, progress, drawing)
     answer = _stopped(answer, request.stop)
     return replace(answer, tokens=metered.completion_tokens, prompt_tokens=metered.prompt_tokens)
 
@@ -86,10 +91,13 @@ def _stopped(answer: Answer, stops: Sequence[str]) -> Answer:
     return replace(answer, text=answer.text[: min(places)], finish="stop") if places else answer
 
 
-def _done(request: Request, engine: Engine, limits: RequestLimits, progress: Progress) -> Answer:
+def _done(
+    request: Request, engine: Engine, limits: RequestLimits, progress: Progress, drawing: Mapping[str, Any]
+) -> Answer:
     """Answer through the task that was asked for."""
     rasters = request.pictures
-    if request.asked.tiled:
+    # Boxes of segmentation are looked for as detection does.
+    if request.asked.tiled or (request.asked.masked and drawing.get("form") == "box"):
         for raster in rasters:
             check_tiles(raster, engine, limits)
     wanted = request.wanted(
@@ -98,6 +106,7 @@ def _done(request: Request, engine: Engine, limits: RequestLimits, progress: Pro
         zoom=request.zoom,
         max_new_tokens=limits.tokens,
         progress=lambda done, total: progress({"tiles": [done, total]}),
+        **drawing,
     )
     served = request.asked.serve(engine, rasters, wanted)
     text, extra = served.text, dict(served.extra)

@@ -120,7 +120,7 @@ class Request:
 
     def memory(self, budget: PixelBudget) -> int:
         """Return how many bytes its images may take while views within a budget are read, and those views."""
-        views = _TILES if self.asked.tiled else self.max_steps + len(self.images)
+        views = _TILES if self.asked.tiled or self.asked.masked else self.max_steps + len(self.images)
         searched = 0
         if self.searches:
             searched = min(self.max_search_tokens * budget.factor**2, self.max_search_calls * budget.max_pixels)

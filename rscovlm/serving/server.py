@@ -35,6 +35,8 @@ from rscovlm.serving.requests import Request, model_names, parsing_bytes, read_b
 
 if TYPE_CHECKING:
     from rscovlm.engines import Engine
+    from rscovlm.points.segmenter import Segmenter
+    from rscovlm.tasks.wanted import AnswerForm
     from rscovlm.zoom import Layout
 
 _CHAT = "/v1/chat/completions"
@@ -54,6 +56,8 @@ class ZoomServer:
         api_key: What clients must send as bearer token; ``None`` lets everyone in.
         limits: What one request may ask for, and all together.
         layout: Conversation layout of the zoom chain.
+        segmenter: Who draws masks of segmentation; None fills boxes.
+        form: What segmentation is answered with; None for a box and points.
         timeout: Seconds in which a client must have sent the head of a request, and then each piece of its body.
 
     Attributes:
@@ -77,9 +81,12 @@ class ZoomServer:
         api_key: str | None = None,
         limits: RequestLimits | None = None,
         layout: Layout = "reference",
+        segmenter: Segmenter | None = None,
+        form: AnswerForm | None = None,
         timeout: float = 60.0,
     ) -> None:
         check_stated(engine, "serve")
+        self._drawing = {"segmenter": segmenter, "form": form}
         self.model, self.limits, self.layout = model, limits or RequestLimits(), layout
         self._key, self._timeout = api_key, timeout
         self._started = int(time.time())
@@ -213,7 +220,7 @@ class ZoomServer:
                 replying.begin(request)
                 with self.memory.share(request.memory(self.engine.budget), still):
                     try:
-                        answer = reply_to(request, self.engine, self.limits, self.layout, progress)
+                        answer = reply_to(request, self.engine, self.limits, self.layout, progress, **self._drawing)
                     finally:
                         for image in request.images:
                             image.close()
