@@ -33,6 +33,12 @@ _MANY_LANES = 32
 _REACH = 16
 """Turns among which those that fill a row are chosen, with one lane: none is taken further from its place than this."""
 
+_WIDE = 10
+"""Turns among which samples are chosen for a row that would stay half empty."""
+
+_FREE = 13.0
+"""Squares of samples off the shares, added up, that such a row may cost: four or five samples ahead of the other kinds."""
+
 _SPARE = 0.008
 """Share of a row that may stay empty so that no turn is passed over."""
 
@@ -252,18 +258,24 @@ class Lane:
 
     def _last(self, room: int) -> list[_Waiting]:
         """Take what fills the rest of a row."""
-        seats = [kind for _, kind in self._turns[:_SEATS]]
-        lengths = {kind: [sample.tokens for sample in self._waiting[kind][:_CANDIDATES]] for kind in set(seats)}
+        kinds = [kind for _, kind in self._turns[: max(_SEATS, _WIDE)]]
+        seats, free = kinds[:_SEATS], 0.0
+        lengths = {kind: [sample.tokens for sample in self._waiting[kind][:_CANDIDATES]] for kind in set(kinds)}
         enough = room - int(_SPARE * self.budget)
         choices = [] if self._shares is None else fill_in_order(seats, lengths, room)
         full = [choice for choice in choices if _tokens(choice, seats, lengths) >= enough]
         if not full:
             near = seats[: self._reach]
             choices.append(fill_room(near, lengths, room, enough=enough))
+            most = max(_tokens(choice, seats, lengths) for choice in choices)
+            # One sample of a kind that fits with no other of them would take a row for itself each time.
+            if self._shares is not None and self.budget - room + most < self.budget / 2:
+                seats, free = kinds, _FREE
+                choices.append(fill_room(seats, lengths, room, enough=enough))
 
         def value(choice: Choice) -> float:
             used = 0 if full else _tokens(choice, seats, lengths) / self.budget
-            return used - self._weight * self._off(choice, seats)
+            return used - self._weight * max(0.0, self._off(choice, seats) - free)
 
         best = max(full or choices, key=value)
         picked = [(seats[seat], place) for seat, place in best]

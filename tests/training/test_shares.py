@@ -62,10 +62,20 @@ MIXTURES: dict[str, dict[str, tuple[float, Lengths]]] = {
         "detection": (1, lambda rng: rng.randint(900, 1000)),
     },
     "one length each": {"chat": (1, lambda rng: 300), "detection": (1, lambda rng: 3500)},
+    "halves": {
+        "detection": (1, lambda rng: rng.randint(2900, 3200)),
+        "chat": (3, lambda rng: rng.randint(150, 400)),
+    },
+    "far apart": {
+        "vqa": (5, lambda rng: rng.randint(100, 900)),
+        "grounding": (3, lambda rng: rng.randint(1500, 2600)),
+        "detection": (1, lambda rng: rng.randint(3000, 5900)),
+        "words": (1, lambda rng: rng.randint(30, 90)),
+    },
     "a row each": {"chat": (1, lambda rng: 100), "detection": (1, lambda rng: 6100)},
 }
 
-FILLABLE = {"thirds", "short and long", "seven", "ten"}
+FILLABLE = {"thirds", "short and long", "seven", "ten", "far apart"}
 """Those whose samples fill rows; two samples of one length each leave what neither fits in, in the shares that are asked."""
 
 
@@ -103,7 +113,7 @@ def _furthest(trained: Sequence[str], shares: Any, window: int = 1000) -> float:
 
 @pytest.mark.parametrize(
     ("lanes", "lookahead", "steps"),
-    [(1, 256, 500), (3, 64, 200), (8, 256, 90), (1, 16, 500), (32, 64, 50), (32, 256, 50), (8, 1024, 60)],
+    [(1, 256, 500), (3, 64, 200), (8, 256, 90), (1, 16, 500), (32, 64, 50), (64, 256, 30), (8, 1024, 60)],
 )
 @pytest.mark.parametrize("name", MIXTURES)
 def test_every_thousand_trained_samples_have_the_shares_of_the_recipe(
@@ -120,6 +130,9 @@ def test_every_thousand_trained_samples_have_the_shares_of_the_recipe(
     if name in FILLABLE:
         full = sum(packed.pack(row).tokens for row in range(steps * lanes)) / (steps * lanes * BUDGET)
         assert full >= (0.99 if lookahead >= 256 else 0.975)
+    if name == "a row each" and lookahead >= 64:
+        # A short sample that fits beside no long one takes others along, instead of a row for each.
+        assert sum(packed.pack(row).tokens for row in range(steps * lanes)) >= 0.75 * steps * lanes * BUDGET
 
 
 @pytest.mark.parametrize("lookahead", [4, 256, 1024])
@@ -176,6 +189,20 @@ def test_lanes_share_out_each_subset_and_lose_none() -> None:
         for name, share in _mixture("seven").shares().items():
             assert counts[name] == pytest.approx(share * 600, abs=1.01)
     assert sorted(found.elements()) == list(range(3000))
+
+
+def test_processes_that_share_a_lane_resume_where_the_furthest_stands() -> None:
+    def made() -> PackedMixture:
+        return PackedMixture(_mixture("short and long"), length=int, budget=BUDGET, lookahead=16, rows=96, lanes=16)
+
+    walked = made()
+    rows = [walked[row] for row in range(96)]
+    states = [LaneState.from_dict(row["plan"].to_dict()) for row in rows[:48]]
+    assert {state.lane for state in states} == set(range(8))
+    for order in (states, states[::-1]):
+        again = made()
+        again.resume(order)
+        assert [again[row]["positions"] for row in range(48, 96)] == [row["positions"] for row in rows[48:]]
 
 
 def test_weights_that_change_are_trained_as_they_change() -> None:
