@@ -13,6 +13,7 @@ import numpy as np
 
 from rscovlm.mixtures.permutation import mixed, permuted, permuted_each
 from rscovlm.mixtures.quotas import BLOCK, BlockOrder, order_block, share_out
+from rscovlm.mixtures.read_ahead import ReadAhead, check_by_number
 from rscovlm.records.tally import Strict, Tally
 
 Draw = Callable[[np.random.Generator], Any]
@@ -45,6 +46,8 @@ class Subset:
         """Refuse weights and sources that no draw could use."""
         if not np.isfinite(self.weight) or self.weight < 0:
             raise ValueError(f"weight of subset {self.name!r} is {self.weight}; give a finite number of 0 or more")
+        if not callable(self.source):
+            check_by_number(self.source, f"source of subset {self.name!r}")
         if not callable(self.source) and self.weight > 0 and len(self.source) == 0:
             raise ValueError(f"subset {self.name!r} has no rows; give it some, or weight 0")
         if self.cap is not None and self.cap < 1:
@@ -225,8 +228,9 @@ class Mixture(Sequence[Any]):
         return self.tally.dropped
 
     def __iter__(self) -> Iterator[Any]:
-        """Walk the positions in order."""
-        return (self[index] for index in range(self.length))
+        """Walk the positions in order; rows of sources are read many at a time."""
+        ahead = ReadAhead(self, lambda position, count: range(position, min(position + count, self.length)))
+        return (ahead.draw(position) for position in range(self.length))
 
     def generator_at(self, position: int) -> np.random.Generator:
         """Return the random generator of a position; it depends on the seed and the position alone."""

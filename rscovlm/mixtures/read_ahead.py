@@ -12,6 +12,25 @@ AHEAD = 256
 _ALONE = object()
 
 
+def check_by_number(rows: Any, name: str) -> None:
+    """Refuse rows that come one after another only, such as those of a streamed data set.
+
+    Args:
+        rows: A sequence, or what takes its place.
+        name: What the error calls them.
+
+    Raises:
+        TypeError: They have no number, or cannot be had by number.
+
+    >>> check_by_number(["a", "b"], "the mixture")
+    """
+    if not (hasattr(type(rows), "__getitem__") and hasattr(type(rows), "__len__")):
+        raise TypeError(
+            f"{name} is a {type(rows).__name__}, which has no rows by number; give a list or a datasets.Dataset (load_dataset without "
+            "streaming), or write the rows once as records with rscovlm data convert"
+        )
+
+
 class ReadAhead:
     """A mixture drawn in rising positions, whose sources are read for many positions at once.
 

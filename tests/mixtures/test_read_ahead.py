@@ -1,5 +1,6 @@
 """Reading rows ahead changes neither samples nor what is counted, for any source."""
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -64,6 +65,25 @@ def test_samples_and_what_is_dropped_at_each_position_are_those_of_one_by_one(na
         assert ahead.draw(position) == alone[position]
         assert read.dropped == alone.dropped
     assert set(alone.dropped) == {"no boxes", "malformed row"}
+
+
+def test_rows_that_only_come_one_after_another_are_refused_with_what_to_do() -> None:
+    streamed = Dataset.from_dict({"tokens": [1, 2, 3]}).to_iterable_dataset()
+    for made in (
+        lambda: Mixture([Subset("a", streamed)]),
+        lambda: PackedMixture(streamed, length=int, budget=9, rows=3),
+    ):
+        with pytest.raises(
+            TypeError, match="IterableDataset, which has no rows by number; give a list or a datasets.Dataset"
+        ):
+            made()
+
+
+def test_walking_in_order_reads_many_rows_at_a_time_and_gives_those_of_one_by_one() -> None:
+    walked, single = _mixture(), _mixture()
+    found = list(itertools.islice(walked, 700))
+    assert found == [single[position] for position in range(700)]
+    assert walked.dropped == single.dropped
 
 
 def test_sources_are_read_many_rows_at_a_time() -> None:
