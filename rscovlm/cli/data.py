@@ -291,6 +291,9 @@ def synthesise(
     journal: Annotated[Path, typer.Option(help="Keeps every reply; a second run resumes from it.")] = Path(
         "replies.jsonl"
     ),
+    limit: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of questions that may be unusable; exit 1 where more are.")
+    ] = 0.5,
     overwrite: Overwrite = False,
 ) -> None:
     """Make zoom questions from detections: templates, questions by a vision model, multiple choice."""
@@ -307,3 +310,12 @@ def synthesise(
         made = make(settings, records, root, server, journal, tally=tally)
         write_records(made, target, overwrite=overwrite)
     say(tally.table())
+    # What the budget left out was not asked, so nothing is wrong with it.
+    unusable, asked = (total - tally.dropped["budget spent"] for total in (tally.dropped.total(), tally.seen))
+    if unusable > limit * asked:
+        say(
+            f"rscovlm data: {unusable} of {asked} questions could not be used, more than --limit {limit:g}; what could is in "
+            f"{target}. Look at the replies in {journal}, or ask another writer",
+            err=True,
+        )
+        raise typer.Exit(1)

@@ -21,6 +21,7 @@ from rscovlm.predicting.items import Item
 from rscovlm.predicting.latest_rows import PREDICTIONS
 from rscovlm.rasters import open_image
 from rscovlm.rasters.digests import content
+from rscovlm.rasters.raster import STRETCHES
 from rscovlm.tasks.served import truncated_answers
 from rscovlm.tasks.table import asked_tasks, task_named
 from rscovlm.tasks.tile_journal import TILES
@@ -94,6 +95,11 @@ class DefaultQuestion:
             raise ValueError(f"mode is {self.mode!r}; choose one of {', '.join(get_args(DetectionMode))}")
         if self.form not in (None, *get_args(AnswerForm)):
             raise ValueError(f"form is {self.form!r}; choose one of {', '.join(get_args(AnswerForm))}")
+        if self.kind not in (None, *get_args(Kind)):
+            raise ValueError(f"kind is {self.kind!r}; choose one of {', '.join(get_args(Kind))}")
+        stretch = self.opening.get("stretch", "auto")
+        if isinstance(stretch, str) and stretch not in STRETCHES:
+            raise ValueError(f"stretch is {stretch!r}; choose one of {', '.join(STRETCHES)}")
         if self.policy not in NAMES:
             raise ValueError(f"policy is {self.policy!r}; choose one of {', '.join(NAMES)}")
         if self.tile and self.overlap is not None and self.overlap >= self.tile:

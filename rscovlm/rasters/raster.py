@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ KEPT = 4 * DEFAULT_PIXELS
 EMPTY = 0.01
 """Share of valid pixels below which a warning is due."""
 
-StretchChoice = Literal["auto", "none", "percentiles", "log"] | Stretch
+StretchName = Literal["auto", "none", "percentiles", "log"]
+STRETCHES: tuple[StretchName, ...] = get_args(StretchName)
+StretchChoice = StretchName | Stretch
 
 
 class Raster:
@@ -65,7 +67,7 @@ class Raster:
         cache: Cache | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        if not isinstance(stretch, Stretch) and stretch not in ("auto", "none", "percentiles", "log"):
+        if not isinstance(stretch, Stretch) and stretch not in STRETCHES:
             raise ValueError(f"stretch={stretch!r} is not known; use 'auto', 'none', 'percentiles', 'log' or a Stretch")
         check_percentiles(percentiles)
         root = reader.levels[0]

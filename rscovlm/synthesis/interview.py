@@ -29,6 +29,15 @@ class Writer(Protocol):
         """Answer conversations with replies that have `text` and `tokens`."""
 
 
+TRIES = 2
+"""Requests for one question in one run, where replies cannot be used."""
+
+
+def any_reply(reply: str) -> bool:
+    """Take any reply."""
+    return True
+
+
 @dataclass(frozen=True)
 class Ask:
     """One thing to ask.
@@ -36,10 +45,12 @@ class Ask:
     Attributes:
         key: The same for the same question, whenever it is asked: replies are found again by it.
         messages: Makes the messages when they are needed, since pictures are large.
+        usable: Tells whether a reply can be used; one that cannot is asked for again, in this run and in the next.
     """
 
     key: str
     messages: Callable[[], list[dict[str, Any]]]
+    usable: Callable[[str], bool] = any_reply
 
 
 class Interview:
@@ -47,7 +58,7 @@ class Interview:
 
     Args:
         writer: Who answers.
-        journal: The file; replies in it are not asked for again. A line cut short by a crash is asked for again.
+        journal: The file; replies in it are not asked for again, unless they cannot be used. A line cut short by a crash is asked for again.
         requests_per_minute: Starts of requests are spread out to this rate; 0 is as fast as it goes.
         max_requests: No more than this are sent in this run.
         max_tokens: No request is sent once the journal's replies have this many tokens together.
@@ -115,8 +126,19 @@ class Interview:
     def _one(self, question: Ask) -> str | None:
         with self._lock:
             known = self._replies.get(question.key)
-            if known is not None:
-                return known[0]
+        reply = None if known is None else known[0]
+        for _ in range(TRIES):
+            if reply is not None and question.usable(reply):
+                return reply
+            sent = self._send(question)
+            if sent is None:
+                break
+            reply = sent
+        return reply
+
+    def _send(self, question: Ask) -> str | None:
+        """Send a request and keep its reply; None where the budget is spent."""
+        with self._lock:
             if self._spent():
                 return None
             self.sent += 1
@@ -125,6 +147,7 @@ class Interview:
         time.sleep(max(0.0, start - time.monotonic()))
         (reply,) = self._writer.generate([Conversation(question.messages())], max_new_tokens=self._max_new_tokens)
         with self._lock:
+            # A later row of the journal stands for an earlier one of the same question.
             self._replies[question.key] = (reply.text, reply.tokens)
             if self._journal is not None:
                 self._journal.append([{"key": question.key, "reply": reply.text, "tokens": reply.tokens}])

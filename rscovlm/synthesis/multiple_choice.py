@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rscovlm.records.record import Record
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.synthesis.interview import Ask, Interview
-from rscovlm.synthesis.replies import check_distractors
+from rscovlm.synthesis.replies import check_distractors, usable
 from rscovlm.synthesis.wording import generator, wording
 from rscovlm.tasks.table import task_of
 
@@ -40,7 +41,7 @@ def multiple_choice(
                 "\x1f".join([record.question, record.answer, str(wording()["distractors"])]).encode()
             ).hexdigest()
             waiting.setdefault(key, []).append(record)
-            yield Ask(key, lambda r=record: _messages(r))  # type: ignore[misc]
+            yield Ask(key, partial(_messages, record), partial(usable, check_distractors, record.answer))
 
     for question, reply in interview.ask(asks()):
         record = waiting[question.key].pop(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from rscovlm.records.tally import Rejected
@@ -12,6 +13,9 @@ _GIVEAWAY = re.compile(
     r"\b(crop|cropped|bounding box|red box|zoomed|sub-?image|patch|this part|shown part)\b", re.IGNORECASE
 )
 _MAX_WORDS = 5
+
+NOTHING = "writer saw nothing to ask"
+"""Reason of a pair that the writer left empty."""
 
 
 def find_json(text: str, kind: type) -> Any:
@@ -34,6 +38,19 @@ def find_json(text: str, kind: type) -> Any:
     raise Rejected("reply is no JSON", f"no JSON {kind.__name__} in {text[:120]!r}")
 
 
+def usable(check: Callable[[str, str], object], expected: str, reply: str) -> bool:
+    """Tell whether a reply passes a check, or says that there is nothing to ask, which is an answer too.
+
+    >>> usable(check_pair, "the ship", "no JSON")
+    False
+    """
+    try:
+        check(reply, expected)
+    except Rejected as error:
+        return error.reason == NOTHING
+    return True
+
+
 def check_pair(text: str, reference: str) -> tuple[str, str]:
     """Give question and answer from a reply, if they can be used.
 
@@ -46,7 +63,7 @@ def check_pair(text: str, reference: str) -> tuple[str, str]:
         raise Rejected("reply lacks question or answer", f"keys {sorted(map(str, value))}, texts are needed")
     question, answer = " ".join(question.split()), " ".join(answer.split()).rstrip(".")
     if not question or not answer:
-        raise Rejected("writer saw nothing to ask", f"an empty pair for {reference!r}")
+        raise Rejected(NOTHING, f"an empty pair for {reference!r}")
     if not question.endswith("?"):
         raise Rejected("not a question", f"{question!r} does not end with a question mark")
     if reference.lower() not in question.lower():

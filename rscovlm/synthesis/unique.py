@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rscovlm.records.record import Record
 from rscovlm.records.tally import Rejected, Tally
 from rscovlm.records.views import open_ref
 from rscovlm.synthesis.interview import Ask, Interview
-from rscovlm.synthesis.replies import check_pair
+from rscovlm.synthesis.replies import check_pair, usable
 from rscovlm.synthesis.wording import generator, wording
 from rscovlm.tasks.table import lists_objects
 
@@ -153,7 +154,8 @@ def unique_questions(
             for target, category in _choose(record, config):
                 key = _key(record, target, category)
                 waiting[key] = (record, target, category)
-                yield Ask(key, lambda r=record, t=target, c=category: _messages(r, t, c, root, config))  # type: ignore[misc]
+                checked = partial(usable, check_pair, target.reference)
+                yield Ask(key, partial(_messages, record, target, category, root, config), checked)
 
     for question, reply in interview.ask(asks()):
         record, target, category = waiting.pop(question.key)

@@ -30,6 +30,17 @@ def scene(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("option", ["--kind", "--mode", "--policy", "--stretch", "--dtype", "--task", "--shard"])
+def test_a_choice_that_does_not_exist_is_refused_before_anything_is_asked(
+    scene: Path, tmp_path: Path, option: str
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    task = [] if option == "--task" else ["--task", "detect"]
+    done = _run(scene.parent, *task, "--classes", "ship", "--out", out, option, "foo")
+    assert done.exit_code == 2 and "foo" in done.output and "Traceback" not in done.output, done.output
+    assert not out.exists()
+
+
 def test_options_of_opening_budget_and_model_arrive(scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     opening = ["--bands", "3,2,1", "--stretch", "percentiles", "--nodata", 7, "--crs", "EPSG:32633"]

@@ -217,23 +217,59 @@ def test_the_whole_synthesis_from_the_command_line(tmp_path: Path, monkeypatch: 
 
 
 def test_unusable_replies_are_counted_and_the_sum_is_whole(tmp_path: Path) -> None:
-    answers = iter(range(10**6))
+    known: dict[str, int] = {}
 
     def unreliable(body: dict[str, Any]) -> str:
-        return _vision_model(body) if next(answers) % 2 else "I would rather not."
+        # Every other question is never answered, however often it is asked.
+        number = known.setdefault(json.dumps(body["messages"]), len(known))
+        return _vision_model(body) if number % 2 else "I would rather not."
 
     with serving(unreliable) as server:
         tally = Tally(1.0)
         interview = Interview(Server(server.address, "m"), tmp_path / "j")
         config = UniqueConfig(least=40, categories=("color",), per_target=1)
         rows = list(unique_questions(_scenes(tmp_path, 8), tmp_path, interview, config, tally=tally))
-        assert tally.seen == len(server.requests)
+        # What cannot be used is asked for once more.
+        assert tally.seen == len(known) and len(server.requests) == tally.seen + tally.dropped.total()
         assert tally.kept == len(rows) == tally.seen // 2
         assert set(tally.dropped) == {"reply is no JSON"}
         left = Tally(1.0)
         spent = Interview(Server(server.address, "m"), tmp_path / "k", max_requests=0)
         assert list(multiple_choice(rows, spent, tally=left)) == []
         assert left.dropped == {"budget spent": len(rows)}
+
+
+def test_an_unusable_reply_is_asked_for_again_in_this_run_and_the_next(tmp_path: Path) -> None:
+    replies = iter(["no", "no", "no", "fine"])
+    with serving(lambda body: next(replies)) as server:
+        asked = [Ask("k", lambda: [{"role": "user", "content": "k"}], lambda reply: reply == "fine")]
+        first = Interview(Server(server.address, "m"), tmp_path / "j")
+        assert [reply for _, reply in first.ask(asked)] == ["no"] and first.sent == 2
+        second = Interview(Server(server.address, "m"), tmp_path / "j")
+        assert [reply for _, reply in second.ask(asked)] == ["fine"] and second.sent == 2
+        third = Interview(Server(server.address, "m"), tmp_path / "j")
+        assert [reply for _, reply in third.ask(asked)] == ["fine"] and third.sent == 0
+        bounded = Interview(Server(server.address, "m"), tmp_path / "k", max_requests=0)
+        assert [reply for _, reply in bounded.ask(asked)] == [None]
+
+
+def test_a_synthesis_of_which_most_is_unusable_does_not_end_well(tmp_path: Path) -> None:
+    write_jsonl(_scenes(tmp_path, 6), tmp_path / "scenes.jsonl")
+    known: dict[str, int] = {}
+
+    def unreliable(body: dict[str, Any]) -> str:
+        number = known.setdefault(json.dumps(body["messages"]), len(known))
+        return "I would rather not." if number % 10 < 7 else _vision_model(body)
+
+    with serving(unreliable) as server:
+        writer = {"endpoint": server.address, "model": "m", "requests_per_minute": 0}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"unique": {"least": 40}, "writer": writer}))
+        words = ["synthesise", *(str(tmp_path / name) for name in ("config.yaml", "scenes.jsonl", "zoom.jsonl"))]
+        words += ["--root", str(tmp_path), "--journal", str(tmp_path / "j.jsonl"), "--overwrite"]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 1 and "could not be used, more than --limit 0.5" in done.output, done.output
+        assert list(read_records(tmp_path / "zoom.jsonl"))  # what could be used is there
+        assert CliRunner().invoke(app, [*words, "--limit", "1"]).exit_code == 0
 
 
 @pytest.mark.parametrize(
