@@ -245,6 +245,24 @@ def test_a_full_disk_or_a_file_in_the_way_leaves_nothing_behind(tmp_path: Path) 
     assert not (tmp_path / "new").exists()
 
 
+def test_what_went_meanwhile_does_not_hide_why_nothing_was_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = _zip(tmp_path / "a.zip", {"a.png": b"a", "b.png": b"b"})
+    rename = os.rename
+
+    def full(source: Path, target: Path) -> None:
+        if Path(target).name == "b.png":
+            (Path(target).parent / "a.png").unlink()
+            raise OSError("the disk is full")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def _huge(path: Path, size: int) -> Path:
     """Write a tar that claims a member of this size, sparse on the disk."""
     info = tarfile.TarInfo("huge.png")

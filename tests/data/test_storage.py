@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from rscovlm.data.sources.folder import Folder
 from rscovlm.data.storage import (
     embedded,
     read_jsonl,
@@ -161,3 +162,28 @@ def test_parquet_of_another_schema_is_refused(tmp_path: Path, rows: int) -> None
     parquet.write_table(pyarrow.table({"id": ["1"] * rows, "question": ["?"] * rows}), shard)
     with pytest.raises(ValueError, match="needs text in 'source', 'split', 'task'"):
         list(read_parquet(shard, columns=["question"], tally=Tally(1.0)))
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "shards"])
+def test_nothing_is_read_where_nothing_may_be_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("somebody's own")
+
+    def rows() -> Iterator[Record]:
+        pytest.fail("a record was read")
+        yield
+
+    with pytest.raises(ValueError, match=name):
+        write_records(rows(), tmp_path / name)
+    assert (tmp_path / name).read_text() == "somebody's own"
+
+
+def test_what_is_missing_is_named_by_the_row_that_is_read(tmp_path: Path) -> None:
+    """A record's own id says little where several are made of one row."""
+    record = Record("7", "mine", "train", "caption", (ImageRef("gone.png"),), captions=("A port.",))
+    tally = Tally(1.0)
+    folder = Folder(tmp_path, tally)
+    assert list(folder.present([record])) == []
+    tally.at = "rows.json row 3"
+    assert list(folder.present([record])) == []
+    first, second = tally.places["missing file"]
+    assert first.startswith("mine/7: ") and second.startswith("rows.json row 3: ")

@@ -228,6 +228,25 @@ def test_hrsc_angles_are_radians(tmp_path: Path) -> None:
     assert np.abs(corners - tip).sum(axis=1).min() < 1e-9
 
 
+def test_hrsc_in_two_folders_reads_lists_where_a_split_is_part_of_one(tmp_path: Path) -> None:
+    """The whole of a folder needs no list; a part of it does."""
+    size = "<Img_SizeWidth>40</Img_SizeWidth><Img_SizeHeight>30</Img_SizeHeight>"
+    for folder, stem in (("Train", "1"), ("Train", "2"), ("Test", "3")):
+        picture(tmp_path, f"{folder}/AllImages/{stem}.bmp")
+        text(
+            tmp_path,
+            f"{folder}/Annotations/{stem}.xml",
+            f"<HRSC_Image>{size}<HRSC_Objects></HRSC_Objects></HRSC_Image>",
+        )
+    assert [row.id for row in read("hrsc2016", tmp_path, "trainval")[0]] == ["1", "2"]
+    assert [row.id for row in read("hrsc2016", tmp_path, "test")[0]] == ["3"]
+    for split in ("train", "val"):
+        with pytest.raises(FileNotFoundError, match=f"ImageSets/{split}.txt"):
+            read("hrsc2016", tmp_path, split)
+    text(tmp_path, "ImageSets/val.txt", "2\n")
+    assert [row.id for row in read("hrsc2016", tmp_path, "val")[0]] == ["2"]
+
+
 def test_coco_counts_pictures_that_are_not_there(tmp_path: Path) -> None:
     picture(tmp_path, "val2017/1.jpg")
     rows = [{"id": i, "file_name": f"{i}.jpg", "width": 40, "height": 30} for i in (1, 2)]
