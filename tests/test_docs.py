@@ -34,6 +34,7 @@ ELSEWHERE = {
     "agents.md": "it starts a server of tools, as tests/agents does with its program",
     "engines.md": "it wants servers and vLLM, which tests/engines starts",
     "sources.md": "it reads data sets that are not here",
+    "real_tile.md": "it loads what its commands train, as tests/test_real_tile.py does",
 }
 BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 # Pages, and what they include.

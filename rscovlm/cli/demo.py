@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
+from rscovlm.cli.terminal import ProgressBar, say
 
 
 def demo(
@@ -18,13 +18,14 @@ def demo(
     image: Annotated[
         Path | None, typer.Option(help="Your own image (GeoTIFF included) in place of the generated large scene.")
     ] = None,
-    question: Annotated[str | None, typer.Option(help="What to ask about your own image.")] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to fine-tune.")] = 60.0,
+    question: Annotated[str | None, typer.Option(help="What to ask about your own image; nothing without it.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of the fine-tuning.")] = 320,
     seed: Annotated[int, typer.Option(help="Another seed, other scenes.")] = 0,
 ) -> None:
     """Make scenes, fine-tune the embedded model, measure it, ask about a large image, detect, and write a report."""
     with refusals("rscovlm demo", extra="demo"):
         from rscovlm.demo.job import run_demo
 
-        report = run_demo(out, image=image, question=question, seconds=seconds, seed=seed, say=say)
+        progress = ProgressBar("fine-tuning step")
+        report = run_demo(out, image=image, question=question, steps=steps, seed=seed, say=say, progress=progress)
     say(f"Open {report}")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import typer
+
+_BAR = 30
+"""Characters of a progress bar."""
 
 
 def printable(text: str) -> str:
@@ -21,6 +25,33 @@ def printable(text: str) -> str:
 def say(text: object, *, err: bool = False) -> None:
     """Write a line to the terminal, control characters as escapes; the only way in which commands do."""
     typer.echo(printable(str(text)), err=err)
+
+
+class ProgressBar:
+    """Shows how far a piece of work is: a bar that is redrawn on a terminal, a line a tenth elsewhere.
+
+    Args:
+        label: What is done, written before the bar.
+
+    >>> bar = ProgressBar("steps")
+    >>> for done in range(1, 21):
+    ...     bar(done, 20, 0.5)
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._tenths = 0
+
+    def __call__(self, done: int, total: int, loss: float | None = None) -> None:
+        """Show that ``done`` of ``total`` is done, with the loss where there is one."""
+        text = f"{self.label} {done} of {total}" + ("" if loss is None else f", loss {loss:.3f}")
+        if sys.stderr.isatty():
+            filled = round(_BAR * done / total)
+            end = "\n" if done >= total else ""
+            typer.echo(f"\r    [{'#' * filled}{'.' * (_BAR - filled)}] {printable(text)}{end}", nl=False, err=True)
+        elif 10 * done // total > self._tenths:
+            self._tenths = 10 * done // total
+            say(f"    {text}", err=True)
 
 
 def log_to_terminal(form: str) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jinja2
 from PIL import Image
 
 from rscovlm.exports.data_url import data_url
+from rscovlm.exports.matches import MATCH_COLOURS
 from rscovlm.files import mark, write_text
+
+if TYPE_CHECKING:
+    from rscovlm.demo.scores import TaskScore
 
 REPORT = "report"
 """Kind of the page that is written."""
@@ -20,7 +24,7 @@ REPORT = "report"
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with its caption."""
+    """A picture with its caption, enlarged by a whole number without smoothing."""
 
     image: Image.Image
     caption: str
@@ -28,12 +32,66 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class ReportedAnswer:
+    """An answer on the page; whether it is right, None where nobody knows or it is the truth itself."""
+
+    name: str
+    text: str
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
 class ReportedConversation:
-    """A conversation shown on the page: a picture, and who said what."""
+    """A conversation shown on the page.
+
+    Attributes:
+        image: The picture, with the boxes of the answer where it has some.
+        user: What was asked.
+        assistant: What was answered.
+        right: Whether the answer is right.
+        truth: The true answer.
+        count: How many objects are matched, missed and false, where it is about objects.
+    """
 
     image: Image.Image
-    turns: Sequence[tuple[str, str]]
-    zoom: int = 1
+    user: str
+    assistant: str
+    right: bool
+    truth: str
+    count: str = ""
+
+
+@dataclass(frozen=True)
+class ReportedSection:
+    """A heading with paragraphs and pictures."""
+
+    title: str
+    text: Sequence[str]
+    figures: Sequence[Figure] = ()
+    link: tuple[str, str] = ("", "")
+
+
+@dataclass
+class ReportedSearch:
+    """What the detection found.
+
+    Attributes:
+        figures: Pictures.
+        text: Sentences above them.
+        counts: Rows of class, matched, missed, false; empty where the truth is not known.
+        precision: Share of the found objects that are right; None where unknown or nothing was found.
+        recall: Share of the true objects that were found.
+        objects: Rows of the first objects: label, longitude or x, latitude or y.
+        coordinates: Heading of these two columns.
+    """
+
+    figures: Sequence[Figure]
+    text: str = ""
+    counts: Sequence[tuple[str, int, int, int]] = ()
+    precision: float | None = None
+    recall: float | None = None
+    objects: Sequence[tuple[str, float, float]] = ()
+    coordinates: tuple[str, str] = ("longitude", "latitude")
 
 
 @dataclass
@@ -43,31 +101,33 @@ class Story:
     Attributes:
         title: Heading.
         lead: One paragraph below it.
+        limits: What the model can do and what not, in sentences.
         facts: Label and value pairs in the first row.
-        scores: Rows of the table: name, before, after, trivial baseline, what the baseline is, items.
+        scores: Tasks before and after.
         losses: (step, loss) pairs.
-        question: What was asked about the large image.
-        answers: Label and answer pairs: with zoom, without, the truth where it is known.
-        zooming: Pictures of the zoom steps.
-        detection: Pictures of the detection.
-        objects: Rows of the first detected objects: label, longitude or x, latitude or y.
-        coordinates: Heading of these two columns.
+        question: What was asked about the large image; empty where nothing was.
+        answers: The answers, and the truth where it is known.
+        zooming: Pictures of what was looked at.
+        legible: How far the overview can be read, where it was measured.
+        search: The objects found.
         talks: Sample conversations.
+        real: The real tile.
         notes: Lines at the foot: command, date, hardware, versions.
     """
 
     title: str
     lead: str
-    facts: list[tuple[str, str]] = field(default_factory=list)
-    scores: list[Mapping[str, Any]] = field(default_factory=list)
+    limits: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    scores: Sequence[TaskScore] = ()
     losses: Sequence[tuple[float, float]] = ()
     question: str = ""
-    answers: list[tuple[str, str]] = field(default_factory=list)
-    zooming: list[Figure] = field(default_factory=list)
-    detection: list[Figure] = field(default_factory=list)
-    objects: list[tuple[str, float, float]] = field(default_factory=list)
-    coordinates: tuple[str, str] = ("longitude", "latitude")
-    talks: list[ReportedConversation] = field(default_factory=list)
+    answers: Sequence[ReportedAnswer] = ()
+    zooming: Sequence[Figure] = ()
+    legible: str = ""
+    search: ReportedSearch | None = None
+    talks: Sequence[ReportedConversation] = ()
+    real: ReportedSection | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -84,7 +144,14 @@ def write_report(story: Story, path: Path) -> None:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["embedded"] = _embedded
     template = environment.from_string((files(__package__) / "report.html.jinja").read_text(encoding="utf-8"))
-    page = template.render(story=story, curve=loss_curve(story.losses), generator=mark(REPORT))
+    known = [score.change for score in story.scores if score.known]
+    page = template.render(
+        story=story,
+        curve=loss_curve(story.losses),
+        generator=mark(REPORT),
+        colours=MATCH_COLOURS,
+        loss=max(0.0, -min(known, default=0.0)),
+    )
     write_text(path, page, REPORT)
 
 

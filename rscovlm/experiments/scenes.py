@@ -140,16 +140,27 @@ def score_detection(engine: Engine, scenes: Sequence[Scene], classes: tuple[str,
     return scores
 
 
-def score_zoom(engine: Engine, config: SceneConfig, *, count: int, rng: np.random.Generator) -> dict[str, Score]:
-    """Measure questions that need a closer look: with the chain, without it, and with the true region given."""
-    scenes = [make_zoom_scene(rng, config=config) for _ in range(count)]
+def score_zoom(
+    engine: Engine, config: SceneConfig, *, count: int, rng: np.random.Generator, looks: int = 1, **scene: Any
+) -> dict[str, Score]:
+    """Measure questions that need a closer look: with the chain, without it, and with the true region given.
+
+    Args:
+        engine: Who answers.
+        config: What the scenes hold beside the pad.
+        count: Scenes.
+        rng: Draws them.
+        looks: Windows that the chain may show.
+        scene: Further arguments of `make_zoom_scene`, such as ``marking``.
+    """
+    scenes = [make_zoom_scene(rng, config=config, **scene) for _ in range(count)]
     asked = [
         ZoomQuestion(
             scene.image, scene.question, scene.answer, Boxes(scene.pad.crop[None], "hbb", Frame(*scene.image.size))
         )
         for scene in scenes
     ]
-    measured = report(ZoomChain(engine, max_steps=1), asked)
+    measured = report(ZoomChain(engine, max_steps=looks), asked)
     most = Counter(scene.answer for scene in scenes).most_common(1)[0]
     values = {"zoom_on": measured.with_zoom.accuracy, "zoom_off": measured.without.accuracy}
     if measured.oracle is not None:

@@ -11,4 +11,8 @@ from .interchange import from_geopandas as from_geopandas
 from .interchange import from_supervision as from_supervision
 from .interchange import to_geopandas as to_geopandas
 from .map_page import map_page as map_page
+from .matches import MATCH_COLOURS as MATCH_COLOURS
+from .matches import MatchedObjects as MatchedObjects
+from .matches import draw_matches as draw_matches
+from .matches import match_objects as match_objects
 from .qgis_style import write_qgis_style as write_qgis_style

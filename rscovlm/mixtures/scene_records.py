@@ -90,6 +90,7 @@ class ZoomTurns:
             not depend on a perfect call.
         marking: Width of the marking in a scene of 336 pixels.
         worn: Stains on the pad in grey levels.
+        twice: Look at the region of a large marking first, and from there at the marking.
     """
 
     config: SceneConfig
@@ -101,12 +102,13 @@ class ZoomTurns:
     jitter: float = 0.1
     marking: float = MARKING
     worn: float = 0.0
+    twice: bool = False
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Make the next sample from a generator."""
         scene = make_zoom_scene(rng, self.side, self.config, marking=self.marking, worn=self.worn)
         options = RenderOptions(rephrase_rate=0.0, direct_rate=self.direct, crop_jitter=self.jitter, layout=self.layout)
-        return RecordRenderer(self.dialect, self.budget, ".", options)(zoom_record(scene), rng)
+        return RecordRenderer(self.dialect, self.budget, ".", options)(zoom_record(scene, twice=self.twice), rng)
 
 
 def plain_renderer(
@@ -152,10 +154,13 @@ def detection_record(scene: Scene, classes: tuple[str, ...]) -> Record:
     return record_of(scene, SceneQuestion("detection", "", objects=found), classes, kind="quad")
 
 
-def zoom_record(scene: ZoomScene) -> Record:
-    """Return the question about a large scene, with the region that answers it."""
-    x1, y1, x2, y2 = (float(value) for value in scene.pad.crop)
-    asked: dict[str, Any] = {"question": scene.question, "answer": scene.answer, "regions": ((x1, y1, x2, y2),)}
+def zoom_record(scene: ZoomScene, *, twice: bool = False) -> Record:
+    """Return the question about a large scene, with the region that answers it, and before it one that holds the pad."""
+    pad = scene.pad
+    # The second look leaves room around the marking, since the first is a little off.
+    sides = [pad.around(MARKING / pad.marking), pad.around(1.7)] if twice else [pad.crop]
+    regions = tuple(tuple(float(value) for value in region) for region in sides)
+    asked: dict[str, Any] = {"question": scene.question, "answer": scene.answer, "regions": regions}
     return Record("scene", "scenes", "train", "zoom", (image_of(scene.image),), **asked)
 
 

@@ -70,7 +70,12 @@ class Pad:
     @property
     def crop(self) -> NDArray[np.float64]:
         """(4,) x1 y1 x2 y2 of the region to read, clipped to the scene."""
-        return np.clip(self._around(CROP * self.marking / MARKING), 0, [self.width, self.height] * 2)
+        return self.around(1.0)
+
+    def around(self, context: float) -> NDArray[np.float64]:
+        """(4,) x1 y1 x2 y2 of a region ``context`` times as wide as `crop`, clipped to the scene."""
+        half = context * CROP * self.marking / MARKING
+        return np.clip(self._around(half), 0, [self.width, self.height] * 2)
 
     def scaled(self, step: int) -> Pad:
         """The pad in a picture with one pixel for ``step`` of the scene."""

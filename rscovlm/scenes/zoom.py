@@ -54,7 +54,7 @@ def make_zoom_scene(
         max_distractors: Largest number of coloured objects beside the pad; mixed landscapes have their own.
         mixed: Share of scenes that show a whole landscape, as a large scene seen from far does, not one land cover.
         marking: Width of the marking in a scene of 336 pixels; the region to look at shrinks and grows with it.
-        worn: Stains on the pad in grey levels: with 40, a marking of 5 cannot be read in an overview of 84 pixels (`rscovlm.scenes.legibility`).
+        worn: Stains on the pad in grey levels: with 50, a marking of 5 cannot be read in an overview of 84 pixels (`rscovlm.scenes.legibility`).
 
     Raises:
         ValueError: If the scene is smaller than 168 pixels, where the marking is lost, or ``marking`` or ``worn`` out of range.

@@ -217,14 +217,29 @@ def zoom_conversation(
     >>> [turn["role"] for turn in messages], tools
     (['system', 'user', 'assistant', 'user', 'assistant'], None)
     """
+    return looks_conversation(overview, question, [(bbox, crop)], answer, layout, words=words)
+
+
+def looks_conversation(
+    overview: Any,
+    question: str,
+    looks: Sequence[tuple[Sequence[float], Any]],
+    answer: str,
+    layout: Layout,
+    *,
+    words: ZoomWords = WORDS,
+) -> tuple[list[Message], list[Tool] | None]:
+    """Return a whole training conversation with several zooms, each a call on the image shown last and its crop.
+
+    >>> messages, _ = looks_conversation(None, "What is it?", [([1, 2, 3, 4], None)] * 2, "a hangar", "reference")
+    >>> [turn["role"] for turn in messages]
+    ['system', 'user', 'assistant', 'user', 'assistant', 'user', 'assistant']
+    """
     opening, tools = tools_part(layout, words=words)
-    turns = [
-        overview_turn(overview, question, layout, words=words),
-        call_turn(bbox, layout),
-        crop_turn(crop, layout, words=words),
-        answer_turn(answer),
-    ]
-    return [*opening, *turns], tools
+    turns = [overview_turn(overview, question, layout, words=words)]
+    for bbox, crop in looks:
+        turns += [call_turn(bbox, layout), crop_turn(crop, layout, words=words)]
+    return [*opening, *turns, answer_turn(answer)], tools
 
 
 def check_layout(layout: str) -> Layout:

@@ -1,0 +1,110 @@
+"""Searching a part of the large scene, or the user's image, for objects, and holding them against the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rscovlm.demo.tuning import NEW_CLASSES, known_scenes
+from rscovlm.engines import Transformers
+from rscovlm.exports.matches import MatchedObjects, match_objects
+from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.window import Window
+from rscovlm.rasters import Raster, open_image
+from rscovlm.scenes import SceneLayout, write_geotiff
+from rscovlm.tasks import Detections, detect
+
+PART = 640
+"""Side of the part of the large scene that is searched, in pixels."""
+
+TILES = 400
+"""Most tiles that a user's own image is searched in; larger images get larger tiles."""
+
+
+def classes() -> tuple[str, ...]:
+    """Return what is searched for."""
+    return (*known_scenes().classes, *NEW_CLASSES)
+
+
+def search(engine: Transformers, raster: Raster, *, tile: int | None = None, overlap: int | None = None) -> Detections:
+    """Search an image for all that the fine-tuned model knows; the default tile keeps to `TILES`."""
+    side = math.isqrt(engine.budget.max_pixels)
+    least = math.ceil(math.sqrt(raster.width * raster.height / (0.64 * TILES)))
+    return detect(
+        engine, raster, classes(), tile=tile or max(side, least), overlap=overlap, batch=48, max_new_tokens=400
+    )
+
+
+def liveliest(layout: SceneLayout) -> Window:
+    """Return the square part of a large scene with the most objects of the classes."""
+    wanted = set(classes())
+    centres = np.array([thing.centre for thing in layout.objects if thing.label in wanted])
+    columns, rows = (range(0, side - PART, PART // 2) for side in (layout.width, layout.height))
+    corners = [(x, y) for x in columns for y in rows]
+
+    def count(corner: tuple[int, int]) -> int:
+        inside = (centres >= corner) & (centres < (corner[0] + PART, corner[1] + PART))
+        return int(inside.all(axis=1).sum())
+
+    x, y = max(corners, key=count)
+    return Window(x, y, x + PART, y + PART)
+
+
+def cut_out(raster: Raster, window: Window, path: Path) -> Raster:
+    """Write a part of an image as a GeoTIFF of its own, map coordinates included."""
+    view = raster.read(window)
+    frame = Frame(*window.size, root_to_world=view.frame.to_world(), crs=view.frame.crs)
+    write_geotiff(path, frame, lambda x1, y1, x2, y2: view.image.crop((x1, y1, x2, y2)))
+    return open_image(path)
+
+
+def held_against(found: Objects, layout: SceneLayout, window: Window) -> MatchedObjects:
+    """Hold what was found in a part of a scene against the truth; objects that the part's border cuts do not count."""
+    corner = np.array(window[:2])
+    wanted = set(classes())
+    inside = [
+        (thing.label, quad)
+        for thing in layout.objects
+        if thing.label in wanted
+        for quad in [thing.quad - corner]
+        if (quad.max(axis=0) > 0).all() and (quad.min(axis=0) < PART).all()
+    ]
+    frame = found.boxes.frame
+    if not inside:
+        return match_objects(found, Objects(Boxes.empty("quad", frame), ()))
+    quads = np.stack([quad for _, quad in inside])
+    cut = [bool((quad < 0).any() or (quad > PART).any()) for quad in quads]
+    true = Objects(Boxes(quads.reshape(-1, 8), "quad", frame), tuple(label for label, _ in inside))
+    return match_objects(found, true, difficult=cut)
+
+
+def by_class(held: MatchedObjects) -> list[tuple[str, int, int, int]]:
+    """Count matched, missed and false objects of each class, and of all."""
+    rows = []
+    for name in (*classes(), ""):
+
+        def of(labels: Sequence[str], places: Sequence[int], name: str = name) -> int:
+            return sum(not name or labels[place] == name for place in places)
+
+        matched = of(held.found.labels, [place for place, _ in held.matched])
+        missed, false = of(held.true.labels, held.missed), of(held.found.labels, held.false)
+        if not name or matched + missed + false:
+            rows.append((name or "all", matched, missed, false))
+    return rows
+
+
+def places(found: Detections) -> tuple[list[tuple[str, float, float]], tuple[str, str]]:
+    """Return the centres of the first objects as they stand in objects.geojson, and what their columns are."""
+    features = found.to_geojson()["features"][:8]
+    rows = []
+    for feature in features:
+        rings = feature["geometry"]["coordinates"]
+        ring = rings[0][0] if feature["geometry"]["type"] == "MultiPolygon" else rings[0]
+        x, y = np.array(ring[:-1]).mean(axis=0)
+        rows.append((str(feature["properties"]["label"]), float(x), float(y)))
+    if found.frame.to_world() is None:
+        return rows, ("x, pixels", "y, pixels")
+    return rows, ("longitude", "latitude") if found.frame.crs else ("x, map units", "y, map units")
