@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rscovlm.codec.categories import referent
 from rscovlm.metrics.texts import number_in
-from rscovlm.points.conditions import PARTS, SIDES, ConditionPlan, SubInstruction
+from rscovlm.points.conditions import PARTS, ConditionPlan, SubInstruction
 
 LONGEST = 1000
 """Characters of an instruction; longer ones are for a model."""
@@ -23,34 +23,40 @@ _POLITE = (
 )
 _ASK = re.compile(
     _POLITE
-    + r"(?:(?:find|show(?: me)?|see|locate|mark|highlight|detect|segment|outline|list|select|give(?: me)?|identify|"
-    r"point (?:out|at|to)|(?:tell me )?where (?:is|are)|(?:tell me )?(?:which|what) (?:is|are)|"
-    r"i(?:'m| am) looking for|i (?:want|need)|(?:tell me )?(?:which|what)(?= .*\b(?:is|are)\b))\s+)",
+    + r"(?:(?:find|show(?: me)?|see|locate|mark|highlight|detect|segment|outline|list|select|give(?: me)?|identify|display|spot|pick out|"
+    r"draw (?:a |the )?(?:box|boxes|outline|outlines) (?:around|of)|point (?:out|at|to)|(?:tell me )?where (?:is|are)|(?:tell me )?(?:which|what) (?:is|are)|"
+    r"i(?:'m| am) looking for|i (?:want|need)|(?:tell me )?(?:which|what)(?= .*\b(?:is|are)\b))\s+"
+    r"(?:the (?:location|position|place)s? of\s+)?)",
     re.IGNORECASE,
 )
 _COUNT = re.compile(
-    _POLITE + r"(?:(?:tell me )?how many\s+|(?:count|(?:tell me )?what is|give me|tell me|(?=(?:the\s+)?number of))\s*"
-    r"(?:the\s+)?number of\s+|count\s+)",
+    _POLITE + r"(?:(?:(?:tell me|report|say) )?how many\s+(?:of\s+(?:the\s+)?)?|what number of\s+|"
+    r"(?:count|(?:tell me )?what is|give(?: me)?|tell me|report|(?=(?:the\s+)?(?:number|count) of))\s*"
+    r"(?:the\s+)?(?:number|count) of\s+|count\s+)",
     re.IGNORECASE,
 )
 _LEADS = {
-    "largest": "largest|biggest|widest",
+    "largest": "largest|biggest|widest|most extensive",
     "smallest": "smallest|tiniest",
-    "leftmost": "left[- ]?most",
-    "rightmost": "right[- ]?most",
+    "leftmost": "left[- ]?most|(?:farthest|furthest)(?: to the)? left",
+    "rightmost": "right[- ]?most|(?:farthest|furthest)(?: to the)? right",
     "topmost": "top[- ]?most|upper[- ]?most|highest",
     "bottommost": "bottom[- ]?most|lower[- ]?most|lowest",
-    "northernmost": "north(?:ern)?[- ]?most",
-    "southernmost": "south(?:ern)?[- ]?most",
-    "easternmost": "east(?:ern)?[- ]?most",
-    "westernmost": "west(?:ern)?[- ]?most",
+    "northernmost": "north(?:ern)?[- ]?most|most north(?:erly|ern)|(?:farthest|furthest) north",
+    "southernmost": "south(?:ern)?[- ]?most|most south(?:erly|ern)|(?:farthest|furthest) south",
+    "easternmost": "east(?:ern)?[- ]?most|most east(?:erly|ern)|(?:farthest|furthest) east",
+    "westernmost": "west(?:ern)?[- ]?most|most west(?:erly|ern)|(?:farthest|furthest) west",
 }
 _NUMBER = r"(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten)"
 _LEAD = re.compile(
     rf"\b(?:(?P<count>{_NUMBER})\s+)?(?:{'|'.join(f'(?P<{name}>{words})' for name, words in _LEADS.items())})\b",
     re.IGNORECASE,
 )
-_THAT = r"(?:(?:that|which|who)\s+(?:is|are|lies?|stands?|sits?)\s+|(?:is|are|lying|standing|located|situated|parked|moored)\s+)*"
+_THAT = (
+    r"(?:(?:that|which|who)\s+(?:is|are|lies?|stands?|sits?)\s+|"
+    r"(?:is|are|lying|standing|located|situated|positioned|placed|found|contained|"
+    r"lined up|parked|moored)\s+)*"
+)
 _SIDE = {"left": "left_of", "right": "right_of", "top": "above", "upper": "above", "bottom": "below", "lower": "below"}
 _SIDE |= {"north": "north_of", "south": "south_of", "east": "east_of", "west": "west_of"}
 _SIDE_WORDS = r"left|right|top|upper|bottom|lower|north|south|east|west"
@@ -59,42 +65,47 @@ _IMAGE = r"(?:the\s+)?(?:image|picture|scene|photo)\b"
 
 _SPAN = r"(?:distance|radius|range)\s+of"
 _NEAR = (
-    rf"(?:at|within|in)\s+a\s+{_SPAN}(?:\s+(?:at\s+most|less\s+than|up\s+to|no\s+more\s+than))?|within|less\s+than|at\s+most|"
-    r"(?:no|not)\s+(?:more|farther|further)\s+than|closer\s+than|nearer\s+than|up\s+to"
+    rf"(?:at|within|in)\s+a\s+{_SPAN}(?:\s+(?:at\s+most|less\s+than|up\s+to|no\s+more\s+than))?|at\s+a\s+distance\s+(?:below|under)|within|less\s+than|at\s+most|"
+    r"(?:no|not)\s+(?:more|farther|further)(?:\s+away)?\s+than|closer\s+than|nearer\s+than|up\s+to"
 )
 _FAR = (
-    rf"at\s+a\s+{_SPAN}\s+(?:at\s+least|more\s+than|over)|more\s+than|over|farther\s+than|further\s+than|at\s+least|beyond|"
-    rf"(?:no|not)\s+(?:closer|nearer|less)\s+than|not\s+within(?:\s+a\s+{_SPAN})?"
+    rf"at\s+a\s+{_SPAN}\s+(?:at\s+least|more\s+than|over)|more\s+than|over|farther(?:\s+away)?\s+than|further(?:\s+away)?\s+than|at\s+least|beyond|"
+    rf"(?:no|not)\s+(?:closer|nearer|less)\s+than|not\s+within(?:\s+a\s+{_SPAN})?|outside(?:\s+of)?\s+a\s+{_SPAN}"
 )
 
+_OF = r"(?:\s+away)?\s+(?:of|from|to|than|around)"
+_LENGTHS = [_LENGTH.replace("number", f"number{turn}").replace("unit", f"unit{turn}") for turn in ("", "2", "3", "4")]
+"""The pattern of a length four times, each with groups of its own."""
+
 _RELATIONS: tuple[tuple[str, str], ...] = (
-    ("part", rf"(?:in|on|at)\s+the\s+(?P<part>{_SIDE_WORDS}|centre|center|middle)(?:ern)?(?:\s+(?:hand\s+)?(?:side|half|part|edge))?\s+of\s+{_IMAGE}"),
+    ("part", rf"(?:in|on|at)\s+the\s+(?P<part>{_SIDE_WORDS}|centre|center|middle)(?:ern)?(?:(?:\s+(?:hand\s+)?(?:side|half|part|edge))?\s+of\s+{_IMAGE}|\s+half(?!\s+of\b))"),
     ("bank", rf"(?:on|along|at)\s+the\s+(?P<bank>{_SIDE_WORDS})(?:ern)?(?:[- ]hand)?\s+(?:bank|side|shore|edge|half)\s+of"),
-    ("side", r"(?:to\s+the\s+|just\s+|due\s+)?(?P<side>left|right|north|south|east|west)(?:ern)?\s+of"),
-    ("above", r"above"),
-    ("below", r"below|beneath|underneath"),
-    ("within", rf"(?:{_NEAR})\s+{_LENGTH}(?:\s+away)?\s+(?:of|from|to|than)"),
-    ("beyond", rf"(?:{_FAR})\s+{_LENGTH.replace('number', 'number2').replace('unit', 'unit2')}(?:\s+away)?\s+(?:of|from|to|than)"),
-    ("nearest", r"(?:(?:that|which)\s+(?:is|are)\s+)?(?:nearest|closest)(?:\s+(?:to|from))?"),
-    ("farthest", r"(?:farthest|furthest)(?:\s+(?:away\s+)?from)?"),
-    ("between", r"(?:in\s+)?between"),
+    ("side", r"(?:to\s+the\s+|just\s+|due\s+)?(?P<side>left|right|north|south|east|west)(?:ern|wards?)?\s+of"),
+    ("within", rf"(?:{_NEAR})\s+{_LENGTHS[0]}{_OF}|{_LENGTHS[2]}\s+or\s+(?:less|closer|nearer){_OF}"),
+    ("beyond", rf"(?:{_FAR})\s+{_LENGTHS[1]}{_OF}|{_LENGTHS[3]}\s+or\s+(?:more|farther|further){_OF}"),
+    ("above", r"above|over|higher\s+(?:up\s+)?than"),
+    ("below", r"below|beneath|under(?:neath)?|lower\s+(?:down\s+)?than"),
+    ("nearest", r"(?:(?:that|which)\s+(?:is|are)\s+)?(?:nearest|closest)(?:\s+(?:to|from))?|with\s+the\s+(?:least|smallest|shortest)\s+distance\s+(?:to|from)"),
+    ("farthest", r"(?:farthest|furthest)(?!\s+(?:to\s+the\s+)?(?:left|right|north|south|east|west)\b)(?:\s+(?:away\s+)?from)?|most\s+distant\s+from|with\s+the\s+(?:largest|greatest)\s+distance\s+(?:to|from)"),
+    ("between", r"(?:in\s+(?:the\s+(?:gap|space)\s+)?)?between"),
     ("along", r"along(?:side)?"),
     ("near", r"near(?:\s+to|by)?|close\s+to|next\s+to|beside|adjacent\s+to"),
-    ("outside", r"outside(?:\s+of)?|not\s+(?:in|inside|within)"),
-    ("inside", r"inside(?:\s+of)?|within|in(?=\s+the\b)|on(?=\s+the\b)"),
+    ("outside", r"outside(?:\s+of)?|excluded\s+from|(?:that\s+do(?:es)?\s+)?not(?:\s+lie)?\s+(?:in|inside|within)"),
+    ("inside", r"inside(?:\s+of)?|within|enclosed\s+by|in(?=\s+the\b)|on(?=\s+the\b)"),
 )  # fmt: skip
 _RELATION = re.compile(
     rf"(?:,\s*|\band\s+|\bbut\s+)*{_THAT}(?:{'|'.join(f'(?P<r_{name}>{words})' for name, words in _RELATIONS)})(?=\s|$|[,.])",
     re.IGNORECASE,
 )
 _FILLERS = re.compile(
-    r"\b(?:are there|there are|is there|can (?:you|be) see[n]?|please|in this image|in the image)\b|[?!.]+\s*$",
+    r"\b(?:are there|there are|is there|can (?:you|be) see[n]?|do you see|please|only(?=[?!.\s]*$)|in this image|in the image)\b|[?!.]+\s*$",
     re.IGNORECASE,
 )
 
 _STRAY = re.compile(
     rf"\b(?:than|from|away|around|under|over|up|upon|that|which|who|whose|not|no|do|does|you|i|me|my|we|one|less|more|least|most|only|"
-    rf"radius|distance|count|location|(?:all|every|each|any|both|the|this|these|those|an?)(?=\s)|{_NUMBER}(?=\s)|{_LENGTH})\b",
+    rf"radius|distance|count|location|(?:all|every|each|any|both|the|this|these|those|an?)(?=\s)|{_NUMBER}(?=\s)|{_LENGTH})\b|"
+    rf"^(?:the|an?|all|{_NUMBER})$",
     re.IGNORECASE,
 )
 """Words that no name of a thing holds: what stands there is a condition that rules do not know, and a guess would be a wrong answer."""
@@ -243,10 +254,12 @@ def _relation(name: str, found: re.Match[str], other: str, draft: _StepsDraft, i
     if name in ("bank", "side"):
         return SubInstruction("x", _SIDE[found[name].lower()], of="x", to=to)
     if name in ("within", "beyond"):
-        number, unit = (found["number"], found["unit"]) if name == "within" else (found["number2"], found["unit2"])
+        number, unit = next(
+            (found[f"number{turn}"], found[f"unit{turn}"]) for turn in ("", "2", "3", "4") if found[f"number{turn}"]
+        )
         factor = _UNITS.get(unit.lower()) or _UNITS[unit.lower().rstrip("s")]
         kind = "px" if unit.lower().startswith("p") else "m"
         return SubInstruction("x", name, of="x", to=to, distance=float(number.replace(",", ".")) * factor, unit=kind)
-    return SubInstruction(
-        "x", name if name in (*SIDES, "nearest", "farthest", "along", "outside") else "inside", of="x", to=to
-    )
+    if name == "near":
+        draft.notes.append("near is taken to mean: no farther away than each object is long")
+    return SubInstruction("x", "along" if name == "near" else name, of="x", to=to)

@@ -129,6 +129,13 @@ def test_what_is_taken_fits_the_schema_and_comes_back(step: dict[str, Any]) -> N
         ("Could you highlight every ship no farther than 9 m from the pier?", ["find ship", "find pier", "ship within 9 m of pier"]),
         ("Tell me how many sports fields are above the road.", ["find sports fields", "find road", "sports fields above road", "count sports fields above road"]),
         ("the number of planes", ["find planes", "count planes"]),
+        ("draw a box around the ships 80 m or less from the pier", ["find ships", "find pier", "ships within 80 m of pier"]),
+        ("ships 80 m or more from the pier", ["find ships", "find pier", "ships beyond 80 m of pier"]),
+        ("can you spot ships higher up than the pier?", ["find ships", "find pier", "ships above pier"]),
+        ("ships lined up along the pier", ["find ships", "find pier", "ships along pier"]),
+        ("the farthest left ship", ["find ship", "leftmost of ship"]),
+        ("the ship farthest from the pier", ["find ship", "find pier", "ship farthest to pier"]),
+        ("ships in the upper half", ["find ships", "ships in the top of the image"]),
     ],
 )  # fmt: skip
 def test_rules_understand(instruction: str, steps: list[str]) -> None:
@@ -137,10 +144,17 @@ def test_rules_understand(instruction: str, steps: list[str]) -> None:
     assert bool(parsed.notes) == (sum(step.startswith("find") for step in steps) > 2 and "between" not in instruction)
 
 
+@pytest.mark.parametrize("word", ["near", "near to", "next to", "close to", "beside", "adjacent to"])
+def test_near_is_a_distance_and_is_noted(word: str) -> None:
+    parsed = parse_by_rules(f"ships {word} the pier")
+    assert [step.words() for step in parsed.steps] == ["find ships", "find pier", "ships along pier"]
+    assert parsed.notes == ("near is taken to mean: no farther away than each object is long",)
+
+
 @pytest.mark.parametrize(
     "instruction", ["", "   ", "north of the pier", "ships north of", "the zone inside the zone", "x" * 1001]
-    + ["draw a box around the ships", "ships 80 m or less from the pier", "the location of the ships", "ships lined up along the pier"]
-    + ["can you spot ships", "ships higher up than the pier", "ships that one sees in the harbour"],
+    + ["the location of the ships", "put a mark on the ships", "ships in the vicinity of the pier", "ships that one sees in the harbour"]
+    + ["ships moored up along the pier", "planes a minimum of 80 m from the pier", "find the three", "get me all the ships"],
 )  # fmt: skip
 def test_what_rules_cannot_parse_is_refused(instruction: str) -> None:
     with pytest.raises(

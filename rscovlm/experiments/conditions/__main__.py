@@ -119,7 +119,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400, help="instructions for each number of conditions")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument(
-        "--words", choices=("known", "other"), default="known", help="wordings the rules were written with, or not"
+        "--words",
+        choices=("known", "other", "fresh"),
+        default="known",
+        help="wordings the rules were written with, or not",
     )
     parser.add_argument("--wrong", type=int, default=0, help="print so many of those that were wrong")
     options = parser.parse_args()

@@ -60,7 +60,7 @@ class ConditionCase:
 
 @lru_cache(maxsize=1)
 def wordings() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return how each condition may be put, ``"known"`` and ``"other"``."""
+    """Return how each condition may be put, ``"known"``, ``"other"`` and ``"fresh"``."""
     read = read_yaml(Path(__file__).with_name("wordings.yaml"))
     return {name: {key: tuple(texts) for key, texts in words.items()} for name, words in read.items()}
 
@@ -120,6 +120,10 @@ class _Writer:
     def along(self, place: DrawnPlace) -> Drawn:
         return f"{self.put('along')} the {LINE}", place.along(LINE)
 
+    def near(self, place: DrawnPlace) -> Drawn:
+        thing = self.pick(*LONG)
+        return f"{self.put('near')} the {thing}", place.along(thing)
+
     def part(self, place: DrawnPlace) -> Drawn:
         number = int(self.rng.integers(4))
         axis, sign = ((0, -1), (0, 1), (1, -1), (1, 1))[number]
@@ -128,7 +132,7 @@ class _Writer:
         return self.put("part").format(name), Verdict(off > 0, np.abs(off) > GAP)
 
 
-FILTERS = ("compass", "screen", "within", "beyond", "inside", "outside", "between", "along", "part")
+FILTERS = ("compass", "screen", "within", "beyond", "inside", "outside", "between", "along", "near", "part")
 """Conditions that each object meets or not."""
 
 LEADS = (
@@ -160,7 +164,7 @@ def draw_case(rng: np.random.Generator, number: int, *, empty: bool = False, wor
         rng: Draws everything.
         number: Of conditions, from 1.
         empty: A condition leaves nothing, or compares with what is not there; otherwise something is left.
-        words: Which wordings: ``"known"`` or ``"other"``.
+        words: Which wordings: ``"known"``, ``"other"`` or ``"fresh"``.
 
     Raises:
         ValueError: No clear case was found in ten thousand tries.
@@ -192,7 +196,7 @@ def _tried(writer: _Writer, number: int, *, empty: bool) -> ConditionCase | None
         words.append(phrase)
         names.append(name)
         if nothing is None and not kept.any():
-            nothing = "missing" if missing else name
+            nothing = "missing" if missing else "along" if name == "near" else name
     if gone is not None:
         place = _without(place, gone)
     return _finished(writer, place, (last, kept, first, nothing), words, names)
