@@ -69,7 +69,8 @@ def ap_nc(
         population), ``min`` and ``max`` over the shuffles; ``ap50`` and so on for real scores; ``constant_score``,
         the same values for the order given (alone to depend on it); ``mf1``, ``precision``, ``recall`` (means over
         classes, one-to-one, at the first threshold); ``thresholds``, ``per_class``, ``counts``, ``degenerate`` and
-        ``settings``. Values are fractions. Without any true box that counts they are 0.
+        ``settings``. Values are fractions. Without any true box that counts there is nothing to average: they are 0, and
+        ``note`` says so, and whether finding nothing was right.
 
     Raises:
         ValueError: If inputs or settings are malformed; the message names the item.
@@ -159,6 +160,8 @@ def summarise(board: Board, run: PrecisionTables) -> dict[str, Any]:
         "difficult": int(board.true.flags.sum()),
         "classes_in_mean": int(counted.sum()),
     }
+    if not counted.any():
+        result["note"] = _NOTHING_FOUND if not len(board.found) else _NOTHING_TRUE
     result["degenerate"] = {
         "predictions": odd_shapes(board.found.quads),
         "references": odd_shapes(board.true.quads),
@@ -166,6 +169,11 @@ def summarise(board: Board, run: PrecisionTables) -> dict[str, Any]:
     }
     return result
 
+
+_NOTHING_TRUE = "no true box counts, so there is no average precision; the zeros are no result, and every box found is a false alarm"
+_NOTHING_FOUND = (
+    "no true box counts and none was found, which is right; there is no average precision, and the zeros are no result"
+)
 
 _POLICY = {
     "quad": "zero area: overlaps nothing; self-crossing or not convex: stands for the region it covers",

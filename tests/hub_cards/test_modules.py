@@ -79,6 +79,33 @@ def test_malformed_items_are_refused_with_reason(seen: dict[str, Any], name: str
     assert part in seen["messages"][name]
 
 
+_SQUARE = [[0, 0, 10, 0, 10, 10, 0, 10]]
+_ASKED = {"answer": "2", "category": "count", "source": "FAIR_1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "true", "headline"),
+    [
+        ("ap_nc", [{"boxes": _SQUARE, "labels": [3]}], [{"boxes": _SQUARE, "labels": [3]}], 1.0),
+        (
+            "ap_nc",
+            [{"boxes": _SQUARE, "labels": ["3"], "id": 7}],
+            [{"boxes": _SQUARE, "labels": [3], "area": [1.0]}],
+            1.0,
+        ),
+        ("ap_nc", [None], [{"boxes": _SQUARE, "labels": ["ship"], "difficult": None}], 0.0),
+        ("acc_at_05", [None, [0, 0, 5, 5]], [[0, 0, 5, 5], [0, 0, 5, 5]], 0.5),
+        ("lrs_vqa_aa", [2, None], [{**_ASKED, "answer": 2, "hbox": [1, 2, 3, 4]}, _ASKED], 0.5),
+    ],
+)
+def test_rows_as_tables_have_them_are_taken(folder: Path, name: str, found: Any, true: Any, headline: float) -> None:
+    import evaluate
+
+    result = evaluate.load(str(folder / name)).compute(predictions=found, references=true)
+    figure = result[{"ap_nc": "ap_nc50", "acc_at_05": "acc50", "lrs_vqa_aa": "average_accuracy"}[name]]
+    assert (figure["mean"] if name == "ap_nc" else figure) == headline
+
+
 def test_each_module_meets_what_evaluate_asks_of_every_module(folder: Path, tmp_path: Path) -> None:
     """No open options, examples that are found and run, and the name of its folder."""
     environment = {

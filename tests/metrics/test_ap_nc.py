@@ -185,6 +185,10 @@ def test_nothing_true_and_nothing_found() -> None:
         result = ap_nc([found], [true])
         assert result["ap_nc50"] == {"mean": 0.0, "std": 0.0, "min": 0.0, "max": 0.0}
         assert result["counts"]["classes_in_mean"] == len(true["labels"])
+        # Zeros that are no result are called so.
+        assert ("note" in result) == (not true["labels"])
+    assert "none was found, which is right" in ap_nc([empty], [empty])["note"]
+    assert "false alarm" in ap_nc([square], [empty])["note"]
 
 
 def _without_constant(result: Item) -> Item:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 from rscovlm.metrics.ap_nc import ap_nc
@@ -22,11 +23,18 @@ def _features(datasets: Any) -> dict[str, Any]:
 
 
 def _stored(item: Any, optional: str) -> dict[str, Any]:
-    """Return an item with all columns the table wants: what may be left out becomes an empty column."""
+    """Return an item with the columns the table wants: what may be left out becomes an empty column, others go.
+
+    No answer (None) finds nothing.
+    """
+    if item is None and optional == "scores":
+        item = {"boxes": [], "labels": []}
     if not isinstance(item, dict) or not {"boxes", "labels"} <= set(item):
         raise ValueError(f"an item is {item!r:.200}; give a dict with 'boxes' and 'labels'")
     column = item.get(optional)
-    return {"boxes": item["boxes"], "labels": item["labels"], optional: [] if column is None else column}
+    # A table has one type a column: numbers of classes become their names.
+    labels = [str(label) if isinstance(label, Integral) else label for label in item["labels"]]
+    return {"boxes": item["boxes"], "labels": labels, optional: [] if column is None else column}
 
 
 def _bare(item: dict[str, Any], optional: str) -> dict[str, Any]:
@@ -81,7 +89,8 @@ result["ap_nc50"]["mean"]""",
     value="1.0",
     inputs="""\
 - **predictions**: one item per image: `boxes` (n rows of x1 y1 ... x4 y4 in pixels), `labels` (n names) and, in all items or
-  in none, `scores` (n numbers: standard AP then comes out beside AP_nc).
+  in none, `scores` (n numbers: standard AP then comes out beside AP_nc). Labels may be numbers of classes; None is no answer,
+  which finds nothing. Other keys are left out.
 - **references**: one item per image, the same, with `difficult` (n flags) where there are any.
 - **protocol**: `dota` (quadrilaterals, IoU > t, difficult ignored, 11 points) or `rscovlm` (rectangles of smallest area,
   IoU >= t, difficult counted, 11 points). `interpolation`, `overlap`, `strict` and `difficult` override it.

@@ -8,6 +8,7 @@ looked: such boxes are matched with the true ones of the same question, and are 
 from __future__ import annotations
 
 from html import escape
+from numbers import Integral
 from typing import Any
 
 from rscovlm.metrics.lrs_vqa import lrs_vqa_aa
@@ -25,9 +26,14 @@ def _features(datasets: Any) -> dict[str, Any]:
 
 
 def _checked(item: Any) -> dict[str, str]:
-    if not isinstance(item, dict) or set(item) != {*_KEYS}:
-        raise ValueError(f"a reference is {item!r:.200}; give a dict of exactly 'answer', 'category' and 'source'")
-    return item
+    if not isinstance(item, dict) or not {*_KEYS} <= set(item) or any(item[key] is None for key in _KEYS):
+        raise ValueError(f"a reference is {item!r:.200}; give a dict with 'answer', 'category' and 'source'")
+    return {key: str(item[key]) for key in _KEYS}
+
+
+def _answer(item: Any) -> Any:
+    """Return an answer as text: none is empty, which is right nowhere, and a number is its digits."""
+    return "" if item is None else str(item) if isinstance(item, Integral) else item
 
 
 def _compute(predictions: Any, references: Any, **options: Any) -> dict[str, Any]:
@@ -101,6 +107,7 @@ SPACE = MetricSpace(
     metric=lrs_vqa_aa,
     compute=_compute,
     features=_features,
+    store_prediction=_answer,
     store_reference=_checked,
     summary="Average accuracy of LRS-VQA, questions about very large overhead images, without NLTK and without a download.",
     about="""\
@@ -117,8 +124,8 @@ result = module.compute(predictions=["gray"], references=[reference])
 result["average_accuracy"]""",
     value="1.0",
     inputs="""\
-- **predictions**: one answer per question.
-- **references**: one dict per question: `answer`, `category` and `source` (the source's name, or the question's identifier:
+- **predictions**: one answer per question; None is none, and right nowhere.
+- **references**: one dict per question: `answer`, `category` and `source`, other keys are left out (the source's name, or the question's identifier:
   what stands before its first underscore counts).
 - **normalisation**: `official` (lower case alone: "yes." is wrong) or `rscovlm` (blanks and periods around go too).
 
