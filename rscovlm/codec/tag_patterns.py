@@ -104,7 +104,7 @@ class TagPattern:
         joined = self.tags.joined
         between = "" if joined is None else _tolerant(joined.strip(" ,;"))
         # Without anything between them, four numbers and four more could be one box of eight.
-        apart = r"[\s,;]*+" if joined == "" else rf"(?:{between}[\s,;]*+|[\s,;]++)" if between else r"[\s,;]++"
+        apart = r"[\s,;]*+" if joined == "" else rf"(?:[\s,;]*+{between}[\s,;]*+|[\s,;]++)" if between else r"[\s,;]++"
         more = "" if joined is None else rf"(?:{apart}{box})*+"
         return rf"{opened}\s*+(?P<boxes>{box}{more})(?P<close>\s*+{closed})?+"
 

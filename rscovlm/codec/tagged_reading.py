@@ -74,8 +74,9 @@ class TaggedObjects:
         label = (match.groupdict().get("label") or "").strip()
         start, end = match.span()
         tags = pattern.tags
-        if tags.label and not tags.label_last and not tags.label.strip().startswith("<"):
+        if tags.label.strip().startswith("{label}") and not tags.label_last:
             label, start = self._label_before(match.start())
+            label = label.removesuffix(tags.label.strip().removeprefix("{label}").strip()).strip()
         space = pattern.space.get(kind, "pixels") if foreign else None
         kept = 0
         for box in pattern.single[kind].finditer(match["boxes"]):

@@ -77,6 +77,14 @@ class Tags:
             raise ValueError(f"tags boxes is {self.boxes!r}; give a template with {{boxes}} once")
         if not self.kinds:
             raise ValueError("tags have no box; give a template for at least one of hbb, obb, quad and point")
+        if (
+            self.label
+            and not self.label_last
+            and not any(map(str.strip, (*_after_label(self.label), *self._openings())))
+        ):
+            raise ValueError(
+                f"tags label is {self.label!r} and a number follows, so that the label has no end; write a sign between them"
+            )
         for kind in self.kinds:
             form = self.layout(kind).form
             if (form == "point") != (kind == "point") or (kind != "point" and KIND_OF[form] != kind):
@@ -147,7 +155,13 @@ class Tags:
         after = [text for template in (self.label, *map(self.template, self.kinds)) for text in _after_label(template)]
         if self.label_last or not self.label:
             after.append(self.between)
+        elif not any(text.strip() for text in _after_label(self.label)):
+            after += self._openings()
         return frozenset("<>\n\r") | {text.strip()[0] for text in after if text.strip()}
+
+    def _openings(self) -> list[str]:
+        """Return what stands before the first number of the boxes of a label, by kind."""
+        return [_opening(self.boxes) + _opening(self.template(kind)) for kind in self.kinds]
 
     def _box(self, kind: BoxKind | Kind, row: Sequence[str], label: str) -> str:
         numbers = iter(row)
@@ -197,6 +211,12 @@ def pieces(template: str) -> tuple[str | Field, ...]:
 
 def _fields(template: str) -> list[Field]:
     return [part for part in pieces(template) if isinstance(part, Field)]
+
+
+def _opening(template: str) -> str:
+    """Return the text before the first field."""
+    first = pieces(template)[:1]
+    return first[0] if first and isinstance(first[0], str) else ""
 
 
 def _after_label(template: str) -> Iterator[str]:
