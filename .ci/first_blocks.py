@@ -80,6 +80,8 @@ def _runnable(commands: str) -> str:
     served = _SERVER.sub(
         lambda line: f"python - {line[0]} <<'END OF PROGRAM'{_ANSWERS}END OF PROGRAM", commands.rstrip()
     )
+    # A server of tools ends with its input.
+    served = re.sub(r"^(rscovlm mcp [^\n]*)$", r"\1 </dev/null", served, flags=re.MULTILINE)
     return f"set -euo pipefail\n{served}\n"
 
 
