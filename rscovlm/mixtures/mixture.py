@@ -123,7 +123,9 @@ class Mixture(Sequence[Any]):
         """
         index = self._checked(int(position))
         subset, ordinal = self.subset_at(index)
-        return self._usable(subset, ordinal, self.generator_at(index), index)
+        # A generator takes longer to make than a row takes to choose, and a row that is handed on as it is needs none.
+        random = callable(subset.source) or subset.render is not None
+        return self._usable(subset, ordinal, self.generator_at(index) if random else None, index)
 
     def redraw(self, position: int, attempt: int) -> Any:
         """Return another sample of the subset that a position draws from, where its own is of no use to the caller.
@@ -136,14 +138,20 @@ class Mixture(Sequence[Any]):
         rng = np.random.Generator(np.random.Philox(key=(key, position)))
         return self._usable(self.subset_at(position)[0], int(rng.integers(1 << 40)), rng, position)
 
-    def _usable(self, subset: Subset, ordinal: int, rng: np.random.Generator, position: int, **given: Any) -> Any:
-        """Return a subset's row by ordinal, or where it is unusable another one, as far as that is tolerated."""
+    def _usable(
+        self, subset: Subset, ordinal: int, rng: np.random.Generator | None, position: int, **given: Any
+    ) -> Any:
+        """Return a subset's row by ordinal, or where it is unusable another one, as far as that is tolerated.
+
+        Without a generator, the position's own is made when another row is needed.
+        """
         for _ in range(_ATTEMPTS):
             with self.tally.row(f"subset {subset.name!r} at position {position}"):
                 sample = self._draw(subset, ordinal, rng, **given)
                 self.tally.keep()
                 return sample
             self.tally.check(BLOCK)
+            rng = self.generator_at(position) if rng is None else rng
             ordinal, given = int(rng.integers(1 << 40)), {}
         raise ValueError(
             f"subset {subset.name!r}: {_ATTEMPTS} rows one after another cannot be used\n{self.tally.table()}"
@@ -200,7 +208,7 @@ class Mixture(Sequence[Any]):
             return item
         return self._usable(subset, ordinal, self.generator_at(position), position, item=item)
 
-    def _draw(self, subset: Subset, ordinal: int, rng: np.random.Generator, **given: Any) -> Any:
+    def _draw(self, subset: Subset, ordinal: int, rng: Any, **given: Any) -> Any:
         """Return a subset's row by ordinal, rendered; the row itself may be given."""
         if given:
             item = given["item"]

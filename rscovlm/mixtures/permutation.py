@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,14 +34,19 @@ def permuted(index: int, size: int, key: int) -> int:
         raise ValueError(f"index {index} is not one of {size} rows")
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     low = (1 << half) - 1
-    value = index
+    value, rounds = index, _round_keys(key)
     while True:
         left, right = value >> half, value & low
-        for turn in range(_ROUNDS):
-            left, right = right, left ^ (mixed(right ^ mixed(key + turn)) & low)
+        for round_key in rounds:
+            left, right = right, left ^ (mixed(right ^ round_key) & low)
         value = left << half | right
         if value < size:
             return value
+
+
+@functools.lru_cache(maxsize=1024)
+def _round_keys(key: int) -> tuple[int, ...]:
+    return tuple(mixed(key + turn) for turn in range(_ROUNDS))
 
 
 def permuted_each(
