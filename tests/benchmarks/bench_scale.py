@@ -429,6 +429,7 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "crops_jpeg": (partial(_crops, ending=".jpg", tiled=False), _PIXELS),
     "crops_tiled_jpeg": (partial(_crops, ending=".jpg", tiled=True), _PIXELS),
     "segment_raster": (segment_raster, (2_048, 6_000, 20_000)),
+    "segment_embedded": (partial(segment_raster, embedded=True), (2_048, 6_000, 20_000)),
     "far_row": (_far_row, (2_943, 10_111, 30_079)),
 }
 
