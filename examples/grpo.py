@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> GRPOTrainer:
     parser.add_argument("--rows", type=Path, help="JSONL file; generated scenes without it")
     parser.add_argument("--output", type=Path, default=Path("runs/grpo"), help="where scenes and checkpoints go")
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--generations", type=int, default=4, help="answers tried for each question")
+    parser.add_argument("--generations", type=int, default=8, help="answers tried for each question")
+    parser.add_argument("--temperature", type=float, default=1.5, help="answers that are all alike teach nothing")
     parser.add_argument(
         "--tokens", type=int, default=256, help="tokens of one answer, its calls and their replies included"
     )
@@ -71,6 +72,7 @@ def main(arguments: list[str] | None = None) -> GRPOTrainer:
             max_steps=options.steps,
             per_device_train_batch_size=options.generations,
             num_generations=options.generations,
+            temperature=options.temperature,
             max_completion_length=options.tokens,
             learning_rate=options.learning_rate,
             reward_weights=[1.0, 0.5, 0.2, 0.1],
