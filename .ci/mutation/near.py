@@ -25,6 +25,7 @@ class NearTests:
 
     def __init__(self, root: Path, modules: Sequence[str], tests: Sequence[str], others: Sequence[str]) -> None:
         self._root, self._modules, self._home = root, modules, set(tests)
+        self._found: dict[tuple[str, int], list[str]] = {}
         self._texts = {path: (root / path).read_text(encoding="utf-8") for path in dict.fromkeys([*tests, *others])}
 
     def measure(self, seconds: float) -> list[str]:
@@ -48,7 +49,13 @@ class NearTests:
         return 5.0 if "::" in test else 0.0
 
     def _files(self, module: str, depth: int) -> list[str]:
-        weights = {path: self._weight(path, module) for path in self._texts}
+        if (module, depth) not in self._found:
+            self._found[module, depth] = self._nearest(module, depth)
+        return self._found[module, depth]
+
+    def _nearest(self, module: str, depth: int) -> list[str]:
+        names = [re.compile(rf"\b{name}\b") for name in self._public(module)]
+        weights = {path: self._weight(path, module, names) for path in self._texts}
         best = sorted((path for path in weights if weights[path]), key=lambda path: (-weights[path], path))[:MOST]
         if depth < 2 and (not best or weights[best[0]] < 5):  # nobody names it: those who test what uses it
             name = _dotted(module)
@@ -56,9 +63,9 @@ class NearTests:
             best += [file for user in users[:4] for file in self._files(user, depth + 1)[:2]]
         return list(dict.fromkeys(best))[:MOST]
 
-    def _weight(self, path: str, module: str) -> int:
+    def _weight(self, path: str, module: str, names: Sequence[re.Pattern[str]]) -> int:
         text, stem = self._texts[path], Path(module).stem
-        named = sum(bool(re.search(rf"\b{name}\b", text)) for name in self._public(module))
+        named = sum(bool(name.search(text)) for name in names)
         weight = 8 * (Path(path).stem == f"test_{stem}") + 5 * (_dotted(module) in text) + 2 * named
         return weight + 3 if weight and path in self._home else weight
 

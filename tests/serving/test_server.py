@@ -362,6 +362,10 @@ def test_bodies_are_refused_by_their_length_and_form() -> None:
         assert send(server, "POST", path, b"{}", {"Content-Length": str(10**12)})[0] == 413
         assert send(server, "POST", path, b"{}", {"Content-Length": "many"})[0] == 400
         assert send(server, "POST", path, None, {"Transfer-Encoding": "chunked"})[0] == 411
+        # A length beside chunks is how a request is smuggled past a proxy.
+        assert (
+            send(server, "POST", path, b"0\r\n\r\n", {"Transfer-Encoding": "chunked", "Content-Length": "5"})[0] == 411
+        )
         assert send(server, "POST", path, b"[" * 900)[0] == 400
         assert send(server, "POST", path, b"[]")[0] == 400
         assert send(server, "POST", "/v1/other", b"{}")[0] == 404
