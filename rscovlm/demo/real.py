@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from rscovlm.codec.categories import plural
 from rscovlm.demo.report import Figure
 from rscovlm.demo.searching import search
 from rscovlm.engines import Transformers
@@ -58,8 +59,8 @@ def look(engine: Transformers, map_path: Path) -> RealTile:
     figures = [
         Figure(small.image, f"Overview: {size}, enlarged here.", 4),
         Figure(steps, searched),
-        Figure(draw_objects(large, found.objects), _count(found)),
-        Figure(draw_objects(large, truth, labels=False), f"What is there: {len(truth)} {CROWNS}."),
+        Figure(draw_objects(large, found.objects, labels=False, width=3), _count(found)),
+        Figure(draw_objects(large, truth, labels=False, width=3), f"What is there: {len(truth)} {CROWNS}."),
     ]
     return RealTile(figures, answer, [f"{SOURCE}.{_place(raster)}", _verdict(answer, len(found))])
 
@@ -84,5 +85,5 @@ def _verdict(answer: str, found: int) -> str:
 
 def _count(found: Detections) -> str:
     counts = found.counts()
-    named = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+    named = ", ".join(f"{number} {name if number == 1 else plural(name)}" for name, number in sorted(counts.items()))
     return f"What the model finds: {named}. None of it is there." if named else "The model finds nothing."
