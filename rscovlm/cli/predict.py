@@ -102,6 +102,10 @@ def predict(
             help="What segmentation is answered with: prompt (box and points), polygon, or box, as detection."
         ),
     ] = None,
+    refine: Annotated[
+        int,
+        typer.Option(min=0, help="Draw masks of segmentation again: show them to the model, or take boxes from them."),
+    ] = 0,
     zoom: Annotated[bool, typer.Option(help="Let the model look closer.")] = True,
     shard: Annotated[
         str | None, typer.Option(help="The part that this process takes, such as 2/4; rscovlm merge joins the files.")
@@ -161,6 +165,7 @@ def predict(
             max_new_tokens,
             tiled,
             form or ("box" if own else None),  # type: ignore[arg-type]  # checked there
+            refine or None,
         )
         # Everything that can be refused is refused before the model is loaded.
         part = None if shard is None else Shard.parse(shard)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_LATER = ("max_new_tokens", "form")
+_LATER = ("max_new_tokens", "form", "refine")
 """Fields that rows of before do not know."""
 _KEPT = frozenset({"error", "asked", "content"})
 
@@ -64,6 +64,7 @@ class DefaultQuestion:
         max_new_tokens: Generated tokens of one answer at most; None for the task's own limit.
         tiled: Read PNG and JPEG through a tiled copy, see ``open_image``; no answer depends on it.
         form: What segmentation is answered with; None for a box and points.
+        refine: How often masks are drawn again; None for never.
 
     Raises:
         ValueError: There is no such task, mode, policy or form, the overlap is not smaller than the tile, or the limit is below 1.
@@ -87,6 +88,7 @@ class DefaultQuestion:
     max_new_tokens: int | None = None
     tiled: bool = False
     form: AnswerForm | None = None
+    refine: int | None = None
 
     def __post_init__(self) -> None:
         if self.task not in asked_tasks():
@@ -137,6 +139,7 @@ class DefaultQuestion:
             max_new_tokens=self.max_new_tokens,
             segmenter=load_segmenter(self.segmenter),
             form=self.form,
+            refine=self.refine or 0,
         )
 
     def of(self, item: Item) -> DefaultQuestion:

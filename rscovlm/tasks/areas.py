@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from rscovlm.codec.point_objects import PointObject, SetForm
 from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.codec.wording import plainest
 from rscovlm.codec.writing import Style
+from rscovlm.engines.engine import Reply
 from rscovlm.geometry import Frame
 from rscovlm.geometry.affine import Floats
 from rscovlm.geometry.masks import Mask, label_image
@@ -65,6 +67,21 @@ def ask_sets(
     return Question(
         asked.system, asked.user, text.grammar(form=form, style=lines, categories=labels, **limits), asked.gsd
     )
+
+
+def read_sets(
+    text: SetOfPoints, reply: Reply, frame: Frame, form: SetForm, targets: Sequence[str], problems: Counter[str]
+) -> Sequence[PointObject]:
+    """Return the objects of an answer; those of an expression are what was asked for, whatever they are called."""
+    read = text.decode(reply.text, frame, form=form, categories=targets)
+    counted = dict(read.problems)
+    if len(targets) == 1:
+        counted = {reason: count for reason, count in counted.items() if reason not in ("no_label", "unknown_label")}
+    problems.update(counted)
+    ended = {"length": "cut_off", "repeat": "repeat"}.get(reply.finish)
+    problems[ended or ""] += ended is not None
+    only = targets[0] if len(targets) == 1 else None
+    return [replace(one, label=only) if only else one for one in read.objects]
 
 
 @dataclass(frozen=True)

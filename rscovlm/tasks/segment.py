@@ -27,9 +27,10 @@ from rscovlm.points.segmenter import FilledShapes, Segmenter
 from rscovlm.points.tiled import segment as draw_masks
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record, Rejected
-from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, stated_iou, true_areas
+from rscovlm.tasks.areas import area_rows, ask_sets, mask_rows, merged, read_sets, stated_iou, true_areas
 from rscovlm.tasks.batches import BATCH, batched_replies
 from rscovlm.tasks.boxes import frame_row
+from rscovlm.tasks.segment_again import segment_again
 from rscovlm.tasks.segment_boxes import segment_boxes
 from rscovlm.tasks.segmented import Segmented
 from rscovlm.tasks.served import finish_of
@@ -148,14 +149,18 @@ class Segment(Task):
     ) -> list[Row]:
         """Segment the images, those that want the same way in common batches; polygons of the masks stand in the row."""
         rows: list[Row] = []
-        ways = groupby(zip(rasters, wanted, strict=True), key=lambda pair: (pair[1].form, _options(pair[1])))
-        for (form, options), pairs in ways:
-            asked = ((raster, *meant(one)) for raster, one in pairs)
+        pairs = zip(rasters, wanted, strict=True)
+        for (form, refine, options), some in groupby(
+            pairs, key=lambda pair: (pair[1].form, pair[1].refine, _options(pair[1]))
+        ):
+            asked = [(raster, *meant(one)) for raster, one in some]
             if form == "box":
-                found = _by_boxes(engine, asked, options)
-            else:
-                found = segment_many(engine, asked, form=form or "prompt", **options)
-            rows += map(_row, found)
+                rows += map(_row, _by_boxes(engine, asked, {**options, "refine": refine}))
+                continue
+            found = segment_many(engine, asked, form=form or "prompt", **options)
+            again = {name: value for name, value in options.items() if name != "tile"}
+            for (raster, *_), one in zip(asked, found, strict=True):
+                rows.append(_row(segment_again(engine, raster, one, rounds=refine, **again) if refine else one))
         return rows
 
 
@@ -358,21 +363,6 @@ def _views(engine: Engine, raster: Raster, tile: int | None, overlap: int) -> It
         view = show(raster, Window(*window), 0, engine.budget, 2**62)
         if view is not None:
             yield view
-
-
-def read_sets(
-    text: SetOfPoints, reply: Reply, frame: Frame, form: SetForm, targets: Sequence[str], problems: Counter[str]
-) -> Sequence[PointObject]:
-    """Return the objects of an answer; those of an expression are what was asked for, whatever they are called."""
-    read = text.decode(reply.text, frame, form=form, categories=targets)
-    counted = dict(read.problems)
-    if len(targets) == 1:
-        counted = {reason: count for reason, count in counted.items() if reason not in ("no_label", "unknown_label")}
-    problems.update(counted)
-    ended = {"length": "cut_off", "repeat": "repeat"}.get(reply.finish)
-    problems[ended or ""] += ended is not None
-    only = targets[0] if len(targets) == 1 else None
-    return [replace(one, label=only) if only else one for one in read.objects]
 
 
 def _by_boxes(

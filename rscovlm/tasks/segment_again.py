@@ -15,8 +15,7 @@ from rscovlm.geometry.masks import Mask
 from rscovlm.points.segmenter import FilledShapes, Segmenter
 from rscovlm.points.tiled import segment as draw_masks
 from rscovlm.rasters import open_image
-from rscovlm.tasks.areas import ask_sets
-from rscovlm.tasks.segment import read_sets
+from rscovlm.tasks.areas import ask_sets, read_sets
 from rscovlm.tasks.segmented import Segmented
 from rscovlm.tasks.words import overview
 

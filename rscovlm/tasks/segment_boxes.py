@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rscovlm.codec.point_objects import PointObject
 from rscovlm.codec.writing import Style
 from rscovlm.points.box_masks import box_prompts
+from rscovlm.points.refining import segment_refined
 from rscovlm.points.segmenter import FilledShapes, Segmenter
-from rscovlm.points.tiled import segment as draw_masks
 from rscovlm.rasters import open_image
 from rscovlm.tasks.detect import detect
 from rscovlm.tasks.ground import ground
@@ -31,6 +31,7 @@ def segment_boxes(
     overlap: float | None = None,
     style: Style | None = None,
     constrained: bool = False,
+    refine: int = 0,
     **limit: Any,
 ) -> Segmented:
     """Find boxes of class names and expressions as `detect` and `ground` do, and return the masks of what is in them.
@@ -45,6 +46,7 @@ def segment_boxes(
         overlap: As for `detect`.
         style: Style of the answers; by default the dialect's.
         constrained: Hold the model to the codec's grammar.
+        refine: How often masks are drawn again, from their own boxes and two points inside: `segment_refined`.
         limit: ``max_new_tokens``, the limit of an answer.
 
     Returns:
@@ -73,7 +75,7 @@ def segment_boxes(
         problems.update(one.problems)
         prompts += box_prompts(one.objects, raster.frame)
         texts.append(one.text)
-    drawn = draw_masks(segmenter or FilledShapes(), raster, prompts)
+    drawn = segment_refined(segmenter or FilledShapes(), raster, prompts, rounds=refine)
     problems["empty_mask"] += sum(not mask.area for mask in drawn)
     pairs = [(one.label, mask) for one, mask in zip(prompts, drawn, strict=True) if mask.area]
     counts = {reason: count for reason, count in sorted(problems.items()) if count}

@@ -42,6 +42,7 @@ class Wanted:
         progress: Called with (tiles done, tiles).
         segmenter: Who draws masks of boxes with points; None fills them.
         form: What segmentation is answered with: a box and points, outlines, or boxes alone; None for the task's own.
+        refine: How often masks are drawn again: from what the model answers when it is shown them, or of boxes alone from themselves.
     """
 
     question: str | None = None
@@ -59,6 +60,7 @@ class Wanted:
     progress: Callable[[int, int], None] | None = None
     segmenter: Segmenter | None = None
     form: AnswerForm | None = None
+    refine: int = 0
 
     @property
     def limit(self) -> dict[str, Any]:

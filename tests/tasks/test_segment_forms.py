@@ -26,6 +26,7 @@ from rscovlm.tasks.segment import segment
 from rscovlm.tasks.segment_again import segment_again
 from rscovlm.tasks.segment_boxes import segment_boxes
 from rscovlm.tasks.wanted import Wanted
+from tests.points.test_close_ups import Growing
 from tests.points.test_segmenting import Bright
 
 BUDGET = PixelBudget(112 * 112, 1008 * 1008)
@@ -127,6 +128,23 @@ def test_a_model_is_shown_its_mask_and_answers_again() -> None:
     assert segment_again(engine, image, first, segmenter=Bright(), rounds=2).masks[0].area == whole
     with pytest.raises(ValueError, match="rounds is 0"):
         segment_again(engine, image, first, rounds=0)
+
+
+def test_rows_are_refined_where_it_is_wanted() -> None:
+    image, whole = _image(), int((np.asarray(_image())[:100, :100, 0] > 128).sum())
+    areas = []
+    for refine in (0, 1):
+        wanted = Wanted(classes=("disc",), segmenter=Bright(), refine=refine)
+        (row,) = task_of("segmentation").rows(Learning(), [open_image(image)], [wanted])
+        areas.append(sum(Mask.from_rle(one).area for one in row["masks"]))
+    assert areas[0] < areas[1] == whole
+    sizes = []
+    for refine in (0, 2):
+        wanted = Wanted(classes=("disc", "ship"), segmenter=Growing(), form="box", refine=refine)
+        (row,) = task_of("segmentation").rows(BoxesOnly(), [open_image(image)], [wanted])
+        sizes.append([Mask.from_rle(one).area for one in row["masks"]])
+    alone = segment_boxes(BoxesOnly(), image, ["disc", "ship"], segmenter=Growing(), refine=2)
+    assert sizes[1] == [mask.area for mask in alone.masks] >= sizes[0]
 
 
 def test_what_is_not_found_again_stays() -> None:
