@@ -89,8 +89,8 @@ class BalanceRule:
         targets: By subset of the mixture, what is to be reached: names as evaluation gives them, such as
             ``detection/ap_nc50``, and a fraction.
         every: Steps of training between two changes of the weights.
-        rate: As in `propose`.
-        most: As in `propose`.
+        rate: Growth of a weight for a lag of the whole target; see `propose`.
+        most: Largest growth of a weight in one round; see `propose`.
 
     Raises:
         ValueError: No targets, or a number that is of no use.
