@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -117,7 +119,11 @@ def test_the_first_commands_of_a_guide_need_nothing(page: str, tmp_path: Path, m
         Path(title).write_text(text, encoding="utf-8")
     lines = commands(f"```\n{script}```\n")
     assert lines
-    for _, *words in lines:
+    for program, *words in lines:
+        if program == "python":
+            monkeypatch.setattr(sys, "argv", words[1:])
+            runpy.run_module(words[1], run_name="__main__")
+            continue
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, f"{words}\n{done.output}\n{done.exception!r}"
 
