@@ -2,6 +2,7 @@
 
 ``python -m rscovlm.experiments.embedded FOLDER`` runs it. The order matters: one object first, several and zooming after;
 the learning rate stays up until the model points (docs: how the embedded model was trained).
+`rscovlm.experiments.embedded_tiles` goes on from there.
 """
 
 from __future__ import annotations

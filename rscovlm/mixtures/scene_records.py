@@ -24,6 +24,7 @@ from rscovlm.zoom.layouts import Layout
 
 Spatial = Literal["hbb", "quad"]
 Worded = Literal["class", "count", "presence", "colour"]
+Boxed = Literal["detection", "grounding"]
 
 RECORD_TASKS: Mapping[Kind, str] = {
     "class": "classification",
@@ -50,6 +51,7 @@ class SceneTurns:
         spatial: Largest number of questions answered with boxes.
         worded: Largest number of questions answered in words.
         tasks: Kinds of question answered in words.
+        boxed: Kinds of question answered with boxes; with quadrilaterals detection alone.
     """
 
     config: SceneConfig
@@ -59,11 +61,12 @@ class SceneTurns:
     spatial: int = 2
     worded: int = 1
     tasks: tuple[Worded, ...] = ("class",)
+    boxed: tuple[Boxed, ...] = ("detection", "grounding")
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Make the next sample from a generator."""
         scene = make_scene(rng, self.config)
-        wanted = ("detection", "grounding") if self.kind == "hbb" else ("detection",)
+        wanted = self.boxed if self.kind == "hbb" else ("detection",)
         boxed = scene_questions(scene, self.config.classes, wanted)
         words = scene_questions(scene, self.config.classes, self.tasks)
         asked = _pick_boxed(rng, boxed, self.spatial) + _pick_balanced(rng, words, self.worded)

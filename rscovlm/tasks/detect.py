@@ -24,7 +24,7 @@ from rscovlm.geometry import Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.geometry.tiling import count_tiles, tiles
 from rscovlm.geometry.window import Window, WindowLike
-from rscovlm.processing.resolution import plan_size
+from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
@@ -261,6 +261,27 @@ def detect(
     return merged_detections(raster, parts, stats, merge_iou)
 
 
+def read_tile(
+    raster: Raster, window: WindowLike, budget: PixelBudget, mode: DetectionMode = "native"
+) -> tuple[Image.Image, Frame]:
+    """Return a tile's picture as detection shows it, and the grid in which the model sees it.
+
+    Args:
+        raster: The image.
+        window: The tile, (x1, y1, x2, y2) in pixels of the image.
+        budget: Pixels the model sees.
+        mode: ``"max"`` enlarges the tile to the budget's limit.
+    """
+    width, height = Window(*window).size
+    # A planned size is planned as itself, so the processor leaves such a picture as it is.
+    limits = replace(budget, mode="max") if mode == "max" else budget
+    planned = planned_size(raster, width, height, limits)
+    small = width * height <= budget.max_pixels and squeezed(width, height) == (width, height)
+    given = mode == "native" and small
+    view = raster.read(window) if given else raster.read(window, size=planned)
+    return view.image, view.frame.resized(*plan_size(*view.image.size, budget))
+
+
 @dataclass(frozen=True)
 class AskedTiles:
     """What is asked about every tile."""
@@ -318,15 +339,7 @@ class AskedTiles:
 
     def read(self, window: WindowLike) -> tuple[Image.Image, Frame]:
         """Return a tile's picture and the grid in which the model sees it."""
-        budget = self.engine.budget
-        width, height = Window(*window).size
-        # A planned size is planned as itself, so the processor leaves such a picture as it is.
-        limits = replace(budget, mode="max") if self.mode == "max" else budget
-        planned = planned_size(self.raster, width, height, limits)
-        small = width * height <= budget.max_pixels and squeezed(width, height) == (width, height)
-        given = self.mode == "native" and small
-        view = self.raster.read(window) if given else self.raster.read(window, size=planned)
-        return view.image, view.frame.resized(*plan_size(*view.image.size, budget))
+        return read_tile(self.raster, window, self.engine.budget, self.mode)
 
     def conversation(self, picture: Image.Image, frame: Frame) -> Conversation:
         """Return what is asked about a tile's picture."""
