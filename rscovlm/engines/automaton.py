@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 State = frozenset[int]
+
+_Moves = tuple[dict[str, list[int]], list[tuple[re.Pattern[str], list[int]]]]
+"""Goals by character, and by class of characters."""
 
 
 @dataclass
@@ -44,17 +48,18 @@ class Automaton:
         self._nodes: list[_Node] = []
         first, self._last = self._built(_Parser(pattern).parsed())
         self._moves: dict[tuple[State, str], State] = {}
+        self._left: dict[State, _Moves] = {}
         self.start = self._closed({first})
 
     def step(self, state: State, character: str) -> State:
         """Return the state after a character; empty where no match is possible any more."""
         key = state, character
         if key not in self._moves:
-            found: set[int] = set()
-            for number in state:
-                node = self._nodes[number]
-                found.update(node.on.get(character, ()))
-                found.update(goal for known, goal in node.classes if known.fullmatch(character))
+            on, classes = self._leaving(state)
+            found = set(on.get(character, ()))
+            for known, goals in classes:
+                if known.fullmatch(character):
+                    found.update(goals)
             self._moves[key] = self._closed(found)
         return self._moves[key]
 
@@ -81,6 +86,20 @@ class Automaton:
             yield from node.on
             for known, _ in node.classes:
                 yield from _members(known)
+
+    def _leaving(self, state: State) -> _Moves:
+        """Return the moves of all nodes of a state together: a vocabulary tries hundreds of characters at each of them."""
+        if state not in self._left:
+            on: defaultdict[str, list[int]] = defaultdict(list)
+            classes: defaultdict[re.Pattern[str], list[int]] = defaultdict(list)
+            for number in state:
+                node = self._nodes[number]
+                for character, goals in node.on.items():
+                    on[character] += goals
+                for known, goal in node.classes:
+                    classes[known].append(goal)
+            self._left[state] = dict(on), list(classes.items())
+        return self._left[state]
 
     @cached_property
     def _anywhere(self) -> State:

@@ -29,7 +29,6 @@ from PIL import Image
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.tiling import tiles
 from rscovlm.metrics import ap_nc, merge_tiles
-from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.predicting.items import Item
 from rscovlm.predicting.latest_rows import PREDICTIONS, LatestRows
 from rscovlm.predicting.placed_rows import write_objects
@@ -37,19 +36,26 @@ from rscovlm.predicting.prediction import DefaultQuestion, predict
 from rscovlm.predicting.shards import merge_shards
 from rscovlm.quality.fingerprints import Print, near_pairs
 from rscovlm.quality.stored_prints import StoredPrints
-from rscovlm.rasters import open_image
 from rscovlm.records import ImageRef
 from rscovlm.tasks.boxes import frame_row
 from rscovlm.tasks.merging import merge_and_join
-from rscovlm.training.packing import PackedMixture
-from rscovlm.training.stored_plans import StoredPlans
 from rscovlm.zoom import ZoomChain
 from rscovlm.zoom.journal import Journal
+from tests.benchmarks.scale_works import (
+    Work,
+    constraint,
+    crops,
+    cutoff,
+    far_row,
+    overview,
+    page_of_objects,
+    stored_constraint,
+    tiled_copy,
+    walked_row,
+)
 from tests.benchmarks.segmented_raster import segment_raster
 from tests.metrics.scenes import rectangles
 from tests.zoom.scripted import Scripted, call
-
-Work = Callable[[], object]
 
 
 def main() -> None:
@@ -325,81 +331,6 @@ def _merge_files(count: int) -> Work:
     return work
 
 
-def _packed_rows(plans: StoredPlans | None) -> PackedMixture:
-    """Rows of a mixture of two subsets, about twelve samples a row."""
-    rng = np.random.default_rng(0)
-    subsets = [
-        Subset("chat", rng.integers(40, 700, 9_999).tolist(), 2),
-        Subset("boxes", rng.integers(400, 1500, 9_999).tolist()),
-    ]
-    mixture = Mixture(subsets, length=10**9)
-    return PackedMixture(mixture, length=int, budget=6144, rows=10**7, plans=plans)
-
-
-def _walked_row(count: int) -> Work:
-    """A row where no state of its plan is stored: all rows before it are planned."""
-    return lambda: _packed_rows(None).pack(count)
-
-
-def _far_row(count: int) -> Work:
-    """The same where an earlier process came by: the row before a stored state, the furthest from the one before."""
-    folder = Path(tempfile.mkdtemp())
-    _packed_rows(StoredPlans(folder, of="bench")).pack(count)
-
-    def work() -> None:
-        _packed_rows(StoredPlans(folder, of="bench")).pack(count)
-        shutil.rmtree(folder)
-
-    return work
-
-
-_DRAWN = """
-import sys
-import numpy as np
-from PIL import Image
-Image.MAX_IMAGE_PIXELS = None
-side = int(sys.argv[2])
-noise = np.random.default_rng(0).integers(0, 255, (512, 512, 3), dtype=np.uint8) // 8 * 8
-sides = -(-side // 512)
-Image.fromarray(np.tile(noise, (sides, sides, 1))[:side, :side]).save(sys.argv[1], compress_level=1)
-"""
-
-
-def _large_file(pixels: int, ending: str) -> Path:
-    """Draw a square picture in a process of its own, whose memory is not counted."""
-    path = Path(tempfile.mkdtemp()) / f"a{ending}"
-    subprocess.run([sys.executable, "-c", _DRAWN, str(path), str(max(300, math.isqrt(pixels)))], check=True)
-    return path
-
-
-def _tiled_copy(pixels: int, ending: str) -> Work:
-    """One pass over a picture that writes its tiled copy."""
-    path = _large_file(pixels, ending)
-
-    def work() -> None:
-        open_image(path, tiled=True, cache=path.parent).read((0, 0, 256, 256))
-        shutil.rmtree(path.parent)
-
-    return work
-
-
-def _crops(pixels: int, ending: str, tiled: bool) -> Work:
-    """Twenty crops of 256 x 256 pixels anywhere in a picture, one after another; the tiled copy is there."""
-    path = _large_file(pixels, ending)
-    how: dict[str, Any] = {"tiled": True, "cache": path.parent} if tiled else {}
-    raster = open_image(path, **how)
-    raster.read((0, 0, 256, 256))
-    corners = np.random.default_rng(0).integers(0, raster.width - 256, (20, 2)).tolist()
-
-    def work() -> None:
-        with open_image(path, **how) as again:
-            for x, y in corners:
-                again.read((x, y, x + 256, y + 256))
-        shutil.rmtree(path.parent)
-
-    return work
-
-
 _PIXELS = (30_000_000, 100_000_000, 300_000_000)
 
 WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
@@ -421,16 +352,21 @@ WORKS: dict[str, tuple[Callable[[int], Work], tuple[int, ...]]] = {
     "predict_again": (_resume, (1_000, 3_000, 10_000)),
     "merge_shards": (_merge_files, (1_000, 3_000, 10_000)),
     "ask_iter": (_ask, (800, 2_400, 7_333)),
-    "walked_row": (_walked_row, (1_000, 3_000, 10_000)),
-    "tiled_png": (partial(_tiled_copy, ending=".png"), _PIXELS),
-    "tiled_jpeg": (partial(_tiled_copy, ending=".jpg"), _PIXELS),
-    "crops_png": (partial(_crops, ending=".png", tiled=False), _PIXELS),
-    "crops_tiled_png": (partial(_crops, ending=".png", tiled=True), _PIXELS),
-    "crops_jpeg": (partial(_crops, ending=".jpg", tiled=False), _PIXELS),
-    "crops_tiled_jpeg": (partial(_crops, ending=".jpg", tiled=True), _PIXELS),
     "segment_raster": (segment_raster, (2_048, 6_000, 20_000)),
     "segment_embedded": (partial(segment_raster, embedded=True), (2_048, 6_000, 20_000)),
-    "far_row": (_far_row, (2_943, 10_111, 30_079)),
+    "walked_row": (walked_row, (1_000, 3_000, 10_000)),
+    "tiled_png": (partial(tiled_copy, ending=".png"), _PIXELS),
+    "tiled_jpeg": (partial(tiled_copy, ending=".jpg"), _PIXELS),
+    "crops_png": (partial(crops, ending=".png", tiled=False), _PIXELS),
+    "crops_tiled_png": (partial(crops, ending=".png", tiled=True), _PIXELS),
+    "crops_jpeg": (partial(crops, ending=".jpg", tiled=False), _PIXELS),
+    "crops_tiled_jpeg": (partial(crops, ending=".jpg", tiled=True), _PIXELS),
+    "overview": (overview, _PIXELS),
+    "map_page": (page_of_objects, (10_000, 30_000, 100_000)),
+    "constraint": (constraint, (250, 1_000, 4_000)),
+    "stored_constraint": (stored_constraint, (250, 1_000, 4_000)),
+    "cutoff": (cutoff, (250, 1_000, 4_000)),
+    "far_row": (far_row, (2_943, 10_111, 30_079)),
 }
 
 
