@@ -38,12 +38,14 @@ class GridRow:
         cells: A figure a column; None where there is none.
         published: It was printed elsewhere.
         source: Where.
+        drawn: Pictures show it; a model's figures under further conventions stand in the table alone.
     """
 
     name: str
     cells: tuple[GridCell | None, ...]
     published: bool = False
     source: str = ""
+    drawn: bool = True
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,15 @@ def suite_grid(suite: Suite, scores: Sequence[SuiteScore]) -> ReportGrid:
     for score in mine:
         for rule in dict.fromkeys(figure.rule for figure in score.figures):
             cells = tuple(_cell(score, name, rule) for name in columns)
-            rows.append(GridRow(f"{_shown_name(*_row_key(score))}, {rule}", cells))
+            drawn = rule == score.figures[0].rule
+            rows.append(GridRow(f"{_shown_name(*_row_key(score))}, {rule}", cells, drawn=drawn))
         if score.constant:
             constant = tuple(
                 GridCell(100 * score.constant[name]) if name in score.constant else None for name in columns
             )
             rows.append(GridRow("best constant answer", constant))
-    return ReportGrid(suite.name, suite.title, columns, tuple(rows), (suite.note.strip(),) if suite.note else ())
+    once = tuple(dict.fromkeys(rows))  # the best constant answer is that of every way of asking
+    return ReportGrid(suite.name, suite.title, columns, once, (suite.note.strip(),) if suite.note else ())
 
 
 def grids(tables: Iterable[PublishedTable], suites: Iterable[Suite], scores: Sequence[SuiteScore]) -> list[ReportGrid]:

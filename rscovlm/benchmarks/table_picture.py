@@ -7,7 +7,7 @@ import html
 from rscovlm.benchmarks.grids import GridCell, GridRow, ReportGrid
 
 _LEFT, _WIDTH, _RIGHT = 190, 430, 100
-_LINE, _TOP = 30, 44
+_LINE, _APART, _TOP = 30, 10, 44
 _CORNERS = (
     (),  # a disc
     ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
@@ -34,9 +34,11 @@ def to_svg(grid: ReportGrid) -> str:
     """
     known = [cell.value for row in grid.rows for cell in row.cells if cell is not None]
     most = 100 * max(1, -(-max(known, default=0.0) // 100))
-    ours = [row for row in grid.rows if not row.published]
-    legend = _TOP + _LINE * len(grid.columns) + 42
-    rings = ["○ published"] if len(ours) < len(grid.rows) else []
+    ours = [row for row in grid.rows if not row.published and row.drawn]
+    # Ours stand one below the other, so that no mark hides another.
+    line = max(_LINE, _APART * len(ours) + 16)
+    legend = _TOP + line * len(grid.columns) + 42
+    rings = ["○ published"] if any(row.published for row in grid.rows) else []
     names = [*rings, *(row.name for row in ours)]
     height = legend + 18 * len(names)
     parts = [
@@ -44,11 +46,13 @@ def to_svg(grid: ReportGrid) -> str:
         *_axis(legend - 42, most),
     ]
     for number, column in enumerate(grid.columns):
-        y = _TOP + _LINE * number
+        y = _TOP + line * number + (line - _LINE) // 2
         parts.append(f'<text x="{_LEFT - 12}" y="{y + 4}" text-anchor="end">{html.escape(_short(column))}</text>')
         parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y}" y2="{y}"/>')
         parts += [_mark(row, row.cells[number], column, y, 0, most) for row in grid.rows if row.published]
-        parts += [_mark(row, row.cells[number], column, y, place, most) for place, row in enumerate(ours)]
+        first = y - _APART * (len(ours) - 1) / 2
+        for place, row in enumerate(ours):
+            parts.append(_mark(row, row.cells[number], column, first + _APART * place, place, most))
         only = ours[0].cells[number] if len(ours) == 1 else None
         if only is not None:
             parts.append(f'<text x="{_LEFT + _WIDTH + 14}" y="{y + 4}">{only.value:.2f}</text>')
@@ -83,18 +87,22 @@ def _mark(row: GridRow, cell: GridCell | None, column: str, y: float, place: int
     line = ""
     if cell.low is not None and cell.high is not None:
         low, high = (_LEFT + _WIDTH * max(0.0, end) / most for end in (cell.low, cell.high))
-        # Several of ours stand one below the other, so that no interval hides another.
-        line = f'<line class="{"abcd"[place % 4]}" x1="{low:.1f}" x2="{high:.1f}" y1="{y + 3 * place}" y2="{y + 3 * place}" stroke-width="2"/>'
-    return line + _shape(place, x, y + 3 * place, told)
+        line = f'<line class="{_colour(place)}" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke-width="2"/>'
+    return line + _shape(place, x, y, told)
 
 
 def _shape(place: int, x: float, y: float, told: str) -> str:
-    corners, colour = _CORNERS[place % 4], "abcd"[place % 4]
+    corners, colour = _CORNERS[place % 4], _colour(place)
     title = f"<title>{told}</title>" if told else ""
     if not corners:
         return f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="5">{title}</circle>'
     path = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
     return f'<polygon class="{colour}" points="{path}">{title}</polygon>'
+
+
+def _colour(place: int) -> str:
+    """Return the colour of a row of ours: with the shape of its mark it is no other's among sixteen."""
+    return "abcd"[(place + place // 4) % 4]
 
 
 def _short(text: str, most: int = 26) -> str:

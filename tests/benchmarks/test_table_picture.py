@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from rscovlm.benchmarks.grids import GridCell, GridRow, ReportGrid
@@ -59,3 +60,19 @@ def test_the_legend_names_what_is_drawn(published: bool) -> None:
     words = [text.text for text in root.iter(f"{SVG}text")]
     assert ("○ published" in words) == published and "mine" in words
     assert to_svg(_grid()).startswith("<svg")
+
+
+def test_no_mark_hides_another_and_further_conventions_are_not_drawn() -> None:
+    rows = [GridRow(f"run {k}", (GridCell(50.0), GridCell(50.0)), drawn=k != 3) for k in range(10)]
+    root = ElementTree.fromstring(to_svg(_grid(*rows)))
+    marks = []
+    for mark in root.iter():
+        title = mark.find(f"{SVG}title")
+        if title is not None and mark.tag != f"{SVG}svg":
+            middle = mark.get("cy") or str(
+                np.mean([float(one.split(",")[1]) for one in mark.get("points", "").split()])
+            )
+            marks.append((title.text or "", mark.get("class"), mark.tag, float(middle)))
+    assert {name.split(",")[0] for name, *_ in marks} == {f"run {k}" for k in range(10) if k != 3}
+    heights = sorted(height for *_, height in marks)
+    assert len(heights) == 18 and min(np.diff(heights)) > 7
