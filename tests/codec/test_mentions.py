@@ -20,6 +20,9 @@ GOOD = (40.0, 5.0, 70.0, 35.0)
 )
 def test_a_number_that_is_none_costs_no_other_box(text: str) -> None:
     assert [one.numbers for one in mentions(text)] == [GOOD]
+    # It is the box of its tags, in their space, and not the bare numbers between them.
+    tags = "<loc_40><loc_5><loc_70><loc_35>" if "<loc_" in text else "<|det|>[[40, 5, 70, 35]]<|/det|>"
+    assert [one.space for one in mentions(text)] == [one.space for one in mentions(tags)] != [None]
 
 
 def test_boxes_between_the_same_tags_are_cut_where_one_ends() -> None:
