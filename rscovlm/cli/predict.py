@@ -137,7 +137,7 @@ def predict(
     names = tuple(name.strip() for name in classes.split(",") if name.strip()) if classes else None
     with refusals("rscovlm predict"):
         # The model in the package knows boxes but no sets of points, and has a segmenter that knows its scenes.
-        own = task == "segment" and model is None and not server
+        own = task_named(task).in_boxes and model is None and not server
         asked = DefaultQuestion(
             task,
             question,
@@ -242,10 +242,11 @@ def _check_stac(task: str, stac: list[Path], folder: Path, *, overwrite: bool) -
         ValueError: No items are read, the task finds no objects, or something else is there.
     """
     from rscovlm.predicting.stac import check_stac_folder
+    from rscovlm.tasks import task_named
 
     if not stac:
         raise ValueError("--stac-out writes items again that --stac names; give --stac")
-    if task in ("ask", "caption", "classify", "count"):
+    if not task_named(task).finds:
         raise ValueError(f"task {task!r} finds no objects; choose detect, ground, segment or change for --stac-out")
     check_stac_folder(folder, overwrite=overwrite)
 

@@ -110,6 +110,7 @@ class Change(Task):
     """What changed between images."""
 
     name = "change"
+    finds = True
     masked = True
     may = ("classes", "expressions")
     images = 2

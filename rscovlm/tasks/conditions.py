@@ -41,6 +41,7 @@ class Conditions(Task):
     """What an instruction with several conditions asks for."""
 
     name = "conditions"
+    finds = True
     wants = ("expressions",)
     tiled = True
     metric = GROUND.metric

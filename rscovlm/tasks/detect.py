@@ -75,6 +75,7 @@ class Detect(Task):
     """Every object of some classes."""
 
     name = "detect"
+    finds = True
     named = True
     dense = True
     boxed = True

@@ -81,6 +81,7 @@ class Ground(Task):
     """The one object that an expression describes."""
 
     name = "ground"
+    finds = True
     wants = ("expressions",)
     metric = "acc50"
     boxed = True

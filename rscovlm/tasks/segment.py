@@ -79,6 +79,8 @@ class Segment(Task):
     """Masks of objects."""
 
     name = "segment"
+    finds = True
+    in_boxes = True
     may = ("classes", "expressions")
     masked = True
     metric = "giou"

@@ -226,6 +226,10 @@ class Task(ABC):
     """Large images are read tile by tile: each is asked about by itself, and a journal may keep its finished tiles."""
     masked: ClassVar[bool] = False
     """Its rows hold ``masks``, COCO run lengths with a label each."""
+    finds: ClassVar[bool] = False
+    """Its rows hold ``objects`` in pixels of the image."""
+    in_boxes: ClassVar[bool] = False
+    """It may be asked for boxes as detection is, in which a segmenter draws."""
     looks: ClassVar[bool] = False
     """What is trained on shows the image and then a closer look at a region of it."""
     converses: ClassVar[bool] = False
