@@ -236,7 +236,6 @@ NAMED = {
     "synthesis/cyclic.py": "writes records of two tasks",
     "demo/": "the three jobs of the demo Space's page",
     "data/sources/": "the tasks that a published data set has",
-    "cli/predict.py": "to be asked of the task: which of its options a task has (--refine, --stac)",
     "demo/space_": "the three things that the demo's page asks for",
     "data/formats/refgeo.py": "a refGeo line is one expression for one object by definition",
 }
