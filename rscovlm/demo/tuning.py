@@ -76,13 +76,13 @@ def demo_mixture(*, seed: int, length: int) -> Mixture:
     both = SceneTurns(replace(known, classes=(*known.classes, *NEW_CLASSES)), codec, seen)
     fine = ZoomTurns(known, codec, seen, side=672, marking=MARKING, worn=WORN, twice=True, jitter=0.05)
     subsets = [
-        Subset("new class: detect", new, 1.5),
+        Subset("new class: detect", new, 1.2),
         Subset("new class: point", replace(new, kind="hbb"), 0.7),
-        Subset("new and known: detect", both, 0.8),
-        Subset("known: detect", old, 3.0),
+        Subset("new and known: detect", both, 0.6),
+        Subset("known: detect", old, 3.5),
         Subset("known: point", replace(old, kind="hbb"), 1.5),
         Subset("known: words", replace(old, spatial=0), 0.7),
-        Subset("known: zoom", ZoomTurns(known, codec, seen), 0.8),
+        Subset("known: zoom", ZoomTurns(known, codec, seen), 1.0),
         Subset("small markings: zoom", fine, 1.5),
     ]
     return Mixture(subsets, seed=seed, length=length)
@@ -108,7 +108,7 @@ def tune(
         model,
         processor,
         mixture,
-        optimizer=MuonAdamW(model.named_parameters(), lr=1e-3, muon_lr=2e-3),
+        optimizer=MuonAdamW(model.named_parameters(), lr=8e-4, muon_lr=1.5e-3),
         callbacks=[_Watch(progress)] if progress is not None else None,
         output_dir=str(folder),
         max_steps=steps,

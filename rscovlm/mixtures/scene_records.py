@@ -160,8 +160,7 @@ def detection_record(scene: Scene, classes: tuple[str, ...]) -> Record:
 def zoom_record(scene: ZoomScene, *, twice: bool = False) -> Record:
     """Return the question about a large scene, with the region that answers it, and before it one that holds the pad."""
     pad = scene.pad
-    # The second look leaves room around the marking, since the first is a little off.
-    sides = [pad.around(MARKING / pad.marking), pad.around(1.7)] if twice else [pad.crop]
+    sides = [pad.around(MARKING / pad.marking), pad.crop] if twice else [pad.crop]
     regions = tuple(tuple(float(value) for value in region) for region in sides)
     asked: dict[str, Any] = {"question": scene.question, "answer": scene.answer, "regions": regions}
     return Record("scene", "scenes", "train", "zoom", (image_of(scene.image),), **asked)
