@@ -234,7 +234,6 @@ NAMED = {
     "mixtures/scene_records.py": "makes one record of each task from a drawn scene",
     "experiments/": "the arms of an experiment",
     "synthesis/cyclic.py": "writes records of two tasks",
-    "demo/": "the three jobs of the demo Space's page",
     "data/sources/": "the tasks that a published data set has",
     "demo/space_": "the three things that the demo's page asks for",
     "data/formats/refgeo.py": "a refGeo line is one expression for one object by definition",
