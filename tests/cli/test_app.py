@@ -33,7 +33,7 @@ app()
         (["predict", "a.tif", "--clases", "ship"], "--classes"),
         (["data", "convert", "rsra", ".", "a.jsonl"], "did you mean 'rsar'?"),
         (["data", "sources", "dota1.0"], "did you mean 'dota-v1.0'?"),
-        (["predict", ".", "--task", "detct"], "choose one of ask, detect"),
+        (["predict", ".", "--task", "detct"], "did you mean 'detect'?"),
     ],
 )
 def test_what_is_mistyped_is_answered_with_the_nearest(typed: list[str], meant: str) -> None:
