@@ -149,6 +149,6 @@ def test_the_recipe_learns_and_resumes_where_it_was_killed(tmp_path: Path, monke
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     start = recipe.build_model(3).state_dict()
     assert any(not torch.equal(whole[name], start[name]) for name in whole)
-    assert not (tmp_path / "parts" / "state.pt").exists()
+    assert not (tmp_path / "parts" / "state.safetensors").exists()
     assert isinstance(Sam2Segmenter.load(tmp_path / "parts"), Segmenter)
     assert [recipe._rate(step, 100) for step in (0, 9, 60, 80)] == pytest.approx([0.1, 1.0, 1.0, 0.5])

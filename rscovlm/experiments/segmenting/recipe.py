@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import Sam2Config, Sam2Model
 from transformers.models.sam2.configuration_sam2 import (
     Sam2HieraDetConfig,
@@ -95,7 +97,7 @@ def train(
     """Train the segmenter and save it as a checkpoint that `Sam2Segmenter.load` takes.
 
     Args:
-        folder: Where the model goes; the state of an unfinished run is kept there as ``state.pt``.
+        folder: Where the model goes; the state of an unfinished run is kept there as ``state.safetensors``.
         steps: Optimiser steps.
         seed: Of weights, windows and prompts.
         resume: Resume from the state in the folder, if there is one.
@@ -106,13 +108,10 @@ def train(
     model = build_model(seed).train()
     optimizer = MuonAdamW(model.named_parameters(), lr=_RATE, muon_lr=_MUON_RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-    state, first = folder / "state.pt", 0
+    state, first = folder / "state.safetensors", 0
     if resume and state.is_file():
-        kept = torch.load(state, weights_only=True)
-        model.load_state_dict(kept["model"])
-        optimizer.load_state_dict(kept["optimizer"])
-        schedule.load_state_dict(kept["schedule"])
-        first = kept["step"]
+        first = _read_state(state, model, optimizer)
+        schedule.last_epoch = first
     windows = _Windows(seed)
     started, shown = time.perf_counter(), []
     for step in range(first, steps):
@@ -128,9 +127,7 @@ def train(
             say(f"step {step + 1}: loss {mean:.3f}, IoU {iou:.3f}, {time.perf_counter() - started:.0f} s")
             shown.clear()
         if (step + 1) % save_every == 0:
-            kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-            with replacing(state, overwrite=True) as file:
-                torch.save({**kept, "step": step + 1}, file)
+            _write_state(state, model, optimizer, step + 1)
     save(model, folder)
     state.unlink(missing_ok=True)
     return model.eval()
@@ -141,6 +138,45 @@ def save(model: Sam2Model, folder: Path) -> None:
     model.eval().save_pretrained(folder)
     colours = {"image_mean": list(MEAN), "image_std": list(STD), "size": {"height": SIDE, "width": SIDE}}
     write_text(folder / "preprocessor_config.json", json.dumps(colours, indent=2) + "\n", overwrite=True)
+
+
+def _write_state(path: Path, model: Sam2Model, optimizer: MuonAdamW, step: int) -> None:
+    """Write weights and the optimiser's state after so many steps, as tensors and JSON."""
+    tensors: dict[str, torch.Tensor] = {}
+    kept = {"model": dict(model.state_dict()), "optimizer": optimizer.state_dict(), "step": step}
+    plain = json.dumps(_plain(kept, tensors))
+    with replacing(path, overwrite=True) as file:
+        save_file(tensors, file, metadata={"state": plain})
+
+
+def _read_state(path: Path, model: Sam2Model, optimizer: MuonAdamW) -> int:
+    """Load what `_write_state` wrote; return the number of steps."""
+    with safe_open(path, framework="pt") as file:
+        kept = _whole(json.loads(file.metadata()["state"]), file)
+    model.load_state_dict(kept["model"])
+    optimizer.load_state_dict(kept["optimizer"])
+    return int(kept["step"])
+
+
+def _plain(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return a state as JSON has it, its tensors by number; pairs stand for mappings, whose keys may be numbers."""
+    if isinstance(value, torch.Tensor):
+        tensors[str(len(tensors))] = value.detach().clone().contiguous()
+        return {"tensor": str(len(tensors) - 1)}
+    if isinstance(value, dict):
+        return {"pairs": [[key, _plain(one, tensors)] for key, one in value.items()]}
+    return [_plain(one, tensors) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _whole(value: Any, file: Any) -> Any:
+    """Return the state that `_plain` made plain."""
+    if isinstance(value, dict):
+        return (
+            file.get_tensor(value["tensor"])
+            if "tensor" in value
+            else {key: _whole(one, file) for key, one in value["pairs"]}
+        )
+    return [_whole(one, file) for one in value] if isinstance(value, list) else value
 
 
 def _rate(step: int, steps: int) -> float:
