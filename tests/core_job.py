@@ -35,6 +35,7 @@ OPTIONAL = (
 NEED_AN_EXTRA = (
     "rscovlm.experiments.embedded",
     "rscovlm.experiments.learning",
+    "rscovlm.experiments.packed_rows",
     "rscovlm.experiments.segmenting",
     "rscovlm.agents.tool_server",
     "rscovlm.demo",
