@@ -12,6 +12,10 @@ from rscovlm.cli.model_options import (
     DeviceOption,
     DialectOption,
     DtypeOption,
+    MaxStepsOption,
+    MaxTilesOption,
+    MaxTokensOption,
+    MaxVisualTokensOption,
     ModelOption,
     ProbeOption,
     ProcessorOption,
@@ -41,11 +45,11 @@ def mcp(
         str, typer.Option(help="SAM 2 checkpoint that draws masks, or filled; segment is refused without.")
     ] = "",
     max_pixels: Annotated[int, typer.Option(min=1, help="Megapixels of the largest image.")] = 4096,
-    max_tiles: Annotated[int, typer.Option(min=1, help="Tiles of one detection at most.")] = 400,
+    max_tiles: MaxTilesOption = 400,
     max_memory: Annotated[int, typer.Option(min=1, help="MiB in which all calls' images are decoded.")] = 1536,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply of the model at most.")] = 2048,
-    max_steps: Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")] = 4,
-    max_visual_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")] = 6000,
+    max_tokens: MaxTokensOption = 2048,
+    max_steps: MaxStepsOption = 4,
+    max_visual_tokens: MaxVisualTokensOption = 6000,
     max_seconds: Annotated[int, typer.Option(min=1, help="Time for one call at most.")] = 600,
 ) -> None:
     """Offer the tasks to agents as tools of the Model Context Protocol, over standard input and output."""

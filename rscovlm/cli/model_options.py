@@ -1,4 +1,4 @@
-"""The options by which a command is given its model: each is defined once, so that it means the same everywhere."""
+"""Options that several commands share, the model and its limits: each is defined once, so that it means the same everywhere."""
 
 from __future__ import annotations
 
@@ -23,3 +23,9 @@ BudgetOption = Annotated[
     typer.Option(help="Its pixels alone: least,largest[,side of a token], such as 50176,1016064; goes with --dialect."),
 ]
 ProbeOption = Annotated[bool, typer.Option(help="Check the budget of --server with two pictures.")]
+
+# What one request or call may ask for, where the model answers others.
+MaxTilesOption = Annotated[int, typer.Option(min=1, help="Tiles of one detection at most.")]
+MaxTokensOption = Annotated[int, typer.Option(min=1, help="Generated tokens of one reply of the model at most.")]
+MaxStepsOption = Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")]
+MaxVisualTokensOption = Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")]

@@ -11,6 +11,10 @@ import typer
 from rscovlm.cli.model_options import (
     BudgetOption,
     DialectOption,
+    MaxStepsOption,
+    MaxTilesOption,
+    MaxTokensOption,
+    MaxVisualTokensOption,
     ModelOption,
     ProbeOption,
     ProcessorOption,
@@ -42,10 +46,10 @@ def serve(
     max_body: Annotated[int, typer.Option(min=1, help="Largest request in MiB.")] = 64,
     max_memory: Annotated[int, typer.Option(min=1, help="MiB in which all requests' images are decoded.")] = 1536,
     max_pixels: Annotated[int, typer.Option(min=1, help="Megapixels of one request's images.")] = 256,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Generated tokens of one reply of the model at most.")] = 2048,
-    max_tiles: Annotated[int, typer.Option(min=1, help="Tiles of one detection at most.")] = 400,
-    max_steps: Annotated[int, typer.Option(min=1, help="Windows shown for one question at most.")] = 4,
-    max_visual_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens for one question at most.")] = 6000,
+    max_tokens: MaxTokensOption = 2048,
+    max_tiles: MaxTilesOption = 400,
+    max_steps: MaxStepsOption = 4,
+    max_visual_tokens: MaxVisualTokensOption = 6000,
     policy: Annotated[
         list[str] | None, typer.Option(help="Let requests choose this policy of zooming; give it again for more.")
     ] = None,
