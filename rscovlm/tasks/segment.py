@@ -352,9 +352,7 @@ class _Segmenting:
         self.problems["empty_mask"] += sum(not mask.area for mask in drawn)
         pairs = [(one.label, mask) for one, mask in zip(self.prompts, drawn, strict=True) if mask.area]
         pairs = merged(pairs, self.raster.frame) if join else pairs
-        counts = {reason: count for reason, count in sorted(self.problems.items()) if count}
-        labels, masks = tuple(label for label, _ in pairs), tuple(mask for _, mask in pairs)
-        return Segmented(masks, labels, tuple(self.prompts), self.raster.frame, counts, tuple(self.texts))
+        return Segmented.of(pairs, self.prompts, self.raster.frame, self.problems, self.texts)
 
 
 def _views(engine: Engine, raster: Raster, tile: int | None, overlap: int) -> Iterator[Any]:

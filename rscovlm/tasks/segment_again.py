@@ -80,10 +80,8 @@ def segment_again(
             problems["empty_mask"] += sum(not mask.area for mask in drawn)
             pairs += [(label, mask) for mask in drawn if mask.area]
             prompts += own
-        counts = {reason: count for reason, count in sorted(problems.items()) if count}
         texts = (*found.texts, *(reply.text for reply in answers))
-        names, areas = tuple(name for name, _ in pairs), tuple(mask for _, mask in pairs)
-        found = Segmented(areas, names, tuple(prompts), raster.frame, counts, texts)
+        found = Segmented.of(pairs, prompts, raster.frame, problems, texts)
     return found
 
 

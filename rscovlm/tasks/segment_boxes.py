@@ -78,6 +78,4 @@ def segment_boxes(
     drawn = segment_refined(segmenter or FilledShapes(), raster, prompts, rounds=refine)
     problems["empty_mask"] += sum(not mask.area for mask in drawn)
     pairs = [(one.label, mask) for one, mask in zip(prompts, drawn, strict=True) if mask.area]
-    counts = {reason: count for reason, count in sorted(problems.items()) if count}
-    labels, masks = tuple(label for label, _ in pairs), tuple(mask for _, mask in pairs)
-    return Segmented(masks, labels, tuple(prompts), raster.frame, counts, tuple(texts))
+    return Segmented.of(pairs, prompts, raster.frame, problems, texts)

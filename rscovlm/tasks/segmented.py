@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,29 @@ class Segmented:
     frame: Frame
     problems: dict[str, int] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        pairs: Iterable[tuple[str, Mask]],
+        prompts: Iterable[PointObject],
+        frame: Frame,
+        problems: Mapping[str, int],
+        texts: Iterable[str],
+    ) -> Segmented:
+        """Return the result of labelled masks; reasons that never occurred are left out.
+
+        Args:
+            pairs: A label and its mask, empty ones left out.
+            prompts: What they were drawn from.
+            frame: The image's grid.
+            problems: Counts by reason.
+            texts: The answers.
+        """
+        kept = list(pairs)
+        counts = {reason: count for reason, count in sorted(problems.items()) if count}
+        labels, masks = tuple(label for label, _ in kept), tuple(mask for _, mask in kept)
+        return cls(masks, labels, tuple(prompts), frame, counts, tuple(texts))
 
     def polygons(self, **options: Any) -> list[PointObject]:
         """Return the connected parts of all masks as polygons; options are those of `polygons_each`."""
