@@ -63,7 +63,7 @@ LISTED = {
     "rscovlm.training.preflight.preflight": "the end of a walk is an IndexError by Python's protocol",
     "rscovlm.training.provenance.read_plan": "reads a state from a file of a checkpoint",
     "rscovlm.training.rounds.Rebalanced.from_dict": "reads a state from a file of a checkpoint",
-    "rscovlm.tasks.detect.merged_detections": "raises again, with hours of answers that would else be lost",
+    "rscovlm.tasks.detections.merged_detections": "raises again, with hours of answers that would else be lost",
     "rscovlm.tasks.tile_journal.FinishedTiles.__init__": "reads rows from a journal that may be damaged",
 }
 """Functions whose handlers catch such errors, each with the reason; a comment stands at the handler."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 
@@ -140,6 +141,13 @@ class Matcher:
         if label not in self._seen:
             self._seen[label] = self._find(label)
         return self._seen[label]
+
+    def counted(self, label: str, problems: Counter[str]) -> str:
+        """Return what a call returns, and count the problem; no label stays none."""
+        name, problem = self(label) if label else (label, None)
+        if problem is not None:
+            problems[problem] += 1
+        return name
 
     def _find(self, label: str) -> tuple[str, str | None]:
         said = spoken(label)

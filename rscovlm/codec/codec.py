@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
@@ -186,7 +185,8 @@ class Codec(Settings):
         # Answers that name no class are about the one that was asked for.
         asked = categories[0] if categories is not None and len(categories) == 1 and not self.labelled else ""
         labels, point_labels = (
-            [_matched(one.label or asked, match, problems) for one in ones] for ones in (found, points)
+            [one.label or asked if match is None else match.counted(one.label or asked, problems) for one in ones]
+            for ones in (found, points)
         )
         wanted, default = kind, self.kind if self.kind != "point" else "hbb"
         boxes = boxes_of(found, [self._space(one) for one in found], frame, wanted, default, problems)
@@ -391,12 +391,3 @@ def _shipped(name: str) -> Codec:
 
 def _of(settings: Settings) -> Codec:
     return Codec(**{field.name: getattr(settings, field.name) for field in fields(Settings)})
-
-
-def _matched(label: str, match: Matcher | None, problems: Counter[str]) -> str:
-    if not label or match is None:
-        return label
-    label, problem = match(label)
-    if problem is not None:
-        problems[problem] += 1
-    return label

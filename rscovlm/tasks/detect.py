@@ -29,8 +29,8 @@ from rscovlm.rasters import Raster, open_image
 from rscovlm.records import Record
 from rscovlm.records.views import boxes_of
 from rscovlm.tasks.boxes import ask_boxes, found_and_true, frame_row, object_rows
-from rscovlm.tasks.detections import Detections, MergingFailed, TileStats
-from rscovlm.tasks.merging import duplicates, merge_and_join
+from rscovlm.tasks.detections import Detections, TileStats, merged_detections
+from rscovlm.tasks.merging import duplicates
 from rscovlm.tasks.served import Served, lost_some, was_cut
 from rscovlm.tasks.task import Answered, Draw, Example, Question, Row, Shown, Task, shown_names
 from rscovlm.tasks.tile_journal import FinishedTiles
@@ -388,27 +388,3 @@ def _scores(reply: Reply, spans: Iterable[tuple[int, int]]) -> np.ndarray[Any, n
         inside = (starts < end) & (ends > begin)
         means.append(min(1.0, float(np.exp(logs[inside].mean()))) if inside.any() else 0.0)
     return np.array(means, dtype=np.float64)
-
-
-def merged_detections(
-    raster: Raster, parts: Sequence[Objects], stats: Sequence[TileStats], merge_iou: float
-) -> Detections:
-    """Return what the tiles of an image found, as objects of the image.
-
-    Raises:
-        MergingFailed: They could not be merged; the error holds them.
-    """
-    objects = Objects.concatenate(parts)
-    tile_of = [number for number, part in enumerate(parts) for _ in range(len(part))]
-    windows = [stat.window for stat in stats]
-    try:
-        merged = merge_and_join(objects, tile_of, windows, (raster.width, raster.height), overlap=merge_iou)
-    except Exception as error:
-        # Hours of answers must not be lost to what comes after them.
-        raise MergingFailed(error, objects, tile_of, stats) from error
-    problems: Counter[str] = Counter()
-    for stat in stats:
-        problems.update(stat.problems)
-    return Detections(
-        merged.objects, raster.frame, problems, merged.removed, tuple(stats), raster, merged.joined, merged.cut
-    )

@@ -16,8 +16,8 @@ from rscovlm.geometry.kinds import Kind
 from rscovlm.geometry.tiling import count_tiles, tiles
 from rscovlm.geometry.window import WindowLike
 from rscovlm.rasters import Raster
-from rscovlm.tasks.detect import AskedTiles, merged_detections
-from rscovlm.tasks.detections import Detections, TileStats
+from rscovlm.tasks.detect import AskedTiles
+from rscovlm.tasks.detections import Detections, TileStats, merged_detections
 from rscovlm.tasks.wanted import DetectionMode
 
 if TYPE_CHECKING:

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rscovlm.engines.engine import Finish
+from rscovlm.geometry import Objects
 from rscovlm.geometry.window import WindowLike
+from rscovlm.tasks.merging import merge_and_join
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from rscovlm.geometry import Frame, Objects
+    from rscovlm.geometry import Frame
     from rscovlm.rasters import Raster
 
 
@@ -137,3 +139,27 @@ class Detections:
         from rscovlm.exports.map_page import map_page
 
         return map_page(path, self.raster.overview(max_pixels), self.objects, title=title, overwrite=overwrite)
+
+
+def merged_detections(
+    raster: Raster, parts: Sequence[Objects], stats: Sequence[TileStats], merge_iou: float
+) -> Detections:
+    """Return what the tiles of an image found, as objects of the image.
+
+    Raises:
+        MergingFailed: They could not be merged; the error holds them.
+    """
+    objects = Objects.concatenate(parts)
+    tile_of = [number for number, part in enumerate(parts) for _ in range(len(part))]
+    windows = [stat.window for stat in stats]
+    try:
+        merged = merge_and_join(objects, tile_of, windows, (raster.width, raster.height), overlap=merge_iou)
+    except Exception as error:
+        # Hours of answers must not be lost to what comes after them.
+        raise MergingFailed(error, objects, tile_of, stats) from error
+    problems: Counter[str] = Counter()
+    for stat in stats:
+        problems.update(stat.problems)
+    return Detections(
+        merged.objects, raster.frame, problems, merged.removed, tuple(stats), raster, merged.joined, merged.cut
+    )

@@ -93,7 +93,7 @@ def test_what_tiles_found_outlives_a_failure_of_merging(error: Exception, monkey
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(import_module("rscovlm.tasks.detect"), "merge_and_join", fails)
+        patched.setattr(import_module("rscovlm.tasks.detections"), "merge_and_join", fails)
         with pytest.raises(MergingFailed, match=str(error)) as caught:
             detect(engine, image, ["ship"], overlap=28, kind="hbb")
     assert caught.value.__cause__ is error
