@@ -303,6 +303,7 @@ def reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the client in this process take a Hub for the public one, weights by LFS, and wait little between tries."""
     from huggingface_hub import constants
     from huggingface_hub.utils import _http
+    from transformers.utils import hub as of_transformers
 
     hub.large = (".safetensors",)
     names = constants.HUGGINGFACE_CO_URL_TEMPLATE[constants.HUGGINGFACE_CO_URL_TEMPLATE.index("/{repo_id}") :]
@@ -312,6 +313,8 @@ def reach(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
     monkeypatch.setattr(_http.time, "sleep", lambda _: None)
+    # transformers keeps one client for the process, with the address that was known when it was first wanted.
+    monkeypatch.setattr(of_transformers, "_hf_api", None, raising=False)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from transformers.utils.hub import hf_api
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
@@ -76,6 +77,15 @@ def test_a_run_is_saved_where_the_hub_fails(hub: Hub, root: Path, tmp_path: Path
     hub.faults.clear()
     push_model(tmp_path / "run", "me/run", token=TOKEN)
     assert "model.safetensors" in hub.files["me/run"]
+
+
+def test_a_client_made_before_does_not_go_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = hf_api()
+    with serving() as hub:
+        with monkeypatch.context() as patched:
+            reach(hub, patched)
+            assert hf_api().endpoint == hub.address
+        assert hf_api() is made
 
 
 def test_states_that_are_pickles_are_never_pushed(hub: Hub, root: Path, tmp_path: Path) -> None:
