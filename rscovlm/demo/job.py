@@ -185,13 +185,16 @@ def _search(run: DemoRun, engine: Transformers, large: LargeImage) -> ReportedSe
     write_picture(run.folder / "objects.png", picture)
     run.say(f"    {_found(found)}{_held(held)}")
     rows, columns = searching.places(found)
-    caption = f"{len(found)} objects on {raster.width} x {raster.height} pixels."
+    caption = f"{searching.counted(len(found), 'object')} on {raster.width} x {raster.height} pixels."
     reported = ReportedSearch([Figure(picture, caption)], objects=rows, coordinates=columns)
+    reported.method = searching.method(found, engine.budget)
     if held is None:
-        reported.text = (
-            "The boxes are what the miniature takes for planes, ships, tanks and courts. It has seen drawn scenes only: on any "
-            "other picture they are guesses."
+        listed = ", ".join(plural(name) for name in searching.classes())
+        names, none = (f" {word} ".join(listed.rsplit(", ", 1)) for word in ("and", "or"))
+        boxes = (
+            f"The boxes are what the miniature takes for {names}." if len(found) else f"The miniature finds no {none}."
         )
+        reported.text = f"{boxes} It has seen drawn scenes only, so do not rely on its answers: on any other picture they are guesses."
     else:
         reported.counts = searching.by_class(held)
         reported.precision, reported.recall = held.precision, held.recall
@@ -205,7 +208,7 @@ def _search(run: DemoRun, engine: Transformers, large: LargeImage) -> ReportedSe
 def _found(found: Detections) -> str:
     counts = found.counts()
     named = ", ".join(f"{counts[name]} {name}" for name in sorted(counts))
-    return f"{len(found)} objects" + (f": {named}" if named else "")
+    return searching.counted(len(found), "object") + (f": {named}" if named else "")
 
 
 def _held(held: MatchedObjects | None) -> str:
@@ -270,15 +273,17 @@ def _limits(tuned: Tuned) -> list[str]:
     known, new = (", ".join(plural(name) for name in names) for names in (known_scenes().classes, NEW_CLASSES))
     can = (
         f"What it can do: on drawn scenes, name the ground, point at and outline {known}, look closer where it has to, and learn "
-        f"a new class ({new}) in a minute. The figures below say how well."
+        f"a new class ({new}) in the {tuned.steps} steps of this run. The figures below say how well."
     )
     cannot = (
         f"What it cannot: anything with a real picture. It has {tuned.parameters / 1e6:.1f} million parameters where a usable "
         "model has thousands of millions, sees 84 x 84 pixels at a time, and has seen drawings only. The figures show that the "
-        "machinery works, and what such a model learns in a minute; they say nothing about a large model on real images."
+        "machinery works, and what such a model learns in so few steps; they say nothing about a large model on real images."
     )
     return [can, cannot]
 
 
 def _pixels(count: int) -> str:
+    if count < 100_000:
+        return f"{count:,}"
     return f"{count / 1e6:.0f} M" if count >= 10e6 else f"{count / 1e6:.2f} M"

@@ -78,6 +78,7 @@ class ReportedSearch:
     Attributes:
         figures: Pictures.
         text: Sentences above them.
+        method: How the image was searched, in sentences.
         counts: Rows of class, matched, missed, false; empty where the truth is not known.
         precision: Share of the found objects that are right; None where unknown or nothing was found.
         recall: Share of the true objects that were found.
@@ -87,6 +88,7 @@ class ReportedSearch:
 
     figures: Sequence[Figure]
     text: str = ""
+    method: str = ""
     counts: Sequence[tuple[str, int, int, int]] = ()
     precision: float | None = None
     recall: float | None = None

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from rscovlm.codec.categories import plural
 from rscovlm.demo.tuning import NEW_CLASSES, known_scenes
 from rscovlm.engines import Transformers
 from rscovlm.exports.matches import MatchedObjects, match_objects
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.tiling import count_tiles
 from rscovlm.geometry.window import Window
+from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.rasters import Raster, open_image
 from rscovlm.scenes import SceneLayout, write_geotiff
 from rscovlm.tasks import Detections, detect
+from rscovlm.zoom.windows import squeezed
 
 PART = 640
 """Side of the part of the large scene that is searched, in pixels."""
@@ -31,11 +35,13 @@ def classes() -> tuple[str, ...]:
 
 def search(engine: Transformers, raster: Raster, *, tile: int | None = None, overlap: int | None = None) -> Detections:
     """Search an image for all that the fine-tuned model knows; the default tile keeps to `TILES`."""
-    side = math.isqrt(engine.budget.max_pixels)
-    least = math.ceil(math.sqrt(raster.width * raster.height / (0.64 * TILES)))
-    return detect(
-        engine, raster, classes(), tile=tile or max(side, least), overlap=overlap, batch=48, max_new_tokens=400
+    least = max(
+        math.isqrt(engine.budget.max_pixels), math.ceil(math.sqrt(raster.width * raster.height / (0.64 * TILES)))
     )
+    # The last row and column of tiles reach back from the border, so that there may be a few more than the area says.
+    while count_tiles(raster.width, raster.height, least, least // 5) > TILES:
+        least += max(1, least // 50)
+    return detect(engine, raster, classes(), tile=tile or least, overlap=overlap, batch=48, max_new_tokens=400)
 
 
 def liveliest(layout: SceneLayout) -> Window:
@@ -94,6 +100,39 @@ def by_class(held: MatchedObjects) -> list[tuple[str, int, int, int]]:
         if not name or matched + missed + false:
             rows.append((name or "all", matched, missed, false))
     return rows
+
+
+def method(found: Detections, budget: PixelBudget) -> str:
+    """Say how an image was searched, and what became of answers that count for nothing.
+
+    Args:
+        found: What came of it.
+        budget: The pixels the model sees of a tile.
+    """
+    sizes = [Window(*tile.window).size for tile in found.tiles]
+    shown = " x ".join(str(side) for side in plan_size(*squeezed(*max(sizes)), budget))
+    asked = sum(tile.finish is not None for tile in found.tiles)
+    if len(sizes) == 1:
+        text = f"The image is one tile, which the model sees at {shown} pixels."
+    else:
+        width, height = (max(sides) for sides in zip(*sizes, strict=True))
+        text = (
+            f"The image is cut into {len(sizes)} overlapping tiles of up to {width} x {height} pixels, which the model sees at "
+            f"{shown} pixels; what several tiles find is merged."
+        )
+    if asked < len(sizes):
+        text += f" The model is asked about {asked} of {len(sizes)}: the others hold no data."
+    left = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in sorted(found.problems.items()) if count)
+    return f"{text} Left out, by reason: {left}." if left else text
+
+
+def counted(number: int, name: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "object"), counted(0, "object")
+    ('1 object', '0 objects')
+    """
+    return f"{number:,} {name if number == 1 else plural(name)}"
 
 
 def places(found: Detections) -> tuple[list[tuple[str, float, float]], tuple[str, str]]:

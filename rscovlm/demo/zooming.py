@@ -85,12 +85,19 @@ def zoom(chain: ZoomChain, large: LargeImage) -> Zoomed:
 
 def answers(zoomed: Zoomed, pad: Pad | None) -> list[ReportedAnswer]:
     """Return both answers, marked right or wrong where the truth is known, and the truth."""
-    rows = [("with a closer look", zoomed.with_zoom.answer), ("from the overview alone", zoomed.without.answer)]
+    rows = [(looked(zoomed.with_zoom), zoomed.with_zoom.answer), ("from the overview alone", zoomed.without.answer)]
     if pad is None:
         return [ReportedAnswer(name, text) for name, text in rows]
     return [ReportedAnswer(name, text, same_answer(text, pad.glyph)) for name, text in rows] + [
         ReportedAnswer("true", pad.glyph)
     ]
+
+
+def looked(result: ZoomResult) -> str:
+    """Say how closely the model looked before an answer."""
+    if result.crops:
+        return "with a closer look"
+    return "without a closer look, " + ("its calls were refused" if result.problems else "it asked for none")
 
 
 def legible(shown: tuple[int, int], seed: int) -> int:
@@ -125,7 +132,8 @@ def figures(large: LargeImage, result: ZoomResult) -> tuple[Image.Image, list[Fi
     whole = raster.overview(SHOWN)
     view = ZoomView(whole.image, whole.frame, (0, 0, raster.width, raster.height), 0, 0)
     drawn = draw_windows(view, result.crops)
-    asked = "the numbered regions are those that the model asked for" if result.crops else "it asked for no closer look"
+    regions = {1: "the numbered region is the one"}.get(len(result.crops), "the numbered regions are those")
+    asked = f"{regions} that the model asked for" if result.crops else f"answered {looked(result)}"
     out = [Figure(drawn, f"The whole image, {raster.width} x {raster.height} pixels; {asked}.")]
     overview = result.views[0]
     shown = (overview.frame.width, overview.frame.height)
@@ -142,7 +150,8 @@ def figures(large: LargeImage, result: ZoomResult) -> tuple[Image.Image, list[Fi
     for number, crop in enumerate(result.crops, start=1):
         x1, y1, x2, y2 = crop.window
         picture = crop.image.convert("RGB")
+        seen_as = f"{crop.frame.width} x {crop.frame.height}"
         picture.thumbnail((420, 420))
-        caption = f"Window {number}, read again from the file: {x2 - x1} x {y2 - y1} pixels at ({x1}, {y1})."
+        caption = f"Window {number}, read again from the file: {x2 - x1} x {y2 - y1} pixels at ({x1}, {y1}), shown at {seen_as}."
         out.append(Figure(picture, caption))
     return drawn, out
