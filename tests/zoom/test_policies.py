@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from rscovlm.codec.dialect import Dialect
 from rscovlm.engines import Reply
 from rscovlm.geometry.window import Window
 from rscovlm.processing.resolution import PixelBudget
@@ -289,3 +290,17 @@ def test_a_vote_takes_what_most_views_give() -> None:
     engine = Scripted(lambda *_: Reply(next(said)), budget=SMALL)
     result = ZoomChain(engine, policy="vote").ask(land(0, []), "What is it?")
     assert (result.answer, result.confidence) == ("plane", 0.6)
+
+
+@pytest.mark.parametrize(("name", "task"), [("assess", "ground"), ("branch", "detect")])
+def test_boxes_are_asked_for_in_the_form_of_the_task(name: str, task: str) -> None:
+    """A model that was trained to point knows the form from the system turn; without it it may answer in words."""
+    row, engine = questions("one")[0], Eye(budget=SMALL)
+    chain = ZoomChain(engine, policy=name)
+    search = chain.search([row.image], chain.overviews([row.image]), row.question)
+    systems = []
+    while not search.done:
+        systems += [turn["content"] for call in search.calls for turn in call.conversation.messages[:-1]]
+        search.receive(answer_calls(engine, search.calls))
+    form = Dialect.preset("rscovlm-v1").ask(task, expression="x", classes=["region"]).system
+    assert form and str(form) in str(systems)

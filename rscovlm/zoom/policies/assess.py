@@ -93,7 +93,9 @@ class AssessFirst:
         if not inquiry.affordable(list(inquiry.overviews)):
             return windows
         prompt = inquiry.dialect.ask("ground", expression=inquiry.question.rstrip(" ?."))
-        calls = [inquiry.ask([view], prompt.user, max_new_tokens=128) for view in inquiry.overviews]
+        calls = [
+            inquiry.ask([view], prompt.user, max_new_tokens=128, system=prompt.system) for view in inquiry.overviews
+        ]
         replies = yield calls
         for source, (view, reply) in enumerate(zip(inquiry.overviews, replies, strict=True)):
             boxes = inquiry.dialect.codec.decode(reply.text, view.frame).objects.boxes.as_kind("hbb")

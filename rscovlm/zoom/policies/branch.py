@@ -45,7 +45,8 @@ class PlanAndBranch:
             return Outcome()
         plan = words()["plan"].replace("{count}", str(self.regions)).replace("{question}", inquiry.question)
         form = inquiry.dialect.ask("detect", classes=["region"])
-        replies = yield [inquiry.ask([view], f"{plan}\n{form.user}", max_new_tokens=256) for view in overviews]
+        asked = f"{plan}\n{form.user}"
+        replies = yield [inquiry.ask([view], asked, max_new_tokens=256, system=form.system) for view in overviews]
         windows = self._planned(inquiry, [reply.text for reply in replies])
         looks, views = [], []
         for window, source in windows[: max(0, inquiry.calls_left - 1)]:

@@ -167,6 +167,7 @@ class Inquiry:
         max_new_tokens: int = 16,
         logprobs: bool = False,
         answers: bool = False,
+        system: str | None = None,
     ) -> EngineCall:
         """Return a question about some views in a conversation of its own, and count what it spends.
 
@@ -177,13 +178,14 @@ class Inquiry:
             logprobs: Whether the probability of the first word matters.
             answers: Whether the reply may be the answer: the user's own system turn and the words of earlier turns then stand
                 before the question.
+            system: What the dialect says first where it asks for boxes: the form of the answer.
         """
         tokens = sum(view.tokens for view in views)
         self.calls_left -= 1
         self.tokens_left -= tokens
         blocks: list[dict[str, Any]] = [{"type": "image", "image": view.image} for view in views]
         turn = {"role": "user", "content": [*blocks, {"type": "text", "text": text}]}
-        earlier = [*system_part(self.system), *map(_in_words, self.before)] if answers else []
+        earlier = [*system_part(self.system), *map(_in_words, self.before)] if answers else system_part(system)
         return EngineCall(Conversation([*earlier, turn]), max_new_tokens, logprobs, tokens)
 
     def note(self, window: WindowLike, source: int, score: float) -> Look:
