@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rscovlm.codec.categories import plural
-from rscovlm.demo import real, searching, talks, zooming
+from rscovlm.demo import areas, real, searching, talks, zooming
 from rscovlm.demo.report import REPORT, Figure, ReportedSearch, ReportedSection, Story, write_report
 from rscovlm.demo.scores import TaskScore, compared, measure
 from rscovlm.demo.tuning import LOOKS, NEW_CLASSES, STEPS, Progress, Tuned, known_scenes, tune
@@ -188,6 +188,9 @@ def _search(run: DemoRun, engine: Transformers, large: LargeImage) -> ReportedSe
     caption = f"{searching.counted(len(found), 'object')} on {raster.width} x {raster.height} pixels."
     reported = ReportedSearch([Figure(picture, caption)], objects=rows, coordinates=columns)
     reported.method = searching.method(found, engine.budget)
+    if held is not None and large.layout is not None and window is not None:
+        run.step("draw masks, a change map and a trace of conditions")
+        reported.sections = areas.look(engine, areas.SearchedPart(raster, window, large.layout, held), run.seed)
     if held is None:
         listed = ", ".join(plural(name) for name in searching.classes())
         names, none = (f" {word} ".join(listed.rsplit(", ", 1)) for word in ("and", "or"))

@@ -84,6 +84,7 @@ class ReportedSearch:
         recall: Share of the true objects that were found.
         objects: Rows of the first objects: label, longitude or x, latitude or y.
         coordinates: Heading of these two columns.
+        sections: What follows from the objects: masks, change, conditions.
     """
 
     figures: Sequence[Figure]
@@ -94,6 +95,7 @@ class ReportedSearch:
     recall: float | None = None
     objects: Sequence[tuple[str, float, float]] = ()
     coordinates: tuple[str, str] = ("longitude", "latitude")
+    sections: Sequence[ReportedSection] = ()
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -182,6 +183,22 @@ class SceneLayout:
         """Of a few places, the one furthest from the districts."""
         places = [place_pad(rng, self.width, self.height, config.marking, config.worn) for _ in range(12)]
         return max(places, key=lambda p: min(math.dist(p.centre, area) for area in self.areas.values()))
+
+    def without(self, places: Collection[int]) -> SceneLayout:
+        """Return the same place at a date at which some objects are not there.
+
+        Args:
+            places: Positions of these in ``objects``.
+
+        Examples:
+            >>> layout = SceneLayout(3, LayoutConfig(2048, 2048))
+            >>> len(layout.objects) - len(layout.without({0, 2}).objects)
+            2
+        """
+        other = copy(self)
+        other.objects = tuple(thing for place, thing in enumerate(self.objects) if place not in places)
+        other._near = _buckets(other.objects)
+        return other
 
     def render(self, x1: int, y1: int, x2: int, y2: int, *, step: int = 1) -> Image.Image:
         """Draw a window.
