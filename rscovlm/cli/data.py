@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rscovlm.cli.model_options import DeviceOption, ModelOption
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import say
+
+if TYPE_CHECKING:
+    from rscovlm.quality.findings import Report
 
 app = typer.Typer(help="Convert data sets to records, clean them, look for faults.", no_args_is_help=True)
 
@@ -142,6 +146,17 @@ def lint(
         typer.Option(help="File of what pictures look like: those in it are not read again to be compared."),
     ] = None,
     scales: Annotated[bool, typer.Option(help="Look for crops at up to twice or half the scale too.")] = True,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence", help="Ask a model each question with its region hidden, and list answers that do not change."
+        ),
+    ] = False,
+    model: ModelOption = None,
+    server: Annotated[
+        list[str] | None, typer.Option(help="With --evidence: ask OpenAI-compatible servers instead.")
+    ] = None,
+    device: DeviceOption = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
@@ -155,6 +170,10 @@ def lint(
     from rscovlm.records.tally import Tally
 
     with refusals("rscovlm data"):
+        if not evidence and (model or server or device):
+            raise ValueError("--model, --server and --device say who answers for --evidence; give it too")
+        if evidence and root is None:
+            raise ValueError("--evidence reads images; give their folder with --root")
         if out is not None:
             if out.exists() and not out.is_dir():
                 raise ValueError(f"{out} is a file; give the name of a folder")
@@ -173,6 +192,9 @@ def lint(
                 looks=stored,
                 progress=_images_so_far,
             )
+        if evidence and root is not None:
+            with refusals("rscovlm data", extra="train"):
+                _lint_evidence(records, root, report, model=model, endpoints=server, device=device)
         if not tally.seen:
             raise ValueError(f"there is no record in {', '.join(map(str, records))}; give files that hold some")
         say(report.table())
@@ -183,6 +205,17 @@ def lint(
             write_page(report, (root or Path()) if pixels else None, out / "lint.html", overwrite=overwrite)
             say(f"Open {out / 'lint.html'}")
     raise typer.Exit(1 if report.errors else 0)
+
+
+def _lint_evidence(records: list[Path], root: Path, report: Report, **engine: Any) -> None:
+    """Ask a model about every record whose region is known, and add what hiding it changes."""
+    from rscovlm.data.storage import read_records
+    from rscovlm.quality.evidence_lint import lint_evidence
+    from rscovlm.records.tally import Tally
+    from rscovlm.serving.loading import load_engine
+
+    rows = (record for path in records for record in read_records(path, tally=Tally(1.0)))
+    lint_evidence(rows, root, load_engine(**engine), report)
 
 
 def _images_so_far(count: int) -> None:

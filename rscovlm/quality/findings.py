@@ -32,6 +32,8 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "parent leak": ("error", "tiles of one image are in several splits"),
     "class names": ("warning", "names that differ only in spelling"),
     "broken row": ("error", "a row of a file of records is no record"),
+    "idle evidence": ("warning", "hiding the region that is to answer the question does not change the model's answer"),
+    "wrong evidence": ("warning", "the model's answer is not the true one although the region is shown"),
     "conflicting answers": ("warning", "one question about one image has several answers"),
 }
 
@@ -65,11 +67,21 @@ class Finding:
 
 @dataclass
 class Report:
-    """What lint found: how often each check failed, and the worst findings of each."""
+    """What lint found: how often each check failed, and the worst findings of each.
+
+    Attributes:
+        records: Records that were looked at.
+        images: Images of these.
+        counts: Findings by check.
+        evidence: Where evidence was checked, records by what came of it, or by why they were not checked.
+        findings: The worst findings of each check.
+        keep: Findings kept per check.
+    """
 
     records: int = 0
     images: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    evidence: Counter[str] = field(default_factory=Counter)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     keep: int = 50
 
@@ -100,6 +112,8 @@ class Report:
                 worst = self.worst(check)[0]
                 lines.append(f"{level:>8} {self.counts[check]:>8}  {check}: {meaning}")
                 lines.append(f"{'':>19}{worst.place}: {worst.detail}")
+        if self.evidence:
+            lines.append("evidence: " + ", ".join(f"{reason} {count}" for reason, count in self.evidence.most_common()))
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,7 +122,8 @@ class Report:
             check: {"level": CHECKS[check][0], "count": count, "worst": [item.to_dict() for item in self.worst(check)]}
             for check, count in self.counts.items()
         }
-        return {"records": self.records, "images": self.images, "errors": self.errors, "checks": checks}
+        whole = {"records": self.records, "images": self.images, "errors": self.errors, "checks": checks}
+        return whole | ({"evidence": dict(self.evidence)} if self.evidence else {})
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write `to_dict` as a JSON file.

@@ -41,7 +41,7 @@ class Zoom(Task):
 
         Several regions apart are answered without the tool, as is a region that is no closer than what is shown.
         """
-        regions = _levels(record)
+        regions = nested_regions(record)
         if not regions or draw.rng.random() < draw.options.direct_rate:
             return ANSWER.example(record, shown, draw)
         frame, overview = shown.frames[0], shown.pictures[0]
@@ -74,8 +74,8 @@ class Zoom(Task):
 TASK = Zoom()
 
 
-def _levels(record: Record) -> tuple[Region, ...]:
-    """Return the regions to look at in turn: the only one, or several of which each lies in the one before."""
+def nested_regions(record: Record) -> tuple[Region, ...]:
+    """Return the regions to look at in turn: the only one, or several of which each lies in the one before; none where they lie apart."""
     for (x1, y1, x2, y2), inner in pairwise(record.regions):
         if not (x1 <= inner[0] and y1 <= inner[1] and inner[2] <= x2 and inner[3] <= y2):
             return ()

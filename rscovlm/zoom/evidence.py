@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
 
-from rscovlm.engines.engine import check_engine, replies
+from rscovlm.engines.engine import Conversation, check_engine, replies
 from rscovlm.geometry import Boxes
 from rscovlm.rasters import open_image
 from rscovlm.zoom.asked import Images
@@ -53,6 +54,7 @@ def check_evidence(
     judge: Callable[[str, str], bool] = same_answer,
     margin: float = 0.1,
     max_new_tokens: int = 128,
+    batch: int = 32,
 ) -> list[EvidenceCheck]:
     """Show each question its evidence, then the same views with the evidence painted grey, and compare the answers.
 
@@ -61,55 +63,80 @@ def check_evidence(
 
     Args:
         engine: Who answers.
-        asked: The questions, each with one image.
+        asked: The questions, each with one image; of evidence in several boxes each is shown, and all are hidden.
         judge: Whether two answers are the same.
         margin: How far the grey reaches beyond the region, as a share of its sides.
         max_new_tokens: Limit of an answer.
+        batch: Questions whose pictures are held at a time.
 
     Raises:
         ValueError: An image cannot be read, or a region lies outside of it.
     """
     check_engine(engine)
-    rows = [(number, row, row.evidence) for number, row in enumerate(asked) if row.evidence is not None]
-    chain = ZoomChain(engine, max_steps=1, max_new_tokens=max_new_tokens)
-    conversations = []
-    for _, row, region in rows:
-        raster = open_image(row.image)
-        overview = Images(engine, Limits()).overview(raster, 0, 1)
-        episode = chain.go_on([raster], [overview], row.question)
-        episode.look(region)
-        placed = region if region.frame is not None else Boxes(region.coords, region.kind, raster.frame)
-        hidden = [_grey(view.image, placed.to(view.view.frame), margin) for view in episode.views]
-        conversation = episode.pending
-        conversations.append(conversation)
-        pictures = iter(hidden)
-        messages = [
-            {
-                **turn,
-                "content": [
-                    {**block, "image": next(pictures)} if block["type"] == "image" else block
-                    for block in turn["content"]
-                ],
-            }
-            if not isinstance(turn["content"], str)
-            else turn
-            for turn in conversation.messages
+    known = ((number, row) for number, row in enumerate(asked) if row.evidence is not None)
+    checks: list[EvidenceCheck] = []
+    while some := list(islice(known, batch)):
+        pairs = [hidden_pair(engine, row, margin=margin) for _, row in some]
+        answers = answer_pairs(engine, pairs, max_new_tokens=max_new_tokens)
+        checks += [
+            EvidenceCheck(number, shown, hidden, judge(shown, row.answer), not judge(hidden, shown))
+            for (number, row), (shown, hidden) in zip(some, answers, strict=True)
         ]
-        conversations.append(type(conversation)(messages, conversation.tools))
-    answers = [reply.text.strip() for reply in replies(engine, conversations, max_new_tokens=max_new_tokens)]
-    return [
-        EvidenceCheck(number, shown, hidden, judge(shown, row.answer), not judge(hidden, shown))
-        for (number, row, _), shown, hidden in zip(rows, answers[::2], answers[1::2], strict=True)
+    return checks
+
+
+def hidden_pair(engine: Engine, asked: ZoomQuestion, *, margin: float = 0.1) -> tuple[Conversation, Conversation]:
+    """Return a question with its evidence shown, and the same conversation with the evidence painted grey in every picture.
+
+    Args:
+        engine: Who will answer.
+        asked: The question, with one image and its evidence.
+        margin: As for `check_evidence`.
+
+    Raises:
+        ValueError: There is no evidence, the image cannot be read, or a region lies outside of it.
+    """
+    if asked.evidence is None or not len(asked.evidence):
+        raise ValueError(f"question {asked.question!r} has no evidence; give the region that answers it")
+    raster = open_image(asked.image)
+    placed = asked.evidence
+    if placed.frame is None:
+        placed = Boxes(placed.coords, placed.kind, raster.frame)
+    overview = Images(engine, Limits()).overview(raster, 0, 1)
+    episode = ZoomChain(engine).go_on([raster], [overview], asked.question)
+    for row in range(len(placed)):
+        episode.look(placed[[row]])
+    hidden = iter([_grey(view.image, placed.to(view.view.frame), margin) for view in episode.views])
+    shown = episode.pending
+    messages = [
+        turn
+        if isinstance(turn["content"], str)
+        else {**turn, "content": [_swapped(one, hidden) for one in turn["content"]]}
+        for turn in shown.messages
     ]
+    return shown, Conversation(messages, shown.tools)
 
 
-def _grey(image: Image.Image, region: Boxes, margin: float) -> Image.Image:
-    """Return a picture with a region painted in the mean colour of the whole."""
-    x1, y1, x2, y2 = (float(side) for side in region.as_kind("hbb").coords[0])
-    across, down = margin * (x2 - x1) + 1, margin * (y2 - y1) + 1
+def answer_pairs(
+    engine: Engine, pairs: Sequence[tuple[Conversation, Conversation]], *, max_new_tokens: int = 128
+) -> list[tuple[str, str]]:
+    """Return the answers to pairs of `hidden_pair`: with the evidence and without, all asked as one batch."""
+    asked = [conversation for pair in pairs for conversation in pair]
+    texts = [reply.text.strip() for reply in replies(engine, asked, max_new_tokens=max_new_tokens)]
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _swapped(block: dict[str, Any], pictures: Iterator[Image.Image]) -> dict[str, Any]:
+    return {**block, "image": next(pictures)} if block["type"] == "image" else block
+
+
+def _grey(image: Image.Image, regions: Boxes, margin: float) -> Image.Image:
+    """Return a picture with regions painted in the mean brightness of the whole."""
     painted = image.convert("RGB")
     mean = painted.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     # Without colour, so that nothing of what is hidden shows through.
     level = round(sum(mean) / 3) if isinstance(mean, tuple) else 128
-    ImageDraw.Draw(painted).rectangle((x1 - across, y1 - down, x2 + across, y2 + down), fill=(level, level, level))
+    for x1, y1, x2, y2 in regions.as_kind("hbb").coords.tolist():
+        across, down = margin * (x2 - x1) + 1, margin * (y2 - y1) + 1
+        ImageDraw.Draw(painted).rectangle((x1 - across, y1 - down, x2 + across, y2 + down), fill=(level, level, level))
     return painted
