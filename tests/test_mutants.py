@@ -123,6 +123,22 @@ print(json.dumps([draws, listed.reason(draws[0][0])]))
     assert reason is None or first[0] == [path, where, was, now]
 
 
+def test_members_in_another_order_are_no_change() -> None:
+    script = """
+import json
+from mutation.mutants import Module
+
+module = Module("a.py", "def known(x):\\n    return x in (1, 8), (x, 9)\\n")
+print(json.dumps([mutant.now for where, place in module.places for mutant in module.mutants(where, place)]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".ci")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert "return x in (1, (9)), (x, 9)" in found
+    assert "return x in (1, 8), (9, x)" in found
+    assert not any("(8, 1)" in now for now in found)
+
+
 def test_every_equivalent_is_listed_with_its_reason_and_still_stands() -> None:
     # A line that was changed since is no equivalent any more.
     rows = yaml.safe_load((ROOT / ".ci" / "mutation" / "equivalents.yaml").read_text(encoding="utf-8")) or []

@@ -30,6 +30,8 @@ from mutation.trial import Chosen, Collected, forked, named, prepare, run_tests
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 START = 12.0
+LONG = 1.0
+"""Seconds of a test in a trial, above which it comes after the others in the trials that follow."""
 SESSION = 36000.0
 """Seconds that a floor's session may take: each of its children has a limit of its own."""
 
@@ -63,6 +65,7 @@ class Trials:
     ) -> None:
         self._root, self._seen, self._log, self._limit, self._start = root, seen, log, limit, start
         self._sound: dict[str, bool] = {}
+        self._took: dict[str, float] = {}
 
     def quickly(self, mutants: Sequence[tuple[Mutant, list[str]]], ended: Callable[[Mutant, str, str], None]) -> None:
         """Try what can be swapped in memory, with tests that are imported and collected once; leave out the rest.
@@ -89,6 +92,8 @@ class Trials:
                 others = [one for one in collected.tests if one.split("[")[0] in functions and one not in tests]
                 found = named(tests, collected.tests)
                 found += within(sorted(others, key=self._seen.seconds), self._seen, self._limit)
+                # What nobody measured before is learnt from trial to trial: a few long tests would use up the time of most.
+                found.sort(key=lambda test: self._took.get(test, 0.0) > LONG)
                 if found and (outcome := self._outcome(mutant, found, run)) is not None:
                     ended(mutant, *outcome)
 
@@ -128,14 +133,18 @@ class Trials:
         def act() -> str:
             if mutant is not None and not imported.swap(mutant):
                 return "null"
-            return json.dumps(collected.run(tests, self._seen.seconds, 2 * self._limit))
+            return json.dumps([collected.run(tests, self._seen.seconds, 2 * self._limit), collected.took])
 
         seconds = self._start + 2 * self._limit + 3 * self._taken(tests)
         how, text = forked(act, root=self._root, log=self._log, seconds=seconds)
         if how != "ended":
             return True, "no end" if how == "endless" else "the process died"
-        failed = json.loads(text)
-        return None if failed is None else (bool(failed), failed)
+        answer = json.loads(text)
+        if answer is None:
+            return None
+        failed, took = answer
+        self._took |= took
+        return bool(failed), failed
 
     def _imported(self, mutant: Mutant | None, tests: Sequence[str]) -> tuple[bool, str]:
         chosen = Chosen(tests, self._start + 2 * self._limit)

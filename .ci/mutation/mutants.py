@@ -103,6 +103,13 @@ class _Places(ast.NodeVisitor):
         else:
             self.found.pop()
 
+    def visit_Compare(self, node: ast.Compare) -> None:
+        self.visit(node.left)
+        for operator, right in zip(node.ops, node.comparators, strict=True):
+            # Members in another order are the same members.
+            named = isinstance(operator, ast.In | ast.NotIn) and isinstance(right, ast.Tuple | ast.List)
+            self._all(right.elts if named else [right])
+
     def visit_Call(self, node: ast.Call) -> None:
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if called in QUIET:

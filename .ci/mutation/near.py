@@ -27,14 +27,17 @@ class NearTests:
         self._root, self._modules, self._home = root, modules, set(tests)
         self._found: dict[tuple[str, int], list[str]] = {}
         self._texts = {path: (root / path).read_text(encoding="utf-8") for path in dict.fromkeys([*tests, *others])}
+        # What no near test notices may be noticed through another module, as far as the limit of a trial allows.
+        self._others = sorted(tests, key=lambda path: len(self._texts[path]))
 
     def measure(self, seconds: float) -> list[str]:
         """Measure nothing."""
         return []
 
     def tests(self, module: str, lines: tuple[int, int]) -> list[str]:
-        """Return the module, for its doctests, and the files nearest to it."""
-        return [module, *self._files(module, 0)]
+        """Return the module, for its doctests, the files nearest to it, and the others of its floor, short ones first."""
+        near = self._files(module, 0)
+        return [module, *near, *(path for path in self._others if path not in near)]
 
     def related(self, module: str, lines: tuple[int, int]) -> set[str]:
         """Return nothing: every case of a file is tried anyway."""

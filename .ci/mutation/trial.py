@@ -175,12 +175,16 @@ class Collected:
 
     Args:
         act: What is done with them, in place of running them all.
+
+    Attributes:
+        took: Seconds of a processor that each test took which ran in this process.
     """
 
     def __init__(self, act: Callable[[Collected], None]) -> None:
         self._act = act
         self._items: dict[str, pytest.Item] = {}
         self._failed = ""
+        self.took: dict[str, float] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -217,6 +221,7 @@ class Collected:
             resource.setrlimit(resource.RLIMIT_CPU, (allowed, most))
             following = items[place + 1] if place + 1 < len(items) else None
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self.took[item.nodeid] = spent() - used
             if self._failed:
                 return self._failed
         return ""

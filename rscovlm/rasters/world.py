@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -137,8 +139,6 @@ def transformed(points: Floats, source: str, target: str, *, anywhere: bool = Fa
     if not len(points):
         return points
     try:
-        from rasterio.warp import transform
-
         old, new = read_crs(source), read_crs(target)
     except ValueError as error:
         raise ValueError(f"coordinates in {source[:40]} cannot be changed to {target[:40]}: {error}") from error
@@ -147,10 +147,28 @@ def transformed(points: Floats, source: str, target: str, *, anywhere: bool = Fa
             f"coordinates in {source[:40]} cannot be changed to {target} without rasterio; install rscovlm[geo], or "
             "use crs=None for the image's own system"
         ) from None
-    with translated(f"coordinates in {source[:40]} cannot be changed to {target[:40]}"):
-        xs, ys = transform(old, new, points[:, 0].tolist(), points[:, 1].tolist())
-    changed = np.stack([np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)], axis=1)
+    what = f"coordinates in {source[:40]} cannot be changed to {target[:40]}"
+    change = partial(_changed, old=old, new=new, what=what)
+    changed = _where_possible(points, change) if anywhere else change(points)
     if not anywhere and not np.isfinite(changed).all():
         row = int(np.flatnonzero(~np.isfinite(changed).all(axis=1))[0])
         raise ValueError(f"point {row} ({points[row].tolist()} in {source[:40]}) has no place in {target[:40]}")
     return changed
+
+
+def _changed(points: Floats, old: Any, new: Any, what: str) -> Floats:
+    from rasterio.warp import transform
+
+    with translated(what):
+        return np.stack(transform(old, new, points[:, 0].tolist(), points[:, 1].tolist()), axis=1, dtype=np.float64)
+
+
+def _where_possible(points: Floats, change: Callable[[Floats], Floats]) -> Floats:
+    """Return infinity for the points that have no place: one of them makes GDAL refuse all that it is given at once."""
+    try:
+        return change(points)
+    except ValueError:
+        if len(points) == 1:
+            return np.full((1, 2), np.inf)
+    half = len(points) // 2
+    return np.concatenate([_where_possible(part, change) for part in (points[:half], points[half:])])

@@ -79,6 +79,21 @@ def test_bounds_are_those_of_rasterio(name: str, tmp_path: Path) -> None:
     assert np.ravel(content["bounds"]) == pytest.approx([south, west, north, east], abs=0.6 * pixel)
 
 
+def test_a_picture_beside_the_horizon_is_shown_though_corners_of_its_bounds_lie_behind(tmp_path: Path) -> None:
+    # Of the picture every place is seen, of the box of longitudes and latitudes around it not.
+    transform = (2e6 / SIDE, 0.0, 4e6, 0.0, -3e6 / SIDE, 2e6)
+    frame = Frame(SIDE, SIDE, root_to_world=transform, crs="+proj=ortho +lat_0=40 +lon_0=0 +datum=WGS84")
+    content = page_of(frame, tmp_path)
+    (south, west), (north, east) = content["bounds"]
+    west_found, south_found, east_found, north_found = warp.transform_bounds(
+        frame.crs, "EPSG:4326", 4e6, -1e6, 6e6, 2e6, densify_pts=201
+    )
+    assert (west, south) == pytest.approx((west_found, south_found), abs=0.3)
+    assert (east, north) == pytest.approx((east_found, north_found), abs=0.3)
+    opaque = np.asarray(content["image"])[..., 3] > 0
+    assert 0.3 < opaque.mean() < 0.95 and not opaque[-1, -1]
+
+
 @pytest.mark.parametrize("name", MERCATOR)
 def test_objects_lie_on_what_the_picture_shows(name: str, tmp_path: Path) -> None:
     """The white field of the picture, found in its pixels, is where the ring of its box is."""

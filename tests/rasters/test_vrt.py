@@ -52,6 +52,19 @@ def test_sources_other_than_local_images_are_refused(source: str, tmp_path: Path
         open_image(path, allow_vrt=True)
 
 
+@pytest.mark.parametrize("name", ["{outside}", "../outside/a.tif", "link.tif", "a/../../outside/a.tif"])
+def test_a_picture_outside_the_folder_is_refused_however_it_is_named(name: str, tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside, inside / "a"):
+        folder.mkdir()
+    write_tiff(outside / "a.tif", picture(90, 70))
+    (inside / "link.tif").symlink_to(outside / "a.tif")
+    source = name.format(outside=outside / "a.tif")
+    path = vrt(inside / "a.vrt", source, relative=source == name)
+    with pytest.raises(RasterError, match=r"a\.vrt: its source .* is not a local file under the folder of the VRT"):
+        open_image(path, allow_vrt=True)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -3,10 +3,12 @@
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rscovlm.training.filling import Choice, fill_room
+from rscovlm.training import filling
+from rscovlm.training.filling import Choice, fill_in_order, fill_room
 
 KINDS = ["boxes", "chat"]
 WAITING = st.fixed_dictionaries({kind: st.lists(st.integers(1, 12), max_size=4) for kind in KINDS})
@@ -54,3 +56,30 @@ def test_among_equal_choices_earlier_seats_and_longer_waits_come_first() -> None
     assert fill_room(["boxes", "boxes"], waiting, 18, enough=18) == [(0, 2), (1, 0)]
     # No sample of the first seat fits; of the others the earlier one is taken.
     assert fill_room(["chat", "boxes", "chat", "boxes"], waiting, 3, enough=1) == [(1, 1)]
+
+
+@given(st.lists(st.sampled_from(KINDS), max_size=4), WAITING, st.integers(0, 40))
+def test_each_number_of_first_seats_takes_most_of_the_room(
+    seats: list[str], waiting: Mapping[Hashable, Sequence[int]], room: int
+) -> None:
+    fitting = [choice for choice in _choices(seats, waiting) if _sum(choice, seats, waiting) <= room]
+    found = fill_in_order(seats, waiting, room)
+    for used in range(len(seats) + 1):
+        best = [choice for choice in fitting if [seat for seat, _ in choice] == list(range(used))]
+        assert (used < len(found)) == bool(best)
+        if best:
+            assert found[used] in best
+            assert _sum(found[used], seats, waiting) == max(_sum(choice, seats, waiting) for choice in best)
+
+
+def test_ordinary_rooms_are_filled_by_the_quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Seats of different kinds never want one sample twice, so that sums need not be counted exactly. Both ways give the
+    # same choice, which would hide a quick search that never succeeds.
+    def exactly(*_: object, **__: object) -> int:
+        raise AssertionError("the exact way was taken")
+
+    monkeypatch.setattr(filling, "_distinct", exactly)
+    waiting: dict[Hashable, list[int]] = {"chat": [30, 20, 25, 41, 7], "boxes": [70, 60, 90, 13], "count": [5, 44]}
+    for room in range(40, 300, 7):
+        for seats in (["chat", "boxes", "count"], ["count", "boxes"], ["chat"]):
+            assert _sum(fill_room(seats, waiting, room, enough=1), seats, waiting) <= room
