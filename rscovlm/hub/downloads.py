@@ -9,12 +9,12 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rscovlm.files import claim_folder, mark, write_text
 from rscovlm.hub.faults import check_repo, hub_faults
+from rscovlm.hub.transfers import bounded_waits, download_all
 from rscovlm.hub.uploads import RepoKind
 from rscovlm.processing.checkpoint_checks import check_checkpoint
 
@@ -88,31 +88,22 @@ def pull(
         PermissionError: The token may not read it.
         ConnectionError: The Hub or the connection failed; the same call resumes.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi
 
     check_repo(repo)
     target = Path(folder)
     _check_target(target)
     api = HfApi(endpoint=endpoint, token=token)
-    with hub_faults("pulling", repo, token):
-        commit = str(api.repo_info(repo, repo_type=kind, revision=revision).sha)
+    with hub_faults("pulling", repo, token), bounded_waits() as seconds:
+        commit = str(api.repo_info(repo, repo_type=kind, revision=revision, timeout=seconds).sha)
         tree = list(api.list_repo_tree(repo, recursive=True, revision=commit, repo_type=kind))
     wanted = _chosen(repo, [entry for entry in tree if hasattr(entry, "blob_id")], patterns, max_bytes)
     if required is not None and not any(fnmatchcase(name, required) for name in wanted):
         raise FileNotFoundError(f"{repo} holds no {required}; give another repository")
     part = target.absolute().with_name(f".{target.absolute().name[:100]}.part")
     claim_folder(part, "pull")  # what is in it afterwards is ours to resume from, or to delete
-    with hub_faults("pulling", repo, token):
-        snapshot_download(
-            repo,
-            repo_type=kind,
-            revision=commit,
-            local_dir=part,
-            allow_patterns=[escape(name) for name in wanted],
-            token=token,
-            endpoint=api.endpoint,
-            max_workers=4,
-        )
+    with hub_faults("pulling", repo, token), bounded_waits():
+        download_all(api, repo, kind, commit, part, wanted, token)
     for name, entry in wanted.items():
         _verify(part / name, entry, repo)
     _keep_only(part, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ def hub_faults(action: str, repo: str, token: str | None) -> Iterator[None]:
     transport = next(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2
     try:
         yield
-    except (OSError, RuntimeError, transport) as error:
+    except (OSError, RuntimeError, json.JSONDecodeError, transport) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of this machine: a full disk, a file that is not there
         known = getattr(getattr(error, "response", None), "status_code", None)
@@ -95,6 +96,10 @@ def hub_faults(action: str, repo: str, token: str | None) -> Iterator[None]:
             made = FileNotFoundError(f"{repo} is not there, or this token may not see it; check the name, or log in")
         elif known in (409, 412):
             made = ConnectionError(f"{repo} changed while {action} it, and nothing was committed; do the same again")
+        elif isinstance(error, json.JSONDecodeError):
+            made = ConnectionError(
+                f"{action} {repo} stopped (an answer was no JSON: {why}); do the same again to resume"
+            )
         elif isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError)) or not isinstance(error, ValueError):
             made = ConnectionError(f"{action} {repo} stopped ({why}); do the same again to resume")
         else:

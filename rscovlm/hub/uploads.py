@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rscovlm.hub.faults import check_repo, holds_token, hub_faults
+from rscovlm.hub.transfers import bounded_waits, upload_large
 
 RepoKind = Literal["model", "dataset", "space"]
 """Kinds of repositories on the Hub."""
@@ -105,19 +107,21 @@ def send(
         return upload
     api = HfApi(endpoint=endpoint, token=token)
     space = {"space_sdk": "gradio"} if upload.kind == "space" else {}
-    with hub_faults("pushing", upload.repo, token):
+    with hub_faults("pushing", upload.repo, token), bounded_waits() as seconds, ExitStack() as opened:
         api.create_repo(upload.repo, repo_type=upload.kind, private=private, exist_ok=True, **space)
-        about = api.repo_info(upload.repo, repo_type=upload.kind, revision=revision, files_metadata=False)
+        about = api.repo_info(upload.repo, repo_type=upload.kind, revision=revision, timeout=seconds)
         there = [sibling.rfilename for sibling in about.siblings or ()]
         gone = [name for name in there if name not in upload.files and _matches(name, upload.stale)]
         if gone:
             _LOGGER.info("%s: removed with this commit: %s", upload.repo, ", ".join(gone))
-        operations: list[Any] = [CommitOperationDelete(name) for name in gone]
-        for path, source in sorted(upload.files.items()):
-            operations.append(CommitOperationAdd(path, source if isinstance(source, bytes) else str(source)))
+        additions = [
+            CommitOperationAdd(path, source if isinstance(source, bytes) else str(source))
+            for path, source in sorted(upload.files.items())
+        ]
+        additions = upload_large(api, upload.repo, additions, opened, repo_type=upload.kind, revision=revision)
         commit = api.create_commit(
             upload.repo,
-            operations,
+            [*map(CommitOperationDelete, gone), *additions],
             commit_message=message,
             repo_type=upload.kind,
             revision=revision,

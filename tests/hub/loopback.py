@@ -8,7 +8,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +24,10 @@ class HubFault:
 
     Attributes:
         match: Regular expression for "METHOD /path".
-        how: A status such as "503"; "cut" closes the connection in the middle of a body; "slow" waits; "flip" changes a byte.
+        how: A status such as "503" (429 asks to come back in a second); "cut" closes the connection in the middle of a body; "slow"
+            waits; "flip" changes a byte; "stall" does nothing and keeps silent until the Hub closes; "lost" does what is asked and
+            hangs up instead of answering; "half" sends half of the answer's JSON as if it were all; "loop" sends the client to
+            the same address again.
         times: How often it still happens.
         seconds: How long "slow" waits.
     """
@@ -46,7 +49,8 @@ class Answer(Exception):
 class Hub:
     """Repositories as dictionaries of files; `visits` lists what was asked for, `created` and `commits` with what words.
 
-    Files whose names end in one of `large` go the way of Git LFS; with `token` set, all else is refused.
+    Files whose names end in one of `large` go the way of Git LFS; with `token` set, all else is refused. `xet` is the address of a
+    Xet store, which is named to clients and does not exist here: every one that is named fails.
     """
 
     def __init__(self) -> None:
@@ -59,6 +63,8 @@ class Hub:
         self.faults: list[HubFault] = []
         self.large: tuple[str, ...] = ()
         self.token: str | None = None
+        self.xet: str | None = None
+        self.closing = threading.Event()
         self.lock = threading.Lock()
         hub = self
 
@@ -87,6 +93,13 @@ class Hub:
                     self._hang_up()
                     return
                 body = self._body(length)
+                if fault is not None and fault.how == "stall":
+                    hub.closing.wait(60)
+                    self._hang_up()
+                    return
+                if fault is not None and fault.how == "loop":
+                    self._json({}, 307, headers={"Location": self.path})
+                    return
                 try:
                     if fault is not None and fault.how.isdigit():
                         # A careless proxy that repeats what it was sent.
@@ -102,10 +115,16 @@ class Hub:
                         raise Answer(401, "Invalid username or password.", "RepoNotFound")
                     if "/resolve/" in path:
                         self._send(*hub.file(path), fault)
-                    else:
-                        self._json(hub.answer(self.command, path, urlsplit(self.path).query, body))
+                        return
+                    value = hub.answer(self.command, path, urlsplit(self.path).query, body)
+                    if fault is not None and fault.how == "lost":
+                        self._hang_up()
+                        return
+                    headers = _xet_headers(value) if "/xet-" in path else {}
+                    self._json(value, half=fault is not None and fault.how == "half", headers=headers)
                 except Answer as answer:
-                    self._json({"error": answer.words}, answer.status, answer.code)
+                    headers = {"Retry-After": "1"} if answer.status == 429 else {}
+                    self._json({"error": answer.words}, answer.status, answer.code, headers=headers)
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
 
@@ -123,13 +142,24 @@ class Hub:
                 self.close_connection = True
                 self.connection.shutdown(2)
 
-            def _json(self, value: Any, status: int = 200, code: str = "") -> None:
+            def _json(
+                self,
+                value: Any,
+                status: int = 200,
+                code: str = "",
+                *,
+                half: bool = False,
+                headers: Mapping[str, str] = {},
+            ) -> None:
                 data = json.dumps(value).encode()
+                data = data[: len(data) // 2] if half else data
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 if code:
                     self.send_header("X-Error-Code", code)
+                for name, text in headers.items():
+                    self.send_header(name, text)
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(data)
@@ -143,6 +173,11 @@ class Hub:
                 self.send_header("Accept-Ranges", "bytes")
                 self.send_header("ETag", f'"{_oid(data, large)}"')
                 self.send_header("X-Repo-Commit", commit)
+                if large and hub.xet is not None:
+                    self.send_header("X-Xet-Hash", "ab" * 32)
+                    self.send_header(
+                        "X-Xet-Refresh-Route", f"{hub.address}/api/models/any/repo/xet-read-token/{commit}"
+                    )
                 self.end_headers()
                 if self.command == "HEAD":
                     return
@@ -202,6 +237,10 @@ class Hub:
             return self._create(json.loads(body))
         if path.endswith("/info/lfs/objects/batch"):
             return self._batch(json.loads(body))
+        if "/xet-" in path:
+            if self.xet is None:
+                raise Answer(404, "Not found")
+            return {"casUrl": self.xet, "exp": int(time.time()) + 3600, "accessToken": "of-the-store"}
         if path.startswith("/lfs/"):
             return self._stored(method, path.removeprefix("/lfs/"), body)
         repo = "/".join(path.split("/")[3:5])
@@ -295,6 +334,15 @@ def _oid(data: bytes, large: bool) -> str:
     return hashlib.sha256(data).hexdigest() if large else hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
+def _xet_headers(value: dict[str, Any]) -> dict[str, str]:
+    """What a client that is no `hf_xet` reads of the same answer."""
+    return {
+        "X-Xet-Cas-Url": value["casUrl"],
+        "X-Xet-Access-Token": value["accessToken"],
+        "X-Xet-Token-Expiration": str(value["exp"]),
+    }
+
+
 def _prefix(kind: str | None) -> str:
     return {"dataset": "datasets/", "space": "spaces/"}.get(kind or "", "")
 
@@ -324,5 +372,6 @@ def serving() -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.closing.set()
         hub._server.shutdown()
         hub._server.server_close()

@@ -18,7 +18,7 @@ from rscovlm.benchmarks.report import to_model_index
 from rscovlm.benchmarks.scores import BenchmarkFigure, SuiteScore
 from rscovlm.benchmarks.suite import load_suite
 from rscovlm.cli import app
-from rscovlm.hub import pull, push_model
+from rscovlm.hub import pull, push_model, transfers
 from rscovlm.hub.downloads import PULL_FILE
 from rscovlm.hub.model_card import FACTS_FILE
 from tests.hub.loopback import Hub, HubFault, reach, serving
@@ -34,6 +34,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serving() as found:
         found.token = TOKEN
         reach(found, monkeypatch)
+        monkeypatch.setattr(transfers, "SILENCE", 2.0)
         yield found
 
 
@@ -192,7 +193,19 @@ UPLOADS = [
     ("POST .*commit/main", "403", 1),
     ("PUT /lfs", "cut", 1),
     ("PUT /lfs", "503", 2),
+    ("PUT /lfs", "stall", 1),
+    ("PUT /lfs", "429", 1),
+    ("GET /api/models/me/planes", "stall", 9),
+    ("GET /api/models/me/planes", "half", 9),
+    ("GET /api/models/me/planes", "loop", 99),
+    ("POST .*objects/batch", "half", 9),
+    ("POST .*commit/main", "stall", 9),
+    ("POST .*commit/main", "429", 9),
+    ("POST .*commit/main", "half", 1),
+    ("POST .*commit/main", "lost", 1),
 ]
+DONE = ("half", "lost")
+"""Faults after which the commit may be there, whole: the Hub did it, and its answer did not arrive."""
 DOWNLOADS = [
     ("GET /api/models/me/planes$", "503", 9),
     ("GET /api/models/me/planes/tree", "503", 9),
@@ -204,6 +217,10 @@ DOWNLOADS = [
     ("GET .*resolve.*safetensors", "slow", 1),
     ("HEAD .*resolve.*safetensors", "503", 9),
     ("GET .*resolve.*config.json", "403", 1),
+    ("GET /api/models/me/planes$", "stall", 9),
+    ("GET /api/models/me/planes/tree", "half", 9),
+    ("GET /api/models/me/planes/tree", "429", 9),
+    ("GET .*resolve.*safetensors", "loop", 99),
 ]
 
 
@@ -221,12 +238,15 @@ def test_a_push_that_fails_changes_nothing_and_is_finished_by_the_next(
     try:
         _push(run)
     except (ConnectionError, PermissionError, FileNotFoundError) as error:
-        assert hub.files[REPO] == before
+        assert hub.files[REPO] == before or (
+            fault[1] in DONE and hub.files[REPO]["model.safetensors"] == (run / "model.safetensors").read_bytes()
+        )
         assert REPO in str(error) and TOKEN not in str(error) and error.__cause__ is None, error
         assert "\n" not in str(error)
     hub.faults.clear()
     _push(run)
     assert hub.files[REPO]["model.safetensors"] == (run / "model.safetensors").read_bytes() != weights
+    assert len(hub.commits) == 2, "what was committed is not committed twice"
     assert TOKEN not in caplog.text
 
 
@@ -244,7 +264,7 @@ def test_a_pull_is_whole_or_not_there(
         assert not back.exists()
         assert REPO in str(error) and TOKEN not in str(error), error
     else:
-        assert fault[1] in ("cut", "slow")  # what the client itself gets over
+        assert fault[1] in ("cut", "slow", "429")  # what the client itself gets over
     hub.faults.clear()
     if not back.exists():
         _pull(back)
