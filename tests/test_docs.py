@@ -105,7 +105,16 @@ def test_the_first_block_of_a_guide_needs_nothing(page: str, tmp_path: Path, mon
 
 
 # Run by `.ci/fresh` alone: they install packages, start a server, or take a minute.
-INSTALLING = {"agents.md", "engines.md", "install.md", "learning.md", "scale.md", "serve.md"}
+INSTALLING = {
+    "agents.md",
+    "deploy.md",
+    "engines.md",
+    "install.md",
+    "learning.md",
+    "notebooks.md",
+    "scale.md",
+    "serve.md",
+}
 
 
 @pytest.mark.parametrize("page", sorted(first.first_commands().keys() - INSTALLING))
