@@ -68,8 +68,10 @@ def lint_evidence(
 def evidence_of(record: Record) -> tuple[tuple[float, float, float, float], ...]:
     """Return the regions to hide: the innermost of some that lie in one another, else all.
 
-    >>> [evidence_of(Record("1", "mine", "train", "zoom", regions=some)) for some in (((0, 0, 9, 9), (2, 2, 5, 5)), ((0, 0, 2, 2), (4, 4, 9, 9)))]
-    [((2, 2, 5, 5),), ((0, 0, 2, 2), (4, 4, 9, 9))]
+    >>> apart = Record("1", "mine", "train", "zoom", regions=((0, 0, 2, 2), (4, 4, 9, 9)))
+    >>> nested = Record("1", "mine", "train", "zoom", regions=((0, 0, 9, 9), (2, 2, 5, 5)))
+    >>> evidence_of(apart), evidence_of(nested)
+    (((0, 0, 2, 2), (4, 4, 9, 9)), ((2, 2, 5, 5),))
     """
     return nested_regions(record)[-1:] or record.regions
 

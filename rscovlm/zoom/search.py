@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rscovlm.codec.control_tokens import harmless
 from rscovlm.engines.engine import Reply
+from rscovlm.geometry.window import Window
 from rscovlm.zoom.layouts import answer_turn
-from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry, Outcome, Policy
+from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry, Look, Outcome, Policy
 from rscovlm.zoom.result import Step, ZoomResult
 from rscovlm.zoom.windows import ZoomView
 
@@ -96,17 +97,42 @@ class Search:
         """Run the policy to its next questions or its end."""
         try:
             self._calls = next(self._plan) if replies is None else self._plan.send(replies)
-            if not self._calls:
-                raise RuntimeError(
-                    f"policy {self._policy.name!r} asked nothing and did not end; yield what it asks, or return"
-                )
         except StopIteration as end:
-            self._calls, self._outcome = [], end.value
-            if end.value.answer is None:
-                self._episode = self._make(bool(end.value.windows))
-                for look in end.value.windows:
-                    if not self._episode.show(look.window, look.source):
-                        self._inquiry.problems["max_visual_tokens"] += 1
+            if not isinstance(end.value, Outcome):
+                raise RuntimeError(f"policy {self._policy.name!r} returned {end.value!r}; return an Outcome") from None
+            self._decide(end.value)
+            return
+        if not self._calls:
+            raise RuntimeError(
+                f"policy {self._policy.name!r} asked nothing and did not end; yield what it asks, or return"
+            )
+        if self._inquiry.calls_left < 0 or self._inquiry.tokens_left < 0:
+            # Ours ask `affordable` first; a policy of the user's that does not is ended here, unasked.
+            self._plan.close()
+            self._inquiry.problems["overspent"] += 1
+            self._decide(Outcome())
+
+    def _decide(self, outcome: Outcome) -> None:
+        """Take what the policy decided: its answer, or the windows to answer from."""
+        inquiry = self._inquiry
+        inside = [look for look in outcome.windows if self._clipped(look) is not None]
+        inquiry.problems.update(
+            {"outside": len(outcome.windows) - len(inside)} if len(inside) < len(outcome.windows) else {}
+        )
+        self._calls, self._outcome = [], replace(outcome, windows=inside)
+        if outcome.answer is None:
+            self._episode = self._make(bool(inside))
+            for look in inside:
+                if not self._episode.show(self._clipped(look) or look.window, look.source):
+                    inquiry.problems["max_visual_tokens"] += 1
+
+    def _clipped(self, look: Look) -> Window | None:
+        """Return the part of a window that lies on its image, in whole pixels; None where there is none."""
+        if not 0 <= look.source < len(self._inquiry.rasters):
+            return None
+        raster = self._inquiry.rasters[look.source]
+        window = Window(*(int(side) for side in look.window)).clipped(raster.width, raster.height)
+        return None if window.empty else window
 
     def _answered(self, outcome: Outcome) -> ZoomResult:
         """Return the result of a policy that answered by itself: what it chose is its evidence."""

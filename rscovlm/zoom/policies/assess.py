@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from rscovlm.geometry.window import Window
 from rscovlm.rasters import Raster
@@ -11,7 +13,7 @@ from rscovlm.zoom.policies.confidence import ask_whether, yes
 from rscovlm.zoom.policies.inquiry import Asking, Inquiry, Look, Outcome, Plan, check_at_least
 from rscovlm.zoom.policies.tree import quarters
 
-Expert = Callable[[Raster, str], Sequence[Sequence[float]]]
+Expert = Callable[[Raster, str], Sequence[Sequence[float]] | None]
 """Image and question -> boxes x1, y1, x2, y2 in original pixels: any detector; none where it finds nothing."""
 
 
@@ -88,7 +90,8 @@ class AssessFirst:
         windows: list[tuple[Window, int]] = []
         if self.expert is not None:
             for source, raster in enumerate(inquiry.rasters):
-                windows += [(inquiry.window(box, source), source) for box in self.expert(raster, inquiry.question)]
+                given = self.expert(raster, inquiry.question)
+                windows += [(window, source) for window in islice(_inside(inquiry, source, given), self.candidates)]
             return windows
         if not inquiry.affordable(list(inquiry.overviews)):
             return windows
@@ -106,6 +109,28 @@ class AssessFirst:
                 if area
             ]
         return windows
+
+
+def _inside(inquiry: Inquiry, source: int, given: Sequence[Sequence[float]] | None) -> Iterator[Window]:
+    """Yield the windows of an expert's boxes; those that show nothing of the image are counted and passed over.
+
+    Raises:
+        ValueError: Something is no box.
+    """
+    raster = inquiry.rasters[source]
+    for box in () if given is None else given:
+        try:
+            x1, y1, x2, y2 = (float(value) for value in box)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"the expert of policy 'assess' gave {str(box)[:80]!r}; give x1, y1, x2, y2 in pixels of the original"
+            ) from error
+        if not all(map(math.isfinite, (x1, y1, x2, y2))):
+            inquiry.problems["not_finite"] += 1
+        elif not (max(x1, 0) < min(x2, raster.width) and max(y1, 0) < min(y2, raster.height)):
+            inquiry.problems["outside"] += 1
+        else:
+            yield inquiry.window((max(x1, 0), max(y1, 0), min(x2, raster.width), min(y2, raster.height)), source)
 
 
 def joined(looks: Sequence[Look]) -> list[Look]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rscovlm.codec.control_tokens import harmless
 from rscovlm.geometry.window import Window
 from rscovlm.zoom.policies.confidence import words
 from rscovlm.zoom.policies.inquiry import Inquiry, Look, Outcome, Plan, check_at_least
 from rscovlm.zoom.policies.tree import split
+
+_LONGEST = 600
+"""Characters of what one part shows that are handed on, somewhat more than the 128 tokens asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class PlanAndBranch:
         text = words()["part"].replace("{question}", inquiry.question)
         found = yield [inquiry.ask([view], text, max_new_tokens=128) for view in views]
         evidence = [
-            (look, reply.text.strip())
+            (look, self._said(inquiry, reply.text.strip()))
             for look, reply in zip(looks, found, strict=True)
             if reply.text.strip(" .\"'").casefold() not in ("", "nothing", "none")
         ]
@@ -81,6 +85,12 @@ class PlanAndBranch:
             view=overviews[-1],
         )
 
+    def _said(self, inquiry: Inquiry, text: str) -> str:
+        """Return what a part shows as it may stand in a question: no control words, no more than a description needs."""
+        if len(text) > _LONGEST:
+            inquiry.problems["evidence_cut"] += 1
+        return harmless(text[:_LONGEST])
+
     def _planned(self, inquiry: Inquiry, texts: Sequence[str]) -> list[tuple[Window, int]]:
         """Return the regions of the replies, joined where they are one; a regular cut where a reply names none."""
         windows: list[tuple[Window, int]] = []
@@ -95,9 +105,11 @@ class PlanAndBranch:
                 named = split(Window.whole(inquiry.rasters[source].width, inquiry.rasters[source].height), 2)
             apart: list[Window] = []
             for window in sorted(named, key=lambda one: -one.area):
+                if len(apart) == self.regions:
+                    break
                 if not any(window.overlap(other) >= self.same for other in apart):
                     apart.append(window)
-            windows += [(window, source) for window in apart[: self.regions]]
+            windows += [(window, source) for window in apart]
         return windows
 
 

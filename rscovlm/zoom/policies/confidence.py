@@ -44,6 +44,8 @@ def yes(reply: Reply) -> float | None:
 
     >>> yes(Reply("Yes, 80")), yes(Reply("no")), yes(Reply("No.", token_logprobs=[-0.5, 0], token_texts=["No", "."]))
     (0.8, 0.0, 0.3934693402873666)
+    >>> yes(Reply("Yes, 80", token_logprobs=[float("nan")], token_texts=["Yes"]))
+    0.8
     """
     said = True if _YES.match(reply.text) else False if _NO.match(reply.text) else None
     if said is None:
@@ -56,10 +58,12 @@ def yes(reply: Reply) -> float | None:
 
 
 def _of_tokens(reply: Reply) -> float | None:
-    """Return the probability of the token that says yes or no: the first that is no blank."""
+    """Return the probability of the token that says yes or no, the first that is no blank; None where it has none."""
     if not reply.token_logprobs or not reply.token_texts:
         return None
     for logprob, text in zip(reply.token_logprobs, reply.token_texts, strict=False):
         if text.strip():
-            return math.exp(min(logprob, 0.0))
+            # Servers send null, and half precision gives NaN, where a probability is lost: neither may rank a part.
+            known = isinstance(logprob, (int, float)) and not math.isnan(logprob)
+            return math.exp(min(logprob, 0.0)) if known else None
     return None

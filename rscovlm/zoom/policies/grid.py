@@ -113,8 +113,8 @@ class GridSearch:
         scores = [yes(reply) or 0.0 for reply in replies]
         if self.similarity is not None:
             weight = self.base + (1 - self.base) * (1 - 0.5 ** (depth - 1))
-            alike = self.similarity(inquiry.question, [view.image for view in shown])
-            scores = [weight * sure + (1 - weight) * float(fit) for sure, fit in zip(scores, alike, strict=True)]
+            alike = _from_0_to_1(self.similarity(inquiry.question, [view.image for view in shown]), len(shown))
+            scores = [weight * sure + (1 - weight) * fit for sure, fit in zip(scores, alike, strict=True)]
         return [inquiry.note(part, look.source, score) for part, score in zip(parts, scores, strict=True)]
 
     def _answered(self, inquiry: Inquiry, kept: Sequence[Look]) -> Asking[Outcome]:
@@ -132,6 +132,20 @@ class GridSearch:
         mean = sum(look.score for look in kept) / len(kept)
         # Boxes would lie on the canvas, which has no place on any image.
         return Outcome(kept, answer=reply.text.strip(), confidence=mean, finish=reply.finish)
+
+
+def _from_0_to_1(given: Sequence[float], count: int) -> list[float]:
+    """Return what a similarity gave, held to its range; NaN fits nothing.
+
+    Raises:
+        ValueError: It gave another number of values than there are pictures.
+    """
+    values = [float(value) for value in given]
+    if len(values) != count:
+        raise ValueError(
+            f"the similarity of policy 'grid' gave {len(values)} values for {count} pictures; give one each"
+        )
+    return [min(max(value, 0.0), 1.0) if not math.isnan(value) else 0.0 for value in values]
 
 
 def _best(leaves: Sequence[Look]) -> list[Look]:
