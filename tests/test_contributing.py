@@ -48,11 +48,33 @@ with served(engine) as server:
     print(status, reply["choices"][0]["message"]["content"], reply["model"])
     status, reply = chat(server, user("?"), rscovlm={"task": "material"})
     print(status, reply["error"]["message"])
+from rscovlm.benchmarks.running import Job, run_jobs
+from rscovlm.benchmarks.scoring import score_folder
+from rscovlm.benchmarks.suite import load_suite
+from rscovlm.training.evaluation import ask, metric_of, score
+(root / "roofs.jsonl").write_text(json.dumps(rows[0]))
+(root / "suite.yaml").write_text(sys.argv[2])
+job = Job([load_suite(root / "suite.yaml")], root, controls=False)
+run_jobs(engine, job.plan(), job, root / "run", "constant", print)
+(scored,) = score_folder(root / "run", suites=job.suites)
+print([(figure.name, figure.value) for figure in scored.figures], scored.counts["answers"])
+asked = ask(engine, [sample], max_new_tokens=8)
+print(score([(asked[0], sample)], engine), metric_of("material", [sample]))
 print(rscovlm.metrics.exact_material(["Tile"], ["tile"]))
 print(Dialect.preset("percent").ask("detect", classes="ship").user)
 Image.new("RGB", (31, 17), (9, 80, 200)).save(root / "picture.ppm")
 with rscovlm.open_image(root / "picture.ppm") as raster:
     print(raster.width, raster.height, raster.overview().image.getpixel((3, 4)))
+"""
+
+SUITE = """
+name: roofs
+version: 1
+title: Roofs
+records: {source: roofs, split: train, task: material, folder: .}
+licence: CC0-1.0
+get: by hand
+protocol: {scoring: words, rule: exact}
 """
 
 
@@ -87,12 +109,15 @@ def run(package: Path, *command: str) -> str:
 
 
 def test_what_was_added_is_found_and_used(package: Path, tmp_path: Path) -> None:
-    lines = run(package, "-c", USE, str(tmp_path)).splitlines()
+    lines = run(package, "-c", USE, str(tmp_path), SUITE).splitlines()
     assert lines == [
         "material {'malformed row': 1}",
         "tile What is the roof made of?",
         "200 tile rscovlm:material",
         "400 task 'material' has no image; send one as a data URI in an image_url block",
+        "roofs.as-is: 1 asked, 0 before, 0 errors",
+        "[('exact', 1.0)] 1",
+        "{'material/accuracy': 1.0} accuracy",
         "{'accuracy': 1.0}",
         "List every ship as JSON, in per cent of the image.",
         "31 17 (9, 80, 200)",

@@ -191,7 +191,7 @@ class Tally:
         if lost > self.limit * max(self.seen, least):
             share = lost / self.seen
             raise TooManyRejected(
-                f"{share:.2%} of the rows cannot be used, more than {self.limit:.2%}; mend them or raise the limit\n{self.table()}"
+                f"{share:.2%} of the rows cannot be used, more than {self.limit:.2%}; correct them or raise the limit\n{self.table()}"
             ) from self.cause
 
 

@@ -81,9 +81,10 @@ class Count(Task):
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:
         """Measure the share of numbers that are right, and the mean error relative to the true number.
 
-        Raises:
-            ValueError: A true answer names no number.
+        Where a true answer names no number ("many"), all are compared as words.
         """
+        if any(number_in(one.expected) is None for one in answered):
+            return super().measure(answered, dialect)
         result = count_error([one.reply for one in answered], [one.expected for one in answered])
         answers = {"accuracy": float(result["exact"]), "relative_error": float(result["mape"])}
         return answers | {"unanswered": result["unanswered"] / result["items"]}

@@ -64,23 +64,25 @@ def ask(engine: Engine, samples: Sequence[Sample], *, max_new_tokens: int) -> li
 
 
 def score(asked: Sequence[tuple[EvaluatedSample, Sample]], engine: Engine) -> dict[str, float]:
-    """Measure answers by task: AP_nc50 of detection, accuracy at 0.5 of grounding, exact answers of the rest.
+    """Measure answers by task: AP_nc50 of detection, accuracy at 0.5 of grounding, what other tasks measure, or exact answers.
+
+    A task that finds objects is measured in exact answers too where its samples state none, as conversations do.
 
     Args:
         asked: Answers, each with its sample.
         engine: Who answered; its codec reads the boxes.
 
     Returns:
-        ``TASK/ap_nc50``, ``TASK/acc50`` or ``TASK/accuracy``, as fractions.
+        ``TASK/ap_nc50``, ``TASK/acc50``, ``TASK/accuracy`` and the like, as fractions.
     """
     groups: dict[str, list[Answered]] = defaultdict(list)
     for one, sample in asked:
         groups[one.task].append(_answered(one, sample))
     found: dict[str, float] = {}
     for task, members in sorted(groups.items()):
-        words = all(one.truth is None and one.areas is None for one in members)
-        measure = Task.measure if words else type(_task(task)).measure
-        figures = measure(_task(task), members, dialect_of(engine))
+        known, stated = _task(task), any(one.truth is not None or one.areas is not None for one in members)
+        measure = type(known).measure if stated or not known.finds else Task.measure
+        figures = measure(known, members, dialect_of(engine))
         found |= {f"{task}/{name}": value for name, value in figures.items()}
     return found
 
@@ -88,12 +90,12 @@ def score(asked: Sequence[tuple[EvaluatedSample, Sample]], engine: Engine) -> di
 def metric_of(task: str, samples: Iterable[Sample]) -> str:
     """Return what is measured first of the samples of a task, as `score` names it.
 
-    >>> metric_of("detection", [{"truth": object()}]), metric_of("caption", [{}])
-    ('ap_nc50', 'accuracy')
+    >>> metric_of("detection", [{"truth": object()}]), metric_of("detection", [{}]), metric_of("geolocation", [{}])
+    ('ap_nc50', 'accuracy', 'within_200km')
     """
-    if all(sample.get("truth") is None and sample.get("areas") is None for sample in samples):
-        return Task.metric
-    return _task(task).metric
+    known = _task(task)
+    stated = any(sample.get("truth") is not None or sample.get("areas") is not None for sample in samples)
+    return known.metric if stated or not known.finds else Task.metric
 
 
 def _task(name: str) -> Task:

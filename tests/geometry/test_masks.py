@@ -137,6 +137,11 @@ def test_masks_move_between_grids() -> None:
     assert mask.part(Window(8, 8, 12, 12)).astype(int).tolist() == [[0] * 4, [0] * 4, [0, 0, 1, 1], [0, 0, 1, 1]]
 
 
+def test_an_image_of_nothing_has_no_ring() -> None:
+    rings = trace(np.zeros((3, 4), dtype=bool))
+    assert (rings.points.shape, rings.starts.tolist(), rings.labels.tolist()) == ((0, 2), [0], [])
+
+
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="5x4"):
         Mask.of(np.ones((4, 5)), Frame(4, 4))

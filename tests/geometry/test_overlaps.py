@@ -59,6 +59,14 @@ def test_corners_on_a_grid_of_three_points_coincide_in_every_way() -> None:
     np.testing.assert_allclose(quad_area(a), shapely.area(_regions(a)), atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [2.0**-20, 2.0**-6, 2.0**20])
+def test_areas_of_small_and_large_shapes_are_those_of_the_same_shapes(scale: float) -> None:
+    # A power of two rounds nothing: a threshold in pixels would show.
+    a, b = np.random.default_rng(10).uniform(-50, 50, (2, 3_000, 8))
+    np.testing.assert_allclose(quad_intersection(scale * a, scale * b), scale**2 * quad_intersection(a, b), rtol=1e-12)
+    np.testing.assert_array_equal(quad_area(scale * a), scale**2 * quad_area(a))
+
+
 def test_a_box_shares_its_own_area_with_itself() -> None:
     quads = np.random.default_rng(2).uniform(0, 3000, (1000, 8))
     np.testing.assert_array_equal(quad_intersection(quads, quads), quad_area(quads))

@@ -73,6 +73,24 @@ def test_a_tile_never_inflates_beyond_its_pixels(backend: Backend, tmp_path: Pat
     assert not view.image.getbbox()
 
 
+@pytest.mark.parametrize(
+    ("size", "mode", "fits"),
+    [((512, 512), "L", True), ((512, 520), "L", True), ((64, 512), "L", False), ((512, 64), "L", False)]
+    + [((1024, 512), "L", False), ((512, 512), "RGB", False), ((512, 512), "CMYK", False)],
+)
+def test_a_jpeg_of_another_size_than_its_tile_is_refused(size: tuple[int, int], mode: str, fits: bool) -> None:
+    packed = io.BytesIO()
+    Image.new(mode, size, 77 if mode == "L" else None).save(packed, "JPEG")
+    data = packed.getvalue()
+    source = tiff((259, 3, 1, 7), *tiled(512, offset=1000, length=len(data))).ljust(1000, b"\0") + data
+    raster = open_image(source, backend="plain")
+    if fits:  # rows below the tile are left out
+        assert np.asarray(raster.overview().image).reshape(-1, 3).mean(axis=0) == pytest.approx([77] * 3, abs=1)
+        return
+    with pytest.raises(RasterError, match=rf"block 0 holds {size[0]}x{size[1]} {mode}, not 512x512 of 1"):
+        raster.overview()
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("kind", ["tiles", "strips", "bits", "planes"])
 def test_deflate_blocks_of_the_right_size_are_read_from_bytes(kind: str, masked: bool, tmp_path: Path) -> None:

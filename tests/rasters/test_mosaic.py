@@ -128,6 +128,33 @@ def test_its_overviews_are_those_of_its_sources(backend: Backend, sources: Path)
     assert np.array_equal(np.asarray(raster.read((80, 10, 110, 40)).image), whole[10:40, 80:110])
 
 
+def test_halves_of_an_odd_mosaic_keep_its_last_row_and_column(sources: Path) -> None:
+    tiles = source("a.tif", 1, (0, 0, 90, 70), (0, 0, 90, 70)) + source("b.tif", 1, (0, 0, 90, 70), (93, 0, 90, 70))
+    levels = open_image(vrt(sources / "m.vrt", 183, 71, tiles), allow_vrt=True)._reader.levels
+    assert [(level.width, level.height) for level in levels] == [(183, 71), (92, 36), (46, 18)]
+
+
+def test_windows_over_no_source_are_known_on_every_level(sources: Path) -> None:
+    # A low wide mosaic with sources of unequal sides: x taken for y would show.
+    placed = [(8, 4, 60, 40), (120, 60, 90, 20)]
+    tiles = "".join(source("a.tif", 1, (0, 0, 90, 70), place) for place in placed)
+    reader = open_image(vrt(sources / "m.vrt", 240, 96, tiles), allow_vrt=True)._reader
+    covered = np.zeros((96, 240), dtype=bool)
+    for x, y, width, height in placed:
+        covered[y : y + height, x : x + width] = True
+    for level, grid in enumerate(reader.levels):
+        step = 240 // grid.width
+        found, empty = [], []
+        for x in range(0, grid.width, 4):
+            for y in range(0, grid.height, 4):
+                for wide, high in ((4, 4), (12, 4), (4, 12)):
+                    window = (x, y, min(x + wide, grid.width), min(y + high, grid.height))
+                    x1, y1, x2, y2 = (step * side for side in window)
+                    empty.append(not covered[y1:y2, x1:x2].any())
+                    found.append(reader.blank(level, window))
+        assert found == empty and 0 < sum(found) < len(found)
+
+
 def test_formats_that_gdal_does_not_read_here_are_read(sources: Path) -> None:
     path = vrt(sources / "m.vrt", 40, 30, source("c.webp", 1, (0, 0, 40, 30), (0, 0, 40, 30)))
     assert np.array_equal(stored(path), picture(40, 30)[..., 0])

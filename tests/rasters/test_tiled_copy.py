@@ -130,6 +130,13 @@ def test_bands_and_opacity_are_chosen_when_it_is_opened(tmp_path: Path, monkeypa
         assert _same(open_image(path, limits=LIMITS, tiled=True, **how), open_image(path, limits=LIMITS, **how))
 
 
+def test_its_blocks_are_no_larger_than_its_levels(tmp_path: Path) -> None:
+    Image.fromarray(_scene(200, 900)).save(tmp_path / "a.jpg")
+    levels = open_image(tmp_path / "a.jpg", limits=LIMITS, tiled=True)._reader.levels
+    found = [(level.width, level.height, level.block_width, level.block_height) for level in levels]
+    assert found[0] == (900, 200, 256, 200) and (225, 50, 225, 50) in found
+
+
 def test_a_mask_and_a_world_file_beside_it_count(tmp_path: Path) -> None:
     path = FILES["jpeg"](tmp_path)
     (tmp_path / "scene.jgw").write_text("0.5\n0\n0\n-0.5\n400000\n5000000\n")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.places import write_place
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.processing import PixelBudget
 from rscovlm.records import Annotation, ImageRef, Record
@@ -89,3 +90,33 @@ def test_areas_are_measured_by_their_overlap(tmp_path: Path) -> None:
 def test_a_set_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="0 samples every 5 steps"):
         Answers([], every=5)
+
+
+def test_what_is_answered_in_words_is_measured_as_its_task_says() -> None:
+    dialect = Dialect.preset("rscovlm-v1")
+    engine: Any = SimpleNamespace(dialect=dialect, codec=dialect.codec, budget=PixelBudget())
+    near, far = write_place(52.5, 13.4, "Berlin"), write_place(-33.9, 151.2, "Sydney")
+
+    def scored(*rows: tuple[str, str, str]) -> dict[str, float]:
+        samples = [{"task": task, "messages": []} for task, _, _ in rows]
+        asked = [EvaluatedSample(task, None, expected, reply) for task, expected, reply in rows]
+        return score(list(zip(asked, samples, strict=True)), engine)
+
+    found = scored(
+        ("counting", "There are 4.", "four"),
+        ("counting", "There are 4.", "There are 5 of them."),
+        ("geolocation", near, write_place(52.4, 13.1, "Potsdam")),
+        ("geolocation", far, near),
+        ("classification", "harbour", "Harbour"),
+        ("detection", "There are none.", "There are none."),  # a turn of a conversation, which states no boxes
+    )
+    assert found["counting/accuracy"] == 0.5 and found["counting/relative_error"] == 0.125
+    assert found["geolocation/within_200km"] == 0.5 and found["geolocation/city"] == 0.0
+    assert found["classification/accuracy"] == 1.0 and found["detection/accuracy"] == 1.0
+    assert [metric_of(task, [{}]) for task in ("counting", "geolocation", "grounding")] == [
+        "accuracy",
+        "within_200km",
+        "accuracy",
+    ]
+    # Numbers that nobody can compare are compared as words.
+    assert scored(("counting", "many", "many"), ("counting", "3", "4")) == {"counting/accuracy": 0.5}
