@@ -74,17 +74,20 @@ def task_samples(kind: str, budget: PixelBudget, *, count: int, seed: int) -> li
     return [renderer(turns.records(rng)[0], rng) for _ in range(count)]
 
 
-def score_task(engine: Engine, samples: Sequence[Sample], *, max_new_tokens: int = 220) -> ControlledScore:
+def score_task(
+    engine: Engine, samples: Sequence[Sample], *, shown: int = len(SHOWN), max_new_tokens: int = 220
+) -> ControlledScore:
     """Measure items of one kind of task three times: with their images, with those of the next item, and with grey ones.
 
     Args:
         engine: Who answers.
         samples: What `task_samples` drew.
+        shown: How many of `SHOWN`, from the first; 1 leaves the controls out.
         max_new_tokens: Limit of an answer.
     """
     values, metric = [], ""
-    for shown in SHOWN:
-        asked = [_showing(one, samples[(place + 1) % len(samples)], shown) for place, one in enumerate(samples)]
+    for what in SHOWN[:shown]:
+        asked = [_showing(one, samples[(place + 1) % len(samples)], what) for place, one in enumerate(samples)]
         answers = ask(engine, asked, max_new_tokens=max_new_tokens)
         figures = score(list(zip(answers, samples, strict=True)), engine)
         name, value = next(iter(figures.items()))
