@@ -8,9 +8,13 @@ from importlib.util import find_spec
 
 EXTRAS = {
     "accelerate": "train",
+    "bitsandbytes": "qlora",
     "datasets": "train",
+    "deepspeed": "deepspeed",
     "evaluate": "eval",
     "geopandas": "interchange",
+    "gradio": "spaces",
+    "liger_kernel": "liger",
     "mcp": "mcp",
     "peft": "train",
     "prometheus_client": "serve",
@@ -20,6 +24,7 @@ EXTRAS = {
     "starlette": "serve",
     "supervision": "interchange",
     "torch": "torch",
+    "torchvision": "sam",
     "trl": "train",
     "uvicorn": "serve",
     "vllm": "vllm",
