@@ -182,7 +182,8 @@ class Asker:
         """Ask with a closer look: the model's own, or at the true region."""
         entries = list(entries)
         dialect = dialect_of(self.engine)
-        zooming = ZoomChain(self.engine, max_new_tokens=self.asking.max_new_tokens, in_flight=max(1, self.batch))
+        limits: dict[str, Any] = {"max_new_tokens": self.asking.max_new_tokens, "in_flight": max(1, self.batch)}
+        zooming = ZoomChain(self.engine, policy=self.asking.policy, **limits)
         texts = [question_of(item.record, dialect, self.asking).user for item, _, _ in entries]
         pairs = [(rasters, text) for (_, rasters, _), text in zip(entries, texts, strict=True)]
         regions = None
@@ -190,7 +191,9 @@ class Asker:
             regions = [[tuple(region) for region in item.record.regions] for item, _, _ in entries]
         for number, result in zooming.ask_iter(pairs, regions=regions):
             about = {"answer": result.answer, "finish": result.stopped, "tokens": result.tokens}
-            windows = {"windows": [list(window) for window in result.windows], "problems": dict(result.problems)}
+            windows: Row = {"windows": [list(window) for window in result.windows], "problems": dict(result.problems)}
+            if self.asking.policy != "call":
+                windows |= {"calls": result.calls, "visual_tokens": result.visual_tokens}
             yield {**entries[number][2], "system": "", "prompt": texts[number], **about, **windows}
 
     def _detect(self, entries: Iterable[tuple[BenchmarkItem, list[Raster], Row]]) -> Iterator[Row]:

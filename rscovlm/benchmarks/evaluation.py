@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,7 @@ def run_settings(engine: Engine, run: BenchmarkRun, items: Sequence[BenchmarkIte
         "engine": type(engine).__name__,
         "dialect": dialect_of(engine).to_dict(),
         "budget": engine.budget.to_dict(),
-        "asking": asdict(asking),
+        "asking": asking.settings(),
         "data": data_digest(items),
         "items": len(items),
     }

@@ -88,6 +88,29 @@ class Job:
                 planned += [PlannedRun(BenchmarkRun(suite, first, name), few, whole) for name in CONTROLS]
         return planned
 
+    def with_policies(self, policies: Sequence[str]) -> Job:
+        """Return the job with each policy as one more way of asking, after those it has, where the model may look closer.
+
+        Raises:
+            ValueError: No suite lets the model look closer, or there is no such policy.
+        """
+        if not policies:
+            return self
+        suites = [suite.with_policies(policies) for suite in self.suites]
+        ways = [
+            name
+            for more, suite in zip(suites, self.suites, strict=True)
+            for name in more.variants
+            if name not in suite.variants
+        ]
+        if not ways:
+            raise ValueError(
+                f"--policy says where to look closer, and {', '.join(suite.name for suite in self.suites)} asks about the overview "
+                "alone; choose a suite with such a variant, as lrs-vqa"
+            )
+        before = self.variants or [suite.default_variant() for suite in self.suites if suite.default_variant()]
+        return replace(self, suites=suites, variants=tuple(dict.fromkeys([*before, *ways])))
+
     def _variants(self, suite: Suite) -> list[str]:
         if "all" in self.variants:
             return list(suite.variants) or [""]

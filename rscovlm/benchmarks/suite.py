@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -19,6 +19,7 @@ from rscovlm.settings.checked import known_fields
 from rscovlm.settings.nearest import nearest
 from rscovlm.settings.yamlfiles import read_yaml
 from rscovlm.tasks.wanted import DetectionMode
+from rscovlm.zoom.policies import NAMES as POLICY_NAMES
 
 Looking = Literal["once", "chain", "region"]
 """How a question is asked: about the overview alone, with the zoom chain, or with the true region shown."""
@@ -72,6 +73,10 @@ class Asking:
         overlap: What neighbouring tiles share.
         mode: ``"max"`` enlarges what is shown to the largest picture.
         max_new_tokens: Limit of an answer.
+        policy: Who decides where to look under ``"chain"``: a name of `rscovlm.zoom.policies`.
+
+    Raises:
+        ValueError: There is no such policy.
     """
 
     looking: Looking = "once"
@@ -86,6 +91,15 @@ class Asking:
     overlap: float | None = None
     mode: DetectionMode = "native"
     max_new_tokens: int = 256
+    policy: str = "call"
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICY_NAMES:
+            raise ValueError(f"policy is {self.policy!r}{nearest(self.policy, POLICY_NAMES)}")
+
+    def settings(self) -> dict[str, Any]:
+        """Return what answers depend on; the model's own calls go unnamed, as in files of before there were policies."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("policy", "call")}
 
 
 @dataclass(frozen=True)
@@ -183,6 +197,20 @@ class Suite:
             raise ValueError(f"suite {self.name!r} has no variant {variant!r}{nearest(variant, self.variants)}")
         where = f"variant {variant!r} of suite {self.name!r}"
         return Asking(**vars(self.asking) | known_fields(self.variants[variant], Asking, where))
+
+    def with_policies(self, policies: Sequence[str]) -> Suite:
+        """Return the suite with one more way of asking for each policy and each variant that lets the model look closer.
+
+        >>> list(load_suite("lrs-vqa").with_policies(["tree"]).variants)
+        ['direct', 'zoom', 'true-region', 'zoom+tree']
+        """
+        ways = {
+            f"{name}+{policy}": {**changes, "policy": policy}
+            for name, changes in self.variants.items()
+            for policy in policies
+            if self.asked(name).looking == "chain"
+        }
+        return replace(self, variants={**self.variants, **ways})
 
     def default_variant(self) -> str:
         """Return the name of the variant that is run when none is named; empty where there are none."""

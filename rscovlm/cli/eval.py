@@ -57,6 +57,12 @@ def evaluate(
     variant: Annotated[
         list[str] | None, typer.Option(help="Ways of asking, such as zoom or 336, where a suite has them; or all.")
     ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also ask with this policy of zooming, where a suite lets the model look closer: tree, branch, ..."
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many items of each suite.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Items asked about at a time.")] = 32,
     shard: Annotated[
@@ -102,6 +108,7 @@ def evaluate(
         if log_with:
             check_tracker(log_with)
         job = Job(suites, data_folder(data), variant or (), limit, controls, control_limit, part, batch, confidence)
+        job = job.with_policies(policy or ())
         asked = job.plan()
         leaks = {} if trained is None else leaks_of(asked, trained, trained_root)
         if refuse_leaks and any(leaks.values()):

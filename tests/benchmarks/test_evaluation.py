@@ -15,6 +15,7 @@ from rscovlm.benchmarks.controls import CONTROLS, shuffled
 from rscovlm.benchmarks.evaluation import BenchmarkRun, evaluate
 from rscovlm.benchmarks.items import BenchmarkItem, load_items
 from rscovlm.benchmarks.report import to_markdown
+from rscovlm.benchmarks.running import Job, run_jobs
 from rscovlm.benchmarks.scoring import score_folder
 from rscovlm.benchmarks.suite import load_suite
 from rscovlm.codec import Codec
@@ -237,3 +238,25 @@ def test_confidences_become_accuracy_by_coverage(items: list[BenchmarkItem], tmp
     assert "without confidence" in to_markdown([], [score])
     evaluate(Unsure(), run, items, tmp_path / "plain")
     assert "confidence" not in next(merged_rows(tmp_path / "plain", run.name))
+
+
+def test_policies_are_ways_of_asking_of_their_own(data: Path, tmp_path: Path) -> None:
+    before = Job([LRS], data, ["zoom"], 4, controls=False)
+    job = before.with_policies(["vote", "none"])
+    planned = job.plan()
+    assert [one.run.variant for one in planned] == ["zoom", "zoom+vote", "zoom+none"]
+    engine = Hashing()
+    assert run_jobs(engine, planned, job, tmp_path, "m", lambda _: None) == 0
+    rows = {name: list(merged_rows(tmp_path, f"lrs-vqa.{name}")) for name in ("zoom", "zoom+vote", "zoom+none")}
+    votes = [row["calls"] for row in rows["zoom+vote"] if "calls" in row]
+    assert votes and set(votes) == {5} and not any("calls" in row for row in rows["zoom"])
+    assert all(row["windows"] == [] for row in rows["zoom+none"] if "windows" in row)
+    scores = score_folder(tmp_path, suites=[LRS], repeats=0)
+    assert sorted(score.variant for score in scores) == ["zoom", "zoom+none", "zoom+vote"]
+    # Answers of before there were policies are resumed.
+    asking = settings_of(answers_path(tmp_path, "lrs-vqa.zoom", (1, 1)))["asking"]
+    assert "policy" not in asking and asking["looking"] == "chain"
+    with pytest.raises(ValueError, match="--policy says where to look closer, and rsvg-test asks about the overview"):
+        Job([load_suite("rsvg-test")], data).with_policies(["tree"])
+    with pytest.raises(ValueError, match="policy is 'three'; did you mean 'tree'"):
+        before.with_policies(["three"])
