@@ -78,7 +78,7 @@ class KeptRowCollator:
     """
 
     def __init__(self, processor: Any) -> None:
-        self.collator = PackedCollator(processor)
+        self.collator = PackedCollator(processor, resizer="pillow")  # as its weights were trained
         images = processor.image_processor
         self.side = images.patch_size
         self.mean, self.std = (

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from rscovlm.processing.patch_buffers import PatchBuffers
+from rscovlm.processing.resizing import Resizer, check_resizer, fast_resizer
 from rscovlm.records.tally import Rejected
 from rscovlm.training.batch_info import notes_on
 from rscovlm.training.encoding import IGNORED, Encoder, Sample, pixels_of
@@ -22,13 +23,16 @@ class Collator:
         processor: An `RSCoVLMProcessor`.
         notes: Add ``notes`` on tasks and positions, which `TaskTrainer` takes out again; other trainers want none. With
             notes a row whose image cannot be read trains nothing and is counted there; without, it is an error.
+        resizer: What resizes images, see `rscovlm.processing.resizing`: ``"pillow"``, whose values inference has, or
+            ``"torch"``, within one grey level of it; None takes the faster one on this machine.
 
     Raises:
-        ValueError: On a call, for a row that cannot be encoded; the message names the row.
+        ValueError: The resizer is unknown; or, on a call, a row cannot be encoded, which the message names.
     """
 
-    def __init__(self, processor: Any, *, notes: bool = False) -> None:
+    def __init__(self, processor: Any, *, notes: bool = False, resizer: Resizer | None = None) -> None:
         self.processor, self.notes = processor, notes
+        self.resizer = fast_resizer() if resizer is None else check_resizer(resizer)
         self.encoder = Encoder(processor)
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -40,7 +44,7 @@ class Collator:
         """
         rows = [self.encoder(sample, f"row {row}") for row, sample in enumerate(samples)]
         faults: dict[int, Rejected] | None = {} if self.notes else None
-        pixels = pixels_of(self.processor, samples, rows, faults)
+        pixels = pixels_of(self.processor, samples, rows, faults, resizer=self.resizer)
         shape = (len(rows), max(len(row) for row in rows))
         batch: dict[str, Any] = {
             "input_ids": torch.full(shape, self.processor.tokenizer.pad_token_id, dtype=torch.long),
@@ -90,10 +94,15 @@ class PackedCollator:
     Args:
         processor: An `RSCoVLMProcessor`.
         notes: As in `Collator`.
+        resizer: As in `Collator`.
+
+    Raises:
+        ValueError: The resizer is unknown.
     """
 
-    def __init__(self, processor: Any, *, notes: bool = False) -> None:
+    def __init__(self, processor: Any, *, notes: bool = False, resizer: Resizer | None = None) -> None:
         self.processor, self.notes = processor, notes
+        self.resizer = fast_resizer() if resizer is None else check_resizer(resizer)
         self.encoder = Encoder(processor)
         self._buffers = PatchBuffers()
 
@@ -119,7 +128,7 @@ class PackedCollator:
         image, merge = self.processor.image_token_id, self.processor.image_processor.merge_size
         faults: dict[int, Rejected] | None = {} if self.notes else None
         with self._buffers.used():
-            pixels = pixels_of(self.processor, samples, encoded, faults)
+            pixels = pixels_of(self.processor, samples, encoded, faults, resizer=self.resizer)
         positions, labels = [], []
         for place, one in enumerate(encoded):
             labels += [IGNORED] * len(one) if faults and place in faults else [IGNORED, *one.labels[1:]]

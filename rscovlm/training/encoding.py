@@ -10,6 +10,7 @@ from PIL import Image
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from rscovlm.processing import plan_size
+from rscovlm.processing.resizing import Resizer
 from rscovlm.processing.template import has_marks
 from rscovlm.records.pictures import loaded
 from rscovlm.records.tally import Rejected
@@ -192,7 +193,12 @@ def _check(messages: Sequence[Turn], images: int, name: str) -> None:
 
 
 def pixels_of(
-    processor: Any, samples: Sequence[Sample], encoded: Sequence[Encoded], faults: dict[int, Rejected] | None = None
+    processor: Any,
+    samples: Sequence[Sample],
+    encoded: Sequence[Encoded],
+    faults: dict[int, Rejected] | None = None,
+    *,
+    resizer: Resizer = "pillow",
 ) -> dict[str, Any]:
     """Return ``pixel_values`` and ``image_grid_thw`` of all images of some samples, or nothing where there are none.
 
@@ -202,6 +208,7 @@ def pixels_of(
         encoded: The same, encoded.
         faults: Takes, by place, the samples whose images cannot be read: these are shown blank, so that the batch keeps
             its shape and nobody else's rows move; None raises instead.
+        resizer: As in `rscovlm.processing.resizing`.
 
     Raises:
         ValueError: An image that cannot be read, or that the image processor cut into another grid than was planned
@@ -219,7 +226,7 @@ def pixels_of(
             images += [Image.new("RGB", image.size, PADDING) for image in shown]
     if not images:
         return {}
-    made = processor.image_processor(images=images, return_tensors="pt")
+    made = processor.image_processor(images=images, return_tensors="pt", resizer=resizer)
     planned = [list(grid) for one in encoded for grid in one.grids]
     got = made["image_grid_thw"].tolist()
     for place, (plan, grid) in enumerate(zip(planned, got, strict=True)):

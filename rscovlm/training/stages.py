@@ -241,11 +241,13 @@ def ready(stage: Loaded) -> TrainingRun:
     opened, checked = stage.opened, stage.opened.checked
     recipe, packed, rounds = checked.recipe, opened.packed, opened.rounds
     plain, origins = recipe.to_dict(), sources_of(opened.mixture)
+    collator = (Collator if packed is None else PackedCollator)(opened.processor, notes=True, resizer=recipe.resizer)
+    logger.info("images are resized by: %s", collator.resizer)
     trainer = build_trainer(
         stage.model,
         opened.processor,
         opened.mixture if packed is None else packed,
-        collator=(Collator if packed is None else PackedCollator)(opened.processor, notes=True),
+        collator=collator,
         peft_config=checked.adapter,
         frozen=recipe.freeze,
         learning_rates=recipe.learning_rates,
@@ -258,6 +260,7 @@ def ready(stage: Loaded) -> TrainingRun:
                 plain, records=opened.records, rows_per_step=checked.rows_per_step, step=step, processes=processes
             ),
             "sources": origins,
+            "resizer": collator.resizer,
             "changes": [] if rounds is None else rounds.to_dict(),
         },
         **opened.settings,

@@ -39,7 +39,7 @@ def test_a_row_comes_back_from_its_file(tmp_path: Path) -> None:
     collator = KeptRowCollator(processor)
     row = rows[0]
     assert "samples" in row
-    wanted = PackedCollator(processor)([row])
+    wanted = PackedCollator(processor, resizer="pillow")([row])
     for turn in range(2):  # written, then read
         batch = collator([rows[0]])
         assert ("samples" in rows[0]) is False, turn

@@ -15,6 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from rscovlm.cli import app
+from rscovlm.processing.resizing import fast_resizer
 from rscovlm.training.arguments import trainer_arguments
 from rscovlm.training.parts import part_of
 from rscovlm.training.recipe import TrainingRecipe
@@ -32,9 +33,10 @@ def _losses(trainer: Any) -> list[float]:
 def test_a_recipe_trains_and_its_checkpoint_loads(root: Path, tmp_path: Path, packing: Any) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    recipe = TrainingRecipe.from_dict(recipe_of(root, packing=packing))
+    recipe = TrainingRecipe.from_dict(recipe_of(root, packing=packing, resizer=None if packing else "pillow"))
     run = prepare(recipe, root=root, output=tmp_path, per_device_train_batch_size=1 if packing else 12)
     assert run.report.boxes > 10
+    assert run.trainer.data_collator.resizer == (fast_resizer() if packing else "pillow")
     run.trainer.train()
     losses = _losses(run.trainer)
     assert len(losses) == 4
@@ -43,6 +45,7 @@ def test_a_recipe_trains_and_its_checkpoint_loads(root: Path, tmp_path: Path, pa
     processor: Any = AutoProcessor.from_pretrained(tmp_path / "saved")
     assert type(processor).__name__ == "RSCoVLMProcessor"
     assert processor.budget.max_pixels == 112 * 112
+    assert processor.image_processor.resizer == "pillow"  # of inference, whatever trained it
     AutoModelForImageTextToText.from_pretrained(tmp_path / "saved")
 
 
