@@ -25,7 +25,6 @@ from rscovlm.cli.wording import app as wording
 app = typer.Typer(
     name="rscovlm",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rscovlm.cli import choices
 from rscovlm.cli.model_options import DeviceOption, ModelOption
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import say
@@ -56,7 +57,12 @@ def unpack(
 
 @app.command()
 def convert(
-    name: Annotated[str, typer.Argument(help="A source of `rscovlm data sources`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A source of `rscovlm data sources`.", autocompletion=choices.known("rscovlm.data.sources:sources")
+        ),
+    ],
     root: Annotated[Path, typer.Argument(help="Folder the data set was unpacked into.")],
     target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
     split: Annotated[str, typer.Option(help="Split to read.")] = "train",

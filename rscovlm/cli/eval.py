@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rscovlm.cli import choices
 from rscovlm.cli.model_options import (
     BudgetOption,
     DeviceOption,
@@ -36,13 +37,17 @@ Compare = Annotated[
 
 def evaluate(
     suite: Annotated[
-        list[str], typer.Option(help="table1 to table5, a suite, or a suite's YAML file; may be repeated.")
+        list[str],
+        typer.Option(
+            help="table1 to table5, a suite, or a suite's YAML file; may be repeated.",
+            autocompletion=choices.known("rscovlm.benchmarks.suite:suite_names"),
+        ),
     ],
     data: Annotated[str, typer.Option(help="Folder of the data sets, or OWNER/NAME[@REVISION] of records on the Hub.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; a second run resumes it.")],
     model: ModelOption = None,
     revision: RevisionOption = None,
-    engine: Annotated[str, typer.Option(help="transformers, server or vllm.")] = "transformers",
+    engine: Annotated[str, choices.option(choices.ENGINES, "Who answers.")] = "transformers",
     server: Annotated[
         list[str] | None, typer.Option(help="Addresses of OpenAI-compatible servers, for --engine server.")
     ] = None,
@@ -201,7 +206,7 @@ def peers(
     suite: Annotated[str, typer.Argument(help="A suite of answers in words, or its YAML file.")],
     out: Annotated[Path, typer.Argument(help="Folder that is made.")],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")],
-    program: Annotated[str, typer.Option(help="lmms-eval or vlmevalkit.")] = "lmms-eval",
+    program: Annotated[str, choices.option(choices.PROGRAMS, "Whose loop asks.")] = "lmms-eval",
     dialect: Annotated[str, typer.Option(help="In whose words questions are asked.")] = "rscovlm-v1",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many items.")] = None,
 ) -> None:
@@ -213,8 +218,8 @@ def peers(
     from rscovlm.files import check_folder, claim_folder
 
     with refusals("rscovlm peers"):
-        if program not in ("lmms-eval", "vlmevalkit"):
-            raise ValueError(f"program is {program!r}; choose lmms-eval or vlmevalkit")
+        if program not in choices.PROGRAMS:
+            raise ValueError(f"program is {program!r}; choose {' or '.join(choices.PROGRAMS)}")
         check_folder(out, "peers")
         chosen, words = load_suite(suite), Dialect.load(dialect)
         items = load_items(chosen, data, limit=limit)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rscovlm.cli import choices
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import say
 
@@ -14,11 +15,11 @@ from rscovlm.cli.terminal import say
 def export(
     source: Annotated[str, typer.Argument(help="Folder of a run, a checkpoint or an adapter.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
-    dtype: Annotated[str, typer.Option(help="Type of the weights: bfloat16, float16 or float32.")] = "bfloat16",
+    dtype: Annotated[str, choices.option(choices.DTYPES[1:], "Type of the weights.")] = "bfloat16",
 ) -> None:
     """Write a checkpoint that loads by itself; an adapter is added into the weights of its model."""
     with refusals("rscovlm export", extra="train"):
-        if dtype not in ("bfloat16", "float16", "float32"):
+        if dtype not in choices.DTYPES[1:]:
             raise ValueError(f"dtype is {dtype!r}; give bfloat16, float16 or float32")
         from rscovlm.training.exporting import export as write
 

@@ -6,14 +6,22 @@ from typing import Annotated
 
 import typer
 
+from rscovlm.cli import choices
+
 ModelOption = Annotated[str | None, typer.Option(help="Checkpoint; the embedded model's by default.")]
 RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit of a checkpoint on the Hub.")]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default a GPU if there is one.")]
-DtypeOption = Annotated[str, typer.Option(help="auto (the checkpoint's), bfloat16, float16 or float32.")]
+DtypeOption = Annotated[str, choices.option(choices.DTYPES, "Type of the weights; auto: the checkpoint's.")]
 MaxPixelsOption = Annotated[
     int | None, typer.Option(min=1, help="Largest picture the model sees, in pixels; the checkpoint's by default.")
 ]
-DialectOption = Annotated[str | None, typer.Option(help="How the model writes and is asked: a preset or a YAML file.")]
+DialectOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How the model writes and is asked: a preset or a YAML file.",
+        autocompletion=choices.known("rscovlm.codec.dialect:presets"),
+    ),
+]
 WordingOption = Annotated[str | None, typer.Option(help="YAML file of which only the words are taken.")]
 ProcessorOption = Annotated[
     str | None, typer.Option(help="The checkpoint that --server serves, where it is not rscovlm serve.")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rscovlm.cli import choices
 from rscovlm.cli.model_options import (
     BudgetOption,
     DeviceOption,
@@ -29,7 +30,11 @@ def predict(
     ] = None,
     out: Annotated[Path, typer.Option(help="JSONL file; a second run resumes from it.")] = Path("predictions.jsonl"),
     task: Annotated[
-        str, typer.Option(help="What to do: ask, detect, ground, count, segment, change, locate, conditions, or yours.")
+        str,
+        typer.Option(
+            help="What to do: ask, detect, ground, classify, caption, count, segment, change, locate, conditions, or yours.",
+            autocompletion=choices.known("rscovlm.tasks.table:asked_tasks"),
+        ),
     ] = "ask",
     question: Annotated[str | None, typer.Option(help="What to ask about every image.")] = None,
     find: Annotated[list[str] | None, typer.Option(help="What to point at; may be repeated.")] = None,
@@ -66,9 +71,9 @@ def predict(
     budget: BudgetOption = None,
     probe: ProbeOption = True,
     mode: Annotated[
-        str, typer.Option(help="native, or max: enlarge pictures to the largest the model sees.")
+        str, choices.option(choices.MODES, "max enlarges pictures to the largest the model sees.")
     ] = "native",
-    kind: Annotated[str | None, typer.Option(help="Box kind: hbb, obb or quad.")] = None,
+    kind: Annotated[str | None, choices.option(choices.KINDS, "Box kind.")] = None,
     tile: Annotated[int | None, typer.Option(min=1, help="Side of detection tiles in pixels.")] = None,
     overlap: Annotated[
         float | None, typer.Option(min=0, help="What tiles share, in pixels, or as a share of the tile when below 1.")
@@ -76,7 +81,7 @@ def predict(
     bands: Annotated[
         str | None, typer.Option(help="One or three bands to show, counted from 1, such as 4,3,2.")
     ] = None,
-    stretch: Annotated[str | None, typer.Option(help="auto, none, percentiles or log.")] = None,
+    stretch: Annotated[str | None, choices.option(choices.STRETCHES, "How numbers become grey levels.")] = None,
     nodata: Annotated[float | None, typer.Option(help="The number that means nothing was measured.")] = None,
     crs: Annotated[str | None, typer.Option(help="The images' coordinate system, such as EPSG:32633.")] = None,
     vrt: Annotated[bool, typer.Option("--vrt", help="Open GDAL virtual files (.vrt) that are named.")] = False,
@@ -98,8 +103,8 @@ def predict(
     ] = "",
     form: Annotated[
         str | None,
-        typer.Option(
-            help="What segmentation is answered with: prompt (box and points), polygon, or box, as detection."
+        choices.option(
+            choices.FORMS, "What segmentation is answered with: prompt (box and points), polygon, or box, as detection."
         ),
     ] = None,
     refine: Annotated[
@@ -112,7 +117,7 @@ def predict(
     ] = None,
     policy: Annotated[
         str,
-        typer.Option(help="Where to look: call (the model's own), none, tree, grid, assess, branch, vote, distance."),
+        choices.option(choices.POLICIES, "Where to look; call: where the model asks to."),
     ] = "call",
     batch: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 16,
     constrained: Annotated[bool, typer.Option(help="Hold answers to their grammar: each can be read.")] = False,

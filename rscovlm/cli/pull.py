@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from rscovlm.cli import choices
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import say
 
@@ -15,7 +16,7 @@ from rscovlm.cli.terminal import say
 def pull(
     repo: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub.")],
     folder: Annotated[Path, typer.Argument(help="Where to; new or empty.")],
-    kind: Annotated[str, typer.Option(help="model, dataset or space.")] = "model",
+    kind: Annotated[str, choices.option(choices.PULLED, "What it is there.")] = "model",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; by default the main branch.")] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Largest sum of the files' sizes.")] = 2**40,
 ) -> None:

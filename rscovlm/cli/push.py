@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from rscovlm.cli import choices
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import say
 
-_KINDS = ("model", "dataset", "metric", "space")
-
 
 def push(
-    kind: Annotated[str, typer.Argument(help="model, dataset, metric or space.")],
+    kind: Annotated[str, choices.argument(choices.PUSHED, "What SOURCE is.")],
     source: Annotated[
         Path,
         typer.Argument(
@@ -37,8 +36,8 @@ def push(
     """Push a folder as one commit: all of it is on the Hub afterwards, or nothing has changed there."""
     options: dict[str, Any] = {"private": not public, "revision": revision, "dry_run": dry_run}
     with refusals("rscovlm push", extra="train" if merge else None):
-        if kind not in _KINDS:
-            raise ValueError(f"kind is {kind!r}; give one of {', '.join(_KINDS)}")
+        if kind not in choices.PUSHED:
+            raise ValueError(f"kind is {kind!r}; give one of {', '.join(choices.PUSHED)}")
         from rscovlm.hub import push_dataset, push_metric, push_model, push_space
 
         if kind == "model":

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from rscovlm.cli import choices
 from rscovlm.cli.model_options import (
     BudgetOption,
     DialectOption,
@@ -41,7 +42,7 @@ def serve(
     api_key_env: Annotated[
         str | None, typer.Option(help="Environment variable with the key that clients must send.")
     ] = None,
-    layout: Annotated[str, typer.Option(help="Zoom conversation: reference or native.")] = "reference",
+    layout: Annotated[str, choices.option(choices.LAYOUTS, "Zoom conversation.")] = "reference",
     batch: Annotated[int, typer.Option(min=1, help="Conversations answered at a time.")] = 8,
     max_body: Annotated[int, typer.Option(min=1, help="Largest request in MiB.")] = 64,
     max_memory: Annotated[int, typer.Option(min=1, help="MiB in which all requests' images are decoded.")] = 1536,
@@ -51,7 +52,8 @@ def serve(
     max_steps: MaxStepsOption = 4,
     max_visual_tokens: MaxVisualTokensOption = 6000,
     policy: Annotated[
-        list[str] | None, typer.Option(help="Let requests choose this policy of zooming; give it again for more.")
+        list[str] | None,
+        choices.option(choices.POLICIES, "Let requests choose this policy of zooming; give it again for more."),
     ] = None,
     max_search_calls: Annotated[int, typer.Option(min=1, help="Looks of a policy for one question at most.")] = 64,
     max_search_tokens: Annotated[int, typer.Option(min=1, help="Visual tokens of these at most.")] = 20_000,
