@@ -1,6 +1,7 @@
 from .chain import ZoomChain as ZoomChain
 from .comparison import PolicyScore as PolicyScore
 from .comparison import compare as compare
+from .comparison_page import write_comparison as write_comparison
 from .episode import Episode as Episode
 from .evidence import EvidenceCheck as EvidenceCheck
 from .evidence import check_evidence as check_evidence

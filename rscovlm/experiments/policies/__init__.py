@@ -1,0 +1,1 @@
+"""Policies of the chain with a model trained on what they ask: ``python -m rscovlm.experiments.policies``."""

@@ -1,0 +1,103 @@
+"""Questions about pads have the answers that they show; lessons ask what policies ask; two steps of training run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rscovlm.experiments.policies.lessons import Lessons, lessons_of, phrases, prompt_of
+from rscovlm.experiments.policies.pads import SIDE, TASKS, PadTask, draw_question, holds, legible, marking_box
+from rscovlm.scenes.legibility import read_marking
+from rscovlm.scenes.pad import GLYPHS
+from rscovlm.zoom.policies import POLICIES
+from rscovlm.zoom.policies.confidence import words
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_answers_follow_from_what_is_drawn(task: PadTask) -> None:
+    rng = np.random.default_rng(3)
+    answers = []
+    for _ in range(6):
+        asked = draw_question(rng, task)
+        # Read from the pixels, by a program that knows where to look.
+        read = [read_marking(asked.image, pad) for pad in asked.pads]
+        assert read == [pad.glyph for pad in asked.pads]
+        if task == "one":
+            assert [asked.answer] == read
+        elif task == "compare":
+            assert asked.answer == ("yes" if read[0] == read[1] else "no")
+            first, second = (np.array(pad.centre) for pad in asked.pads)
+            assert np.abs(first - second).max() >= 0.45 * SIDE
+        else:
+            assert asked.answer == str(read.count(asked.question.removesuffix("?").split()[-1]))
+        answers.append(asked.answer)
+        overview = (0, 0, SIDE, SIDE)
+        assert all(holds(pad, overview) and not legible(pad, overview, 84) for pad in asked.pads)
+        x1, y1, x2, y2 = (int(side) for side in marking_box(asked.pads[0]))
+        assert legible(asked.pads[0], (x1 - 40, y1 - 40, x2 + 40, y2 + 40), 84)
+        assert not holds(asked.pads[0], (x1 + 8, y1, x2 + 40, y2))
+    assert len(set(answers)) > 1
+
+
+@pytest.mark.parametrize("policy", ["tree", "assess", "branch", "grid", "vote", "none"])
+def test_lessons_hold_a_picture_for_each_place_and_a_true_reply(policy: str) -> None:
+    rng = np.random.default_rng(5)
+    asked = draw_question(rng, "count")
+    seen: Counter[str] = Counter()
+    for sample in lessons_of(asked, policy, rng):
+        blocks = [
+            block for turn in sample["messages"] if not isinstance(turn["content"], str) for block in turn["content"]
+        ]
+        assert sum(block["type"] == "image" for block in blocks) == len(sample["images"])
+        assert not any("image" in block for block in blocks)
+        text = next(turn["content"][-1]["text"] for turn in sample["messages"] if turn["role"] == "user")
+        reply, prompt = sample["messages"][-1]["content"][0]["text"], prompt_of(text)
+        seen[prompt] += 1
+        if prompt in ("seen", "closer", "enough"):
+            assert reply in ("yes", "no")
+        elif prompt == "part":
+            assert reply == "nothing" or set(reply.split(", ")) <= set(GLYPHS)
+        elif prompt in ("plan", "ground"):
+            assert reply.count(" region\n") == len(asked.pads)
+        elif prompt != "gather":
+            assert reply == asked.answer
+    wanted = {
+        "tree": "seen",
+        "assess": "enough",
+        "branch": "plan",
+        "grid": "enough",
+        "vote": "answer",
+        "none": "answer",
+    }
+    assert seen[wanted[policy]] and policy in {*POLICIES, "none"}
+
+
+def test_lessons_depend_on_their_number_alone() -> None:
+    first, again = Lessons(96, seed=2, block=48), Lessons(96, seed=2, block=48)
+    late = again[70]
+    assert first[0]["messages"] == again[0]["messages"]
+    assert first[70]["messages"] == late["messages"] and first[0]["messages"] != Lessons(96, seed=3)[0]["messages"]
+
+
+def test_every_sentence_of_a_policy_is_known_again() -> None:
+    for name, sentence in words().items():
+        assert prompt_of(sentence.replace("{question}", "Is it dry?")) == name
+    assert all(len(one) > 2 for one in phrases()) and len(set(phrases())) == len(phrases())
+
+
+def test_two_steps_of_the_recipe_run(tmp_path: Path) -> None:
+    pytest.importorskip("trl", reason="trl is not installed")
+    from rscovlm.experiments.policies.__main__ import train_policies
+    from rscovlm.loading import load
+
+    trainer = train_policies(tmp_path, steps=2, logging_steps=1)
+    assert [entry["loss"] > 0 for entry in trainer.state.log_history if "loss" in entry] == [True, True]
+    _, processor = load(str(tmp_path), device="cpu")
+    for text in phrases():
+        assert len(processor.tokenizer(text)["input_ids"]) == 1, text
+    sizes = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["text_config"]["vocab_size"]
+    assert sizes == len(processor.tokenizer)
