@@ -39,6 +39,18 @@ def holds_token(data: bytes, token: str | None = None) -> bool:
     return bool(_TOKEN.search(data.decode("latin-1"))) or bool(token and token.encode() in data)
 
 
+def is_repo(name: str) -> bool:
+    """Tell whether a text can be the name of a repository.
+
+    Args:
+        name: Such as `<owner>/<name>`.
+
+    >>> is_repo("Qwen/Qwen3-VL-4B"), is_repo("./nope")
+    (True, False)
+    """
+    return bool(_REPO.fullmatch(name)) and ".." not in name and "--" not in name
+
+
 def check_repo(repo: str) -> None:
     """Refuse what cannot be the name of a repository, before anything is read or sent.
 
@@ -52,7 +64,7 @@ def check_repo(repo: str) -> None:
     Traceback (most recent call last):
     ValueError: './nope' is no repository of the Hub; give OWNER/NAME
     """
-    if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
+    if not is_repo(repo):
         raise ValueError(f"{repo!r} is no repository of the Hub; give OWNER/NAME")
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import jinja2
 import yaml
 
 from rscovlm.files import mark
-from rscovlm.hub.faults import redacted
+from rscovlm.hub.faults import is_repo, redacted
 
 MARKER = "<!-- written by rscovlm; a card without this line is left as it is -->"
 FACTS_FILE = "rscovlm_card.json"
@@ -79,9 +81,12 @@ def model_card(
         Markdown with its head.
     """
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters["cell"] = _cell
     template = environment.from_string((files("rscovlm.hub") / "model_card.md.jinja").read_text(encoding="utf-8"))
-    known = {"adapter": False, "steps": 0, "version": "", "results": [], "subsets": [], "settings": {}, **facts}
-    recipe = known.get("recipe")
+    recipe = facts.get("recipe")
+    plain = {name: _in_one_line(value) for name, value in facts.items() if name != "recipe"}
+    known = {"adapter": False, "steps": 0, "version": "", "results": [], "subsets": [], "settings": {}, **plain}
+    written = yaml.safe_dump(recipe, sort_keys=False).strip() if recipe else ""
     results = list((evaluation or {}).get("results", ()))
     text = template.render(
         marker=MARKER,
@@ -94,7 +99,8 @@ def model_card(
             f"rscovlm eval --suite {suite} --model {repo} --data DATA --out RUN"
             for suite in (evaluation or {}).get("suites", ())
         ],
-        recipe=yaml.safe_dump(recipe, sort_keys=False).strip() if recipe else "",
+        recipe=written,
+        fence="````" if "```" in written else "```",
     )
     return redacted(text)
 
@@ -128,7 +134,12 @@ def without_paths(value: Any) -> Any:
         return {name: without_paths(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [without_paths(inner) for inner in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() and "\n" not in value else value
+    if not isinstance(value, str) or "\n" in value:
+        return value
+    for kind in (Path, PureWindowsPath):
+        if kind(value).is_absolute():
+            return kind(value).name
+    return value
 
 
 def _secret(name: str, value: Any) -> bool:
@@ -140,7 +151,7 @@ def _head(facts: Mapping[str, Any], repo: str, licence: str | None, results: lis
     head: dict[str, Any] = {}
     if licence:
         head["license"] = licence
-    if isinstance(base, str) and base.count("/") == 1 and not Path(base).exists():
+    if isinstance(base, str) and is_repo(base) and not Path(base).exists():
         head["base_model"] = base
         head["base_model_relation"] = "adapter" if facts["adapter"] else "finetune"
     head["library_name"] = "peft" if facts["adapter"] else "transformers"
@@ -159,9 +170,26 @@ def _trained(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     metrics = [
         {"type": name, "name": name, "value": value, "args": {"protocol": f"the run's fixed set after step {step}"}}
         for step, name, value in facts["results"]
+        if math.isfinite(value)
     ]
     data = {"name": "the recipe's fixed set", "type": "rscovlm-fixed-set"}
     return [{"task": {"type": "image-text-to-text"}, "dataset": data, "metrics": metrics}]
+
+
+def _in_one_line(value: Any) -> Any:
+    """Return plain values whose texts have no line breaks and nothing invisible: names of a user's must not end the card's head."""
+    if isinstance(value, Mapping):
+        return {_in_one_line(name): _in_one_line(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_one_line(inner) for inner in value]
+    if isinstance(value, str):
+        return " ".join("".join(one if one.isprintable() else " " for one in value).split())
+    return value
+
+
+def _cell(value: Any) -> str:
+    """Return a text that is one cell of a table, and nothing of Markdown or HTML."""
+    return re.sub(r"([\\|`*\[\]<>])", r"\\\1", str(value))
 
 
 def _row(result: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str, Any]:

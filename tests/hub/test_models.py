@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -345,3 +346,23 @@ def _change_weights(run: Path) -> None:
 
     weights = {name: tensor + 1 for name, tensor in load_file(run / "model.safetensors").items()}
     save_file(weights, run / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_names_of_a_run_cannot_break_its_card(run: Path) -> None:
+    odd = "a|b`c`\n---\nlicense: mit\n<script>x</script> \u202e"
+    facts = json.loads((run / FACTS_FILE).read_text())
+    facts |= {"hardware": odd, "base": odd, "results": [[7, odd, 0.5], [7, "ap", float("nan")]]}
+    facts["recipe"]["train"]["run_name"] = f"{odd}\n```"
+    facts["recipe"]["root"] = "C:\\Users\\me\\data"
+    facts["subsets"][0]["name"] = odd
+    (run / FACTS_FILE).write_text(json.dumps(facts))
+    card = _push(run, licence="apache-2.0", dry_run=True).card
+    head, text = card.split("---\n", 2)[1:]
+    assert yaml.safe_load(head)["license"] == "apache-2.0" and "base_model" not in yaml.safe_load(head)
+    values = [one["value"] for one in yaml.safe_load(head)["model-index"][0]["results"][0]["metrics"]]
+    assert values == [0.5], "no figure that is no number"
+    (row,) = [line for line in text.splitlines() if line.startswith("| a") and "28" not in line and "%" in line]
+    assert len(re.split(r"(?<!\\)\|", row)) == 6, "four cells"
+    assert "\u202e" not in card and "Users" not in card
+    outside = re.sub(r"^````yaml\n.*?^````$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "<script>" not in outside.replace("\\<", "") and "license: mit\n" not in outside
