@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     rf"(?P<blank>\s++)|(?P<open>[\[(])|(?P<close>[\])])|(?P<comma>[,，;])|(?P<number>{_NUMBER})(?![\w.])"
     r"|(?P<word>[-+]?[^\W_][\w.]*+|\"[^\"\n]{0,64}\")"
 )
-_KEY = re.compile(r"[\"']?([A-Za-z_][\w ]{0,63}+)[\"']?\s*+:\s*+")
+_KEY = re.compile(r"[\"']?([^\W\d][\w .-]{0,63}+)[\"']?\s*+:\s*+")
 _STRING = re.compile(r"\"((?:[^\"\\\n]|\\.)*+)\"|'((?:[^'\\\n]|\\.)*+)'")
 _LABEL = re.compile(r"[ \t]*+(?:[:=-]++[ \t]++)?([^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*+)")
 _BEFORE = re.compile(r"([^\n:,{}\[\]()]{1,64}):[ \t]*$")

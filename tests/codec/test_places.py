@@ -130,6 +130,7 @@ def test_utm_is_read_as_the_place_it_was_made_of(latitude: float, longitude: flo
     read = read_place(text)
     assert read.notation == "utm" and read.coordinates is not None and not read.problems
     assert float(great_circle(read.coordinates, (latitude, longitude))) < 0.001
+    assert read.coordinates == tuple(round(number, 7) for number in read.coordinates)  # a centimetre
 
 
 @given(st.text(max_size=200))

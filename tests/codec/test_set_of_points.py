@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rscovlm.codec import Codec
@@ -188,6 +188,12 @@ ODD: list[tuple[str, dict[str, int], list[tuple[str, str]]]] = [
     ('{"polygon": [[1,2],[3,4],[5,9]], "lab', {"truncated": 1}, []),
     ("[(1,2),(3,4),(5", {"truncated": 1}, []),
     ("<think>[(1,2),(3,4)] y</think>[(1,2),(3,4)] x", {}, [("prompt", "x")]),
+    # What other keys say is no object, whatever it looks like.
+    (
+        '{"note": "} {\\"polygon\\": [[7,7]]", "polygon": [[1,2],[30,4],[5,60],[1,2]], "label": "x", "why": "{"}',
+        {},
+        [("polygon", "x")],
+    ),
     ("There are none.", {}, []),
     ("A quiet harbour (with a pier).", {"nothing_readable": 1}, []),
     ("", {"nothing_readable": 1}, []),
@@ -202,8 +208,38 @@ def test_odd_answers(text: str, problems: dict[str, int], objects: list[tuple[st
     assert read.none == (text == "There are none.")
 
 
+@pytest.mark.parametrize("key", ["label", "名称", "étiquette", "class-name", "what it is", "v1.name"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_label_may_stand_under_any_key(key: str, form: SetForm) -> None:
+    text = SetOfPoints(Codec("named", label_key=key))
+    given_objects = [_object(np.random.default_rng(seed), form, GRID) for seed in range(5)]
+    answer = text.encode(given_objects, GRID, style="json")
+    read = text.decode(answer, GRID, form=form)
+    assert not read.problems
+    assert sorted(one.label for one in read.objects) == sorted(one.label for one in given_objects)
+    labels = [one.label for one in given_objects]
+    grammar = text.grammar(form=form, style="json", categories=labels, largest=504, inside=3, outside=2)
+    assert re.fullmatch(grammar.pattern, answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "suspect"),
+    [
+        ("[(0.1,0.2),(0.9,1.0)] x", False),
+        ("[(0,0),(1,2)] x", False),
+        ("[(0.1,0.2),(30,0.6)] x", True),
+        ("[(0.1,0.2),(0.4,2.1)] x", True),
+        ("[(12,20),(30,44)] x", True),
+    ],
+)
+def test_shares_beyond_two_are_suspected_to_be_something_else(text: str, suspect: bool) -> None:
+    read = SetOfPoints(Codec("share", space="0-1", decimals=3)).decode(text, GRID)
+    assert bool(read.problems.get("space_suspect")) == suspect
+
+
 @settings(max_examples=400, deadline=None)
 @given(SEEDS)
+@example(70500)
 def test_damage_costs_no_object_it_does_not_touch(seed: int) -> None:
     chance = random.Random(seed)
     rng = np.random.default_rng(seed)
@@ -219,9 +255,11 @@ def test_damage_costs_no_object_it_does_not_touch(seed: int) -> None:
     assert set(read.problems) <= REASONS
     texts = [PIXELS.encode([one], GRID, style="json") for one in read.objects if one.label]
     start = 0
-    for one, line in zip(objects, lines, strict=True):
+    for line in lines:
         if start + len(line) + 1 <= place:
-            assert PIXELS.encode([one], GRID, style="json") in texts, (changed, line, read)
+            # As it is read alone: a hole that touches its border after rounding is written again with a corner there.
+            (alone,) = PIXELS.decode(line, GRID).objects
+            assert PIXELS.encode([alone], GRID, style="json") in texts, (changed, line, read)
         start += len(line) + 1
 
 

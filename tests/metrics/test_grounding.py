@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 
 from rscovlm.geometry import Boxes
 from rscovlm.metrics import grounding_accuracy, rescaled, rscovlm_answer
@@ -73,6 +74,25 @@ def test_kinds_agree_on_the_same_boxes() -> None:
             np.testing.assert_allclose(kinds, plain, atol=1e-9)
 
 
+def test_turned_boxes_are_compared_as_they_are_or_by_the_upright_boxes_around_them() -> None:
+    rng = np.random.default_rng(4)
+    columns = [rng.uniform(40, 90, (60, 2)), rng.uniform([30, 8], [60, 16], (60, 2)), rng.uniform(20, 70, 60)]
+    true = Boxes(np.column_stack(columns), "obb")
+    found = Boxes(true.coords + rng.normal(0, [3, 3, 4, 1, 5], (60, 5)), "obb")
+    around = [Boxes(one.as_kind("quad").coords, "quad").as_kind("hbb") for one in (found, true)]
+    upright = grounding_accuracy(*around)["iou"]
+    shapes = [shapely.polygons(one.as_kind("quad").coords.reshape(-1, 4, 2)) for one in (found, true)]
+    turned = shapely.area(shapely.intersection(*shapes)) / shapely.area(shapely.union(*shapes))
+    assert np.abs(np.array(upright) - turned).max() > 0.1
+    for kind in ("obb", "quad"):
+        pair = found.as_kind(kind), true.as_kind(kind)  # type: ignore[arg-type]
+        np.testing.assert_allclose(grounding_accuracy(*pair)["iou"], turned, atol=1e-9)
+        np.testing.assert_allclose(grounding_accuracy(*pair, overlap="horizontal")["iou"], upright, atol=1e-9)
+        by_paper = grounding_accuracy(*pair, protocol="rscovlm")
+        np.testing.assert_allclose(by_paper["iou"], upright, atol=1e-9)
+        assert by_paper["settings"]["overlap"] == "horizontal"
+
+
 def test_no_answer_is_wrong_and_counted_apart() -> None:
     result = grounding_accuracy([None, [0, 0, 4, 4]], [[0, 0, 4, 4], [0, 0, 4, 4]])
     assert (result["acc50"], result["mean_iou"], result["mean_iou_answered"], result["unanswered"]) == (0.5, 0.5, 1, 1)
@@ -101,6 +121,13 @@ def test_order_of_items_changes_nothing() -> None:
 def test_bad_input_names_the_item(predictions: list[Any], references: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         grounding_accuracy(predictions, references)
+
+
+@pytest.mark.parametrize("box", [[], [1], [0, 0, 9], [0, 0, 9, 9, 9, 9], [0] * 9, [[0, 0], [9, 9]], 7])
+def test_a_box_of_another_number_of_numbers_is_refused(box: Any) -> None:
+    for pair in ([[0, 0, 9, 9], box], [box, [0, 0, 9, 9]]):
+        with pytest.raises(ValueError, match=r"(predictions|references)\[0\] is .*; give 4, 5 or 8 numbers, or None"):
+            grounding_accuracy([pair[0]], [pair[1]])
 
 
 def test_corners_in_the_wrong_order_overlap_nothing() -> None:
