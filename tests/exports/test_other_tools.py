@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ast
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -65,15 +65,22 @@ def test_label_studio_takes_the_task_and_gives_the_boxes_back(here: Path) -> Non
         assert theirs["bbox"] == pytest.approx(mine["bbox"])
 
 
-def test_fiftyone_reads_the_coco_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fiftyones_importer_reads_the_coco_file(here: Path) -> None:
+    """The importer behind `Dataset.from_dir`; the data set itself is kept in MongoDB, which may be missing."""
     pytest.importorskip("fiftyone", reason="fiftyone is not installed")
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    import fiftyone
+    from fiftyone.utils.coco import COCODetectionDatasetImporter
+
     (here / "images").mkdir()
     Image.new("RGB", (400, 300), (30, 90, 40)).save(here / "images" / "scene.png")
     (here / "coco.json").write_text(json.dumps(to_coco({"scene.png": FOUND})), encoding="utf-8")
-    for code in blocks("FiftyOne")[:1]:
-        data = run(code)["data"]
-    (sample,) = data
-    detections = sample[next(name for name in sample.field_names if "detections" in name or name == "ground_truth")]
-    assert [one.label for one in detections.detections] == ["ship", "plane"]
-    assert detections.detections[0].bounding_box == pytest.approx([10 / 400, 20 / 300, 50 / 400, 30 / 300])
-    assert os.path.samefile(sample.filepath, here / "images" / "scene.png")
+    (call,) = [node for node in ast.walk(ast.parse(blocks("FiftyOne")[0])) if isinstance(node, ast.Call)]
+    wanted = {str(word.arg): word.value for word in call.keywords}
+    assert ast.unparse(wanted.pop("dataset_type")) == "fiftyone.types.COCODetectionDataset"
+    assert fiftyone.types.COCODetectionDataset().get_dataset_importer_cls() is COCODetectionDatasetImporter
+    with COCODetectionDatasetImporter(**{name: ast.literal_eval(value) for name, value in wanted.items()}) as importer:
+        ((path, about, found),) = list(importer)
+    assert Path(path).samefile(here / "images" / "scene.png") and (about.width, about.height) == (400, 300)
+    assert [one.label for one in found.detections] == ["ship", "plane"]
+    assert found.detections[0].bounding_box == pytest.approx([10 / 400, 20 / 300, 50 / 400, 30 / 300])
