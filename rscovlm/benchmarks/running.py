@@ -122,7 +122,14 @@ class Job:
 
 
 def run_jobs(
-    engine: Engine, planned: Sequence[PlannedRun], job: Job, out: Path, model: str, tell: Callable[[str], None]
+    engine: Engine,
+    planned: Sequence[PlannedRun],
+    job: Job,
+    out: Path,
+    model: str,
+    tell: Callable[[str], None],
+    *,
+    progress: Callable[[str], Callable[[int, int], None]] | None = None,
 ) -> int:
     """Ask everything that is planned and has no answer yet; return how many images could not be read.
 
@@ -133,12 +140,14 @@ def run_jobs(
         out: Folder of the run.
         model: What the user calls the model.
         tell: Takes a line about each run that is done.
+        progress: Called with the name of each run; gives what is called with (items done, items).
     """
     checkpoint, errors = checkpoint_of(engine, model), 0
     for one in planned:
         run = replace(one.run, model=model, checkpoint=checkpoint)
         how: dict[str, Any] = {"shard": job.shard, "batch": job.batch, "confidence": job.confidence}
-        counts = evaluate(engine, run, one.items, out, whole=one.whole, **how)
+        bar = None if progress is None else progress(run.name)
+        counts = evaluate(engine, run, one.items, out, whole=one.whole, progress=bar, **how)
         tell(f"{run.name}: {counts['asked']} asked, {counts['before']} before, {counts['errors']} errors")
         errors += counts["errors"]
     return errors

@@ -12,7 +12,7 @@ import typer
 from rscovlm.cli import choices
 from rscovlm.cli.model_options import DeviceOption, ModelOption
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
+from rscovlm.cli.terminal import counting, say
 
 if TYPE_CHECKING:
     from rscovlm.quality.findings import Report
@@ -78,7 +78,7 @@ def convert(
     tally = Tally(limit)
     with refusals("rscovlm data"):
         check_records_output(target, overwrite=overwrite)
-        records = read(name, root, split, tally=tally)
+        records = counting(read(name, root, split, tally=tally), "records")
         write_records((embedded(record, root) for record in records) if embed else records, target, overwrite=overwrite)
     say(tally.table())
 
@@ -128,7 +128,7 @@ def clean(
         corners = {source: guess.corners for source, guess in guesses.items()}
         cleaner = Cleaner(rules, scales=scales, corners=corners)
         cleaned = cleaner.clean_all(tally.checked(read_records(records, tally=tally)))
-        write_records(cleaned, target, overwrite=overwrite)
+        write_records(counting(cleaned, "records"), target, overwrite=overwrite)
         if report is not None:
             changes = {"generator": mark("cleaning"), **cleaner.report()}
             write_text(report, json.dumps(changes, ensure_ascii=False, indent=1), "cleaning", overwrite=overwrite)
@@ -317,7 +317,7 @@ def tile(
         check_records_output(target, overwrite=overwrite)
         read = rows.checked(read_records(records, tally=rows))
         parts = cut(read, size=size, overlap=overlap, root=root, folder=save, tally=objects, overwrite=overwrite)
-        write_records(parts, target, overwrite=overwrite)
+        write_records(counting(parts, "tiles"), target, overwrite=overwrite)
     say(f"records: {rows.table()}\nobjects: {objects.table()}")
 
 
@@ -347,7 +347,7 @@ def synthesise(
         settings = SynthesisConfig.load(config)
         server = None if settings.writer is None else settings.writer.server()
         made = make(settings, records, root, server, journal, tally=tally)
-        write_records(made, target, overwrite=overwrite)
+        write_records(counting(made, "questions", every=100), target, overwrite=overwrite)
     say(tally.table())
     # What the budget left out was not asked, so nothing is wrong with it.
     unusable, asked = (total - tally.dropped["budget spent"] for total in (tally.dropped.total(), tally.seen))

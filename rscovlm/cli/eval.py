@@ -21,7 +21,7 @@ from rscovlm.cli.model_options import (
     WordingOption,
 )
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
+from rscovlm.cli.terminal import ProgressBar, say
 
 if TYPE_CHECKING:
     from rscovlm.benchmarks.suite import Suite
@@ -125,7 +125,7 @@ def evaluate(
             engine, model, server, batch, revision, device, dtype, max_pixels, dialect, wording, **stated
         )
         claim_folder(out, REPORT)
-        errors = run_jobs(answering, asked, job, out, model or "embedded", say)
+        errors = run_jobs(answering, asked, job, out, model or "embedded", say, progress=ProgressBar)
         for path in write_pages(out, asked, leaks, worst):
             say(f"written: {path.name}")
         for name, found in leaks.items():

@@ -21,7 +21,7 @@ from rscovlm.cli.model_options import (
     WordingOption,
 )
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
+from rscovlm.cli.terminal import ProgressBar, say
 
 
 def predict(
@@ -203,7 +203,7 @@ def predict(
             budget=budget,
             probe=probe,
         )
-        counts = run(engine, items, asked, out, batch=batch)
+        counts = run(engine, items, asked, out, batch=batch, progress=ProgressBar("images"))
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""
         cut = f" ({counts['truncated']} truncated: raise --max-new-tokens)" if "truncated" in counts else ""
         say(f"{counts['done']} done{anew}{cut}, {counts['before']} before, {counts['errors']} errors: {out}")

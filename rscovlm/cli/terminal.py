@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import typer
+
+Row = TypeVar("Row")
 
 _BAR = 30
 """Characters of a progress bar."""
@@ -28,7 +32,7 @@ def say(text: object, *, err: bool = False) -> None:
 
 
 class ProgressBar:
-    """Shows how far a piece of work is: a bar that is redrawn on a terminal, a line a tenth elsewhere.
+    """Shows how far a piece of work is: a bar that is redrawn on a terminal, a line a tenth elsewhere, such as in CI.
 
     Args:
         label: What is done, written before the bar.
@@ -52,6 +56,23 @@ class ProgressBar:
         elif 10 * done // total > self._tenths:
             self._tenths = 10 * done // total
             say(f"    {text}", err=True)
+
+
+def counting(rows: Iterable[Row], what: str, *, every: int = 10_000) -> Iterator[Row]:
+    """Pass rows on and say now and then how many there were, where nobody knows how many will come.
+
+    Args:
+        rows: Any rows.
+        what: What they are, in the plural.
+        every: Rows between two lines.
+
+    >>> list(counting("abc", "letters"))
+    ['a', 'b', 'c']
+    """
+    for number, row in enumerate(rows, 1):
+        yield row
+        if number % every == 0:
+            say(f"{number:,} {what} so far", err=True)
 
 
 def log_to_terminal(form: str) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import rscovlm
 from rscovlm.cli import app
-from rscovlm.cli.terminal import log_to_terminal, printable
+from rscovlm.cli.terminal import counting, log_to_terminal, printable
 from tests.data.sources.layouts import chat, picture, text
 
 pytest.importorskip("pyarrow")
@@ -157,3 +157,18 @@ def test_the_log_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
         logger.handlers[:] = handlers
         logger.setLevel(level)
     assert capsys.readouterr().err == f"subset {printable(EVIL)}\n"
+
+
+def test_long_work_says_how_far_it_is(tmp_path: Path) -> None:
+    for number in range(20):
+        Image.new("RGB", (56, 56), (number, 90, 40)).save(tmp_path / f"{number:02}.png")
+    words = ["predict", str(tmp_path), "--task", "classify", "--out", str(tmp_path / "rows.jsonl"), "--batch", "1"]
+    done = CliRunner().invoke(app, [*words, "--max-new-tokens", "2"])
+    assert done.exit_code == 0, done.output
+    said = [line.strip() for line in done.stderr.splitlines() if line.startswith("    images ")]
+    assert said[0] == "images 2 of 20" and said[-1] == "images 20 of 20" and len(said) == 10, "a line a tenth"
+
+
+def test_rows_of_unknown_number_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(counting(range(7), "rows", every=3)) == list(range(7))
+    assert capsys.readouterr().err == "3 rows so far\n6 rows so far\n"
