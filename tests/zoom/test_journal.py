@@ -1,5 +1,6 @@
 """A journal survives any cut, and detection goes on from it as if nothing had happened."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,16 @@ def test_a_journal_cut_at_any_byte_keeps_every_whole_row(tmp_path: Path) -> None
             assert journal.dropped == cut - max([0, *(end for end in ends if end <= cut)])
             journal.append([{"id": "new"}])
             assert list(journal)[-1] == {"id": "new"}
+
+
+def test_rows_are_found_again_at_the_bytes_where_they_begin(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.jsonl", {"task": "x"}) as journal:
+        assert list(journal.placed()) == []
+        journal.append(ROWS)
+        found = list(journal.placed())
+    assert [row for _, row in found] == ROWS
+    data = (tmp_path / "j.jsonl").read_bytes()
+    assert [json.loads(data[place : data.index(b"\n", place)]) for place, _ in found] == ROWS
 
 
 def test_other_settings_and_damage_are_refused_by_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,7 @@ from rscovlm.processing.resolution import PixelBudget
 from rscovlm.rasters import open_image
 from rscovlm.zoom import ZoomChain, compare
 from rscovlm.zoom.policies import NAMES, POLICIES, policy_named
-from rscovlm.zoom.policies.distance import DistanceRouter, route
+from rscovlm.zoom.policies.distance import DistanceRouter, Need, route
 from rscovlm.zoom.policies.inquiry import Policy, answer_calls
 from rscovlm.zoom.policies.tree import quarters, split
 from rscovlm.zoom.summary import ZoomQuestion
@@ -304,3 +305,39 @@ def test_boxes_are_asked_for_in_the_form_of_the_task(name: str, task: str) -> No
         search.receive(answer_calls(engine, search.calls))
     form = Dialect.preset("rscovlm-v1").ask(task, expression="x", classes=["region"]).system
     assert form and str(form) in str(systems)
+
+
+DEFAULTS = {
+    "tree": {"depth": 5, "threshold": 0.8, "floor": 0.2, "fall": 0.2, "patience": 4, "collect_depth": 2, "weight": 0.3}
+    | {"max_calls": 64, "max_visual_tokens": 60_000},
+    "grid": {"similarity": None, "base": 0.25, "depth": 4, "max_calls": 96, "max_visual_tokens": 60_000},
+    "assess": {
+        "expert": None,
+        "threshold": 0.5,
+        "depth": 2,
+        "candidates": 4,
+        "max_calls": 32,
+        "max_visual_tokens": 30_000,
+    },
+    "branch": {"regions": 4, "same": 0.5, "max_calls": 16, "max_visual_tokens": 20_000},
+    "vote": {"votes": 5, "margin": 0.1, "max_calls": 16, "max_visual_tokens": 20_000},
+    "distance": {"metres": 10.0, "need": "recognise", "gsd": None, "then": "tree"},
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_what_a_policy_does_unless_told_otherwise_stays(name: str) -> None:
+    # Figures that were published with a policy's defaults mean these.
+    policy = policy_named(name)
+    assert policy.name == name
+    found = {field.name: getattr(policy, field.name) for field in fields(policy)}  # type: ignore[arg-type]
+    assert {key: getattr(value, "name", value) for key, value in found.items()} == DEFAULTS[name]
+
+
+@pytest.mark.parametrize(("need", "pixels"), [("detect", 2.0), ("orient", 2.8), ("recognise", 8.0), ("identify", 12.8)])
+def test_pixels_needed_are_two_for_each_of_johnsons_cycles(need: Need, pixels: float) -> None:
+    # A target of so many metres at 0.5 m a pixel, shown at half the size.
+    assert route(0.5 * pixels * 0.99, need, gsd=0.5, scale=0.5).way == "decline"
+    assert route(0.5 * pixels * 1.01, need, gsd=0.5, scale=0.5).way == "zoom"
+    assert route(pixels * 1.01, need, gsd=0.5, scale=0.5).way == "overview"
+    assert route(pixels, need, gsd=0.5, scale=0.5).needed == pytest.approx(pixels)

@@ -37,7 +37,12 @@ def test_the_report_compares_with_without_and_oracle() -> None:
     assert found.zoom_rate == pytest.approx(2 / 3) and found.evidence_rate == 0.5
     assert found.with_zoom.visual_tokens > found.without.visual_tokens == 1296
     assert found.stopped == {"answer": 3} and found.questions == 3
-    assert json.loads(json.dumps(found.to_dict()))["oracle"]["accuracy"] == 1
+    written = json.loads(json.dumps(found.to_dict()))
+    figures = {"accuracy", "tokens", "visual_tokens", "seconds"}
+    assert written["oracle"]["accuracy"] == 1 and set(written["with_zoom"]) == set(written["without"]) == figures
+    for name in ("questions", "gain", "zoom_rate", "evidence_rate", "stopped", "problems"):
+        assert written.pop(name) == getattr(found, name)
+    assert set(written) == {"with_zoom", "without", "oracle"}
 
 
 def test_unknown_evidence_is_not_counted() -> None:

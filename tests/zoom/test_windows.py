@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rscovlm.geometry import Frame
-from rscovlm.zoom.windows import Limits, enclose, squeezed
+from rscovlm.processing import PixelBudget
+from rscovlm.rasters import open_image
+from rscovlm.zoom.windows import Limits, enclose, show, squeezed
 
 SIDE = st.integers(30, 3000)
 SHARE = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted).filter(lambda pair: pair[1] - pair[0] > 1e-3)
@@ -45,3 +48,25 @@ def test_only_what_is_too_slim_is_squeezed(width: int, height: int) -> None:
     longest, shortest = max(width, height), min(width, height)
     kept = min(longest, 200 * shortest)
     assert squeezed(width, height) == ((kept, height) if width >= height else (width, kept))
+
+
+@pytest.mark.parametrize(
+    ("window", "tokens", "size"),
+    [
+        ((10, 20, 130, 110), 100, (120, 90)),  # as it is: the processor resizes it as in training
+        (None, 1000, (224, 168)),  # more pixels than the model may see: read at the planned size
+        ((10, 20, 130, 110), 6, (56, 56)),  # fewer tokens are left than it costs
+        ((0, 50, 400, 51), 100, None),  # too slim to be handed over as it is
+    ],
+)
+def test_a_window_is_read_as_it_is_where_that_costs_no_more(
+    window: tuple[int, int, int, int] | None, tokens: int, size: tuple[int, int] | None
+) -> None:
+    raster = open_image(np.random.default_rng(0).integers(0, 255, (270, 400, 3), dtype=np.uint8))
+    budget = PixelBudget(min_pixels=28 * 28, max_pixels=252 * 168, factor=28)
+    view = show(raster, window, 0, budget, tokens)
+    assert view is not None and view.tokens <= tokens
+    if size is None:
+        assert max(view.image.size) / min(view.image.size) <= 200
+    else:
+        assert view.image.size == size
