@@ -180,7 +180,13 @@ def main() -> None:
             if folder.name in kept:
                 continue
             if not (folder / "model.safetensors").exists():
-                training = {"steps": options.steps, "falling": options.falling, "row": ROW, "save_strategy": "no"}
+                training: dict[str, Any] = {
+                    "steps": options.steps,
+                    "falling": options.falling,
+                    "row": ROW,
+                    "save_steps": 20,
+                    "resume": True,
+                }
                 train_tasks(folder, seed=seed, cyclic=share, mixture=build_pointing_mixture, **training)
             engine = Transformers(*load(folder, device="cpu"), batch_size=48)
             kept[folder.name] = measure_arm(engine, count=options.count, seed=options.seed)

@@ -29,8 +29,8 @@ from rscovlm.training.packing import PackedMixture
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import SFT_ARGUMENTS, as_dataset
 
-STEPS, FALL = 260, 110
-"""Optimiser steps, and at how many of them, the last, the rates fall."""
+STEPS, FALL = 1500, 500
+"""Optimiser steps, and at how many of them, the last, the rates fall: about ten minutes of one quiet core. Not run to its end yet."""
 
 ROW = 1536
 """Tokens of a packed row, one a step."""
