@@ -81,10 +81,10 @@ def model_card(
         Markdown with its head.
     """
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = cell
     template = environment.from_string((files("rscovlm.hub") / "model_card.md.jinja").read_text(encoding="utf-8"))
     recipe = facts.get("recipe")
-    plain = {name: _in_one_line(value) for name, value in facts.items() if name != "recipe"}
+    plain = {name: in_one_line(value) for name, value in facts.items() if name != "recipe"}
     known = {"adapter": False, "steps": 0, "version": "", "results": [], "subsets": [], "settings": {}, **plain}
     written = yaml.safe_dump(recipe, sort_keys=False).strip() if recipe else ""
     results = list((evaluation or {}).get("results", ()))
@@ -142,6 +142,36 @@ def without_paths(value: Any) -> Any:
     return value
 
 
+def in_one_line(value: Any) -> Any:
+    """Return plain values whose texts have no line breaks and nothing invisible: names of a user's must not end a card's head.
+
+    Args:
+        value: A tree of plain values.
+
+    >>> in_one_line({"name": "a\\n---\\nb"})
+    {'name': 'a --- b'}
+    """
+    if isinstance(value, Mapping):
+        return {in_one_line(name): in_one_line(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_one_line(inner) for inner in value]
+    if isinstance(value, str):
+        return " ".join("".join(one if one.isprintable() else " " for one in value).split())
+    return value
+
+
+def cell(value: Any) -> str:
+    r"""Return a text that is one cell of a table, and nothing of Markdown or HTML.
+
+    Args:
+        value: Anything, in one line.
+
+    >>> print(cell("a|b"))
+    a\|b
+    """
+    return re.sub(r"([\\|`*\[\]<>])", r"\\\1", str(value))
+
+
 def _secret(name: str, value: Any) -> bool:
     return isinstance(value, str) and any(name.endswith(ending) for ending in _SECRET)
 
@@ -174,22 +204,6 @@ def _trained(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
     data = {"name": "the recipe's fixed set", "type": "rscovlm-fixed-set"}
     return [{"task": {"type": "image-text-to-text"}, "dataset": data, "metrics": metrics}]
-
-
-def _in_one_line(value: Any) -> Any:
-    """Return plain values whose texts have no line breaks and nothing invisible: names of a user's must not end the card's head."""
-    if isinstance(value, Mapping):
-        return {_in_one_line(name): _in_one_line(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_in_one_line(inner) for inner in value]
-    if isinstance(value, str):
-        return " ".join("".join(one if one.isprintable() else " " for one in value).split())
-    return value
-
-
-def _cell(value: Any) -> str:
-    """Return a text that is one cell of a table, and nothing of Markdown or HTML."""
-    return re.sub(r"([\\|`*\[\]<>])", r"\\\1", str(value))
 
 
 def _row(result: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str, Any]:

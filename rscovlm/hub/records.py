@@ -9,6 +9,7 @@ from typing import Any
 
 from rscovlm.data.storage import read_parquet
 from rscovlm.hub.downloads import pull
+from rscovlm.hub.model_card import cell, in_one_line
 from rscovlm.hub.uploads import HubUpload, send
 from rscovlm.records.record import Record
 from rscovlm.tasks.table import task_of
@@ -114,7 +115,7 @@ def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:
     size = next((name for bound, name in _ROWS if total < bound), "n>10M")
     categories = sorted({task_of(task).category for task in tasks})
     head = DatasetCardData(
-        license=licence,
+        license=in_one_line(licence),
         tags=["remote-sensing", "rscovlm"],
         task_categories=categories,
         size_categories=[size],
@@ -134,7 +135,7 @@ def dataset_card(records: Iterable[Record], repo: str, licence: str) -> str:
             "",
             f"| {title} | Records |",
             "|---|---|",
-            *(f"| {name} | {count} |" for name, count in counts.most_common()),
+            *(f"| {cell(in_one_line(name))} | {count} |" for name, count in counts.most_common()),
         ]
     lines += ["", "```python", "from datasets import load_dataset", "from rscovlm.records.record import Record", ""]
     lines += [f'for row in load_dataset("{repo}", split="{next(iter(splits), "train")}", streaming=True):']

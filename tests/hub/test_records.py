@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,10 @@ def test_a_repository_without_records_says_so(tmp_path: Path) -> None:
             pull_records("me/other", tmp_path / "back", token="hf_test", endpoint=hub.address)
     with pytest.raises(FileNotFoundError, match="no shards"):
         push_dataset(tmp_path, "me/none", licence="other", token="hf_test", endpoint=hub.address)
+
+
+def test_names_of_records_cannot_break_the_card() -> None:
+    odd = "a|b\n---\nlicense: mit"
+    card = dataset_card([replace(one, source=odd) for one in _records()], "me/ships", "cc-by-4.0")
+    assert yaml.safe_load(card.split("---\n")[1])["license"] == "cc-by-4.0"
+    assert "| a\\|b --- license: mit | 6 |" in card.splitlines()
