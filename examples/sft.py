@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="YAML file")
     parser.add_argument("--root", default="data", help="folder that the recipe's records are in")
     parser.add_argument("--output", default="runs/sft", help="where checkpoints go")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint")
     parser.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

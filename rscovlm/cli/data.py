@@ -109,7 +109,7 @@ def clean(
     limit: Limit = 0.005,
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn task tags into words and boxes in texts into structure; mend punctuation and typos."""
+    """Turn task tags into words and boxes in texts into structure; correct punctuation and typos."""
     from rscovlm.data.storage import check_records_output, read_records, write_records
     from rscovlm.files import check_output, mark, write_text
     from rscovlm.quality.cleaning import Cleaner, survey

@@ -15,7 +15,7 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="YAML file of the training recipe.", exists=True, dir_okay=False)],
     root: Annotated[Path, typer.Option(help="Folder that the recipe's records are in.")] = Path("data"),
     output: Annotated[Path, typer.Option(help="Where checkpoints go.")] = Path("runs/sft"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")] = False,
 ) -> None:
     """Fine-tune a Qwen-VL model by a recipe, after checking that its labels decode back to what they say."""

@@ -18,7 +18,7 @@ Finish = Literal["stop", "length", "repeat"]
 
 @dataclass(eq=False)
 class Memory:
-    """Where an engine may leave what it computed for a conversation, to go on from there when the conversation grows.
+    """Where an engine may leave what it computed for a conversation, to resume from there when the conversation grows.
 
     Whoever builds the turns of one conversation gives them all the same memory and drops it with the conversation, so
     nothing outlives it. An engine that has no use for it leaves it alone.

@@ -41,7 +41,7 @@ def checked_coords(coords: ArrayLike, kind: Kind) -> Floats:
         raise ValueError(f"{kind} coordinates have shape {values.shape}; give (n, {columns})")
     finite = np.isfinite(values)
     if not finite.all():
-        _refuse(np.any(~finite, axis=1), values, "every number must be finite; drop or mend the row")
+        _refuse(np.any(~finite, axis=1), values, "every number must be finite; drop or correct the row")
     values += 0.0  # -0.0 becomes 0.0
     if kind == "hbb":
         _refuse(values[:, 2] < values[:, 0], values, "x2 is below x1; give the left side first")

@@ -106,7 +106,7 @@ def _validated(points: ArrayLike, number: int) -> Floats:
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
         raise ValueError(
-            f"point {row} of set {number} is {values[row].tolist()}; every number must be finite, drop or mend it"
+            f"point {row} of set {number} is {values[row].tolist()}; every number must be finite, drop or correct it"
         )
     values += 0.0
     values.flags.writeable = False

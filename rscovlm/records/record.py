@@ -120,14 +120,14 @@ class Annotation:
         if len(self.box) != _NUMBERS[self.kind]:
             raise ValueError(f"a {self.kind} box has {_NUMBERS[self.kind]} numbers, not {len(self.box)}: {self.box}")
         if not math.isfinite(math.fsum(map(abs, self.box))):
-            raise ValueError(f"box {self.box} is not finite; drop the object or mend it")
+            raise ValueError(f"box {self.box} is not finite; drop the object or correct it")
         if not isinstance(self.label, str):
             raise ValueError(f"label {self.label!r} is no text; write class names as text")
         for ring in self.polygons:
             if len(ring) < 6 or len(ring) % 2:
                 raise ValueError(f"a ring has three or more corners x y, not {len(ring)} numbers: {ring}")
             if not math.isfinite(math.fsum(map(abs, ring))):
-                raise ValueError(f"ring {ring} is not finite; drop the outline or mend it")
+                raise ValueError(f"ring {ring} is not finite; drop the outline or correct it")
 
 
 def is_degenerate(item: Annotation) -> bool:

@@ -33,7 +33,7 @@ _FIXED = ("max_steps", "num_train_epochs", "output_dir")
 
 _NO_EVALUATION = "the trainer itself evaluates nothing; give the recipe an evaluation, and save by steps or not at all"
 _REFUSED = {
-    "enable_jit_checkpoint": "it saves within a step, which no run can go on from; on SIGTERM a run saves after its step as it is",
+    "enable_jit_checkpoint": "it saves within a step, which no run can resume from; on SIGTERM a run saves after its step as it is",
     "load_best_model_at_end": _NO_EVALUATION,
     "eval_strategy": _NO_EVALUATION,
     "do_eval": _NO_EVALUATION,

@@ -1,4 +1,4 @@
-"""Checkpoints that a run may go on from: written to their end, and as they were written."""
+"""Checkpoints that a run may resume from: written to their end, and as they were written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def checkpoints_of(folder: str | Path) -> list[Path]:
 
 
 def fault_of(checkpoint: Path) -> str | None:
-    """Return what keeps a run from going on from a checkpoint, or None where it is whole.
+    """Return what keeps a run from resuming from a checkpoint, or None where it is whole.
 
     Args:
         checkpoint: Folder of a checkpoint.
@@ -112,7 +112,7 @@ def check_same_engine(checkpoint: Path, engine: Engine) -> None:
     """Refuse a checkpoint whose optimiser's state would be left where it is, without a word, by who trains now.
 
     Args:
-        checkpoint: Where to go on from.
+        checkpoint: Where to resume from.
         engine: Who trains.
 
     Raises:

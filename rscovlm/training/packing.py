@@ -157,7 +157,7 @@ class PackedMixture(Sequence[Any]):
         return sum(self.pack(place * self.lanes).tokens for place in range(rows)) / (rows * self.budget)
 
     def resume(self, states: Iterable[LaneState]) -> None:
-        """Go on from where lanes stood; those not named begin. Rows before that are planned from the first.
+        """Continue from where lanes stood; those not named begin. Rows before that are planned from the first.
 
         Args:
             states: Of a lane that has several, the one furthest on counts.

@@ -147,7 +147,7 @@ class Lane:
 
     Args:
         measure: Looks at a position.
-        state: Where to go on from.
+        state: Where to resume from.
         own: Given a position, the first from there on that is the lane's own.
         end: Number of positions of the mixture.
         budget: Tokens of a row.

@@ -1,4 +1,4 @@
-"""What a checkpoint says about its run: recipe, records, position in the mixture, counts; and whether another may go on from it."""
+"""What a checkpoint says about its run: recipe, records, position in the mixture, counts; and whether another may resume from it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: i
     """Refuse a checkpoint whose rows to come would not be those of this run.
 
     Args:
-        checkpoint: Where to go on from.
+        checkpoint: Where to resume from.
         recipe: The plain values of the recipe to run.
         rows_per_step: Rows that all processes together train in a step.
 
@@ -163,7 +163,7 @@ def _with_more_steps(said: Mapping[str, Any], recipe: Mapping[str, Any], checkpo
     if not (isinstance(then, int) and isinstance(now, int) and now > then):
         return recipe
     logger.info(
-        "%s is of a run of %d steps, which goes on to %d; the learning rate follows the schedule of %d steps from here on",
+        "%s is of a run of %d steps, which continues to %d; the learning rate follows the schedule of %d steps from here on",
         checkpoint,
         then,
         now,
@@ -176,7 +176,7 @@ def check_same_records(checkpoint: Path, records: Mapping[str, Mapping[str, str]
     """Refuse to go on with records that changed since: other samples would stand at the positions to come.
 
     Args:
-        checkpoint: Where to go on from.
+        checkpoint: Where to resume from.
         records: Files of this run, as `records_of` gives them.
 
     Raises:

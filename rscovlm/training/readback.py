@@ -176,7 +176,7 @@ def _called(window: Any, whole: Frame, frame: Frame, text: str, codec: Codec, na
     if said.call is None:
         raise ValueError(
             f"{name}: the zoom call reads back from {text!r} as {said.refusal or 'none'}; make the region larger where the "
-            "codec rounds it to nothing, or mend the chat template or the tokenizer where they change the text"
+            "codec rounds it to nothing, or correct the chat template or the tokenizer where they change the text"
         )
     found = codec.decode_box(said.call.bbox, frame)
     expected = Boxes([window], "hbb", whole).to(frame)
@@ -234,7 +234,7 @@ def _hold(expected: Objects, found: Objects, codec: Codec, name: str) -> None:
         raise ValueError(
             f"{name}: box {row} of {len(expected)}, {expected.labels[row]!r}, {_numbers(expected.boxes, row)}, lies "
             f"outside the image of {frame.width}x{frame.height} pixels as the model sees it; its record holds the boxes "
-            "of another image or window: mend it, or leave the box out"
+            "of another image or window: correct it, or leave the box out"
         )
     overlap = iou(expected.boxes, found.boxes)
     moved = off(expected.boxes, found.boxes, codec)

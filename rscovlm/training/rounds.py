@@ -58,7 +58,7 @@ class Rounds(TrainerBound):
         rule: Targets, and steps of a round.
         mixture: Whose weights change.
         rows_per_step: Rows that all processes together train in a step.
-        changes: Those made so far, of the checkpoint to go on from.
+        changes: Those made so far, of the checkpoint to resume from.
     """
 
     def __init__(

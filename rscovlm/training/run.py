@@ -99,7 +99,7 @@ def claimed(folder: Path, *, resumed: bool) -> Iterator[None]:
         whole = None if resumed else next((path for path in checkpoints_of(folder) if fault_of(path) is None), None)
         if whole is not None:
             raise ValueError(
-                f"{folder} has checkpoints of a run before ({whole.name} is the last); go on from there with --resume, or "
+                f"{folder} has checkpoints of a run before ({whole.name} is the last); resume from it with --resume, or "
                 "choose another output folder"
             )
         yield

@@ -135,7 +135,7 @@ def prepare(
 
     Raises:
         ValueError: The recipe does not fit the model, the check before the first step found something wrong, the output
-            folder cannot be written to, or the checkpoint to go on from is of another recipe or other records.
+            folder cannot be written to, or the checkpoint to resume from is of another recipe or other records.
     """
     return ready(load(open_data(check(recipe, root=root, output=output, resume=resume, **arguments))))
 
@@ -156,7 +156,7 @@ def check(
     checkpoint = to_go_on_from(output) if resume else None
     if checkpoint is not None:
         check_same_run(checkpoint, recipe.to_dict(), rows_per_step)
-        logger.info("going on from %s", checkpoint)
+        logger.info("resuming from %s", checkpoint)
     return Checked(recipe, root, settings, adapter, quantization, rows_per_step, checkpoint, base)
 
 
@@ -307,7 +307,7 @@ def _answers(checked: Checked, processor: Any, rounds: Rounds | None) -> Any:
     if tally.dropped:
         logger.warning("of the samples to evaluate on, %s", tally.table())
     if not samples:
-        raise ValueError(f"evaluation has no sample that can be used; mend its records or images\n{tally.table()}")
+        raise ValueError(f"evaluation has no sample that can be used; correct its records or images\n{tally.table()}")
     if recipe.balance is not None:
         check_targets(recipe.balance.targets, samples)
     return Answers(

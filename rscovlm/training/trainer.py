@@ -128,7 +128,7 @@ class TaskTrainer(HubPushes, SFTTrainer):
     def train(
         self, resume_from_checkpoint: Any = None, trial: Any = None, ignore_keys_for_eval: Any = None, **options: Any
     ) -> Any:
-        """Train as TRL does; counts, and the plan of packed rows, go on from where the checkpoint left them.
+        """Train as TRL does; counts, and the plan of packed rows, continue from where the checkpoint left them.
 
         Told to end by SIGTERM, it saves after the step it is in, and then ends the process as it would have been.
 
@@ -374,5 +374,5 @@ def _check_finite(log_probs: torch.Tensor, samples: torch.Tensor, notes: Notes) 
     named = ", ".join(f"{notes.positions[place]} ({notes.tasks[place]})" for place in found)
     raise FloatingPointError(
         f"the loss is no number for the samples at positions {named} of the mixture; look at them with "
-        "`mixture[position]`, lower the learning rate, or go on from an earlier checkpoint"
+        "`mixture[position]`, lower the learning rate, or resume from an earlier checkpoint"
     )

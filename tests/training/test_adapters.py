@@ -99,7 +99,7 @@ def test_a_run_goes_on_for_more_steps(root: Path, tmp_path: Path, caplog: pytest
     prepare(TrainingRecipe.from_dict(recipe), root=root, output=tmp_path).train()
     with caplog.at_level(logging.INFO):
         run = prepare(TrainingRecipe.from_dict({**recipe, "steps": 4}), root=root, output=tmp_path, resume=True)
-    assert "is of a run of 2 steps, which goes on to 4" in caplog.text
+    assert "is of a run of 2 steps, which continues to 4" in caplog.text
     run.train()
     assert run.trainer.state.global_step == 4
     with pytest.raises(ValueError, match="belongs to another recipe .steps: 4 there, 3 here"):

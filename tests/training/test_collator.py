@@ -131,9 +131,15 @@ def test_what_a_table_fills_with_none_counts_as_absent(processor: Any) -> None:
             0,
             "row 0 shows a video, which is not taken",
         ),
+        (
+            [{"role": "user", "content": [{"video": "a.mp4"}]}, _text("assistant", "b")],
+            0,
+            "row 0 shows a video, which is not taken",
+        ),
+        (None, 0, "row 0 has nothing to train"),
     ],
 )
-def test_unusable_rows_are_named(processor: Any, messages: list[Any], images: int, message: str) -> None:
+def test_unusable_rows_are_named(processor: Any, messages: list[Any] | None, images: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Collator(processor)([{"messages": messages, "images": [Image.new("RGB", (84, 84))] * images}])
 

@@ -1,6 +1,6 @@
 """The embedded model trained on with every task of the taxonomy in one mixture, on generated scenes.
 
-``python -m rscovlm.experiments.set_of_points.recipe FOLDER --seed 0`` goes on from the shipped checkpoint. What it reaches stands in the
+``python -m rscovlm.experiments.set_of_points.recipe FOLDER --seed 0`` continues from the shipped checkpoint. What it reaches stands in the
 docs (points, one recipe); it is not what ships.
 """
 
@@ -143,14 +143,14 @@ def train_tasks(
 
     Args:
         folder: Where model, processor, rows and checkpoints go.
-        start: Checkpoint to go on from; the shipped one by default.
+        start: Checkpoint to resume from; the shipped one by default.
         steps: Optimiser steps, one packed row each.
         falling: Steps at the end in which the rates fall to 0.
         row: Tokens of a row.
         seed: Of the samples and their order.
         workers: Processes that draw scenes.
         cyclic: Share of comprehension and generation that is turned round.
-        resume: Go on from the last checkpoint in the folder.
+        resume: Resume from the last checkpoint in the folder.
         mixture: Builds the mixture of a shard, by `seed` and `cyclic`.
         arguments: For `trl.SFTConfig`.
 
@@ -209,12 +209,12 @@ def main() -> None:
     """Run the recipe from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the model goes")
-    parser.add_argument("--start", type=Path, help="checkpoint to go on from; the shipped one by default")
+    parser.add_argument("--start", type=Path, help="checkpoint to resume from; the shipped one by default")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--falling", type=int, default=FALL, help="steps at the end in which the rates fall")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0, help="processes that draw scenes")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder")
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint in the folder")
     train_tasks(**vars(parser.parse_args()))
 
 
