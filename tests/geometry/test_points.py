@@ -73,3 +73,9 @@ def test_what_is_no_set_of_points_is_refused(points: Any, message: str) -> None:
 def test_points_of_an_unknown_grid_cannot_move() -> None:
     with pytest.raises(ValueError, match="have no frame"):
         PointSets([[(0, 0)]]).to(IMAGE)
+
+
+def test_the_first_point_that_is_no_number_is_named() -> None:
+    points = [[[0.0, 1.0]], [[0.0, 1.0], [float("inf"), 2.0], [3.0, 4.0], [5.0, float("nan")]]]
+    with pytest.raises(ValueError, match=r"point 1 of set 1 is \[inf, 2\.0\]; every number must be finite"):
+        PointSets(points)

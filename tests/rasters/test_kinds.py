@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,23 @@ def test_sparse_blocks_are_no_data_whatever_the_number(tmp_path: Path) -> None:
         path = write_tiff(tmp_path / f"{number}.tif", numbers, nodata=value, **options)
         for backend in BACKENDS:
             assert open_image(path, backend=backend).read((0, 0, 512, 512)).coverage == 0.25, value
+
+
+def test_windows_over_holes_alone_are_known_by_both_ways(tmp_path: Path) -> None:
+    numbers = np.full((200, 304), -9999.0, dtype=np.float32)
+    numbers[:64, 64:128] = numbers[128:192, :64] = numbers[192:, 256:] = 7.0
+    options: dict[str, Any] = {"tiled": True, "blockxsize": 64, "blockysize": 64, "SPARSE_OK": "TRUE"}
+    path = write_tiff(tmp_path / "a.tif", numbers, nodata=-9999.0, **options)
+    stored = np.zeros((256, 320), dtype=bool)
+    stored[:64, 64:128] = stored[128:192, :64] = stored[192:, 256:] = True
+    corners, sides = product((0, 1, 63, 64, 200, 256), (0, 63, 64, 130)), [(1, 1), (2, 64), (64, 2), (65, 3), (3, 65)]
+    windows = [(x, y, x + wide, y + high) for (x, y), (wide, high) in product(corners, sides)]
+    inside = [(x, y, right, below) for x, y, right, below in windows if right <= 304 and below <= 200]
+    for backend in BACKENDS:
+        reader = open_image(path, backend=backend)._reader
+        found = [reader.blank(0, window) for window in inside]
+        assert found == [not stored[y:below, x:right].any() for x, y, right, below in inside], backend
+        assert 0 < sum(found) < len(found)
 
 
 def test_no_data_can_be_given_for_a_file_that_does_not_say(tmp_path: Path) -> None:
