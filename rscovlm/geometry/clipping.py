@@ -68,7 +68,8 @@ def triangle_intersection(a: Floats, b: Floats) -> Floats:
     """
     shared = np.zeros(len(a))
     together = (a.min(axis=1) < b.max(axis=1)).all(axis=1) & (b.min(axis=1) < a.max(axis=1)).all(axis=1)
-    rows = np.flatnonzero(together)
+    # One without area shares none; one that is a point, as a repeated corner leaves, has no side that would cut.
+    rows = np.flatnonzero(together & (triangle_area(b) > 0))
     polygon, knife = a[rows] - a[rows, :1], b[rows] - a[rows, :1]
     backwards = _cross(knife[:, 1] - knife[:, 0], knife[:, 2] - knife[:, 0]) < 0
     knife[backwards] = knife[backwards][:, ::-1]

@@ -71,6 +71,40 @@ def can_reach(floor: float, a: Floats, b: Floats, area_a: Floats, area_b: Floats
     return reach
 
 
+def strips(quads: Floats) -> Floats:
+    """Return the strip that each quadrilateral lies in, along its longest side.
+
+    Args:
+        quads: (n, 8) corners in order, either direction.
+
+    Returns:
+        (n, 3): x and y of the strip's direction, of length 1, and its width in pixels.
+
+    >>> strips(np.array([[0.0, 0, 9, 0, 9, 2, 0, 2]])).tolist()
+    [[1.0, 0.0, 2.0]]
+    """
+    corners = quads.reshape(-1, 4, 2)
+    sides = corners[:, _NEXT] - corners
+    lengths = np.hypot(sides[..., 0], sides[..., 1])
+    longest = np.arange(len(quads)), lengths.argmax(axis=1)
+    size = lengths[longest]
+    along = np.where(size[:, None] > 0, sides[longest] / np.where(size > 0, size, 1.0)[:, None], (1.0, 0.0))
+    # Counted from the first corner: a large offset would cost digits.
+    x, y = np.moveaxis(corners - corners[:, :1], 2, 0)
+    across = y * along[:, :1] - x * along[:, 1:]
+    return np.column_stack([along, across.max(axis=1) - across.min(axis=1)])
+
+
+def most_of_strips(a: Floats, b: Floats) -> Floats:
+    """Return (n,) areas that pairs of (n, 3) `strips` share, infinite where they are parallel; no two quadrilaterals share more.
+
+    Long boxes that cross at an angle overlap little, which the horizontal boxes around them do not tell.
+    """
+    sine = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    shared: Floats = np.divide(a[:, 2] * b[:, 2], sine, out=np.full(len(a), np.inf), where=sine > 1e-12)
+    return shared
+
+
 def quad_area(quads: Floats) -> Floats:
     """Return the area each quadrilateral covers; both lobes of a self-crossing one count.
 

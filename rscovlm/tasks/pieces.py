@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.geometry.kinds import convert
-from rscovlm.geometry.overlaps import can_reach
+from rscovlm.geometry.overlaps import can_reach, most_of_strips, strips
 from rscovlm.geometry.touching import Touching
 from rscovlm.geometry.window import WindowLike
 
@@ -86,6 +86,7 @@ class Seams:
         # Boxes of cut objects may reach over the border, as the rectangle round a slanted piece does.
         over = np.concatenate([bounds[:, :2] < places[:, :2], bounds[:, 2:] > places[:, 2:]], axis=1)
         self._near = (np.abs(bounds - places) <= CUT) | over
+        self._strips = strips(convert(boxes.coords, boxes.kind, "quad"))
 
     def continued(self, first: Ints, second: Ints) -> Bools:
         """Return which pairs, (k,) rows each, are two pieces of one object."""
@@ -149,7 +150,9 @@ class Seams:
         spans = ~wide & (covered > 0)
         ratio[spans] = np.maximum(shared[spans], 0.0) / covered[spans]
         area_a, area_b = shapely.area(one), shapely.area(two)
-        near = np.flatnonzero(wide & can_reach(AGREE, a, b, area_a, area_b) & (area_a + area_b > 0))
+        most = most_of_strips(self._strips[first], self._strips[second]) * ((1 + AGREE) * (1 + 1e-6))
+        reach = can_reach(AGREE, a, b, area_a, area_b) & (most >= AGREE * (area_a + area_b))
+        near = np.flatnonzero(wide & reach & (area_a + area_b > 0))
         common = shapely.area(shapely.intersection(one[near], two[near]))
         ratio[near] = common / (area_a[near] + area_b[near] - common)
         return ratio

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry import Boxes
 from rscovlm.geometry.clipping import quad_shapes
-from rscovlm.geometry.overlaps import quad_area, quad_intersection, quad_overlap
+from rscovlm.geometry.overlaps import most_of_strips, quad_area, quad_intersection, quad_overlap, strips
 from tests.geometry.exact import exact_iou
 
 Floats = NDArray[np.float64]
@@ -42,6 +42,38 @@ def test_random_quadrilaterals_of_every_shape() -> None:
     b = rng.uniform(0, 100, (6_000, 8))
     assert np.abs(quad_intersection(a, b) - _shapely(a, b)).max() < 1e-9
     np.testing.assert_allclose(quad_area(a), shapely.area(_regions(a)), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("grid", [0, 1, 10])
+def test_a_repeated_corner_changes_nothing(grid: int) -> None:
+    """A box that a border cut may be a triangle, with two corners in one place, or less."""
+    rng = np.random.default_rng(21)
+    corners = rng.uniform(0, 100, (2, 6_000, 4, 2))
+    corners = np.round(corners / grid) * grid if grid else corners
+    for one in corners:
+        place = rng.integers(0, 4, len(one))
+        one[np.arange(len(one)), place] = one[np.arange(len(one)), (place + rng.integers(1, 3, len(one))) % 4]
+        one[:500, :2] = one[:500, 2:3]  # a line
+    a, b = (one.reshape(-1, 8) for one in corners)
+    regions = [shapely.area(_regions(one)) for one in (a, b)]
+    np.testing.assert_allclose(quad_intersection(a, b), _shapely(a, b), rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose([quad_area(a), quad_area(b)], regions, rtol=1e-9, atol=1e-9)
+
+
+def test_no_pair_shares_more_than_the_strips_they_lie_in() -> None:
+    rng = np.random.default_rng(20)
+    long = np.column_stack(
+        [rng.uniform(0, 60, (4_000, 2)), np.exp(rng.uniform(-3, 5, (4_000, 2))), rng.uniform(-90, 90, 4_000)]
+    )
+    any_shape = rng.uniform(0, 100, (4_000, 8))
+    flat = np.tile(rng.uniform(0, 100, (500, 2)), (1, 4)) + np.array([0, 0, 9, 0, 9, 0, 0, 0])
+    a = np.concatenate([_quads(long), any_shape, flat, _quads(long)])
+    b = np.concatenate([_quads(long)[::-1], any_shape[::-1], flat[::-1], any_shape])
+    most = most_of_strips(strips(a), strips(b))
+    assert (_shapely(a, b) <= most * (1 + 1e-6) + 1e-9).all()
+    # Of boxes that cross it is the very area.
+    cross = np.array([[0.0, 40, 100, 40, 100, 44, 0, 44]]), np.array([[50.0, 0, 53, 0, 53, 90, 50, 90]])
+    assert most_of_strips(*map(strips, cross)).tolist() == pytest.approx([12.0])
 
 
 def test_integer_boxes_of_twelve_pixels() -> None:

@@ -1,16 +1,20 @@
 """Merging tiles, and DOTA's Task 1 files."""
 
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.metrics import ap_nc, merge_tiles, read_task1, write_task1
 from tests.metrics.literal import overlap
 from tests.metrics.scenes import Item, rectangles, scenes
+
+tiles_module = import_module("rscovlm.metrics.tiles")
 
 
 def _cut(seed: int, scale: float = 1.0) -> tuple[Item, list[Item]]:
@@ -74,6 +78,35 @@ def test_suppression_word_for_word() -> None:
                 kept.append(int(row))
         assert [item["labels"][row] for row in kept] == merged["labels"], k
         np.testing.assert_array_equal(item["boxes"][kept], merged["boxes"])
+
+
+def test_a_pile_of_long_boxes_costs_few_intersections(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(20)
+    count = 200
+    sides = np.column_stack([rng.uniform(80, 160, count), rng.uniform(1, 4, count)])
+    boxes = rectangles(rng.uniform(0, 40, (count, 2)), sides, rng.uniform(-1.5, 1.5, count))
+    boxes = np.concatenate([boxes, boxes[:40] + np.tile(rng.normal(0, 0.2, (40, 2)), 4)])  # some are found twice
+    scores = rng.random(len(boxes))
+    tile = {"image": "P", "boxes": boxes, "labels": ["ship"] * len(boxes), "scores": scores}
+    exact, compared = tiles_module.overlaps, []
+
+    def counted(*pairs: Any) -> Any:
+        compared.append(len(pairs[0]))
+        return exact(*pairs)
+
+    monkeypatch.setattr(tiles_module, "overlaps", counted)
+    merged = merge_tiles([tile], shape="quad")["P"]
+    regions = np.asarray(shapely.polygons(boxes.reshape(-1, 4, 2)))
+    shared = np.asarray(shapely.area(shapely.intersection(regions[:, None], regions)))
+    area = np.asarray(shapely.area(regions))
+    iou = shared / (area[:, None] + area - shared)
+    kept: list[int] = []
+    for row in np.argsort(-scores).tolist():
+        if not (iou[row, kept] > 0.1).any():
+            kept.append(row)
+    np.testing.assert_array_equal(boxes[kept], merged["boxes"])
+    assert merged["dropped"] > 30
+    assert sum(compared) < 0.15 * np.count_nonzero(shared) / 2
 
 
 def test_order_of_tiles_and_boxes_changes_nothing() -> None:

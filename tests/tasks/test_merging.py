@@ -75,6 +75,30 @@ def test_what_stays_is_what_comparing_all_pairs_says(block: int, monkeypatch: py
         assert merge(objects, tile_of, WINDOWS, SIZE).tolist() == _kept(objects, tile_of), seed
 
 
+def test_long_boxes_that_cross_are_merged_and_joined_as_without_the_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(20)
+    count = 160
+    size = np.column_stack([rng.uniform(60, 160, count), rng.uniform(1, 6, count)])
+    oriented = np.column_stack([rng.uniform(0, SIZE, (count, 2)), size, rng.uniform(-90, 90, count)])
+    whole = Boxes(np.repeat(oriented, 2, axis=0), "obb").as_kind("quad").coords.reshape(-1, 4, 2)
+    windows = np.array(WINDOWS, float)
+    tile_of = [
+        int(rng.choice(np.flatnonzero((windows[:, :2] <= one).all(axis=1) & (windows[:, 2:] >= one).all(axis=1))))
+        for one in np.repeat(np.clip(oriented[:, :2], 0, SIZE), 2, axis=0)
+    ]
+    seen = windows[tile_of][:, None]
+    objects = Objects(
+        Boxes(np.clip(whole, seen[..., :2], seen[..., 2:]).reshape(-1, 8), "quad"), ("pier",) * len(whole)
+    )
+    fast = merge_and_join(objects, tile_of, WINDOWS, SIZE)
+    for name in ("merging", "pieces"):
+        module = import_module(f"rscovlm.tasks.{name}")
+        monkeypatch.setattr(module, "most_of_strips", lambda a, b: np.full(len(a), np.inf))
+    plain = merge_and_join(objects, tile_of, WINDOWS, SIZE)
+    assert np.array_equal(fast.objects.boxes.coords, plain.objects.boxes.coords)
+    assert 0 < fast.removed == plain.removed
+
+
 def test_crossed_pieces_at_a_border_are_merged_as_others_are() -> None:
     # Two lobes, cut by the tile's border: the region that they cover counts.
     crossed = [[20.0, 10, 100, 30, 100, 10, 20, 30], [70.0, 10, 140, 30, 140, 10, 70, 30]]
