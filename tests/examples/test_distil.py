@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import warnings
 from pathlib import Path
@@ -13,10 +14,17 @@ pytest.importorskip("trl", reason="trl is not installed")
 EXAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "distil.py"))
 
 
-def test_two_steps_on_the_embedded_model(tmp_path: Path) -> None:
+def test_two_steps_on_the_embedded_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer = EXAMPLE["main"](["--output", str(tmp_path), "--steps", "2", "--scenes", "4"])
+        arguments = ["--output", str(tmp_path), "--steps", "2", "--scenes", "4", "--held-out", "6"]
+        trainer = EXAMPLE["main"](arguments)
+    # The embedded model zooms and cannot read the overview: what there is to gain.
+    shares = re.search(r"one look ([\d.]+) -> [\d.]+, the chain ([\d.]+)", capsys.readouterr().out)
+    assert shares is not None and float(shares[1]) < float(shares[2]) and float(shares[2]) > 0.8
+    assert not {path.name for path in (tmp_path / "held-out").iterdir()} & {
+        path.name for path in (tmp_path / "scenes").iterdir()
+    }
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
     assert (tmp_path / "model" / "model.safetensors").is_file()
