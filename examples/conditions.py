@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> tuple[SolvedConditions, Objects]
     engine = Transformers(*rscovlm.load(options.model))
     areas = {"river": river}
     solved = solve_conditions(
-        engine, path, options.instruction, areas=areas, crs=FRAME.crs, kind="hbb", tile=CELL, overlap=0
+        engine, path, options.instruction, areas=areas, crs=FRAME.crs, kind="quad", tile=CELL, overlap=0
     )
     for entry in solved.trace:
         print(f"{entry.words:<40} {entry.by:<20} {entry.before or '':>4} -> {entry.after}  {entry.note}")

@@ -50,11 +50,16 @@ def test_the_readme_says_how_many_objects_its_example_finds(ran: tuple[str, str,
     assert f"of the {true} planes and ships it finds {right}, and it draws {found - right} boxes" in TEXT
 
 
-@pytest.mark.xfail(strict=True, reason="the embedded model was trained on small scenes alone (docs/model.md)")
 def test_the_example_of_the_readme_finds_what_is_there(ran: tuple[str, str, dict[str, Any]]) -> None:
     right, found, true = _matched(ran[2])
-    assert right / found >= 0.85
     assert right / true >= 0.85
+    assert right / found >= 0.75
+
+
+@pytest.mark.xfail(strict=True, reason="one box in five lies where there is nothing (docs/model.md)")
+def test_what_the_example_of_the_readme_finds_is_there(ran: tuple[str, str, dict[str, Any]]) -> None:
+    right, found, _ = _matched(ran[2])
+    assert right / found >= 0.85
 
 
 def _matched(collection: dict[str, Any]) -> tuple[int, int, int]:
@@ -97,8 +102,8 @@ def test_the_targets_of_the_readme_are_in_the_makefile() -> None:
 @pytest.mark.parametrize(
     ("here", "page", "there"),
     [
-        ("0.995, 0.161", "rscovlm/embedded/README.md", r"\| zoom_on \| 0\.995 (?s:.*)\| zoom_off \| 0\.161 "),
-        ("1.000, 0.919", "rscovlm/embedded/README.md", r"grounding_one \| 1\.000 (?s:.*)ap_nc50_one \| 0\.919 "),
+        ("0.979, 0.240", "rscovlm/embedded/README.md", r"\| zoom_on \| 0\.979 (?s:.*)\| zoom_off \| 0\.240 "),
+        ("0.990, 0.892", "rscovlm/embedded/README.md", r"grounding_one \| 0\.990 (?s:.*)ap_nc50_one \| 0\.892 "),
         ("2.5 times", "docs/training.md", r"bench_packed_training .* 2\.5 times"),
         ("0.11 s, 0.02 s", "docs/rasters.md", r"`rasterio` \| 11\d \| 2\d "),
         ("1.7 times the time", "docs/zoom.md", r"1\.7 times as long"),

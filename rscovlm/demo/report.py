@@ -148,7 +148,8 @@ def write_report(story: Story, path: Path) -> None:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["embedded"] = _embedded
     template = environment.from_string((files(__package__) / "report.html.jinja").read_text(encoding="utf-8"))
-    known = [score.change for score in story.scores if score.known]
+    # What was no better than the trivial answer has nothing to lose.
+    known = [score.change for score in story.scores if score.known and score.before.value > score.before.baseline]
     page = template.render(
         story=story,
         curve=loss_curve(story.losses),

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rscovlm.demo.tuning import LOOKS, MARKING, NEW_CLASSES, WORN, known_scenes, new_scenes
+from rscovlm.demo.tuning import LOOKS, NEW_CLASSES, known_scenes, new_scenes
 from rscovlm.engines import Engine
+from rscovlm.experiments.embedded_tiles import MARKING, WORN
 from rscovlm.experiments.scenes import Score, score_detection, score_grounding, score_words, score_zoom
 from rscovlm.scenes import SceneConfig, make_scene
 
@@ -61,8 +62,8 @@ def measure(engine: Engine, seed: int, count: int = MEASURED) -> dict[tuple[str,
     scores["large marking, with zoom", True] = large["zoom_on"]
     small = {"side": 672, "marking": MARKING, "worn": WORN}
     fine = score_zoom(engine, fresh(known_scenes()), count=count, rng=rng, looks=LOOKS, **small)
-    scores["small marking, with zoom", False] = fine["zoom_on"]
-    scores["small marking, without zoom", False] = fine["zoom_off"]
+    scores["small marking, with zoom", True] = fine["zoom_on"]
+    scores["small marking, without zoom", True] = fine["zoom_off"]
     return scores
 
 

@@ -83,7 +83,9 @@ def held_against(found: Objects, layout: SceneLayout, window: Window) -> Matched
         return match_objects(found, Objects(Boxes.empty("quad", frame), ()))
     quads = np.stack([quad for _, quad in inside])
     cut = [bool((quad < 0).any() or (quad > PART).any()) for quad in quads]
-    true = Objects(Boxes(quads.reshape(-1, 8), "quad", frame), tuple(label for label, _ in inside))
+    # Of an object that is cut, what can be seen, so that a box around that is not taken for a false one.
+    seen = np.clip(quads, 0, PART).reshape(-1, 8)
+    true = Objects(Boxes(seen, "quad", frame), tuple(label for label, _ in inside))
     return match_objects(found, true, difficult=cut)
 
 

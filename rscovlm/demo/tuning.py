@@ -1,4 +1,4 @@
-"""A minute of fine-tuning: a class the model has never seen, and smaller markings, mixed with what it already knows."""
+"""A minute of fine-tuning: a class the model has never seen, mixed with what it already knows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from transformers import TrainerCallback
 
 from rscovlm.codec import Codec
 from rscovlm.experiments.embedded import STAGES, budget, scene_config
+from rscovlm.experiments.embedded_tiles import small_markings
 from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.scene_records import SceneTurns, ZoomTurns
+from rscovlm.mixtures.scene_tiles import SceneTiles
 from rscovlm.scenes import SceneConfig
+from rscovlm.training.collator import PackedCollator
+from rscovlm.training.encoding import Encoder
 from rscovlm.training.optimizer import MuonAdamW
+from rscovlm.training.packing import PackedMixture
+from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import build_trainer
 
 NEW_CLASSES = ("court",)
 """What no conversation of the embedded model's own training names."""
-
-MARKING, WORN = 4.5, 50.0
-"""The pad to zoom to: a marking this small on a pad this worn cannot be read in an overview of 84 pixels
-(``tests/scenes/test_legibility.py``)."""
 
 LOOKS = 2
 """Windows that the model may ask for: the pad, and from there the marking on it."""
@@ -30,8 +32,11 @@ LOOKS = 2
 STEPS = 320
 """Optimiser steps of a demo: the same whatever the machine, so that a slow one gives the same figures later."""
 
-BATCH = 16
-"""Samples a step."""
+ROW = 1536
+"""Tokens of a packed row, one a step: about 22 conversations."""
+
+PARTS = 36
+"""Parts of large scenes that tiles are cut from."""
 
 Progress = Callable[[int, int, float | None], None]
 """Takes the steps done, the steps in all, and the loss where there is one."""
@@ -73,19 +78,26 @@ def demo_mixture(*, seed: int, length: int) -> Mixture:
     known, seen = known_scenes(), budget()
     old = SceneTurns(known, codec, seen, tasks=STAGES[-1].tasks)
     new = SceneTurns(new_scenes(), codec, seen)
-    both = SceneTurns(replace(known, classes=(*known.classes, *NEW_CLASSES)), codec, seen)
-    fine = ZoomTurns(known, codec, seen, side=672, marking=MARKING, worn=WORN, twice=True, jitter=0.05)
+    everything = (*known.classes, *NEW_CLASSES)
+    tiles = SceneTiles(codec, seen, everything, parts=PARTS)
     subsets = [
         Subset("new class: detect", new, 1.2),
         Subset("new class: point", replace(new, kind="hbb"), 0.7),
-        Subset("new and known: detect", both, 0.6),
-        Subset("known: detect", old, 3.5),
+        Subset("new and known: detect", SceneTurns(replace(known, classes=everything), codec, seen), 0.6),
+        Subset("new and known: tiles", tiles, 2.0),
+        Subset("known: detect", old, 3.0),
         Subset("known: point", replace(old, kind="hbb"), 1.5),
-        Subset("known: words", replace(old, spatial=0), 0.7),
-        Subset("known: zoom", ZoomTurns(known, codec, seen), 1.0),
-        Subset("small markings: zoom", fine, 1.5),
+        Subset("known: words", replace(old, spatial=0), 0.6),
+        Subset("known: zoom", ZoomTurns(known, codec, seen), 0.7),
+        Subset("known: small markings", small_markings(known, codec, seen), 0.7),
     ]
     return Mixture(subsets, seed=seed, length=length)
+
+
+def demo_rows(processor: Any, *, seed: int, steps: int) -> PackedMixture:
+    """Pack the mixture into rows, one a step."""
+    mixture = demo_mixture(seed=seed, length=steps * ROW)
+    return PackedMixture(mixture, length=Encoder(processor), budget=ROW, lookahead=ROW // 48, rows=steps)
 
 
 def tune(
@@ -103,16 +115,19 @@ def tune(
     """
     from transformers.trainer_callback import PrinterCallback
 
-    mixture = demo_mixture(seed=seed, length=steps * BATCH)
+    rows = demo_rows(processor, seed=seed, steps=steps)
+    attention = model.config.text_config._attn_implementation
+    isolate_samples(model)
     trainer = build_trainer(
         model,
         processor,
-        mixture,
+        rows,
+        collator=PackedCollator(processor, notes=True),
         optimizer=MuonAdamW(model.named_parameters(), lr=8e-4, muon_lr=1.5e-3),
         callbacks=[_Watch(progress)] if progress is not None else None,
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=BATCH,
+        per_device_train_batch_size=1,
         # Up while the new class is learnt, then down to nearly nothing, which brings back what the rise cost.
         lr_scheduler_type="warmup_stable_decay",
         warmup_steps=min(10, steps // 4),
@@ -131,9 +146,10 @@ def tune(
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     model.eval()
+    model.set_attn_implementation({"text_config": attention})
     losses = [(float(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry]
     taken = int(trainer.state.global_step)
-    return Tuned(losses, taken, taken * BATCH, dict(mixture.shares()), model.num_parameters())
+    return Tuned(losses, taken, trainer.tally.kept, dict(demo_mixture(seed=seed, length=1).shares()), model.num_parameters())
 
 
 class _Watch(TrainerCallback):

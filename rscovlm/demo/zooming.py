@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from rscovlm.demo.report import Figure, ReportedAnswer
-from rscovlm.demo.tuning import MARKING, WORN
+from rscovlm.experiments.embedded_tiles import MARKING, WORN
 from rscovlm.rasters import Raster, open_image
 from rscovlm.scenes import LayoutConfig, SceneLayout, write_large_scene
 from rscovlm.scenes.legibility import read_marking

@@ -1,7 +1,7 @@
 """The embedded model, trained on with tiles of large scenes, cut as `detect` cuts them.
 
-``python -m rscovlm.experiments.embedded_tiles START FOLDER`` goes on from a checkpoint, ``embedded`` for the shipped one. What that
-reached stands in the docs of the embedded model; it is not what ships.
+``python -m rscovlm.experiments.embedded_tiles START FOLDER`` continues from a checkpoint: the last two stages of the shipped model
+(``rscovlm/embedded/README.md``).
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from rscovlm.codec import Codec
 from rscovlm.embedded import embedded_model
+from rscovlm.engines import Transformers
 from rscovlm.experiments.embedded import SIDE, STAGES, budget, scene_config
+from rscovlm.experiments.hard_tiles import HardTiles, find_hard_tiles, read_hard_tiles, write_hard_tiles
 from rscovlm.experiments.packed_rows import KeptRowCollator, RepeatedRows
 from rscovlm.loading import load_model, load_processor
 from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.scene_records import SceneTurns, ZoomTurns
 from rscovlm.mixtures.scene_tiles import SceneTiles
+from rscovlm.processing.resolution import PixelBudget
 from rscovlm.scenes import SceneConfig
 from rscovlm.training.encoding import Encoder
 from rscovlm.training.optimizer import MuonAdamW
@@ -28,7 +31,7 @@ from rscovlm.training.packing import PackedMixture
 from rscovlm.training.segments import isolate_samples
 from rscovlm.training.sft import SFT_ARGUMENTS, as_dataset
 
-STEPS, FALL = 3000, 1200
+STEPS, FALL = 5000, 1500
 """Optimiser steps, and at how many of them, the last, the rates fall."""
 
 ROW = 3072
@@ -42,19 +45,50 @@ TIMES, RECENT = 2, 400
 longer than a step; but trained five times, rows are learnt by heart (docs: tiles of large scenes)."""
 
 
+MARKING, WORN = 4.5, 50.0
+"""A marking this small on a pad this worn cannot be read in an overview of 84 pixels (``tests/scenes/test_legibility.py``)."""
+
+
 def crowded_scenes(texture_seed: int = 0) -> SceneConfig:
     """Return scenes with up to twelve objects, twice as large as what the model sees of them."""
     known = scene_config(STAGES[-1], texture_seed)
     return replace(known, size=2 * SIDE, min_objects=4, max_objects=12, max_length=44)
 
 
-def build_tile_mixture(*, seed: int = 0, texture_seed: int = 0, watchful: bool = False) -> Mixture:
+def small_markings(known: SceneConfig, codec: Codec, seen: PixelBudget) -> ZoomTurns:
+    """Return large scenes with a marking that takes two looks: at the pad, and from there at the marking on it.
+
+    Args:
+        known: What else the scenes hold.
+        codec: How boxes are written.
+        seen: Pixels the model sees.
+    """
+    return ZoomTurns(known, codec, seen, side=8 * SIDE, marking=MARKING, worn=WORN, twice=True, jitter=0.05)
+
+
+def hard_scenes(number: int = 1) -> SceneTiles:
+    """Return the parts of large scenes in which a trained model's mistakes are looked for, others in each round."""
+    places = ("airfield", "anywhere", "harbour", "airfield", "anywhere", "town")
+    return SceneTiles(
+        Codec.preset("rscovlm-v1"),
+        budget(),
+        scene_config(STAGES[-1]).classes,
+        seed=10_000 + 2000 * number,
+        parts=400,
+        places=places,
+    )
+
+
+def build_tile_mixture(
+    *, seed: int = 0, texture_seed: int = 0, watchful: bool = False, hard: HardTiles | None = None
+) -> Mixture:
     """Build a mixture of tiles of large scenes, crowded scenes seen from afar, and all that was known.
 
     Args:
         seed: Of the samples.
         texture_seed: Of the small scenes.
         watchful: More tiles, three of four of them empty, from anywhere in a scene: against objects that are not there.
+        hard: Tiles on which the model was wrong, to be shown again.
     """
     codec, seen = Codec.preset("rscovlm-v1"), budget()
     known = scene_config(STAGES[-1], texture_seed)
@@ -65,6 +99,7 @@ def build_tile_mixture(*, seed: int = 0, texture_seed: int = 0, watchful: bool =
     if watchful:
         everywhere = ("harbour", "anywhere", "airfield", "anywhere", "harbour", "anywhere")
         tiles = replace(tiles, empty=0.75, seed=8000, parts=120, places=everywhere)
+    looks = small_markings(known, codec, seen)
     subsets = [
         Subset("tiles", tiles, 8.0 if watchful else 5.0),
         Subset("tiles upright", replace(tiles, kind="hbb"), 0.4),
@@ -75,8 +110,12 @@ def build_tile_mixture(*, seed: int = 0, texture_seed: int = 0, watchful: bool =
         Subset("detect", turns, 1.0),
         Subset("empty", replace(turns, config=replace(known, min_objects=0, max_objects=0)), 0.3),
         Subset("zoom", ZoomTurns(known, codec, seen), 0.9),
+        Subset("looks", looks, 1.5),
+        Subset("looks from afar", replace(looks, side=2 * looks.side), 0.3),
         Subset("words", replace(turns, spatial=0), 0.6),
     ]
+    if hard is not None:
+        subsets.append(Subset("hard tiles", hard, 4.0))
     return Mixture(subsets, seed=seed, length=100_000)
 
 
@@ -90,6 +129,7 @@ def train_tiles(
     seed: int = 0,
     workers: int = 1,
     resume: bool = False,
+    hard: int = 0,
     **arguments: Any,
 ) -> Any:
     """Go on from a checkpoint with tiles of large scenes in the mixture, in packed rows, and save the model.
@@ -103,6 +143,8 @@ def train_tiles(
         seed: Of the samples.
         workers: Processes that draw scenes.
         resume: Go on from the last checkpoint in the folder.
+        hard: Round of hard tiles: look for tiles on which the checkpoint is wrong first, in other scenes each round, and train on
+            them too, at a third of the rates; 0 for none.
         arguments: For `trl.SFTConfig`.
 
     Returns:
@@ -114,10 +156,12 @@ def train_tiles(
     last = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
     model, processor = load_model(last or start, dtype="float32"), load_processor(start)
     encoder = Encoder(processor)
+    mistakes = _mistakes(start, processor, folder / "hard_tiles.json", hard) if hard else None
+    share = 1 / 3 if hard else 1.0
 
     def shard(number: int) -> PackedMixture:
         falls = number * SHARD * TIMES >= steps - falling
-        mixture = build_tile_mixture(seed=1000 * seed + number, watchful=falls)
+        mixture = build_tile_mixture(seed=1000 * seed + number + 500 * hard, watchful=falls, hard=mistakes)
         return PackedMixture(mixture, length=encoder, budget=row, lookahead=max(row // 64, 8), rows=SHARD)
 
     rows = RepeatedRows(shard, folder / "rows", times=TIMES, recent=RECENT, length=steps, size=SHARD, seed=seed)
@@ -148,13 +192,22 @@ def train_tiles(
         train_dataset=as_dataset(rows),
         data_collator=KeptRowCollator(processor),
         processing_class=processor,
-        optimizers=(MuonAdamW(model.named_parameters(), lr=6e-4, muon_lr=6e-3), None),
+        optimizers=(MuonAdamW(model.named_parameters(), lr=6e-4 * share, muon_lr=6e-3 * share), None),
     )
     trainer.train(resume_from_checkpoint=last)
     model.set_attn_implementation({"text_config": "sdpa"})
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return trainer
+
+
+def _mistakes(start: Path, processor: Any, file: Path, number: int) -> HardTiles:
+    """Return the tiles on which a checkpoint is wrong, found once and kept."""
+    if not file.exists():
+        engine = Transformers(load_model(start, dtype="float32"), processor, batch_size=48)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_hard_tiles(file, find_hard_tiles(engine, hard_scenes(number)))
+    return HardTiles(hard_scenes(number), read_hard_tiles(file))
 
 
 def main() -> None:
@@ -167,9 +220,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder")
+    parser.add_argument(
+        "--hard", type=int, default=0, help="round of tiles on which START is wrong, trained at a third of the rates"
+    )
     options = parser.parse_args()
     start = Path(embedded_model() if options.start == "embedded" else options.start)
-    named = {name: getattr(options, name) for name in ("steps", "falling", "seed", "workers", "resume")}
+    named = {name: getattr(options, name) for name in ("steps", "falling", "seed", "workers", "resume", "hard")}
     train_tiles(start, options.folder, **named)
 
 

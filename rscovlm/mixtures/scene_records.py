@@ -177,7 +177,7 @@ def true_boxes(scene: Scene, places: Sequence[int], kind: Spatial) -> tuple[Anno
 def image_of(image: Image.Image) -> ImageRef:
     """Return a picture as a record holds it: as the bytes of a file."""
     buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
+    image.save(buffer, "PNG", compress_level=0)  # compressing would cost half of all drawing
     return ImageRef(data=buffer.getvalue(), width=image.width, height=image.height)
 
 

@@ -54,6 +54,10 @@ class Part:
     def _foreground(self) -> Foreground:
         return Foreground(self.objects)
 
+    def reaching(self, window: WindowLike) -> list[Annotation]:
+        """Return the objects of which a tile holds anything."""
+        return [self.objects[row] for row in self._foreground.shares(window)[0]]
+
     def held(self, window: WindowLike) -> list[Annotation]:
         """Return the objects that a tile holds, as the tiles of data sets do: at least 0.7 of their area."""
         near, shares = self._foreground.shares(window)
@@ -104,10 +108,9 @@ class SceneTiles:
         """
         want_empty = rng.random() < self.empty
         for _ in range(_TRIES):
-            number = int(rng.integers(self.parts))
-            part = draw_part(self.seed + number, number, self.textures[number % len(self.textures)], self.places)
+            part = self.part(int(rng.integers(self.parts)))
             side = int(self.sides[int(rng.integers(len(self.sides)))])
-            names = self._asked(rng)
+            names = self.asked(rng)
             window = _pick_window(rng, part, names, side, want_empty)
             if window is None:
                 continue
@@ -116,7 +119,11 @@ class SceneTiles:
                 return tile_record(part, window, objects, names, self.budget, self.kind)
         raise ValueError(f"no tile of {self.sides} pixels in {self.parts} parts suits {self.classes}; give more parts")
 
-    def _asked(self, rng: np.random.Generator) -> tuple[str, ...]:
+    def part(self, number: int) -> Part:
+        """Draw one of the parts."""
+        return draw_part(self.seed + number, number, self.textures[number % len(self.textures)], self.places)
+
+    def asked(self, rng: np.random.Generator) -> tuple[str, ...]:
         """Return the classes to ask for: all, or one or more of them."""
         if len(self.classes) == 1 or rng.random() >= self.subsets:
             return self.classes

@@ -25,11 +25,13 @@ from rscovlm.demo.job import run_demo
 from rscovlm.demo.report import Figure, ReportedConversation, ReportedSearch, Story, loss_curve, write_report
 from rscovlm.demo.scores import measure
 from rscovlm.demo.searching import places
-from rscovlm.demo.tuning import BATCH, MARKING, STEPS, WORN, tune
+from rscovlm.demo.tuning import STEPS, demo_rows, tune
 from rscovlm.demo.zooming import READ, legibility_note, legible, scene_config
 from rscovlm.engines.engine import Reply
 from rscovlm.experiments.embedded import budget
+from rscovlm.experiments.embedded_tiles import MARKING, WORN
 from rscovlm.geometry import Boxes, Frame, Objects
+from rscovlm.geometry.window import Window
 from rscovlm.loading import load
 from rscovlm.rasters import open_image
 from rscovlm.scenes import GLYPHS, LayoutConfig, SceneLayout
@@ -147,7 +149,8 @@ def test_steps_decide_what_is_learnt_and_a_slow_machine_changes_nothing(
             time.sleep(0.3 if slow else 0)
 
         tuned = tune(model, processor, tmp_path / str(slow), steps=3, seed=5, progress=watch)
-        assert (tuned.steps, tuned.samples) == (3, 3 * BATCH)
+        rows = demo_rows(processor, seed=5, steps=3)
+        assert (tuned.steps, tuned.samples) == (3, sum(len(rows[row]["samples"]) for row in range(3)))
         assert seen == [(1, 3), (2, 3), (3, 3)]
         weights.append({name: value.clone() for name, value in model.state_dict().items()})
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
@@ -281,3 +284,14 @@ def test_the_curve_falls_where_the_loss_falls() -> None:
 @pytest.mark.parametrize("arguments", [["--steps", "0"], ["--stepps", "3"]])
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, ["demo", *arguments]).exit_code == 2
+
+
+def test_what_is_seen_of_a_cut_object_is_no_false_box() -> None:
+    layout = SceneLayout(0, LayoutConfig(2048, 2048))
+    thing = next(thing for thing in layout.objects if thing.label in searching.classes())
+    x, y = (int(value) for value in thing.centre)
+    window = Window(x, y - searching.PART // 2, x + searching.PART, y + searching.PART // 2)
+    seen = np.clip(thing.quad - np.array(window[:2]), 0, searching.PART).reshape(1, 8)
+    frame = Frame(searching.PART, searching.PART)
+    held = searching.held_against(Objects(Boxes(seen, "quad", frame), (thing.label,)), layout, window)
+    assert not held.false and not held.matched

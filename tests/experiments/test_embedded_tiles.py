@@ -15,7 +15,7 @@ def test_most_tiles_are_empty_at_the_end() -> None:
     for watchful, share in ((False, 5.0), (True, 8.0)):
         mixture = build_tile_mixture(seed=3, watchful=watchful)
         names = Counter(mixture.draw_at(position)[0] for position in range(2000))
-        assert abs(names["tiles"] / 2000 - share / (share + 7.4)) < 0.02
+        assert abs(names["tiles"] / 2000 - share / (share + 9.2)) < 0.02
         assert set(names) == {subset.name for subset in mixture.subsets}
         tiles = next(subset.source for subset in mixture.subsets if subset.name == "tiles")
         assert getattr(tiles, "empty", None) == (0.75 if watchful else 0.5)

@@ -231,7 +231,7 @@ NAMED = {
     "records/names.py": "the table of tasks",
     "points/": "`count` is a step of a plan",
     "scenes/": "kinds of questions about a drawn scene, below records",
-    "mixtures/scene_records.py": "makes one record of each task from a drawn scene",
+    "mixtures/scene_": "makes records of each task from drawn scenes",
     "experiments/": "the arms of an experiment",
     "synthesis/cyclic.py": "writes records of two tasks",
     "data/sources/": "the tasks that a published data set has",
