@@ -149,7 +149,9 @@ def tune(
     model.set_attn_implementation({"text_config": attention})
     losses = [(float(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry]
     taken = int(trainer.state.global_step)
-    return Tuned(losses, taken, trainer.tally.kept, dict(demo_mixture(seed=seed, length=1).shares()), model.num_parameters())
+    return Tuned(
+        losses, taken, trainer.tally.kept, dict(demo_mixture(seed=seed, length=1).shares()), model.num_parameters()
+    )
 
 
 class _Watch(TrainerCallback):

@@ -20,6 +20,7 @@ from rscovlm.experiments.embedded import STAGES, scene_config
 from rscovlm.experiments.policies.lessons import BATCH, Lessons, phrases
 from rscovlm.experiments.policies.pads import TASKS, PadTask, draw_question
 from rscovlm.experiments.scenes import TEST_TEXTURES
+from rscovlm.files import write_text
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.scenes import make_zoom_scene
 from rscovlm.scenes.pad import UNIT
@@ -144,7 +145,7 @@ def main() -> None:
         sys.stdout.write(table(scores) + "\n")
         figures[task] = {"most_frequent": most, "policies": [score.to_dict() for score in scores]}
         text = json.dumps(figures, indent=2) + "\n"
-        (options.folder / "policies.json").write_text(text, encoding="utf-8")
+        write_text(options.folder / "policies.json", text)
         compared[f"{NAMED[task]} (the most frequent answer: {100 * most:.0f} %)"] = scores
         write_comparison(compared, options.folder / "policies.html", notes=[f"Model: {options.folder.name}."])
 
