@@ -35,7 +35,7 @@ quick: lint
 		tests/test_floors.py tests/test_import.py tests/test_docstrings.py
 
 test: lint
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict  # not --quiet, which hides what --strict counts
 	$(BIN)/python -m pytest -q -n 2 -rs
 
 clean:

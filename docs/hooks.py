@@ -87,6 +87,7 @@ def included(path: str, section: str | None = None) -> str:
     if not file.is_file():
         return ABSENT.format(path)
     text = TITLE.sub("", FRONT_MATTER.sub("", file.read_text(encoding="utf-8")))
+    text = text.replace("](docs/", "](")  # what the README calls docs/x.md lies beside the page
     if section is not None:
         return text.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0].strip()
     return re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
