@@ -57,7 +57,7 @@ from rscovlm.training.evaluation import ask, metric_of, score
 job = Job([load_suite(root / "suite.yaml")], root, controls=False)
 run_jobs(engine, job.plan(), job, root / "run", "constant", print)
 (scored,) = score_folder(root / "run", suites=job.suites)
-print([(figure.name, figure.value) for figure in scored.figures], scored.counts["answers"])
+print([(figure.name, figure.rule, figure.value) for figure in scored.figures], scored.counts["answers"])
 asked = ask(engine, [sample], max_new_tokens=8)
 print(score([(asked[0], sample)], engine), metric_of("material", [sample]))
 print(rscovlm.metrics.exact_material(["Tile"], ["tile"]))
@@ -116,7 +116,7 @@ def test_what_was_added_is_found_and_used(package: Path, tmp_path: Path) -> None
         "200 tile rscovlm:material",
         "400 task 'material' has no image; send one as a data URI in an image_url block",
         "roofs.as-is: 1 asked, 0 before, 0 errors",
-        "[('exact', 1.0)] 1",
+        "[('all', 'exact', 1.0)] 1",
         "{'material/accuracy': 1.0} accuracy",
         "{'accuracy': 1.0}",
         "List every ship as JSON, in per cent of the image.",
