@@ -35,8 +35,7 @@ def _centres(height: int, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
 @settings(max_examples=150, deadline=None)
 @given(SEEDS)
 def test_outlines_are_those_of_rasterio_and_give_the_pixels_back(seed: int) -> None:
-    from rasterio import features
-
+    features = pytest.importorskip("rasterio.features", reason="rasterio (extra geo) is not installed")
     pixels = _mask(seed)
     mask = Mask.of(pixels)
     assert np.array_equal(mask.full(), pixels)
@@ -71,8 +70,7 @@ def test_all_labels_at_once_are_each_label_alone(seed: int) -> None:
 @settings(max_examples=150, deadline=None)
 @given(SEEDS)
 def test_filling_is_shapelys_containment_and_gdals_burning(seed: int) -> None:
-    from rasterio import features
-
+    features = pytest.importorskip("rasterio.features", reason="rasterio (extra geo) is not installed")
     rng = np.random.default_rng(seed)
     rings = [rng.uniform(-5, 25, (int(rng.integers(3, 9)), 2)) for _ in range(int(rng.integers(1, 4)))]
     filled = fill(rings, (0, 0, 20, 18))
