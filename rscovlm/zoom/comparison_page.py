@@ -21,7 +21,7 @@ Cell = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class _Part:
+class _PagePart:
     name: str
     verdict: str
     rows: Sequence[tuple[str, Sequence[Cell]]]
@@ -51,7 +51,9 @@ def write_comparison(
         raise ValueError(
             "there are no scores to set side by side; give what `compare` returned, by the name of the set"
         )
-    parts = [_Part(name, verdict(some), [(one.policy, _cells(one)) for one in some]) for name, some in scores.items()]
+    parts = [
+        _PagePart(name, verdict(some), [(one.policy, _cells(one)) for one in some]) for name, some in scores.items()
+    ]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     source = (files(__package__) / "comparison_page.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(source).render(
