@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
@@ -69,6 +70,10 @@ def _object(rng: np.random.Generator, form: SetForm, frame: Frame) -> PointObjec
 
 @settings(max_examples=250, deadline=None)
 @given(SEEDS, st.sampled_from(CODECS), st.sampled_from(FORMS), st.sampled_from(STYLES))
+@example(15037130, Codec.preset("rscovlm-v1"), "polygon", "plain")
+@example(230, Codec.preset("rscovlm-v1"), "polygon", "plain")
+@example(251, Codec.preset("rscovlm-v1"), "polygon", "plain")
+@example(49743, Codec.preset("rscovlm-v1"), "polygon", "plain")
 def test_round_trip_within_half_a_unit(seed: int, codec: Codec, form: SetForm, style: Any) -> None:
     rng = np.random.default_rng(seed)
     frame = Frame(int(rng.integers(60, 900)), int(rng.integers(60, 900)))
@@ -83,11 +88,24 @@ def test_round_trip_within_half_a_unit(seed: int, codec: Codec, form: SetForm, s
     left = list(read.objects)
     for one in given_objects:
         near = min(left, key=lambda other: _apart(one, other, half) if other.label == one.label else np.inf)
-        assert _apart(one, near, half) <= 1, (answer, one)
+        assert _apart(one, near, half) <= 1 or _covers(one, near, half), (answer, one)
         left.remove(near)
     # Writing what was read gives the same text: there is one way to write an object.
     if "self_crossing" not in read.problems:
         assert text.encode(read.objects, frame, style=style) == answer
+
+
+def _covers(one: PointObject, read: PointObject, half: Any) -> bool:
+    """Whether two areas differ within half a step of the first one's outline only.
+
+    Rounding may let an outline touch itself or its hole; the repaired outline then has no points where the area is nil.
+    """
+    if one.form != "polygon":
+        return False
+    rings = [[shapely.make_valid(shapely.Polygon(ring / half)) for ring in each.sets.points] for each in (one, read)]
+    shapes = [functools.reduce(shapely.symmetric_difference, each) for each in rings]
+    near = shapely.buffer(shapely.boundary(shapes[0]), 1.01 * 2**0.5, quad_segs=16)
+    return bool(shapely.difference(shapely.symmetric_difference(*shapes), near).area < 1e-6)
 
 
 def _apart(one: PointObject, other: PointObject, half: Any) -> float:
