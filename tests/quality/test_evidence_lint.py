@@ -119,13 +119,13 @@ def test_the_command_lists_what_the_embedded_model_answers_without_its_region(tm
     pytest.importorskip("torch", reason="torch is not installed")
     rng = np.random.default_rng(11)
     records = []
-    for number in range(8):
+    for number in range(14):
         scene = make_zoom_scene(rng, mixed=0)
         scene.image.save(tmp_path / f"{number}.png")
         image = ImageRef(f"{number}.png", width=336, height=336)
         # The last two name ground without the pad: nothing that is hidden there changes the answer.
         x, y = (float(side > 168) * -200 + 210.0 for side in scene.pad.centre)
-        region = tuple(float(v) for v in scene.pad.crop) if number < 6 else (x, y, x + 60, y + 60)
+        region = tuple(float(v) for v in scene.pad.crop) if number < 12 else (x, y, x + 60, y + 60)
         records.append(
             Record(
                 str(number), "made", "train", "zoom", (image,), question=scene.question, answer=scene.answer,
@@ -138,8 +138,9 @@ def test_the_command_lists_what_the_embedded_model_answers_without_its_region(tm
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "out" / "lint.json").read_text(encoding="utf-8"))
     suspect = found["evidence"].get("idle evidence", 0) + found["evidence"].get("wrong evidence", 0)
-    assert found["evidence"][CHANGED] >= 4 and suspect >= 2
-    assert sum(found["evidence"].values()) == 8
+    # Without its region a question is answered by one of four markings, the same one in a quarter of the cases.
+    assert found["evidence"][CHANGED] >= 7 and suspect >= 2
+    assert sum(found["evidence"].values()) == 14
     assert "evidence: the answer changes" in done.output
 
 
