@@ -103,7 +103,7 @@ def _covers(one: PointObject, read: PointObject, half: Any) -> bool:
     if one.form != "polygon":
         return False
     rings = [[shapely.make_valid(shapely.Polygon(ring / half)) for ring in each.sets.points] for each in (one, read)]
-    shapes = [functools.reduce(shapely.symmetric_difference, each) for each in rings]
+    shapes = [functools.reduce(lambda one, other: one.symmetric_difference(other), each) for each in rings]
     near = shapely.buffer(shapely.boundary(shapes[0]), 1.01 * 2**0.5, quad_segs=16)
     return bool(shapely.difference(shapely.symmetric_difference(*shapes), near).area < 1e-6)
 
