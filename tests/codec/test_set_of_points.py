@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 import re
@@ -102,10 +101,14 @@ def _covers(one: PointObject, read: PointObject, half: Any) -> bool:
     """
     if one.form != "polygon":
         return False
-    rings = [[shapely.make_valid(shapely.Polygon(ring / half)) for ring in each.sets.points] for each in (one, read)]
-    shapes = [functools.reduce(lambda one, other: one.symmetric_difference(other), each) for each in rings]
+    shapes = []
+    for each in (one, read):
+        area: Any = shapely.Polygon()
+        for ring in each.sets.points:
+            area = area.symmetric_difference(shapely.make_valid(shapely.Polygon(ring / half)))
+        shapes.append(area)
     near = shapely.buffer(shapely.boundary(shapes[0]), 1.01 * 2**0.5, quad_segs=16)
-    return bool(shapely.difference(shapely.symmetric_difference(*shapes), near).area < 1e-6)
+    return bool(shapes[0].symmetric_difference(shapes[1]).difference(near).area < 1e-6)
 
 
 def _apart(one: PointObject, other: PointObject, half: Any) -> float:
