@@ -14,7 +14,6 @@ from rscovlm.serving.server import ZoomServer
 from tests.zoom.scripted import Scripted
 
 SEEN = [0]
-PORT, ONCE = int(sys.argv[1]), Path(sys.argv[2])
 
 
 def box(conversation: Conversation, _: int) -> str:
@@ -22,7 +21,7 @@ def box(conversation: Conversation, _: int) -> str:
     SEEN[0] += 1
     if SEEN[0] == 4:
         try:
-            ONCE.touch(exist_ok=False)
+            Path(sys.argv[2]).touch(exist_ok=False)
         except FileExistsError:
             pass
         else:
@@ -33,4 +32,5 @@ def box(conversation: Conversation, _: int) -> str:
     return f"2,2,{side},{side} plane\n"
 
 
-ZoomServer(Scripted(box, budget=PixelBudget(28 * 28, 112 * 112)), port=PORT).serve_forever()
+if __name__ == "__main__":
+    ZoomServer(Scripted(box, budget=PixelBudget(28 * 28, 112 * 112)), port=int(sys.argv[1])).serve_forever()
