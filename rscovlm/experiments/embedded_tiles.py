@@ -18,7 +18,7 @@ from rscovlm.embedded import embedded_model
 from rscovlm.engines import Transformers
 from rscovlm.experiments.embedded import SIDE, STAGES, budget, scene_config
 from rscovlm.experiments.hard_tiles import HardTiles, find_hard_tiles, read_hard_tiles, write_hard_tiles
-from rscovlm.experiments.packed_rows import KeptRowCollator, RepeatedRows
+from rscovlm.experiments.packed_rows import RepeatedRows, train_rows
 from rscovlm.loading import load_model, load_processor
 from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.scene_records import SceneTurns, ZoomTurns
@@ -26,10 +26,7 @@ from rscovlm.mixtures.scene_tiles import SceneTiles
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.scenes import SceneConfig
 from rscovlm.training.encoding import Encoder
-from rscovlm.training.optimizer import MuonAdamW
 from rscovlm.training.packing import PackedMixture
-from rscovlm.training.segments import isolate_samples
-from rscovlm.training.sft import SFT_ARGUMENTS, as_dataset
 
 STEPS, FALL = 5000, 1500
 """Optimiser steps, and at how many of them, the last, the rates fall."""
@@ -150,8 +147,6 @@ def train_tiles(
     Returns:
         The finished trainer.
     """
-    from trl import SFTConfig, SFTTrainer
-
     checkpoints = folder / "checkpoints"
     last = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
     model, processor = load_model(last or start, dtype="float32"), load_processor(start)
@@ -165,40 +160,20 @@ def train_tiles(
         return PackedMixture(mixture, length=encoder, budget=row, lookahead=max(row // 64, 8), rows=SHARD)
 
     rows = RepeatedRows(shard, folder / "rows", times=TIMES, recent=RECENT, length=steps, size=SHARD, seed=seed)
-    isolate_samples(model)
-    settings = {
-        "output_dir": str(checkpoints),
-        "max_steps": steps,
-        "per_device_train_batch_size": 1,
-        "lr_scheduler_type": "warmup_stable_decay",
-        "lr_scheduler_kwargs": {"num_decay_steps": falling, "min_lr_ratio": 0.0},
-        "warmup_steps": 20,
-        "max_grad_norm": 1.0,
-        "activation_checkpointing": False,
-        "bf16": False,
-        "use_cpu": True,
-        "dataloader_num_workers": workers,
-        "logging_steps": 25,
-        "save_steps": 50,
-        "save_total_limit": 2,
-        "report_to": "none",
-        "seed": seed,
-        "disable_tqdm": True,
+    rates = {"lr": 6e-4 * share, "muon_lr": 6e-3 * share}
+    return train_rows(
+        model,
+        processor,
+        rows,
+        folder,
+        rates=rates,
+        last=last,
+        falling=falling,
+        warmup_steps=20,
+        dataloader_num_workers=workers,
+        seed=seed,
         **arguments,
-    }
-    trainer = SFTTrainer(
-        model=model,
-        args=SFTConfig(**settings, **SFT_ARGUMENTS),
-        train_dataset=as_dataset(rows),
-        data_collator=KeptRowCollator(processor),
-        processing_class=processor,
-        optimizers=(MuonAdamW(model.named_parameters(), lr=6e-4 * share, muon_lr=6e-3 * share), None),
     )
-    trainer.train(resume_from_checkpoint=last)
-    model.set_attn_implementation({"text_config": "sdpa"})
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return trainer
 
 
 def _mistakes(start: Path, processor: Any, file: Path, number: int) -> HardTiles:

@@ -12,7 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from rscovlm.files import replacing
 from rscovlm.training.collator import PackedBatch, PackedCollator
+from rscovlm.training.optimizer import MuonAdamW
 from rscovlm.training.packing import PackedMixture
+from rscovlm.training.segments import isolate_samples
+from rscovlm.training.sft import SFT_ARGUMENTS, as_dataset
 
 
 class RepeatedRows(Sequence[Any]):
@@ -104,3 +107,64 @@ class KeptRowCollator:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as path:
             save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+
+def train_rows(
+    model: Any,
+    processor: Any,
+    rows: RepeatedRows,
+    folder: Path,
+    *,
+    rates: Mapping[str, float],
+    last: str | None,
+    falling: int,
+    **arguments: Any,
+) -> Any:
+    """Train a model on kept rows, one a step, on a CPU, and save it with its processor.
+
+    Args:
+        model: The model.
+        processor: Its processor.
+        rows: The rows; there are as many steps.
+        folder: Where model, processor and checkpoints go.
+        rates: `lr` and `muon_lr` of `MuonAdamW`.
+        last: Checkpoint to resume from; None begins anew.
+        falling: Steps at the end in which the rates fall to 0.
+        arguments: For `trl.SFTConfig`.
+
+    Returns:
+        The finished trainer.
+    """
+    from trl import SFTConfig, SFTTrainer
+
+    isolate_samples(model)
+    settings = {
+        "output_dir": str(folder / "checkpoints"),
+        "max_steps": len(rows),
+        "per_device_train_batch_size": 1,
+        "lr_scheduler_type": "warmup_stable_decay",
+        "lr_scheduler_kwargs": {"num_decay_steps": falling, "min_lr_ratio": 0.0},
+        "max_grad_norm": 1.0,
+        "activation_checkpointing": False,
+        "bf16": False,
+        "use_cpu": True,
+        "logging_steps": 25,
+        "save_steps": 50,
+        "save_total_limit": 2,
+        "report_to": "none",
+        "disable_tqdm": True,
+        **arguments,
+    }
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(**settings, **SFT_ARGUMENTS),
+        train_dataset=as_dataset(rows),
+        data_collator=KeptRowCollator(processor),
+        processing_class=processor,
+        optimizers=(MuonAdamW(model.named_parameters(), lr=rates["lr"], muon_lr=rates["muon_lr"]), None),
+    )
+    trainer.train(resume_from_checkpoint=last)
+    model.set_attn_implementation({"text_config": "sdpa"})
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return trainer

@@ -18,16 +18,13 @@ from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
 from rscovlm.embedded import embedded_model
 from rscovlm.experiments.embedded import STAGES, budget, scene_config
-from rscovlm.experiments.packed_rows import KeptRowCollator, RepeatedRows
+from rscovlm.experiments.packed_rows import RepeatedRows, train_rows
 from rscovlm.loading import load_model, load_processor
 from rscovlm.mixtures.mixture import Mixture, Subset
 from rscovlm.mixtures.scene_records import ZoomTurns
 from rscovlm.mixtures.scene_tasks import PLACES, RELATIONS, SUPERLATIVES, SceneTaskTurns
 from rscovlm.training.encoding import Encoder
-from rscovlm.training.optimizer import MuonAdamW
 from rscovlm.training.packing import PackedMixture
-from rscovlm.training.segments import isolate_samples
-from rscovlm.training.sft import SFT_ARGUMENTS, as_dataset
 
 STEPS, FALL = 1500, 500
 """Optimiser steps, and at how many of them, the last, the rates fall: about ten minutes of one quiet core. Not run to its end yet."""
@@ -157,8 +154,6 @@ def train_tasks(
     Returns:
         The finished trainer.
     """
-    from trl import SFTConfig, SFTTrainer
-
     checkpoints = folder / "checkpoints"
     last = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
     model, processor = load_widened(Path(last or start or embedded_model()))
@@ -169,40 +164,19 @@ def train_tasks(
         return PackedMixture(drawn, length=encoder, budget=row, lookahead=max(row // 64, 8), rows=SHARD)
 
     rows = RepeatedRows(shard, folder / "rows", times=TIMES, recent=RECENT, length=steps, size=SHARD, seed=seed)
-    isolate_samples(model)
-    settings = {
-        "output_dir": str(checkpoints),
-        "max_steps": steps,
-        "per_device_train_batch_size": 1,
-        "lr_scheduler_type": "warmup_stable_decay",
-        "lr_scheduler_kwargs": {"num_decay_steps": falling, "min_lr_ratio": 0.0},
-        "warmup_steps": 10,
-        "max_grad_norm": 1.0,
-        "activation_checkpointing": False,
-        "bf16": False,
-        "use_cpu": True,
-        "dataloader_num_workers": workers,
-        "logging_steps": 25,
-        "save_steps": 50,
-        "save_total_limit": 2,
-        "report_to": "none",
-        "seed": seed,
-        "disable_tqdm": True,
+    return train_rows(
+        model,
+        processor,
+        rows,
+        folder,
+        rates={"lr": 1.5e-3, "muon_lr": 8e-3},
+        last=last,
+        falling=falling,
+        warmup_steps=10,
+        dataloader_num_workers=workers,
+        seed=seed,
         **arguments,
-    }
-    trainer = SFTTrainer(
-        model=model,
-        args=SFTConfig(**settings, **SFT_ARGUMENTS),
-        train_dataset=as_dataset(rows),
-        data_collator=KeptRowCollator(processor),
-        processing_class=processor,
-        optimizers=(MuonAdamW(model.named_parameters(), lr=1.5e-3, muon_lr=8e-3), None),
     )
-    trainer.train(resume_from_checkpoint=last)
-    model.set_attn_implementation({"text_config": "sdpa"})
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return trainer
 
 
 def main() -> None:
