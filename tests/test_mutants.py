@@ -139,6 +139,34 @@ print(json.dumps([mutant.now for where, place in module.places for mutant in mod
     assert not any("(8, 1)" in now for now in found)
 
 
+def test_tests_elsewhere_are_found_by_what_calls_the_changed_function(tmp_path: Path) -> None:
+    files = {
+        "pack/sides.py": "def _wide(box):\n    return box[2] - box[0]\n\n\ndef area(box):\n    return _wide(box)\n",
+        "pack/report.py": "from pack.sides import area\n\n\ndef table(boxes):\n    return [area(box) for box in boxes]\n",
+        "pack/other.py": "def table_of_contents():\n    return []\n",
+        "tests/test_report.py": "from pack.report import table\n",
+        "tests/test_sides.py": "from pack import sides\n\nsides.area\n",
+        "tests/test_other.py": "from pack.other import table_of_contents\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    script = """
+import json, sys
+from pathlib import Path
+from mutation.elsewhere import Elsewhere
+
+root = Path(sys.argv[1])
+modules, tests = (sorted(str(file.relative_to(root)) for file in (root / name).glob("*.py")) for name in ("pack", "tests"))
+seen = Elsewhere(root, modules, tests)
+print(json.dumps([seen.files("pack/sides.py", "_wide"), seen.files("pack/report.py", "table")]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".ci")}
+    arguments = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [["tests/test_sides.py", "tests/test_report.py"], ["tests/test_report.py"]]
+
+
 def test_every_equivalent_is_listed_with_its_reason_and_still_stands() -> None:
     # A line that was changed since is no equivalent any more.
     rows = yaml.safe_load((ROOT / ".ci" / "mutation" / "equivalents.yaml").read_text(encoding="utf-8")) or []

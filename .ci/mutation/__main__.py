@@ -20,6 +20,7 @@ import yaml
 
 from mutation.checkout import changed, copy
 from mutation.coverage_map import CoverageMap
+from mutation.elsewhere import Elsewhere
 from mutation.equivalents import Equivalents
 from mutation.mutants import Mutant, drawn, found_again
 from mutation.near import NearTests
@@ -32,6 +33,10 @@ ROOT = HERE.parents[1]
 START = 12.0
 LONG = 1.0
 """Seconds of a test in a trial, above which it comes after the others in the trials that follow."""
+BROKEN = {"no end", "the process died", "nothing could be collected"}
+"""What stands in place of a test where none could fail."""
+ELSEWHERE = "nor does a test of another floor"
+"""Of a survivor: the tests of its own floor did not notice it."""
 SESSION = 36000.0
 """Seconds that a floor's session may take: each of its children has a limit of its own."""
 
@@ -54,14 +59,14 @@ class Trials:
 
     Args:
         root: A copy of the checkout.
-        seen: Which tests execute which lines, or are near a module.
+        seen: Which tests execute which lines, or are near a module, or reach it from elsewhere.
         log: Gets what pytest prints.
         limit: Seconds of a processor that the tests of a mutant may take.
         start: Seconds that imports and collecting may take besides the tests.
     """
 
     def __init__(
-        self, root: Path, seen: CoverageMap | NearTests, log: Path, *, limit: float, start: float = START
+        self, root: Path, seen: CoverageMap | NearTests | Elsewhere, log: Path, *, limit: float, start: float = START
     ) -> None:
         self._root, self._seen, self._log, self._limit, self._start = root, seen, log, limit, start
         self._sound: dict[str, bool] = {}
@@ -121,8 +126,13 @@ class Trials:
             if not noticed:
                 break
             # A child may lack what a test needs: what fails without any mutant notices nothing.
-            if by in self._sound or by not in tests:
+            if by in self._sound:
                 return "noticed", by
+            if by in BROKEN:
+                # Tests whose time nobody measured may need more than a trial has.
+                alone = None if isinstance(self._seen, CoverageMap) else run(None, tests)
+                believed = alone is None or alone[1] not in BROKEN
+                return ("noticed", by) if believed else ("survived", f"{by}, as without it")
             alone = run(None, [by])
             self._sound[by] = alone is not None and not alone[0]
         return "survived", ""
@@ -147,7 +157,8 @@ class Trials:
         return bool(failed), failed
 
     def _imported(self, mutant: Mutant | None, tests: Sequence[str]) -> tuple[bool, str]:
-        chosen = Chosen(tests, self._start + 2 * self._limit)
+        unsound = {test for test, sound in self._sound.items() if not sound}
+        chosen = Chosen(tests, self._start + 2 * self._limit, unsound)
         files = list(dict.fromkeys(test.split("::")[0] for test in tests))
 
         def act() -> str:
@@ -165,7 +176,7 @@ class Trials:
         return sum(map(self._seen.seconds, tests))
 
 
-def within(tests: Sequence[str], seen: CoverageMap | NearTests, limit: float) -> list[str]:
+def within(tests: Sequence[str], seen: CoverageMap | NearTests | Elsewhere, limit: float) -> list[str]:
     """Return the first tests that end within a limit together, in seconds; one that takes too long is passed over."""
     kept: list[str] = []
     taken = 0.0
@@ -228,7 +239,42 @@ def floor_trials(
     for mutant, found in open_mutants:
         if mutant.key not in tried:
             ended(mutant, *(trials.outcome(mutant, found) if found else ("survived", "no test executes it")))
-    return [row for mutant in mutants if (row := results.known(_row(name, asked.seed, mutant))) is not None]
+    rows = [results.known(_row(name, asked.seed, mutant)) for mutant in mutants]
+    survivors = [
+        mutant
+        for mutant, row in zip(mutants, rows, strict=True)
+        if row is not None and row["outcome"] == "survived" and not row["by"].endswith(ELSEWHERE)
+    ]
+    if survivors and not asked.near:
+        _try_elsewhere(survivors, [path for path in others if path not in tests], asked, results, ended)
+        rows = [results.known(_row(name, asked.seed, mutant)) for mutant in mutants]
+    return [row for row in rows if row is not None]
+
+
+def _try_elsewhere(
+    mutants: Sequence[Mutant],
+    tests: Sequence[str],
+    asked: argparse.Namespace,
+    results: Results,
+    ended: Callable[[Mutant, str, str], None],
+) -> None:
+    """Try tests of other floors on what those of its own did not notice."""
+    root = asked.copy.resolve() / "tree"
+    seen = Elsewhere(root, modules(root, ["rscovlm"]), tests)
+    # The nearest files come first: what they do not notice in this time, those after them hardly will.
+    trials = Trials(root, seen, asked.copy / "trial.log", limit=asked.limit / 2)
+
+    def seen_elsewhere(mutant: Mutant, outcome: str, by: str) -> None:
+        ended(mutant, outcome, by if outcome == "noticed" else ELSEWHERE)
+
+    found = {mutant.key: seen.files(mutant.path, mutant.where) for mutant in mutants}
+    before = results.count()
+    trials.quickly([(mutant, found[mutant.key]) for mutant in mutants if found[mutant.key]], seen_elsewhere)
+    tried = results.read_again(before)
+    for mutant in mutants:
+        if mutant.key not in tried:
+            files = found[mutant.key]
+            seen_elsewhere(mutant, *(trials.outcome(mutant, files) if files else ("survived", "")))
 
 
 def _row(floor: str, seed: str, mutant: Mutant) -> dict[str, Any]:

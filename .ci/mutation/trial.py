@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,11 @@ class Chosen:
     Args:
         tests: Names of tests, or of files for all of theirs; all where empty.
         limit: Seconds of a processor after which no further test begins.
+        left_out: Names of tests that are not run.
     """
 
-    def __init__(self, tests: Sequence[str], limit: float) -> None:
-        self._tests, self._limit = tests, limit
+    def __init__(self, tests: Sequence[str], limit: float, left_out: Collection[str] = ()) -> None:
+        self._tests, self._limit, self._left_out = tests, limit, left_out
         self.failed = ""
 
     @pytest.hookimpl(trylast=True)
@@ -76,7 +77,7 @@ class Chosen:
         """Keep what was chosen."""
         if self._tests:
             known = {item.nodeid: item for item in items}
-            items[:] = [known[name] for name in named(self._tests, list(known))]
+            items[:] = [known[name] for name in named(self._tests, list(known)) if name not in self._left_out]
 
     def pytest_runtest_logfinish(self) -> None:
         """Stop where the time is spent."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rscovlm.geometry.affine import Affine6, Floats, apply, inverse
+from rscovlm.geometry.affine import Affine6, Floats, apply, inverse, validated
 
 MOST = 1024
 """Points that a spline runs through; of more, one of each cell of a grid of 32 x 32."""
@@ -188,8 +188,7 @@ def spanning(pixels: Floats, world: Floats) -> ControlPoints | None:
     """Return control points, or None where they do not span an area, in the image or on the map."""
     try:
         points = ControlPoints(tuple(map(tuple, pixels)), tuple(map(tuple, world)))
-        a, b, _, d, e, _ = points.affine
-        flat = abs(a * e - b * d) <= 1e-12 * (abs(a) + abs(b)) * (abs(d) + abs(e))
-        return None if flat or not np.isfinite(points._weights).all() else points
+        validated(points.affine, "affine")
+        return points if np.isfinite(points._weights).all() else None
     except (ValueError, np.linalg.LinAlgError):
         return None

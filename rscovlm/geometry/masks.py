@@ -207,8 +207,8 @@ class Mask:
         starts, ends = starts[ends > starts], ends[ends > starts]
         if not len(starts):
             return cls.of(np.zeros((0, 0), bool), frame, at=(0, 0))
-        # Only the columns that hold something are unpacked.
-        x1, x2 = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
+        # Only the columns that hold something are unpacked, and the one after them, which `of` cuts off.
+        x1, x2 = int(starts[0] // height), int(ends[-1] // height) + 1
         flips = np.zeros((x2 - x1) * height + 1, np.int8)
         np.add.at(flips, starts - x1 * height, 1)
         np.add.at(flips, ends - x1 * height, -1)

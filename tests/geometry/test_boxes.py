@@ -268,6 +268,8 @@ def test_a_clipped_slanted_box_holds_the_part_inside(kind: Kind) -> None:
     kept = _polygons(clipped.as_kind("quad"))
     if kind == "obb":
         assert shapely.covers(shapely.buffer(kept[seen], 1e-6), part[seen]).all()
+        smallest = shapely.area(shapely.oriented_envelope(part[seen]))
+        np.testing.assert_allclose(shapely.area(kept[seen]), smallest, rtol=1e-6)
     else:
         assert (clipped.coords >= 0).all()
         assert (clipped.coords <= 1500).all()
@@ -321,6 +323,24 @@ def test_boxes_do_not_change() -> None:
     assert not pickle.loads(pickle.dumps(boxes)).coords.flags.writeable
     assert boxes != Boxes(np.zeros((1, 4)), "hbb")
     assert boxes != "boxes"
+
+
+def test_boxes_are_written_with_their_kind_and_grid() -> None:
+    assert repr(Boxes([[1, 2, 3.5, 4]], "hbb")) == "Boxes([[1.  2.  3.5 4. ]], 'hbb', None)"
+    assert repr(Boxes([[1, 2, 3, 4]], "hbb", Frame(9, 8))).endswith(f"'hbb', {Frame(9, 8)})")
+    assert len(repr(_oriented(5000, 1))) < 1500  # of many boxes the first and the last ones
+
+
+def test_nothing_is_a_table_without_rows_but_no_row_without_numbers() -> None:
+    assert Boxes(np.empty((0, 0)), "quad") == Boxes(np.empty((0, 8)), "quad") == Boxes([], "quad")
+    for wrong in (np.empty((0, 5)), np.empty((1, 0)), np.empty((2, 0))):
+        with pytest.raises(ValueError, match=r"give \(n, 4\)"):
+            Boxes(wrong, "hbb")
+    assert len(Boxes([[0, 0, 3, 4]], "hbb")[np.array([False])]) == 0
+    assert len(Boxes([], "hbb")[np.zeros(0, bool)]) == 0
+    for index in (np.array([[0]]), np.array([[True]]), np.array(["a"])):
+        with pytest.raises(ValueError, match="give row numbers or a mask"):
+            Boxes([[0, 0, 3, 4]], "hbb")[index]
 
 
 def test_no_boxes_are_boxes() -> None:

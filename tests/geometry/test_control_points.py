@@ -127,6 +127,17 @@ def test_the_error_is_what_points_left_out_are_missed_by() -> None:
     assert spanning(pixels[[0, 3, 40]], world[[0, 3, 40]]).error is None  # type: ignore[union-attr]
 
 
+def test_the_error_of_the_affine_map_is_what_it_misses_in_pixels() -> None:
+    # Two opposite corners of a square lie 3 pixels too far right: the map is 1.5 pixels off at each of the four.
+    pixels = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    world = (pixels + [[3, 0], [0, 0], [0, 0], [3, 0]]) * (20, -5) + (700, 900)
+    points = spanning(pixels, world)
+    assert points is not None and points.affine_error == pytest.approx(1.5)
+    assert points.affine == pytest.approx((20, 0, 730, 0, -5, 900))
+    from_pixels = spanning(pixels * 8, world)
+    assert from_pixels is not None and from_pixels.affine_error == pytest.approx(12)
+
+
 def test_many_points_are_thinned_and_the_others_tell_the_error() -> None:
     pixels = grid(60, 50)
     points = points_of(pixels)

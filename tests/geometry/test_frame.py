@@ -148,6 +148,36 @@ def test_half_pixels_are_no_window() -> None:
         Frame(10, 10).resized(5, 0)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
+def test_a_map_is_flat_by_its_shape_and_not_by_its_size(scale: float) -> None:
+    leaning = (scale, scale, 3.0, scale, scale * (1 + 1e-11), 7.0)
+    assert Frame(9, 9, root_to_world=leaning).root_to_world == leaning
+    with pytest.raises(ValueError, match="flattens"):
+        Frame(9, 9, root_to_world=(scale, scale, 3.0, scale, scale * (1 + 1e-12), 7.0))
+
+
+@pytest.mark.parametrize("angle", [0, 30, 90, 200])
+def test_the_size_of_a_pixel_is_the_root_of_what_it_covers(angle: float) -> None:
+    turn = math.radians(angle)
+    cos, sin = math.cos(turn), math.sin(turn)
+    # 4 x 9 root pixels, turned and mirrored.
+    assert Frame(5, 5, to_root=(4 * cos, 9 * sin, 70, 4 * sin, -9 * cos, 80)).root_pixels == pytest.approx(6)
+
+
+@pytest.mark.parametrize("ground", [0, -0.5, math.inf, math.nan])
+def test_metres_per_pixel_are_above_0(ground: float) -> None:
+    with pytest.raises(ValueError, match="give metres per pixel above 0"):
+        Frame(9, 9, ground=ground)
+    assert Frame(9, 9, ground=0.3) == Frame(9, 9)
+    assert Frame(9, 9, ground=0.3).cropped(0, 0, 3, 3).ground == 0.3
+
+
+def test_grids_of_two_systems_are_of_two_images() -> None:
+    world = (1, 0, 0, 0, -1, 0)
+    with pytest.raises(ValueError, match="different images"):
+        Frame(10, 10, root_to_world=world, crs="EPSG:32617").to(Frame(10, 10, root_to_world=world, crs="EPSG:32618"))
+
+
 def test_tiny_degrees_per_pixel_are_a_map() -> None:
     degrees = (1e-7, 0.0, 12.0, 0.0, -1e-7, 48.0)
     back = compose(inverse(degrees), degrees)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rscovlm.geometry import Frame
+from rscovlm.geometry import Frame, masks
 from rscovlm.geometry.filling import fill
 from rscovlm.geometry.masks import Mask, label_image, masks_of
 from rscovlm.geometry.shapes import rings_of, shape_iou, shape_of
@@ -133,6 +133,64 @@ def test_masks_move_between_grids() -> None:
     assert half.window == Window(5, 5, 15, 10)
     assert half.to(image).window == mask.window
     assert mask.part(Window(8, 8, 12, 12)).astype(int).tolist() == [[0] * 4, [0] * 4, [0, 0, 1, 1], [0, 0, 1, 1]]
+
+
+def _placed(rng: np.random.Generator, frame: Frame) -> Mask:
+    """A mask of any shape somewhere in an image, most often not square and away from the corner."""
+    pixels = rng.random(rng.integers(1, 12, 2)) < rng.choice([0.0, 0.3, 0.8, 1.0])
+    x, y = (int(place) for place in rng.integers(-6, (frame.width, frame.height)))
+    mask = Mask.of(pixels, frame, at=(x, y))
+    whole = np.zeros((frame.height + 40, frame.width + 40), bool)  # with a border of 20 pixels
+    whole[y + 20 : y + 20 + pixels.shape[0], x + 20 : x + 20 + pixels.shape[1]] = pixels
+    assert np.array_equal(mask.full(), whole[20:-20, 20:-20])  # what lies outside of the image is left out
+    return mask
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.sampled_from([1, 60, 1 << 24]))
+def test_outlines_of_many_masks_are_those_of_each(seed: int, together: int) -> None:
+    rng = np.random.default_rng(seed)
+    many = [_placed(rng, Frame(50, 30)) for _ in range(rng.integers(0, 12))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masks, "_TOGETHER", together)
+        found = masks.rings_each(many)
+    assert [[ring.tolist() for ring in rings] for rings in found] == [
+        [ring.tolist() for ring in mask.rings()] for mask in many
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.integers(-9, 60), st.integers(-9, 40), st.integers(1, 50), st.integers(1, 30))
+def test_a_part_of_a_mask_is_that_part_of_its_image(seed: int, x: int, y: int, width: int, height: int) -> None:
+    mask = _placed(np.random.default_rng(seed), Frame(50, 30))
+    around = np.pad(mask.full(), 80)  # a window may reach outside
+    part = around[y + 80 : y + 80 + height, x + 80 : x + 80 + width]
+    assert np.array_equal(mask.part(Window(x, y, x + width, y + height)), part)
+    assert Mask.from_rle(mask.rle()).window == mask.window
+    assert np.array_equal(Mask.from_rle(mask.rle(), mask.frame).full(), mask.full())
+
+
+def test_of_masks_that_overlap_the_later_one_counts() -> None:
+    frame = Frame(5, 4)
+    one, two = (
+        Mask.filled([[(1, 0), (4, 0), (4, 2), (1, 2)]], frame),
+        Mask.filled([[(3, 1), (5, 1), (5, 4), (3, 4)]], frame),
+    )
+    assert label_image([one, two], frame).tolist() == [
+        [0, 1, 1, 1, 0],
+        [0, 1, 1, 2, 2],
+        [0, 0, 0, 2, 2],
+        [0, 0, 0, 2, 2],
+    ]
+    assert label_image([two, one], frame)[1].tolist() == [0, 2, 2, 2, 1]
+
+
+def test_masks_of_labels_lie_on_the_grid_that_is_given() -> None:
+    labels = np.array([[0, 3, 3], [0, 0, 3]])
+    grid = Frame(12, 8).resized(3, 2)
+    assert masks_of(labels, grid)[3].frame == grid
+    assert masks_of(labels)[3].frame == Frame(3, 2)
+    assert masks_of(np.zeros((2, 3), int)) == {}
 
 
 def test_an_image_of_nothing_has_no_ring() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rscovlm.geometry.mgrs import mgrs_place
+from rscovlm.geometry.mgrs import BANDS, mgrs_place
+from rscovlm.geometry.utm import UtmPlace
 from rscovlm.metrics.places import great_circle
 
 GEOTRANS = [
@@ -81,3 +82,31 @@ def test_published_examples() -> None:
 def test_what_is_no_reference_is_refused(reference: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         mgrs_place(reference)
+
+
+@pytest.mark.parametrize(("zone", "rows"), [(31, "ABCDEFGHJKLMNPQRSTUV"), (32, "FGHJKLMNPQRSTUVABCDE")])
+def test_every_square_of_100_km_is_named_in_the_bands_that_it_reaches(zone: int, rows: str) -> None:
+    """All squares east of the central meridian from pole to pole; one that a band's edge cuts is named in both bands."""
+    column = "ABCDEFGHJKLMNPQRSTUVWXYZ"[(zone - 1) % 3 * 8 + 4]  # the fifth of its zone: 500 to 600 km
+    expected = {}
+    for step in range(100):
+        for north in (True, False):
+            try:
+                place = UtmPlace(zone, north, 550_000.0, (step + 0.5) * 100_000)
+            except ValueError:
+                continue  # beyond the grid
+            latitude = place.degrees()[0]
+            for number, band in enumerate(BANDS):
+                lowest = 8 * number - 80
+                highest = 84 if band == "X" else lowest + 8
+                # In degrees: half a square is 0.45.
+                if (band >= "N") == north and lowest - 1 <= latitude <= highest + 1:
+                    expected[f"{zone}{band}{column}{rows[step % 20]}"] = place
+    found = {}
+    for band in BANDS:
+        for row in rows:
+            try:
+                found[f"{zone}{band}{column}{row}"] = mgrs_place(f"{zone}{band}{column}{row}")[0]
+            except ValueError as error:
+                assert f"does not lie in band {band}" in str(error)
+    assert found == expected

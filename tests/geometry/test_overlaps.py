@@ -5,9 +5,9 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from rscovlm.geometry import Boxes
+from rscovlm.geometry import Boxes, iou
 from rscovlm.geometry.clipping import quad_shapes
-from rscovlm.geometry.overlaps import most_of_strips, quad_area, quad_intersection, quad_overlap, strips
+from rscovlm.geometry.overlaps import can_reach, most_of_strips, quad_area, quad_intersection, quad_overlap, strips
 from tests.geometry.exact import exact_iou
 
 Floats = NDArray[np.float64]
@@ -74,6 +74,23 @@ def test_no_pair_shares_more_than_the_strips_they_lie_in() -> None:
     # Of boxes that cross it is the very area.
     cross = np.array([[0.0, 40, 100, 40, 100, 44, 0, 44]]), np.array([[50.0, 0, 53, 0, 53, 90, 50, 90]])
     assert most_of_strips(*map(strips, cross)).tolist() == pytest.approx([12.0])
+
+
+@pytest.mark.parametrize("floor", [0.05, 0.3, 0.5, 0.9, 1.0])
+def test_a_pair_is_left_out_only_where_it_overlaps_less(floor: float) -> None:
+    rng = np.random.default_rng(22)
+    low = rng.integers(0, 25, (2, 3_000, 2)).astype(np.float64)
+    a, b = np.concatenate([low, low + rng.integers(1, 20, (2, 3_000, 2))], axis=2)
+    b[:50] = a[:50]
+    area_a, area_b = (np.prod(one[:, 2:] - one[:, :2], axis=1) for one in (a, b))
+    overlap = iou(a, b, paired=True)
+    reach = can_reach(floor, a, b, area_a, area_b)
+    assert reach[overlap >= floor].all() and reach[:50].all()
+    # Of upright boxes that meet enough, it is the overlap itself.
+    assert not reach[(overlap < floor - 1e-6)].any()
+    slim = can_reach(floor, a, b, area_a / 4, area_b)  # a slanted one covers less than the box around it
+    most = np.minimum(overlap / (1 + overlap) * (area_a + area_b), area_a / 4)
+    assert np.array_equal(slim, most / (area_a / 4 + area_b - most) >= floor - 1e-9)
 
 
 def test_integer_boxes_of_twelve_pixels() -> None:

@@ -43,6 +43,31 @@ def test_places_off_the_grid_are_refused(zone: int, easting: float, northing: fl
         UtmPlace(zone, True, easting, northing)
 
 
+def test_the_grid_reaches_from_the_equator_to_the_poles() -> None:
+    for north, lowest, highest in ((True, 0.0, 9_400_000.0), (False, 600_000.0, 10_000_000.0)):
+        for northing in (lowest, highest):
+            assert UtmPlace(60, north, 999_999.0, northing).northing == northing
+        for northing in (lowest - 1, highest + 1):
+            with pytest.raises(ValueError, match="northing"):
+                UtmPlace(1, north, 1.0, northing)
+    with pytest.raises(ValueError, match="easting"):
+        UtmPlace(1, True, 1_000_000.0, 5e6)
+    assert utm_of(-80, 0).north is False and utm_of(84, 0).north is True and utm_of(0, 0).northing == 0
+
+
+def test_zones_are_six_degrees_wide_but_for_norway_and_svalbard() -> None:
+    # NGA.STND.0037, table 2-2: where each wider zone begins and ends, the others begin at multiples of 6 degrees.
+    wider = {(56, 64): [(3, 12, 32)], (72, 84.01): [(0, 9, 31), (9, 21, 33), (21, 33, 35), (33, 42, 37)]}
+    for latitude in (-80, -56, 0, 55.9, 56, 63.9, 64, 71.9, 72, 83.9, 84):
+        for longitude in np.arange(-180, 180, 0.5):
+            zone = int((longitude + 180) / 6) + 1
+            for (low, high), parts in wider.items():
+                for west, east, special in parts:
+                    if low <= latitude < high and west <= longitude < east:
+                        zone = special
+            assert zone_of(latitude, float(longitude)) == zone
+
+
 @pytest.mark.parametrize("latitude", [84.1, -80.1, float("nan")])
 def test_the_poles_are_not_covered(latitude: float) -> None:
     with pytest.raises(ValueError, match="UTM covers -80 to 84"):
