@@ -22,9 +22,9 @@ _MOST_AT_ONCE = 2 << 20
 """Bytes that a reader of tar may ask for at once: an extended header that claims a gigabyte is read into memory whole."""
 
 _METHODS = {
-    getattr(zipfile, name): name
-    for name in ("ZIP_STORED", "ZIP_DEFLATED", "ZIP_BZIP2", "ZIP_LZMA", "ZIP_ZSTANDARD")  # the last from Python 3.14 on
-    if hasattr(zipfile, name)
+    getattr(zipfile, f"ZIP_{name}")
+    for name in ["STORED", "DEFLATED", "BZIP2", "LZMA", "ZSTANDARD"]  # the last from Python 3.14 on
+    if hasattr(zipfile, f"ZIP_{name}")
 }
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # a password, strong encryption, an encrypted directory
 _COMPRESSED: dict[bytes, Callable[[Any], AbstractContextManager[Any]]] = {

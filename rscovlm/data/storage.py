@@ -61,7 +61,6 @@ def write_jsonl(records: Iterable[Record], path: str | Path, *, overwrite: bool 
     Raises:
         ValueError: The file exists.
     """
-    check_output(path, overwrite=overwrite)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with replacing(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8") as lines:

@@ -268,7 +268,8 @@ def _extent(box: TextBox) -> tuple[float, float]:
     values = box.numbers
     if box.kind == "obb" and not box.corners_and_angle:
         angle = math.radians(values[4])
-        half = (abs(values[2] * math.cos(angle)) / 2, abs(values[3] * math.sin(angle)) / 2)
-        return values[0] + half[0], values[1] + half[1]
+        across, along = abs(math.cos(angle)), abs(math.sin(angle))
+        w, h = abs(values[2]), abs(values[3])
+        return values[0] + (w * across + h * along) / 2, values[1] + (w * along + h * across) / 2
     values = values[:4] if box.kind == "obb" else values
     return max(values[0::2]), max(values[1::2])

@@ -108,6 +108,106 @@ def test_scales_are_recognised_from_a_set(scale: int, seed: int) -> None:
     assert (guess.scale, guess.certain) == (scale, True)
 
 
+def _random_box(rng: np.random.Generator, kind: str) -> list[float]:
+    """Draw a box as shares of the sides: the numbers that a writing of this kind has, an angle in degrees last."""
+    x, y = np.sort(rng.random((2, 2)), axis=1).tolist()
+    if kind == "hbb":
+        return [x[0], y[0], x[1], y[1]]
+    if kind == "corners":
+        return [x[0], y[0], x[1], y[1], float(rng.integers(-90, 90))]
+    if kind == "quad":
+        return [x[0], y[0], x[1], y[0], x[1], y[1], x[0], y[1]]
+    return [(x[0] + x[1]) / 2, (y[0] + y[1]) / 2, x[1] - x[0], y[1] - y[0], 0.0]
+
+
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("scale", [0, 1, 100, 1000])
+@pytest.mark.parametrize("kind", ["hbb", "quad", "corners", "obb"])
+def test_every_kind_of_box_on_wide_and_high_images_gives_its_scale_away(kind: str, scale: int, sized: bool) -> None:
+    """A box is as large as its furthest corner; without images' sizes, pixels are what fits no scale."""
+    rng = np.random.default_rng(scale + len(kind))
+    rows = []
+    for number in range(120):
+        width, height = (2000, 300) if number % 2 else (250, 1700)
+        sides = [scale or width, scale or height]
+        shares = _random_box(rng, kind)
+        angle = shares[4:] if len(shares) == 5 else []
+        values = [share * sides[i % 2] for i, share in enumerate(shares[: len(shares) - len(angle)])] + angle
+        box = TextBox(0, 0, tuple(values), "obb" if angle else "hbb" if kind == "hbb" else "quad", kind == "corners")
+        rows.append((box, width, height) if sized else (box, 0, 0))
+    guess = recognise(rows)
+    assert guess.scale == scale
+    assert guess.certain is (sized or scale != 0)
+    assert guess.inside == (1.0 if sized or scale else 0.0)
+
+
+def test_the_corner_of_a_turned_box_says_how_far_it_reaches() -> None:
+    """Turned by a right angle, a box is as wide as it was high."""
+    upright, turned = (
+        [(TextBox(0, 0, (990.0, 500.0, 400.0, 10.0, angle), "obb"), 1000, 1000)] * 30 for angle in (90.0, 0.0)
+    )
+    assert (recognise(upright).inside, recognise(turned).inside) == (1.0, 0.0)
+    lying, standing = (
+        [(TextBox(0, 0, (500.0, 990.0, 10.0, 400.0, angle), "obb"), 1000, 1000)] * 30 for angle in (90.0, 0.0)
+    )
+    assert (recognise(lying).inside, recognise(standing).inside) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "scale", "inside"),
+    [
+        ("[0.1, 0.2, 0.3, 1.0]", (800, 600), 1, 1.0),
+        ("[10, 20, 60, 80]", (800, 600), 100, 1.0),
+        ("[100, 200, 760, 590]", (800, 600), 0, 1.0),  # inside the image: pixels
+        ("[100, 200, 760, 900]", (800, 600), 1000, 1.0),  # below the image: per mille
+        ("[100, 200, 990, 590]", (800, 600), 1000, 1.0),
+        ("[900, 900, 1990, 2000]", (800, 600), 0, 0.0),
+        ("[0.1, 0.2, 0.3, 0.4]", (0, 0), 1, 1.0),
+        ("[10, 20, 60, 80]", (0, 0), 100, 1.0),
+        ("[100, 200, 760, 900]", (0, 0), 1000, 1.0),
+        ("[900, 900, 1990, 2000]", (0, 0), 0, 0.0),
+    ],
+)
+def test_one_box_has_a_likely_scale(text: str, size: tuple[int, int], scale: int, inside: float) -> None:
+    (box,) = find_boxes(text)
+    guess = recognise([(box, *size)])
+    assert (guess.scale, guess.certain, guess.inside) == (scale, False, inside)
+
+
+def test_a_share_of_the_boxes_is_inside() -> None:
+    """Boxes on images of unknown size are not counted where their size would tell."""
+    near, far = (TextBox(0, 0, (0.0, 0.0, side, 1.0), "hbb") for side in (100.0, 1900.0))
+    rows = [(near, 800, 600)] * 3 + [(far, 800, 600)] + [(far, 0, 0)] * 5
+    assert recognise(rows).inside == 0.75
+
+
+def test_five_numbers_of_unknown_meaning_stay_text_and_the_boxes_after_them_do_not() -> None:
+    objects: list[Annotation] = []
+    text = "at [10, 20, 30, 40, 50] and [1, 2, 3, 4] and {<10><20><30><40>|<50>}"
+    assert lift(text, objects, 100, 100, 100, corners=None) == "at [10, 20, 30, 40, 50] and <box:0> and <box:1>"
+    assert [item.kind for item in objects] == ["hbb", "obb"]
+    for corners, box in ((True, (20, 30, 20, 20, 50)), (False, (10, 20, 30, 40, 50))):
+        found: list[Annotation] = []
+        lift("at [10, 20, 30, 40, 50]", found, 100, 100, 100, corners=corners)
+        assert [item.box for item in found] == [box]
+
+
+@pytest.mark.parametrize(("numbers", "lifted"), [((50, 50, 20, 10, 170), True), ((111, 50, 20, 10, 30), False)])
+def test_an_angle_is_no_coordinate(numbers: tuple[int, ...], lifted: bool) -> None:
+    """Of five numbers the last may be larger than the image."""
+    assert bool(lift(f"{list(numbers)}", [], 100, 100, 100).startswith("<box:")) is lifted
+
+
+@pytest.mark.parametrize(("ordered", "corners"), [(60, True), (59, None), (54, None), (53, False)])
+def test_a_tenth_of_disorder_tells_centres_from_corners(ordered: int, corners: bool | None) -> None:
+    """Corners are never out of order; a few that are make nothing certain."""
+    right, wrong = (TextBox(0, 0, (10.0, 20.0, *rest, 5.0), "obb") for rest in ((15.0, 25.0), (5.0, 25.0)))
+    rows = [(box, 100, 100) for box in [right] * ordered + [wrong] * (60 - ordered)]
+    assert recognise(rows).corners is corners
+    assert recognise([(right, 100, 100)] * 20).corners is True
+    assert recognise([(right, 100, 100)] * 19).corners is None
+
+
 def test_a_few_boxes_are_not_enough_to_be_certain() -> None:
     (box,) = find_boxes("[10, 20, 60, 80]")
     assert not recognise([(box, 800, 800)]).certain

@@ -1,7 +1,6 @@
 """A recipe file gives a mixture, or says what is wrong with it."""
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from typer.testing import CliRunner
 
 from rscovlm.cli import app
 from rscovlm.data.storage import write_jsonl, write_parquet
-from rscovlm.data.table import RecordTable
 from rscovlm.mixtures.balance import next_recipe, plot_weights, propose
 from rscovlm.mixtures.recipe import MixtureRecipe, load_recipe
 from rscovlm.records.record import ImageRef, Record
@@ -45,33 +43,6 @@ RECIPE: dict[str, Any] = {
 
 def _answer(sample: dict[str, Any]) -> str:
     return str(sample["messages"][-1]["content"][0]["text"])
-
-
-def test_a_table_reads_any_row_of_either_form(root: Path) -> None:
-    for name, source, count in (("talk", "talk.jsonl", 30), ("wide", "wide", 50)):
-        table = RecordTable(root / source)
-        assert list(table) == _records(name, count)
-        assert table[-1] == _records(name, count)[-1]
-        assert list(table[3:5]) == _records(name, count)[3:5]
-
-
-def test_what_a_table_says_of_its_files_changes_with_them(root: Path, tmp_path: Path) -> None:
-    lines = (root / "talk.jsonl").read_text(encoding="utf-8")
-    said = set()
-    for place, text in enumerate((lines, lines.replace("7", "8", 1), lines + "\n", lines.partition("\n")[2])):
-        path = tmp_path / str(place) / "talk.jsonl"
-        path.parent.mkdir()
-        path.write_text(text, encoding="utf-8")
-        said.add(RecordTable(path).files["talk.jsonl"])
-    assert len(said) == 4
-    records, found = _records("wide", 50), []
-    # The same rows, and one whose question has another letter.
-    for name, rows in (("same", records), ("other", [*records[:-1], replace(records[-1], question="Why?")])):
-        write_parquet(rows, tmp_path / name, shard_rows=20)
-        found.append(RecordTable(tmp_path / name).files)
-    assert found[0] == RecordTable(root / "wide").files
-    assert list(found[0]) == list(found[1])
-    assert found[0] != found[1]
 
 
 def test_a_recipe_draws_by_weight_and_repeats_itself(root: Path) -> None:

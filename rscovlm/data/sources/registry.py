@@ -56,8 +56,8 @@ def source(
         known = _SOURCES.get(name)
         if known is not None and known.read.__module__ != read.__module__:
             raise ValueError(f"source {name!r} is already read by {known.read.__module__}; choose another name")
-        texts = (" ".join(text.split()) for text in (layout, held))
-        _SOURCES[name] = Source(name, read, tuple(splits), tuple(tasks), licence, *texts)
+        texts = (" ".join(text.split()) for text in (licence, layout, held))
+        _SOURCES[name] = Source(name, read, tuple(splits), tuple(tasks), *texts)
         return read
 
     return register

@@ -38,5 +38,5 @@ def vhm(folder: Folder, split: str) -> Iterator[Record]:
                 dataset = given.get("source_dataset")
                 inner = below(pictures, dataset) if dataset else pictures
                 images = tuple(folder.image(image.path, under=inner) for image in said.images)
-                name = f"{file}/{named(given, place)}"
+                name = f"{file.removeprefix(prefix)}/{named(given, place)}"
                 yield Record(name, "vhm", split, "conversation", images, turns=tuple(said.turns))

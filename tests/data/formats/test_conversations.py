@@ -234,6 +234,36 @@ def test_boxes_of_ms_swift_are_objects(tmp_path: Path) -> None:
     assert record.objects[0].box == pytest.approx((20, 20, 60, 40))
 
 
+def test_boxes_lie_on_the_image_that_ms_swift_numbers(tmp_path: Path) -> None:
+    row = {
+        "messages": [_user("<image><image>Where are <bbox> and <bbox>?"), ANSWER],
+        "images": [{"path": "a.png", "width": 200, "height": 100}, {"path": "b.png", "width": 40, "height": 30}],
+        "objects": {"bbox": [[0.1, 0.2, 0.5, 0.9], [0.1, 0.2, 0.3, 0.2, 0.3, 0.4, 0.1, 0.4]], "bbox_type": "norm1"},
+    }
+    row["objects"] |= {"image_id": [1, 0]}  # type: ignore[operator]
+    (record,) = _read(tmp_path, row)
+    assert [(item.kind, item.image) for item in record.objects] == [("hbb", 1), ("quad", 0)]
+    assert record.objects[0].box == pytest.approx((4, 6, 20, 27))
+    assert record.objects[1].box == pytest.approx((20, 20, 60, 20, 60, 40, 20, 40))
+
+
+def test_pictures_without_a_mark_stand_before_the_first_question(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "system", "content": "Be brief."}, _user("How many?"), ANSWER, _user("Why?"), ANSWER]}
+    (record,) = _read(tmp_path, row | {"images": ["a.png", "", None, "b.png"]})
+    assert [turn.text for turn in record.turns] == ["Be brief.", "<image><image>How many?", "Two.", "Why?", "Two."]
+    assert [image.path for image in record.images] == ["a.png", "b.png"]
+    # The same pictures in blocks and in a column are the same pictures.
+    both = {"messages": [_user({"type": "image", "image": "a.png"}, TEXT), ANSWER], "images": ["a.png"]}
+    (record,) = _read(tmp_path, both)
+    assert (record.images, list(record.turns)) == ((ImageRef("a.png"),), TURNS)
+
+
+def test_a_system_text_beside_a_system_turn_is_the_turns(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "system", "content": "Be long."}, _user("?"), ANSWER], "system": "Be brief."}
+    (record,) = _read(tmp_path, row)
+    assert [turn.text for turn in record.turns] == ["Be long.", "?", "Two."]
+
+
 @pytest.mark.parametrize(
     ("row", "reason", "hint"),
     [
@@ -247,11 +277,57 @@ def test_boxes_of_ms_swift_are_objects(tmp_path: Path) -> None:
         ({"text": "?"}, "no conversation", "prompt and completion"),
         ({"messages": [_user("?"), {"role": "tool_call", "content": "{"}]}, "malformed row", "JSON"),
         ({"query": "?", "response": "!", "history": ["?"]}, "malformed row", "pairs"),
+        ({"query": "?", "response": "!", "history": [["?", "!", "?"]]}, "malformed row", "pairs"),
+        ({"query": "?", "response": "!", "history": 5}, "malformed row", "^'history' is 5"),
+        ({"query": "?", "response": "!", "system": 5}, "malformed row", "^'system' is 5"),
+        ({"instruction": "?", "input": 5, "output": "!"}, "malformed row", "^'input' is 5"),
+        ({"messages": [_user("?"), ANSWER | {"content": 5}]}, "malformed row", "^'content' is 5"),
+        ({"messages": [_user("?"), ANSWER | {"tool_calls": 5}]}, "malformed row", "^'tool_calls' is 5"),
+        ({"messages": [_user("?"), ANSWER | {"role": "judge"}]}, "unknown role", "'judge'; known: system, developer"),
+        ({"messages": [_user({"type": "audio", "audio": "a"}), ANSWER]}, "unsupported content", "type 'audio'"),
+        ({"messages": [_user("?"), ANSWER], "audio": "a.mp3"}, "unsupported content", "the row has 'audio'"),
+        ({"messages": [ANSWER], "images": ["a.png"]}, "answer without a question", "no user turn"),
+        (
+            {"messages": [_user(BLOCK | {"image": "b.png"}), ANSWER], "image": "a.png"},
+            "image marks do not match",
+            "beside 1",
+        ),
+        (
+            {"query": "<bbox>", "response": "!", "objects": {"bbox": []}},
+            "box marks do not match",
+            "1 <bbox> for 0 boxes",
+        ),
+        (
+            {"query": "<bbox><ref-object>", "response": "!", "objects": {"bbox": [[1, 2, 3, 4]]}},
+            "box marks do not match",
+            "1 <ref-object> for 0 names",
+        ),
+        (
+            {"query": "<bbox>", "response": "!", "objects": {"bbox": [[1, 2, 3, 4]]}},
+            "malformed box",
+            "on one of the images",
+        ),
+        (
+            {"query": "<image><bbox>", "response": "!", "image": "a.png", "objects": {"bbox": [[1, 2, 3, 4, 5]]}},
+            "malformed box",
+            "4 or 8 numbers",
+        ),
+        (
+            {
+                "query": "<image><bbox>",
+                "response": "!",
+                "image": "a.png",
+                "objects": {"bbox": [[1, 2, 3, 4]], "bbox_type": "norm1"},
+            },
+            "image size unknown",
+            "in shares",
+        ),
     ],
 )
 def test_what_cannot_be_read_says_where_it_is_and_what_to_do(tmp_path: Path, row: Any, reason: str, hint: str) -> None:
     good = FORMS["ms-swift"]
-    with pytest.raises(ValueError, match=rf"rows.jsonl, row 2: .*{hint}"):
+    where = hint[1:] if hint.startswith("^") else f".*{hint}"
+    with pytest.raises(ValueError, match=f"rows.jsonl, row 2: {where}"):
         _read(tmp_path, good, row)
     tally = Tally(1.0)
     assert len(_read(tmp_path, good, row, good, tally=tally)) == 2
