@@ -6,6 +6,7 @@ import json
 import random
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,28 @@ def test_wrong_templates_are_named(tags: dict[str, Any], message: str) -> None:
         Codec.from_dict(
             {"name": "x", "kind": "hbb", "kinds": ["hbb"], "style": "tagged", "styles": ["tagged"], "tags": tags}
         )
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if Codec.preset(name).tags is not None])
+@pytest.mark.parametrize("label", ["", " ship", "ship ", "a\nship", "a\u2028ship", "half \ud800", "a>b", "a<b"])
+def test_a_label_that_tags_could_not_give_back_is_refused(name: str, label: str) -> None:
+    codec = Codec.preset(name)
+    objects = Objects(Boxes([[1, 2, 30, 40]], "hbb", GRID), (label,))
+    if not codec.labelled:
+        assert codec.encode(objects, GRID, style="tagged") == codec.encode(
+            Objects(objects.boxes, ("ship",)), GRID, style="tagged"
+        )
+        return
+    with pytest.raises(ValueError, match="change the label"):
+        codec.encode(objects, GRID, style="tagged")
+
+
+@pytest.mark.parametrize("key", ["框", "boîte"])
+def test_keys_of_any_script_are_written_as_they_are(key: str) -> None:
+    codec = replace(Codec.preset("qwen3-vl"), hbb_key=key, label_key="类别")
+    text = codec.encode(Objects(Boxes([[1, 2, 30, 40]], "hbb", GRID), ("飞机",)), GRID)
+    assert f'{{"{key}": [1, 4, 30, 80], "类别": "飞机"}}' in text
+    assert codec.decode(text, GRID).objects.labels == ("飞机",)
 
 
 def test_a_dialect_writes_only_what_it_knows() -> None:

@@ -56,11 +56,13 @@ def get_obb_messages(meta, rate=0.5, prob_plain_text_prompt=0.5):
 
 def get_polygon_messages(meta, rate=0.5, prob_plain_text_prompt=0.5):
     if random.random() > prob_plain_text_prompt:
-        prompt_template = select_obb_json_prompt_template(rate)
+        log("corners")
         sys_prompt = "Corners in JSON, please."
+        prompt_template = select_obb_json_prompt_template(rate)
     else:
-        prompt_template = "seek the {{{place}}}"
+        names = [1, 2]
         sys_prompt = "Corners, please."
+        prompt_template = "seek the {{{place}}}"
     return [{{"role": "system", "content": sys_prompt}}]
 """
 ZOOM = """
