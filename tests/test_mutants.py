@@ -182,5 +182,5 @@ def test_the_table_of_floors_names_what_there_is() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "mutants.yml").read_text(encoding="utf-8"))
     assert sorted(workflow["jobs"]["mutants"]["strategy"]["matrix"]["floor"]) == sorted(floors)
     for listed in floors.values():
-        paths = [*listed["change"], *listed["tests"], *listed.get("left_out", [])]
+        paths = [*listed["change"], *listed["tests"], *listed.get("left_out", []), *listed.get("unchanged", [])]
         assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -194,7 +194,7 @@ def floor_trials(
     root, kept = asked.copy.resolve() / "tree", asked.copy.resolve() / "seen"
     copy(asked.root, root)
     left_out = set(listed.get("left_out", ()))
-    paths = modules(root, listed["change"])
+    paths = [path for path in modules(root, listed["change"]) if path not in listed.get("unchanged", ())]
     tests = [
         path for path in modules(root, listed["tests"]) if Path(path).name.startswith("test_") and path not in left_out
     ]

@@ -182,7 +182,8 @@ def sequence(node: ast.Tuple | ast.List) -> Iterator[Change]:
 def bounds(node: ast.Slice) -> Iterator[Change]:
     """Leave a bound of a slice out."""
     for part in (node.lower, node.upper):
-        if part is not None:
+        from_0 = part is node.lower and isinstance(part, ast.Constant) and part.value == 0
+        if part is not None and not (from_0 and (node.step is None or not isinstance(node.step, ast.UnaryOp))):
             yield part, ""
 
 

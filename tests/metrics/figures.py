@@ -337,7 +337,8 @@ def _spaces() -> Any:
         said, true = space.page.example
         stored = [space.store_prediction(one) for one in said], [space.store_reference(one) for one in true]
         shown = [space.page.evaluate(said, true, choice, 0) for choice in space.page.choices]
-        found[name] = {"computed": space.compute(*stored), "shown": shown, "stored": stored}
+        page = [space.page.headers, space.page.option, space.page.choices, space.page.item, space.page.legend]
+        found[name] = {"computed": space.compute(*stored), "shown": shown, "stored": stored, "page": page}
     odd = metric_space("ap_nc").store_prediction
     found["odd"] = [
         odd(None),

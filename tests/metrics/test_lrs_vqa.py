@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,21 @@ def test_the_script_reads_wordnets_format(tmp_path: Path) -> None:
         licence + "car n 2 1 @ 2 1 00000020 00000010\nauto n 1 2 @ ~ 1 1 00000020\nrailcar n 1 0 1 0 00000010\n"
     )
     assert make.synonym_sets(tmp_path / "index.noun") == ["car railcar", "auto car"]
+
+
+def test_the_script_writes_the_same_table_from_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("noun", "verb", "adj", "adv"):
+        (tmp_path / f"index.{part}").write_text(f"  licence\n{part}s n 1 0 1 1 00000010\nb n 1 0 1 1 00000010\n")
+        (tmp_path / f"{part}.exc").write_text(f"{part}es {part}\n")
+    script, out = str(make.__file__), tmp_path / "out" / "table.gz"
+    out.parent.mkdir()
+    monkeypatch.setattr("sys.argv", [script, str(tmp_path), str(out)])
+    runpy.run_path(script, run_name="__main__")
+    first = out.read_bytes()
+    assert gzip.decompress(first).decode().splitlines()[:4] == ["= noun", "b nouns", "+", "nounes noun"]
+    runpy.run_path(script, run_name="__main__")
+    assert out.read_bytes() == first
+    for wrong in ([], [str(tmp_path)], [str(tmp_path), str(out), "more"]):
+        monkeypatch.setattr("sys.argv", [script, *wrong])
+        with pytest.raises(SystemExit, match="usage"):
+            runpy.run_path(script, run_name="__main__")
