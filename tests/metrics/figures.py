@@ -134,7 +134,7 @@ def _answers() -> Any:
         "lrs_vqa": [
             metrics.lrs_vqa_aa(said, true, categories=subsets, sources=sources, normalisation=name)
             for name in ("official", "rscovlm")
-        ],  # type: ignore[arg-type]
+        ],
         "counts": metrics.count_error(
             [*said[:20], "many", "-2", "1e9", "seven"], [*map(str, range(20)), 4, 2, "10", 7.0]
         ),
@@ -282,7 +282,7 @@ def _grounding() -> Any:
         "boxes": [metrics.grounding_accuracy(said, boxes, **one) for one in options],
         "turned": [metrics.grounding_accuracy(turned, quads, **one) for one in (options[0], options[3])],
         "rescaled": [metrics.rescaled(box, (100, 50), (1000, 900)) for box in (*said[:9], None)],
-        "answers": [metrics.rscovlm_answer(text, style) for text in texts for style in ("plain", "json")],  # type: ignore[arg-type]
+        "answers": [metrics.rscovlm_answer(text, style) for text in texts for style in ("plain", "json")],
     }
 
 
