@@ -8,10 +8,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from rscovlm.engines import Conversation, Reply
+from rscovlm.geometry import Boxes
+from rscovlm.processing.resolution import PixelBudget
 from rscovlm.zoom import PolicyScore, compare, write_comparison
+from rscovlm.zoom.comparison import table
 from rscovlm.zoom.comparison_page import COLUMNS, verdict
+from rscovlm.zoom.summary import ZoomQuestion
 from tests.zoom.eye import Eye
+from tests.zoom.scripted import Scripted, call, texts
 from tests.zoom.test_policies import questions
 
 
@@ -34,6 +41,43 @@ def test_the_sentence_names_the_best_the_cheap_and_the_harmful() -> None:
     assert verdict([NONE]).endswith("than a single look. None loses right answers.")
     # As good for less is the better choice.
     assert "branch answers best" in verdict([NONE, score("tree", 0.9, 0.4, 0, 9), score("branch", 0.9, 0.4, 0, 3)])
+
+
+def test_figures_of_a_comparison_are_means_over_the_questions() -> None:
+    """Four questions, counted by hand: what a policy gains and spoils, what its windows show, what it costs."""
+    true = ["red", "red", "red", "red"]
+    plain, zoomed = ["red", "red", "no", "no"], ["red", "no", "red", "red"]
+    image = Image.new("RGB", (400, 300))
+    boxes: list[Boxes | None] = [Boxes([[100, 100, 150, 150]], "hbb"), Boxes([[300, 200, 340, 230]], "hbb"), None, None]
+    asked = [
+        ZoomQuestion(image, f"@{number}", truth, evidence)
+        for number, (truth, evidence) in enumerate(zip(true, boxes, strict=True))
+    ]
+
+    def script(conversation: Conversation, turn: int) -> Reply:
+        text = "".join(texts(conversation))
+        number = int(text.split("@")[1][0])
+        if "<tools>" in text and not turn and number < 3:
+            return Reply(call(90, 90, 160, 160), tokens=3, seconds=0.5)
+        return Reply((zoomed if "<tools>" in text or turn else plain)[number], tokens=2, seconds=0.25)
+
+    engine = Scripted(script, budget=PixelBudget(28 * 28, 448 * 448))
+    none, one = compare(engine, asked, ["call"])
+    assert (none.policy, none.accuracy, none.gain, none.harm, none.zoom_rate) == ("none", 0.5, 0.0, 0.0, 0.0)
+    assert (none.evidence_rate, none.calls, none.seconds >= 0.25) == (None, 1.0, True)
+    assert (one.policy, one.accuracy, one.gain, one.harm, one.zoom_rate) == ("call", 0.75, 0.25, 0.25, 0.75)
+    assert (one.evidence_rate, one.calls, one.declined) == (0.5, 1.75, 0)
+    assert one.seconds == pytest.approx((3 * 0.75 + 0.25) / 4, abs=0.2)
+    assert one.visual_tokens > none.visual_tokens == 14 * 11
+    assert [result.answer for result in one.results] == zoomed
+    assert one.to_dict() == {
+        name: getattr(one, name) if name != "problems" else dict(one.problems)
+        for name in ("policy", "accuracy", "gain", "harm", "zoom_rate", "evidence_rate", "visual_tokens", "calls")
+        + ("seconds", "declined", "problems")
+    }
+    lines = table([none, one]).splitlines()
+    assert lines[2].startswith("| none | 0.50 | +0.00 | 0.00 | 0.00 |  | 154 | 1.0 | ")
+    assert lines[3].startswith(f"| call | 0.75 | +0.25 | 0.25 | 0.75 | 0.50 | {one.visual_tokens:.0f} | 1.8 | ")
 
 
 class Cells(HTMLParser):

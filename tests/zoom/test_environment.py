@@ -76,3 +76,12 @@ def test_rewards(scene: Image.Image) -> None:
     lengths = [0, 128, 129, 1023, 1024, 1025]
     given = length_reward(completion_ids=[[1] * length for length in lengths])
     assert given == [1.0, 1.0, 895 / 896, 1 / 896, 0.0, 0.0]
+
+
+def test_an_image_that_does_not_fit_says_what_to_raise(scene: Image.Image) -> None:
+    """The smallest picture that the budget knows costs 36 tokens."""
+    budget = PixelBudget(168 * 168, 336 * 336)
+    (overview, _) = ZoomEnvironment(CODEC, budget, Limits(max_visual_tokens=36)).reset(scene, "What?")
+    assert overview["image"].size == (168, 168)
+    with pytest.raises(ValueError, match="does not fit into 35 visual tokens; raise max_visual_tokens"):
+        ZoomEnvironment(CODEC, budget, Limits(max_visual_tokens=35)).reset(scene, "What?")

@@ -23,6 +23,50 @@ def test_the_tool_is_valid_json_schema_and_takes_a_call(several: bool) -> None:
         assert not validator.is_valid(broken)
 
 
+def test_the_tool_says_in_which_image_a_region_lies() -> None:
+    """Models were trained on these sentences; where several images are asked about, the call may name the one it means."""
+    region = "Region as [x1, y1, x2, y2], left top and right bottom corner, in coordinates of"
+    one, several = (layouts.zoom_tool(several=many)["function"] for many in (False, True))
+    assert one["name"] == several["name"] == "image_zoom_in"
+    assert (
+        one["description"]
+        == several["description"]
+        == ("Look at a region of the image again, read from the original at the best resolution available.")
+    )
+    assert one["parameters"]["properties"]["bbox"]["description"] == f"{region} the image shown last."
+    assert several["parameters"]["properties"]["bbox"]["description"] == f"{region} the chosen image."
+    assert several["parameters"]["properties"]["image"]["description"] == (
+        "Number of the chosen image, counted in the order shown, crops included; without it the image shown last."
+    )
+
+
+def test_a_users_system_turn_stands_before_the_tool() -> None:
+    messages, tools = layouts.tools_part("reference", system="Be brief.")
+    assert tools is None and messages[0]["content"][0]["text"] == f"Be brief.\n\n{layouts.ZOOM_SYSTEM}"
+    messages, tools = layouts.tools_part("native", system="Be brief.")
+    assert messages == layouts.system_part("Be brief.") and tools == [layouts.zoom_tool()]
+
+
+@pytest.mark.parametrize("layout", layouts.LAYOUTS)
+def test_words_before_a_call_and_notes_on_a_crop_are_kept(layout: layouts.Layout) -> None:
+    call = layouts.call_turn([1, 2, 3, 4], layout, image=2, said="I look.")
+    crop = layouts.crop_turn("crop", layout, note="It is a part of image 2.")
+    refused = layouts.refusal_turn("No.", layout)
+    uncalled = layouts.refusal_turn("No.", layout, called=False)
+    assert uncalled == {"role": "user", "content": [{"type": "text", "text": "No."}]}
+    if layout == "native":
+        assert call["content"] == [{"type": "text", "text": "I look."}]
+        assert call["tool_calls"][0]["function"]["arguments"] == {"bbox": [1, 2, 3, 4], "image": 2}
+        assert (crop["role"], crop["name"]) == (refused["role"], refused["name"]) == ("tool", "image_zoom_in")
+        assert crop["content"][1]["text"] == "It is a part of image 2."
+    else:
+        told = '{"name": "image_zoom_in", "arguments": {"bbox": [1, 2, 3, 4], "image": 2}}'
+        assert call["content"][0]["text"] == f"I look.\n<tool_call>\n{told}\n</tool_call>"
+        assert crop["content"][1]["text"] == f"{layouts.CROP_TEXT} It is a part of image 2."
+        assert (crop["role"], refused) == ("user", uncalled)
+    assert crop["content"][0] == {"type": "image", "image": "crop"}
+
+
 def test_reference_conversation_is_the_recorded_format() -> None:
     messages, tools = layouts.zoom_conversation(None, "What colour?", [10, 20, 300, 400], None, "red", "reference")
     assert tools is None
