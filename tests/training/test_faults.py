@@ -17,6 +17,7 @@ from rscovlm.processing import PixelBudget
 from rscovlm.records.pictures import Picture
 from rscovlm.records.record import ImageRef, Record
 from rscovlm.records.tally import TooManyRejected
+from rscovlm.records.views import PADDING
 from rscovlm.tasks.options import RenderOptions
 from rscovlm.training.checkpoints import last_complete
 from rscovlm.training.collator import Collator, PackedCollator
@@ -94,6 +95,38 @@ def test_a_row_with_an_unreadable_image_keeps_its_shape_and_trains_the_others(
             patches = int(made["image_grid_thw"][0].prod())
             assert made["pixel_values"][:patches].equal(good["pixel_values"][:patches])
             assert made["pixel_values"][2 * patches :].equal(good["pixel_values"][2 * patches :])
+
+
+def test_all_pictures_of_a_sample_with_an_unreadable_one_are_blank(root: Path, processor: Any) -> None:
+    """Blank is what pads a batch elsewhere, in the size that was planned; pictures of other samples stay where they are."""
+    sizes = [(112, 84), (84, 140), (56, 112), (140, 84)]
+    colours = ["red", "green", "blue", "white"]
+    images: list[Any] = [Image.new("RGB", size, colour) for size, colour in zip(sizes, colours, strict=True)]
+    lost = Picture(ImageRef("absent.png"), root, sizes[2])
+
+    def rows(first: Any, second: Any) -> list[dict[str, Any]]:
+        shown = [[images[0]], [first, second], [images[3]]]
+        return [
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image"}] * len(some) + [{"type": "text", "text": "What?"}]},
+                    {"role": "assistant", "content": [{"type": "text", "text": "A ship."}]},
+                ],
+                "images": some,
+            }
+            for some in shown
+        ]
+
+    blank = [Image.new("RGB", size, PADDING) for size in sizes[1:3]]
+    for collate in (
+        Collator(processor, notes=True, resizer="pillow"),
+        lambda some: PackedCollator(processor, notes=True, resizer="pillow")([{"samples": some}]),
+    ):
+        made, wanted = collate(rows(images[1], lost)), collate(rows(*blank))
+        assert dict(made["notes"].dropped) == {"image missing": 1} and set(made["notes"].faults) == {1}
+        for name in ("input_ids", "image_grid_thw", "pixel_values"):
+            assert made[name].equal(wanted[name]), name
+        assert made["image_grid_thw"].tolist() == [[1, height // 14, width // 14] for width, height in sizes]
 
 
 def test_where_nobody_counts_an_unreadable_image_is_an_error(root: Path, processor: Any) -> None:
