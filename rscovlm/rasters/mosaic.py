@@ -159,6 +159,15 @@ class MosaicReader:
         reader = self._reader(source.path)
         if source.band is not None and not 0 <= source.band < len(reader.layout.colours):
             raise RasterError(f"{self.name}: band {source.band + 1} of {source.path.name} does not exist")
+        if (
+            reader.layout.expanded
+            and source.band is not None
+            and (source.component is None or source.nodata is not None)
+        ):
+            raise RasterError(
+                f"{self.name}: {source.path.name} is read as the colours of its palette, not as its numbers; write the mosaic "
+                "with its colours (gdal_translate -expand rgba), or convert the file"
+            )
         root = reader.levels[0]
         src = source.src or (0.0, 0.0, float(root.width), float(root.height))
         step = (across[1][-1] - across[1][0]) / max(1, len(across[1]) - 1) * src[2] / box[2]
@@ -208,6 +217,8 @@ def _values(
     """Return a window of a source's band, changed as the VRT says, and which of it is laid (None: all)."""
     if source.band is None:
         return _valid(reader, level, window).astype(np.uint8) * np.uint8(255), None
+    if reader.layout.expanded and source.component is not None:
+        return _colour(reader, level, window, source.component), None
     raw = reader.read(level, window, [source.band])[0]
     valid = _valid(reader, level, window) if source.masked else None
     if source.nodata is not None:
@@ -223,6 +234,13 @@ def _values(
     if source.lut is not None:
         raw = np.interp(raw, source.lut[:, 0], source.lut[:, 1])
     return raw, valid
+
+
+def _colour(reader: Reader, level: int, window: WindowLike, component: int) -> NDArray[Any]:
+    """Return red, green, blue or alpha (0 to 3) of a file whose palette is looked up as it is read."""
+    if component < len(reader.layout.colours):
+        return np.asarray(reader.read(level, window, [component])[0])
+    return np.full((window[3] - window[1], window[2] - window[0]), 255, np.uint8)
 
 
 def _valid(reader: Reader, level: int, window: WindowLike) -> NDArray[np.bool_]:

@@ -97,6 +97,7 @@ class PillowReader:
             dtype=dtype,
             nodata=(nodata,) * len(colours),
             alpha_top=None if kind == "tiff" else 255,  # other formats define what is opaque
+            expanded=image.mode in ("P", "PA"),
         )
         self.place = place or Place()
         if self.place.to_world is None and isinstance(source, Path):

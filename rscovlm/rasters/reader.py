@@ -39,6 +39,7 @@ class BandLayout:
         descriptions: What the file calls its bands, in its own words.
         alpha_top: Number that alpha has where a pixel is opaque; None where the format does not define it.
         premultiplied: Whether colours are stored multiplied by alpha (TIFF's associated alpha).
+        expanded: Whether the file holds numbers of a palette, in whose place its colours are read.
     """
 
     colours: tuple[str, ...]
@@ -51,6 +52,7 @@ class BandLayout:
     descriptions: tuple[str, ...] = ()
     alpha_top: float | None = None
     premultiplied: bool = False
+    expanded: bool = False
 
     def opaque(self) -> BandLayout:
         """Return the same without anything that makes pixels invalid."""

@@ -91,6 +91,33 @@ def test_a_mosaic_holds_what_gdal_reads(form: str, sources: Path) -> None:
     assert np.array_equal(stored(path), by_gdal(path))
 
 
+@pytest.mark.parametrize("component", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ["p.png", "clear.png", "p.gif", "p.bmp", "p.tif"])
+def test_colours_of_a_palette_are_those_that_gdal_looks_up(name: str, component: int, tmp_path: Path) -> None:
+    """As ``gdal_translate -expand rgba`` writes it: each band looks one colour up, whatever the file is read by."""
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 7, (30, 40), dtype=np.uint8), "P")
+    image.putpalette(rng.integers(0, 256, (7, 3), dtype=np.uint8).ravel().tolist())
+    options: dict[str, Any] = {"transparency": 3} if name.startswith("clear") else {}
+    image.save(tmp_path / name, **options)
+    more = f"<ColorTableComponent>{component}</ColorTableComponent>"
+    path = vrt(tmp_path / "m.vrt", 60, 50, source(name, 1, (0, 0, 40, 30), (7, 9, 40, 30), more))
+    assert np.array_equal(stored(path), by_gdal(path))
+
+
+@pytest.mark.parametrize("more", ["", "<ColorTableComponent>1</ColorTableComponent><NODATA>3</NODATA>"])
+def test_numbers_of_a_palette_that_are_read_as_colours_are_no_numbers(more: str, tmp_path: Path) -> None:
+    image = Image.fromarray(np.arange(200, dtype=np.uint8).reshape(10, 20) % 7, "P")
+    image.putpalette(list(range(21)))
+    for name in ("p.png", "p.tif"):
+        image.save(tmp_path / name)
+    body = (0, 0, 20, 10), (0, 0, 20, 10), more
+    with pytest.raises(RasterError, match=r"m.vrt: p.png is read as the colours of its palette, .*-expand rgba"):
+        open_image(vrt(tmp_path / "m.vrt", 20, 10, source("p.png", 1, *body)), allow_vrt=True).overview()
+    path = vrt(tmp_path / "n.vrt", 20, 10, source("p.tif", 1, *body))
+    assert np.array_equal(stored(path), by_gdal(path))
+
+
 def test_numbers_of_more_than_bytes_and_no_data(sources: Path) -> None:
     body = source("d.tif", 1, (0, 0, 40, 30), (5, 5, 40, 30), "<NODATA>-700</NODATA>")
     for dtype in ("Int16", "Float32", "Byte", "UInt16", "Int32"):
