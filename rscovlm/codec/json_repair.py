@@ -232,8 +232,8 @@ class Drafts:
 
     def _mended(self, start: int) -> tuple[str | None, int]:
         """Return a string whose quotes are wrong, and its end; None where the text ends in it."""
-        match = patterns.REST_OF_VALUE.match(self._text, start)
-        raw = match[0] if match is not None else ""
+        rest = self._text[start : start + patterns.LONGEST_VALUE]
+        raw = patterns.END_OF_VALUE.split(rest, maxsplit=1)[0]
         key = patterns.NEXT_KEY.search(raw)
         value = raw if key is None else raw[: key.start()]
         end = start + len(value)

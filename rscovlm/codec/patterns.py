@@ -47,7 +47,9 @@ LIST_STOP = re.compile(r"[\[(]++\s*+[-+.]?\d")
 """What ends the label of a bracketed box because another list begins, whole or cut."""
 
 NEXT_KEY = re.compile(r"[,;]?+\s*+[\"'][^\"'\n]{1,64}+[\"']\s*+:")
-REST_OF_VALUE = re.compile(r"[^\n{}]{0,512}+")
+END_OF_VALUE = re.compile(r"[\n{}]")
+LONGEST_VALUE = 512
+"""Characters of a string whose quotes are wrong, at most."""
 BARE_VALUE = re.compile(r"[^\s\"'{}\[\](),:][^\"'{}\[\],\n]*+")
 AFTER_VALUE = re.compile(r"\s*+(?:[,;}\])\"'{]|\Z)")
 WRONG_CLOSE = re.compile(r"\s*+\}(?=\s*+,\s*+[\"'])")

@@ -125,8 +125,6 @@ def _odd(ring: Floats, points: Floats) -> NDArray[np.bool_]:
 
 def _areas_of(shape: Any) -> Any:
     """Return the polygons of a shape without its lines and points."""
-    if shape.geom_type in ("Polygon", "MultiPolygon"):
-        return shape
     parts = [piece for part in shapely.get_parts(shape) for piece in shapely.get_parts(part)]
     return _joined([part for part in parts if part.geom_type == "Polygon"])
 

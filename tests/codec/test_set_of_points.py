@@ -198,6 +198,8 @@ ODD: list[tuple[str, dict[str, int], list[tuple[str, str]]]] = [
     ("[(1,2),(3,4),(1,2)] x", {"too_few_points": 1}, []),
     ("[(0,0),(9,9),(9,0),(0,9),(0,0)] x", {"self_crossing": 1}, [("polygon", "x")]),
     ("[(0,0),(9,9),(3,3),(0,0)] x", {"degenerate": 1}, [("polygon", "x")]),
+    ("[(9,9),(30,30),(50,50),(70,70)] x", {"degenerate": 1}, [("corners", "x")]),
+    ("[(9,9),(9,30)],[(9,12)] x", {"degenerate": 1}, [("prompt", "x")]),
     ("[(9,9),(2,3)],[(4,4)] x", {"inverted": 1}, [("prompt", "x")]),
     ("[(9,9),(2000,30)],[(4,4)] x", {"outside": 1}, [("prompt", "x")]),
     ("[(0.1,0.2),(0.4,0.5)] x", {"space_suspect": 1}, [("prompt", "x")]),

@@ -43,6 +43,22 @@ def test_broken_json_states_it_too() -> None:
     assert decoded.objects.boxes.coords.tolist() == [BOX, BOX] and decoded.problems == {"repaired": 2}
 
 
+NAMED = '"x1": {}, "y1": {}, "x2": {}, "y2": {}'
+
+
+@pytest.mark.parametrize("first", [NAMED.format(287, 97, 333, 148), "bbox_2d: [287, 97, 333, 148]"])
+@pytest.mark.parametrize("second", [NAMED.format(9, 8, 70, 60), "bbox_2d: [9, 8, 70, 60]"])
+def test_objects_without_braces_end_where_the_next_begins(first: str, second: str) -> None:
+    text = f"Seen: {first}, label: ship, {second}, label: plane"
+    decoded = CODEC.decode(text, GRID)
+    assert decoded.objects.boxes.coords.tolist() == [BOX, [9, 8, 70, 60]] and decoded.objects.labels == (
+        "ship",
+        "plane",
+    )
+    assert [text[start:end] for start, end in decoded.spans] == [f"{first}, label: ship", f"{second}, label: plane"]
+    assert decoded.problems == {"repaired": 2}
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rscovlm.geometry import utm
 from rscovlm.geometry.utm import UtmPlace, utm_of, zone_of
 
 
@@ -25,6 +26,14 @@ def test_metres_and_degrees_agree_with_proj() -> None:
         assert abs(place.easting - x) < 1e-5 and abs(place.northing - y) < 1e-5
         found = place.degrees()
         assert abs(found[0] - latitude) < 1e-9 and abs((found[1] - longitude + 180) % 360 - 180) < 1e-9
+
+
+def test_the_series_is_that_of_wgs_84_as_published() -> None:
+    """The numbers to which Karney's series comes on this ellipsoid, as GeographicLib and its ports state them."""
+    there = (8.377318206244698e-4, 7.608527773572307e-7, 1.197645503329453e-9, 2.429170607201362e-12, 5.711757677865804e-15, 1.4911177312583895e-17)  # fmt: skip
+    back = (8.377321640579488e-4, 5.905870152220203e-8, 1.673482665283997e-10, 2.164798040063042e-13, 3.787978046169573e-16, 7.248748890694155e-19)  # fmt: skip
+    assert pytest.approx(there, rel=1e-12, abs=0) == utm._ALPHA
+    assert pytest.approx(back, rel=1e-12, abs=0) == utm._BETA
 
 
 def test_zones_with_the_exceptions_of_the_grid() -> None:
