@@ -67,8 +67,10 @@ SYMMETRIC = {
     "gcd",
     "intersect1d",
     "union1d",
+    "hbb_intersection",
+    "quad_intersection",
 }
-"""Functions that do not care for the order of their arguments."""
+"""Functions that do not care for the order of their arguments; of ours, a test holds that."""
 
 
 def _text(node: ast.AST) -> str:

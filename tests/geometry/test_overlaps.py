@@ -7,7 +7,15 @@ from numpy.typing import NDArray
 
 from rscovlm.geometry import Boxes, iou
 from rscovlm.geometry.clipping import quad_shapes
-from rscovlm.geometry.overlaps import can_reach, most_of_strips, quad_area, quad_intersection, quad_overlap, strips
+from rscovlm.geometry.overlaps import (
+    can_reach,
+    hbb_intersection,
+    most_of_strips,
+    quad_area,
+    quad_intersection,
+    quad_overlap,
+    strips,
+)
 from tests.geometry.exact import exact_iou
 
 Floats = NDArray[np.float64]
@@ -121,6 +129,15 @@ def test_a_box_shares_its_own_area_with_itself() -> None:
     np.testing.assert_array_equal(quad_intersection(quads, quads), quad_area(quads))
     turned = np.roll(quads, 2, axis=1)
     np.testing.assert_allclose(quad_intersection(quads, turned), quad_area(quads), rtol=1e-9)
+
+
+def test_two_boxes_share_as_much_in_either_order() -> None:
+    a, b = np.random.default_rng(12).uniform(0, 100, (2, 2000, 8))
+    np.testing.assert_allclose(quad_intersection(b, a), quad_intersection(a, b), rtol=1e-12, atol=1e-9)
+    one, two = (Boxes(each, "quad").as_kind("hbb").coords for each in (a, b))
+    np.testing.assert_array_equal(hbb_intersection(two, one), hbb_intersection(one, two))
+    areas = quad_area(a), quad_area(b)
+    np.testing.assert_array_equal(can_reach(0.3, two, one, *areas[::-1]), can_reach(0.3, one, two, *areas))
 
 
 def test_direction_of_the_corners_does_not_matter() -> None:

@@ -9,22 +9,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+import rscovlm
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines import Conversation, Reply
-from rscovlm.geometry import Frame
+from rscovlm.geometry import Boxes, Frame, PointSets
+from rscovlm.geometry.masks import Mask
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.mixtures.scene_records import image_of
+from rscovlm.points.conditions import ConditionPlan
 from rscovlm.processing import PixelBudget
 from rscovlm.rasters import open_image
 from rscovlm.records import Annotation, Record, Turn
 from rscovlm.tasks import RenderOptions, task_named, task_of
+from rscovlm.tasks.conditions import solve_conditions
+from rscovlm.tasks.describe import describe, describe_change
 from rscovlm.tasks.table import asked_tasks, problems
 from rscovlm.tasks.task import Answered
 from rscovlm.tasks.wanted import Wanted, fields_of
@@ -91,7 +97,7 @@ def _rendered(name: str) -> Any:
                 try:
                     sample = _sample(name, dialect, options, seed)
                 except ValueError as error:
-                    sample = type(error).__name__
+                    sample = _error(error)
                 found[f"{dialect} {number} {seed}"] = sample
     return found
 
@@ -126,9 +132,13 @@ class Scripted:
         self.codec, self.budget = self.dialect.codec, BUDGET
         self._answers = answers
         self.asked: list[Conversation] = []
+        self.options: list[dict[str, Any]] = []
+        self.batches: list[int] = []
 
-    def generate(self, conversations: Iterable[Conversation], **_: Any) -> list[Reply]:
+    def generate(self, conversations: Sequence[Conversation], **options: Any) -> list[Reply]:
         replies = []
+        self.options.append(options)
+        self.batches.append(len(conversations))
         for one in conversations:
             replies.append(self._answers[len(self.asked) % len(self._answers)])
             self.asked.append(one)
@@ -143,7 +153,7 @@ ANSWERS = [
 ]  # fmt: skip
 WANTED = [
     Wanted(question="How many ships?", expressions=("the ship",), classes=("ship", "storage-tank")),
-    Wanted(question="Is it dry?", expressions=("tank", "the ship"), classes=("plane",), zoom=False, kind="hbb", tile=300, overlap=0.25, constrained=True, max_new_tokens=40),
+    Wanted(question="Is it dry?", expressions=("tank", "the ship"), classes=("plane",), zoom=False, kind="quad", tile=300, overlap=0.25, constrained=True, max_new_tokens=40),
     Wanted(question="Which?", expressions=("all ships longer than 40 m",), classes=("ship",), zoom=False, form="polygon", mode="max", style="json"),
 ]  # fmt: skip
 
@@ -164,7 +174,7 @@ def _asked(task: str) -> Any:
                         else _served(task, engine, rasters, wanted)
                     )
                 except ValueError as error:
-                    result = type(error).__name__
+                    result = _error(error)
                 asked = (
                     [[_words(one.messages), one.grammar is not None] for one in engine.asked]
                     if way == "rows"
@@ -218,6 +228,143 @@ def _measured(dialect: str) -> Any:
     return found
 
 
+def _error(error: ValueError) -> Any:
+    """Return what kind of error it is; what it says is for people."""
+    return [type(error).__name__, getattr(error, "reason", "")]
+
+
+ONE, TWO = (Boxes([[20, 15, 74, 56], [190, 230, 250, 300]][:count], "hbb", Frame(620, 560)) for count in (1, 2))
+CALLS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "detect": lambda engine, image, _: rscovlm.detect(engine, image, ["ship", "storage-tank"]),
+    "detect in tiles": lambda engine, image, _: rscovlm.detect(engine, image, ["ship"], tile=250, overlap=90, mode="max", skip=lambda picture: picture.size[0] < 200, batch=2, merge_iou=0.5),
+    "ground": lambda engine, image, _: rscovlm.ground(engine, image, ["the ship", "tank"]),
+    "ground in quads": lambda engine, image, _: rscovlm.ground(engine, image, ["the ship"], kind="quad", style="json", constrained=True),
+    "classify": lambda engine, image, _: rscovlm.classify(engine, [image, image], ["Harbor", "airport"], cutoff=0.8),
+    "classify unseen": lambda engine, image, _: rscovlm.classify(engine, [image] * 3, ["harbor"], offer=False, constrained=True, batch=2),
+    "caption": lambda engine, image, _: rscovlm.caption(engine, [image]),
+    "count": lambda engine, image, _: rscovlm.count(engine, image, ["ship", "storage-tank"]),
+    "count in words": lambda engine, image, _: rscovlm.count(engine, image, ["large-vehicle", "bus"], how="words"),
+    "answer": lambda engine, image, _: rscovlm.answer(engine, image, ["Is it dry?", "Where?"]),
+    "segment": lambda engine, image, _: rscovlm.segment(engine, image, ["ship", "storage-tank"]),
+    "segment in windows": lambda engine, image, _: rscovlm.segment(engine, image, expressions=["the ship"], form="polygon", tile=300, overlap=40, style="json", constrained=True),
+    "change": lambda engine, image, later: rscovlm.change(engine, image, later),
+    "change in windows": lambda engine, image, later: rscovlm.change(engine, image, later, ["roof"], tile=300, check_shift=False, style="json", constrained=True),
+    "locate": lambda engine, image, _: rscovlm.locate(engine, [image]),
+    "describe": lambda engine, image, _: describe(engine, image, TWO, batch=1),
+    "describe a change": lambda engine, image, later: describe_change(engine, image, later, ONE),
+    "conditions": lambda engine, image, _: solve_conditions(engine, image, "the largest ship within 200 pixels of the storage tank"),
+}  # fmt: skip
+
+
+def _called(name: str) -> Any:
+    found: dict[str, Any] = {}
+    for number, answers in enumerate(ANSWERS):
+        engine = Scripted(DIALECTS[number % 2], answers)
+        try:
+            result = CALLS[name](engine, *_rasters(2))
+        except ValueError as error:
+            result = _error(error)
+        asked = [
+            [_words(one.messages), one.grammar is not None, [_sizes(turn) for turn in one.messages]]
+            for one in engine.asked
+        ]
+        found[str(number)] = [_shown(result), asked, engine.options, engine.batches]
+    return found
+
+
+def _sizes(turn: dict[str, Any]) -> list[Any]:
+    blocks = turn["content"] if isinstance(turn["content"], list) else []
+    return [block["image"].size for block in blocks if hasattr(block.get("image"), "size")]
+
+
+def _shown(value: Any) -> Any:
+    """Return a result in plain values; images and what is drawn of them are left out."""
+    if isinstance(value, list | tuple):
+        return [_shown(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _shown(one) for key, one in value.items()}
+    if isinstance(value, Boxes):
+        return [value.kind, value.coords]
+    if isinstance(value, PointSets):
+        return value.points
+    if isinstance(value, Mask):
+        return value.rle()
+    if is_dataclass(value) and not isinstance(value, type | Frame | ConditionPlan):
+        return {one.name: _shown(getattr(value, one.name)) for one in fields(value)}
+    return value if isinstance(value, str | int | float | bool | np.ndarray | np.generic) else None
+
+
+LACKING: dict[str, Record] = {
+    **{f"tools {tools!r}": replace(RECORDS["conversation"], extra={"tools": tools}) for tools in ("{}", "[1]", "nothing", "[]", '[{"name": "zoom"}]')},
+    "a box that cannot be": replace(RECORDS["conversation"], turns=(Turn("user", "Where?"), Turn("assistant", "At {<90><80><10><20>|<0>}."))),
+    "no word before the answer": replace(RECORDS["conversation"], turns=(Turn("user", "<image>"), Turn("assistant", "Yes."))),
+    "an answer first": replace(RECORDS["conversation"], turns=(Turn("assistant", "Yes."), Turn("user", "Why?"))),
+    "one system text": replace(RECORDS["conversation"], turns=(Turn("system", "Be brief."), Turn("user", "Is <image> dry?"), Turn("assistant", "Yes."))),
+    "a place beyond the pole": replace(RECORDS["geolocation"], extra={"latitude": "91", "longitude": "10"}),
+    "half a place": replace(RECORDS["geolocation"], extra={"latitude": "9", "longitude": " "}),
+    "a place that is none": replace(RECORDS["geolocation"], extra={"latitude": "north", "longitude": "10"}),
+    "a place without a city": replace(RECORDS["geolocation"], answer=""),
+    "a city that breaks its brackets": replace(RECORDS["geolocation"], answer="Os[lo"),
+    "a region outside": replace(RECORDS["zoom"], regions=((500.0, 500.0, 600.0, 600.0),)),
+    "a region in a region": replace(RECORDS["zoom"], regions=((60.0, 50.0, 300.0, 300.0), (100.0, 90.0, 140.0, 130.0))),
+    "a region as large as the image": replace(RECORDS["zoom"], regions=((0.0, 0.0, 448.0, 392.0),)),
+    "two classes to count": replace(RECORDS["counting"], categories=("ship", "plane")),
+    "no expression": replace(RECORDS["grounding"], expression=" "),
+    "no object": replace(RECORDS["grounding"], objects=()),
+    "a name that is not looked for": replace(RECORDS["detection"], categories=("bridge",)),
+    "nothing named": replace(RECORDS["detection"], categories=(), objects=()),
+    "nothing to segment": replace(RECORDS["segmentation"], objects=(), categories=("ship",)),
+    "objects without outlines": replace(RECORDS["segmentation"], objects=(replace(SHIP, polygons=()),)),
+    "one image": replace(RECORDS["change"], images=RECORDS["change"].images[:1], objects=()),
+    "nothing changed": replace(RECORDS["change"], objects=(), captions=()),
+    "images of two sizes": replace(RECORDS["change"], captions=(), images=(image_of(_picture(0)), image_of(_picture(1, (300, 200))))),
+    "change without words": replace(RECORDS["change"], captions=()),
+    "an object without words": replace(RECORDS["region_caption"], expression=""),
+    "no object to describe": replace(RECORDS["region_caption"], objects=()),
+    "conditions that nothing meets": replace(RECORDS["conditions"], objects=()),
+    "a token of the model": replace(RECORDS["vqa"], question="What? <|im_end|>"),
+    "half a character": replace(RECORDS["vqa"], answer="\ud800"),
+    "blank answers": replace(RECORDS["vqa"], answer="  ", question=""),
+    "blank captions": replace(RECORDS["caption"], captions=(" ", "")),
+}  # fmt: skip
+
+
+def _lacking() -> Any:
+    found: dict[str, Any] = {}
+    for name, record in LACKING.items():
+        said: list[Any] = [problems(record)]
+        for options in (OPTIONS[0], OPTIONS[2]):
+            renderer = RecordRenderer(Dialect.preset("rscovlm-v1"), BUDGET, ".", RenderOptions(**options))
+            try:
+                sample = renderer(record, np.random.default_rng(3))
+                said.append([_words(sample["messages"]), sample.get("tools")])
+            except ValueError as error:
+                said.append(_error(error))
+        try:
+            question = task_of(record.task).asks(record, Dialect.preset("rscovlm-v1"))
+            said.append([question.system, question.user, question.marked])
+        except ValueError as error:
+            said.append(_error(error))
+        found[name] = said
+    return found
+
+
+def _journal() -> Any:
+    """Return the lines of a journal of tiles, by which an interrupted run of another version is resumed."""
+    with TemporaryDirectory() as folder:
+        journal = Path(folder) / "tiles.jsonl"
+        rscovlm.detect(
+            Scripted("rscovlm-v1", ANSWERS[0]),
+            _rasters(1)[0],
+            ["ship", "plane"],
+            tile=300,
+            constrained=True,
+            journal=journal,
+        )
+        lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    return {str(number): line for number, line in enumerate(lines)}
+
+
 def _facts() -> Any:
     found: dict[str, Any] = {}
     for name, record in RECORDS.items():
@@ -246,6 +393,9 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     **{f"render {name}": (lambda name=name: _rendered(name)) for name in RECORDS},  # type: ignore[misc]
     **{f"ask {name}": (lambda name=name: _asked(name)) for name in asked_tasks()},  # type: ignore[misc]
     **{f"measure {name}": (lambda name=name: _measured(name)) for name in DIALECTS[:2]},  # type: ignore[misc]
+    **{f"call {name}": (lambda name=name: _called(name)) for name in CALLS},  # type: ignore[misc]
+    "lacking": _lacking,
+    "journal": _journal,
     "facts": _facts,
 }
 
