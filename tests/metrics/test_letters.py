@@ -27,6 +27,7 @@ READ = {
         "<ANSWER>A</ANSWER>", "<answer>(A) pier</answer>", "<think>B</think>A", "\ufeffA", "A instead of B",
     ],
     "B": [
+        "I choose A. No, I choose B.", "I picked A first; finally I pick (B)",
         "It's B.", "so B", "It's a factory, so B.", "B is correct", "The image shows a bridge (B).", "B - bridge",
         "B — bridge", "B (not A)", "答案是（B）码头", "故选：B", "本题选B", "正解はBです", "答えは、Ｂ", "선택: B",
         "정답은 B입니다.", "不是A，是B", "答案：B。A不对，C也不对。",

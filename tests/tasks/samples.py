@@ -166,7 +166,7 @@ def _asked(task: str) -> Any:
                 engine = Scripted(DIALECTS[which % 2], answers)
                 rasters = _rasters(task_named(task).images)
                 if len(rasters) > 1:  # what changed is named by classes or by an expression
-                    wanted = replace(wanted, **{("classes", "expressions")[which % 2]: None})
+                    wanted = replace(wanted, expressions=None) if which % 2 else replace(wanted, classes=None)
                 try:
                     result = (
                         task_named(task).rows(engine, rasters, [wanted])
