@@ -51,3 +51,26 @@ def test_windows_are_told_apart_by_their_colours_which_begin_again() -> None:
     found = [tuple(pixels[389, 10 + 40 * place].tolist()) for place in range(len(views))]
     assert found == [_rgb(colour) for colour in (*COLOURS, COLOURS[0])]
     assert (np.asarray(overview.image) == GREY).all()
+
+
+@pytest.mark.parametrize("size", [(500, 200), (200, 500)])
+def test_the_number_of_a_window_is_whole_wherever_the_window_lies(size: tuple[int, int]) -> None:
+    """At each border as in the middle, on wide pictures and on high ones."""
+    overview = _view((0, 0, *size), size)
+    middle = size[0] // 2 - 5, size[1] // 2 - 5
+    digits = []
+    for x, y in [middle, (0, 0), (size[0] - 10, 0), (0, size[1] - 10), (size[0] - 10, size[1] - 10), (middle[0], 0)]:
+        pixels = np.asarray(draw_windows(overview, [_view((x, y, x + 10, y + 10), (8, 8))]))
+        digits.append(int((pixels.max(axis=2) < 60).sum()))
+    # The digit is dark, and is drawn whole each time.
+    assert len(set(digits)) == 1 and digits[0] > 3
+
+
+def test_lines_and_numbers_grow_with_the_picture() -> None:
+    """So that they are seen on large pictures: the line of a window is one in 250 of the longer side, two pixels at least."""
+    for side, line in ((100, 2), (500, 2), (750, 3), (1000, 4)):
+        for size in ((side, 60), (60, side)):
+            overview = _view((0, 0, *size), size)
+            pixels = np.asarray(draw_windows(overview, [_view((0, 0, *size), (8, 8))]))
+            last = (pixels[size[1] - 30, :, :] == _rgb(COLOURS[0])).all(axis=1)
+            assert last[-line:].all() and not last[-line - 1], (size, line)

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines import Reply
@@ -294,6 +295,26 @@ def test_the_users_own_system_turn_stands_before_the_answer_and_nothing_else(nam
     assert search.result().answer
     # Each view of a vote may be the answer; elsewhere the answer is what is asked last.
     assert told == ([True] * 5 if name == "vote" else [False] * (len(sent) - 1) + [True])
+
+
+@pytest.mark.parametrize(("name", "score"), [("tree", -1.0), ("grid", 0.0), ("assess", 0.0)])
+def test_who_says_neither_yes_nor_no_is_not_sure_at_all(name: str, score: float) -> None:
+    result = ZoomChain(Scripted(lambda *_: "maybe", budget=SMALL), policy=name).ask(
+        land(0, [], side=300), "What is it?"
+    )
+    assert result.looks and {look.score for look in result.looks} == {score}
+
+
+def test_the_router_counts_what_the_shorter_scale_shows() -> None:
+    """An overview of whole patches is never scaled alike on both sides: what is shown of a target is the smaller of the two."""
+    image = open_image(Image.new("RGB", (1000, 300)), gsd=1.0)
+    engine = Scripted(lambda *_: "yes", budget=PixelBudget(28 * 28, 112 * 112, 28))
+    (overview,) = ZoomChain(engine).overviews([image])
+    across, down = overview.frame.width / 1000, overview.frame.height / 300
+    assert abs(across - down) > 0.005
+    for side, way in ((8.001 / min(across, down), "overview"), (7.999 / min(across, down), "zoom")):
+        result = ZoomChain(engine, policy=DistanceRouter(metres=side)).ask(image, "What is it?")
+        assert result.problems[f"routed_{way}"] == 1, way
 
 
 def test_a_vote_takes_what_most_views_give() -> None:
