@@ -16,12 +16,14 @@ import yaml
 from rscovlm.benchmarks.grids import GridCell, ReportGrid
 from rscovlm.benchmarks.scores import SuiteScore
 from rscovlm.benchmarks.table_picture import to_svg
+from rscovlm.exports.page_style import html_page
 from rscovlm.files import mark, write_text
 
 REPORT = "evaluation"
 """Kind of the folder of a run."""
 
 _COUNTS = ("answers", "missing", "errors", "unparsed", "refused", "truncated", "repeated", "empty")
+_STYLE = "tbody th{color:var(--ink);font-weight:500}.published>*{color:var(--soft)}small{color:var(--soft);display:block}meter{width:4em;display:block;margin-left:auto}"
 _TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
 _TEX |= {"^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"$<$", ">": r"$>$"}
 
@@ -153,32 +155,20 @@ def to_html(found: Sequence[ReportGrid], scores: Sequence[SuiteScore]) -> str:
     """Return a page of all tables, which needs nothing from elsewhere; our rows carry a bar a figure."""
     body = ["<h1>Evaluation</h1>"]
     for grid in found:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in grid.columns)
-        body.append(f"<h2>{html.escape(grid.title)}</h2><table><thead><tr><th></th>{head}</tr></thead><tbody>")
+        body.append(f"<section><h2>{html.escape(grid.title)}</h2>{_html_head(grid.columns)}")
         for row in grid.rows:
-            cells = "".join(_html_cell(cell) for cell in row.cells)
+            cells = "".join(map(_html_cell, grid.columns, row.cells))
             kind = "published" if row.published else "ours"
             name = html.escape(row.name + (" (published)" if row.published else ""))
             body.append(f'<tr class="{kind}"><th title="{html.escape(row.source)}">{name}</th>{cells}</tr>')
-        body.append("</tbody></table>" + "".join(f"<p>{html.escape(note)}</p>" for note in grid.notes))
-    head = "".join(f"<th>{name}</th>" for name in _COUNTS)
-    body.append(f"<h2>How answers ended</h2><table><tr><th></th>{head}</tr>")
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in grid.notes)
+        body.append(f"</tbody></table>{notes}</section>")
+    body.append(f"<section><h2>How answers ended</h2>{_html_head(_COUNTS)}")
     for score in scores:
-        cells = "".join(f"<td>{score.counts.get(name, 0)}</td>" for name in _COUNTS)
+        cells = "".join(f'<td data-name="{name}">{score.counts.get(name, 0)}</td>' for name in _COUNTS)
         body.append(f"<tr><th>{html.escape(_run(score))}</th>{cells}</tr>")
-    body.append("</table>")
-    style = (
-        "body{font:15px/1.5 system-ui;margin:2em auto;max-width:70em;padding:0 1em}table{border-collapse:collapse;display:block;"
-        "overflow-x:auto}th,td{padding:.3em .7em;border-bottom:1px solid #ddd;text-align:right}tbody th,tr>th:first-child"
-        "{text-align:left;font-weight:500}.published{color:#666}small{color:#888;display:block}meter{width:4em;display:block;"
-        "margin-left:auto}"
-    )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{mark(REPORT)}">'
-        f'<meta name="viewport" content="width=device-width"><title>Evaluation</title><style>{style}</style></head><body>'
-        + "\n".join(body)
-        + "</body></html>\n"
-    )
+    body.append("</tbody></table></section>")
+    return html_page("Evaluation", "\n".join(body), mark(REPORT), _STYLE)
 
 
 def to_model_index(scores: Sequence[SuiteScore]) -> str:
@@ -233,12 +223,19 @@ def _shown(cell: GridCell | None) -> str:
     return f"{cell.value:.2f}{ends}"
 
 
-def _html_cell(cell: GridCell | None) -> str:
+def _html_head(columns: Sequence[str]) -> str:
+    cells = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    return f"<table><thead><tr><th></th>{cells}</tr></thead><tbody>"
+
+
+def _html_cell(column: str, cell: GridCell | None) -> str:
+    name = html.escape(column)
     if cell is None:
-        return "<td>–</td>"
+        return f'<td data-name="{name}">–</td>'
     ends = "" if cell.low is None or cell.high is None else f"<small>{cell.low:.2f} to {cell.high:.2f}</small>"
     bar = f'<meter min="0" max="100" value="{cell.value:.2f}"></meter>' if cell.protocol else ""
-    return f'<td title="{html.escape(cell.protocol)}">{cell.value:.2f}{ends}{bar}</td>'
+    title = html.escape(cell.protocol)
+    return f'<td data-name="{name}" title="{title}"><span>{cell.value:.2f}{ends}{bar}</span></td>'
 
 
 def _md_row(cells: Sequence[str]) -> str:

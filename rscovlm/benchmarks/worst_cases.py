@@ -18,6 +18,7 @@ from rscovlm.benchmarks.word_scores import credit_of
 from rscovlm.codec.dialect import Dialect
 from rscovlm.exports.data_url import data_url
 from rscovlm.exports.drawing import draw_objects, draw_rings
+from rscovlm.exports.page_style import html_page
 from rscovlm.files import mark
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.masks import Mask
@@ -56,17 +57,16 @@ def worst_cases(folder: Path, run: str, suite: Suite, items: Sequence[BenchmarkI
     rows = [row for row in _worst(folder, run, suite) if row["item"] in known][: max(0, count)]
     parts = [_case(row, known[row["item"]], suite, run_settings_of(folder, run)) for row in rows]
     style = (
-        "body{font:14px/1.45 system-ui;margin:2em auto;max-width:72em;padding:0 1em}main{display:grid;gap:1.2em;"
-        "grid-template-columns:repeat(auto-fill,minmax(300px,1fr))}figure{margin:0}img{max-width:100%;display:block;margin-bottom:.3em}"
-        "figcaption{overflow-wrap:anywhere}b{color:#0b62a4}i{color:#a85400;font-style:normal}"
-        "@media(prefers-color-scheme:dark){body{background:#161616;color:#eee}b{color:#6cb4ee}i{color:#f4a261}}"
+        ".cases{display:grid;gap:1.2em;grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr))}figure{margin:0;min-width:0}"
+        "img{max-width:100%;display:block;margin-bottom:.3em}figcaption{overflow-wrap:anywhere;font-size:.9rem}b{color:var(--good)}"
+        "i{color:var(--warm);font-style:normal}"
     )
-    title = html.escape(f"Worst cases: {suite.title}")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{mark("evaluation")}">'
-        f"<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>"
-        f"<p><b>Blue</b> is true, <i>orange</i> is answered.</p><main>{''.join(parts)}</main></body></html>\n"
+    title = f"Worst cases: {suite.title}"
+    body = (
+        f"<h1>{html.escape(title)}</h1><p><b>Blue</b> is true, <i>orange</i> is answered.</p>"
+        f'<div class="cases">{"".join(parts)}</div>'
     )
+    return html_page(title, body, mark("evaluation"), style)
 
 
 def _worst(folder: Path, run: str, suite: Suite) -> Iterator[Row]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rscovlm.cli import choices
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.model_options import DeviceOption, ModelOption
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import counting, say
 
 if TYPE_CHECKING:
+    from rscovlm.data.sources.registry import Source
     from rscovlm.quality.findings import Report
 
 app = typer.Typer(help="Convert data sets to records, clean them, look for faults.", no_args_is_help=True)
@@ -24,38 +27,47 @@ Limit = Annotated[float, typer.Option(help="Largest share of unusable rows, 0 to
 
 
 @app.command()
-def sources(name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None) -> None:
+@answers
+def sources(name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None) -> Answer:
     """List the data sets that can be converted."""
     from rscovlm.data.sources import find_source
     from rscovlm.data.sources import sources as table
 
     if name is None:
-        for entry in table().values():
-            say(f"{entry.name:<22}{', '.join(entry.tasks):<34}{', '.join(entry.splits)}")
-        return
+        known = table().values()
+        lines = [f"{one.name:<22}{', '.join(one.tasks):<34}{', '.join(one.splits)}" for one in known]
+        return Answer({"sources": [_source(one) for one in known]}, "\n".join(lines))
     with refusals("rscovlm data"):
         entry = find_source(name)
-    say(f"{entry.name}\ntasks    {', '.join(entry.tasks)}\nsplits   {', '.join(entry.splits)}")
-    say(f"licence  {entry.licence}\nlayout   {entry.layout}")
-    if entry.held:
-        say(f"held against  {entry.held}")
+    lines = [entry.name, f"tasks    {', '.join(entry.tasks)}", f"splits   {', '.join(entry.splits)}"]
+    lines += [f"licence  {entry.licence}", f"layout   {entry.layout}"]
+    lines += [f"held against  {entry.held}"] if entry.held else []
+    return Answer(_source(entry), "\n".join(lines))
+
+
+def _source(entry: Source) -> dict[str, Any]:
+    """Return a source as plain values, its reader aside."""
+    return {name: value for name, value in vars(entry).items() if name != "read"}
 
 
 @app.command()
+@answers
 def unpack(
     archives: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Zip or tar archives.")],
     folder: Annotated[Path, typer.Argument(help="Where to; files that are there already are an error.")],
-) -> None:
+) -> Answer:
     """Unpack archives as published, after a look at every member: none may leave the folder, be a link, or be a bomb."""
     from rscovlm.data.archives import unpack_all
 
     with refusals("rscovlm data"):
         written = unpack_all(archives, folder)
-    for archive, names in zip(archives, written, strict=True):
-        say(f"{archive.name}: {len(names)} files")
+    counts = [(archive.name, len(names)) for archive, names in zip(archives, written, strict=True)]
+    values = [{"archive": name, "files": count} for name, count in counts]
+    return Answer({"folder": folder, "archives": values}, "\n".join(f"{name}: {count} files" for name, count in counts))
 
 
 @app.command()
+@answers
 def convert(
     name: Annotated[
         str,
@@ -69,7 +81,7 @@ def convert(
     embed: Annotated[bool, typer.Option(help="Put the images into the shards.")] = False,
     limit: Limit = 0.005,
     overwrite: Overwrite = False,
-) -> None:
+) -> Answer:
     """Convert one split of a published data set to records."""
     from rscovlm.data.sources import convert as read
     from rscovlm.data.storage import check_records_output, embedded, write_records
@@ -80,27 +92,30 @@ def convert(
         check_records_output(target, overwrite=overwrite)
         records = counting(read(name, root, split, tally=tally), "records")
         write_records((embedded(record, root) for record in records) if embed else records, target, overwrite=overwrite)
-    say(tally.table())
+    return Answer({"target": target, "records": tally.to_dict()}, tally.table())
 
 
 @app.command()
+@answers
 def draw(
     folder: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
     count: Annotated[int, typer.Option(min=1, help="Scenes to train on.")] = 12,
     held: Annotated[int, typer.Option(min=1, help="Scenes to measure on.")] = 4,
     classes: Annotated[str, typer.Option(help="Class names, separated by commas.")] = "plane, ship, tank",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other scenes.")] = 0,
-) -> None:
+) -> Answer:
     """Draw scenes as a data set to try commands on: pictures with map coordinates, COCO, a manifest, pairs."""
     from rscovlm.scenes import write_data_set
 
     with refusals("rscovlm data"):
         names = tuple(name.strip() for name in classes.split(",") if name.strip())
         write_data_set(folder, count=count, held=held, classes=names, seed=seed)
-    say(f"{count} scenes to train on, {held} to measure on: {folder}")
+    values = {"folder": folder, "count": count, "held": held, "classes": names}
+    return Answer(values, f"{count} scenes to train on, {held} to measure on: {folder}")
 
 
 @app.command()
+@answers
 def clean(
     records: Annotated[Path, typer.Argument(help="A .jsonl file, a shard, or a folder of shards.")],
     target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
@@ -108,7 +123,7 @@ def clean(
     report: Annotated[Path | None, typer.Option(help="Write what changed as JSON.")] = None,
     limit: Limit = 0.005,
     overwrite: Overwrite = False,
-) -> None:
+) -> Answer:
     """Turn task tags into words and boxes in texts into structure; correct punctuation and typos."""
     from rscovlm.data.storage import check_records_output, read_records, write_records
     from rscovlm.files import check_output, mark, write_text
@@ -132,11 +147,13 @@ def clean(
         if report is not None:
             changes = {"generator": mark("cleaning"), **cleaner.report()}
             write_text(report, json.dumps(changes, ensure_ascii=False, indent=1), "cleaning", overwrite=overwrite)
-    say(cleaner.table())
-    say(tally.table())
+    values = {"target": target, "changes": cleaner.report(), "records": tally.to_dict()}
+    values["boxes"] = {source: asdict(guess) for source, guess in guesses.items()}
+    return Answer(values, f"{cleaner.table()}\n{tally.table()}")
 
 
 @app.command()
+@answers
 def lint(
     records: Annotated[
         list[Path], typer.Argument(help=".jsonl files, shards, or folders of shards; all splits at once.")
@@ -164,7 +181,7 @@ def lint(
     ] = None,
     device: DeviceOption = None,
     overwrite: Overwrite = False,
-) -> None:
+) -> Answer:
     """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
     from rscovlm.data.storage import read_records
     from rscovlm.files import check_output
@@ -210,7 +227,7 @@ def lint(
                 draw_worst(report, root or Path(), out / "pictures", overwrite=overwrite)
             write_page(report, (root or Path()) if pixels else None, out / "lint.html", overwrite=overwrite)
             say(f"Open {out / 'lint.html'}")
-    raise typer.Exit(1 if report.errors else 0)
+    return Answer(report.to_dict() | ({} if out is None else {"folder": out}), code=1 if report.errors else 0)
 
 
 def _lint_evidence(records: list[Path], root: Path, report: Report, **engine: Any) -> None:
@@ -230,6 +247,7 @@ def _images_so_far(count: int) -> None:
 
 
 @app.command()
+@answers
 def inspect(
     recipe: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help="YAML recipe of a mixture or of a training run.")
@@ -239,7 +257,7 @@ def inspect(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mixture.html"),
     draws: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 400,
     overwrite: Overwrite = False,
-) -> None:
+) -> Answer:
     """Show a mixture before it is trained: shares, lengths, boxes, and twelve samples as a page."""
     from rscovlm.files import check_output
     from rscovlm.loading import load_processor
@@ -254,11 +272,11 @@ def inspect(
         processor.image_processor.budget = wanted.budget
         found = look(wanted.build(root, length=max(draws, 1000), codec=processor.dialect), processor, draws=draws)
         found.write(out, overwrite=overwrite)
-    say(found.table())
-    say(f"Open {out}")
+    return Answer({"page": out, **found.to_dict()}, f"{found.table()}\nOpen {out}")
 
 
 @app.command()
+@answers
 def balance(
     recipe: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="This round's YAML recipe.")],
     figures: Annotated[
@@ -272,7 +290,7 @@ def balance(
     out: Annotated[Path, typer.Argument(help="The next round's recipe.")],
     plot: Annotated[Path | None, typer.Option(help="SVG of the weights over the rounds.")] = None,
     overwrite: Overwrite = False,
-) -> None:
+) -> Answer:
     """Raise the weights of what lags behind its target and write the next round's recipe.
 
     Of a run's evaluation.jsonl the last line counts, and targets are those of the recipe's balance.
@@ -290,13 +308,16 @@ def balance(
         if plot is not None:
             drawing = plot_weights([*load_recipe(out).history, proposal.weights])
             write_text(plot, marked(drawing), PLOT, overwrite=overwrite)
+    lines = []
     for name, weight in proposal.weights.items():
         lag = proposal.lags.get(name)
-        say(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
-    say("every target is reached: fine-tune with these weights" if proposal.satisfied else f"next: {out}")
+        lines.append(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
+    lines.append("every target is reached: fine-tune with these weights" if proposal.satisfied else f"next: {out}")
+    return Answer({"out": out, **asdict(proposal)}, "\n".join(lines))
 
 
 @app.command()
+@answers
 def tile(
     records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],
     target: Annotated[Path, typer.Argument(help="A .jsonl file, or a folder for Parquet shards.")],
@@ -306,7 +327,7 @@ def tile(
     save: Annotated[str | None, typer.Option(help="Save tiles as PNG in this folder below the root.")] = None,
     limit: Limit = 0.005,
     overwrite: Overwrite = False,
-) -> None:
+) -> Answer:
     """Cut detections into tiles; without --save they stay windows of their image and no pixel is copied."""
     from rscovlm.data.storage import check_records_output, read_records, write_records
     from rscovlm.data.tiles import tile as cut
@@ -318,10 +339,12 @@ def tile(
         read = rows.checked(read_records(records, tally=rows))
         parts = cut(read, size=size, overlap=overlap, root=root, folder=save, tally=objects, overwrite=overwrite)
         write_records(counting(parts, "tiles"), target, overwrite=overwrite)
-    say(f"records: {rows.table()}\nobjects: {objects.table()}")
+    values = {"target": target, "records": rows.to_dict(), "objects": objects.to_dict()}
+    return Answer(values, f"records: {rows.table()}\nobjects: {objects.table()}")
 
 
 @app.command()
+@answers
 def synthesise(
     config: Annotated[Path, typer.Argument(help="YAML: templates, unique, multiple_choice, writer.")],
     records: Annotated[Path, typer.Argument(help="Detections: a .jsonl file, a shard, or a folder of shards.")],
@@ -334,7 +357,7 @@ def synthesise(
         float, typer.Option(min=0, max=1, help="Share of questions that may be unusable; exit 1 where more are.")
     ] = 0.5,
     overwrite: Overwrite = False,
-) -> None:
+) -> Answer:
     """Make zoom questions from detections: templates, questions by a vision model, multiple choice."""
     from rscovlm.data.storage import check_records_output, write_records
     from rscovlm.records.tally import Tally
@@ -351,10 +374,12 @@ def synthesise(
     say(tally.table())
     # What the budget left out was not asked, so nothing is wrong with it.
     unusable, asked = (total - tally.dropped["budget spent"] for total in (tally.dropped.total(), tally.seen))
-    if unusable > limit * asked:
+    spoiled = unusable > limit * asked
+    if spoiled:
         say(
             f"rscovlm data: {unusable} of {asked} questions could not be used, more than --limit {limit:g}; what could is in "
             f"{target}. Look at the replies in {journal}, or ask another writer",
             err=True,
         )
-        raise typer.Exit(1)
+    values = {"target": target, "journal": journal, "questions": tally.to_dict()}
+    return Answer(values, code=1 if spoiled else 0)

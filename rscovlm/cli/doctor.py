@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from rscovlm import __version__
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
 from rscovlm.extras import EXTRAS
 
 _PACKAGES = (
@@ -53,14 +50,12 @@ _GIVES = {
 }
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, to keep or to compare.")] = False,
-) -> None:
+@answers
+def doctor() -> Answer:
     """Report versions, devices, missing extras and a round trip of a box; names no folder, user or token. Exit 1 on a fault."""
     with refusals("rscovlm doctor"):
         found = report()
-    say(json.dumps(found, indent=1) if as_json else _text(found))
-    raise typer.Exit(0 if found["round_trip"]["exact"] else 1)
+    return Answer(found, _text(found), 0 if found["round_trip"]["exact"] else 1)
 
 
 def report() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rscovlm.cli import choices
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.model_options import (
     BudgetOption,
     DeviceOption,
@@ -35,6 +36,7 @@ Compare = Annotated[
 ]
 
 
+@answers
 def evaluate(
     suite: Annotated[
         list[str],
@@ -93,7 +95,7 @@ def evaluate(
     repeats: Repeats = 1000,
     compare: Compare = None,
     log_with: Tracker = "",
-) -> None:
+) -> Answer:
     """Evaluate a model on published benchmarks; resumable, and safe against being killed."""
     from rscovlm.benchmarks.answers import check_shard
     from rscovlm.benchmarks.hub_data import data_folder
@@ -130,11 +132,11 @@ def evaluate(
             say(f"written: {path.name}")
         for name, found in leaks.items():
             say(f"{name}: {len(found)} test images were trained on, {sum(one.items for one in found)} questions")
-        _report(out, suites, tables, (), repeats, compare, log_with)
-    if errors:
-        raise typer.Exit(1)
+        values, text = _report(out, suites, tables, (), repeats, compare, log_with)
+    return Answer({**values, "errors": errors}, text, 1 if errors else 0)
 
 
+@answers
 def score(
     folder: Annotated[Path, typer.Argument(help="Folder of a run; with --answers, where one is made.")],
     answers: Annotated[
@@ -164,7 +166,7 @@ def score(
     repeats: Repeats = 1000,
     compare: Compare = None,
     log_with: Tracker = "",
-) -> None:
+) -> Answer:
     """Score answers that are there, under the suites' conventions or others; nothing is asked."""
     from rscovlm.benchmarks.evaluation import BenchmarkRun
     from rscovlm.benchmarks.items import load_items
@@ -199,9 +201,11 @@ def score(
             if len(suites) != 1:
                 raise ValueError("--task1 needs the one --suite whose objects it holds")
             say(f"written: {write_archive(task1, folder, suites[0])}")
-        _report(folder, suites, tables, rule or (), repeats, compare, log_with)
+        values, text = _report(folder, suites, tables, rule or (), repeats, compare, log_with)
+    return Answer(values, text)
 
 
+@answers
 def peers(
     suite: Annotated[str, typer.Argument(help="A suite of answers in words, or its YAML file.")],
     out: Annotated[Path, typer.Argument(help="Folder that is made.")],
@@ -209,7 +213,7 @@ def peers(
     program: Annotated[str, choices.option(choices.PROGRAMS, "Whose loop asks.")] = "lmms-eval",
     dialect: Annotated[str, typer.Option(help="In whose words questions are asked.")] = "rscovlm-v1",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many items.")] = None,
-) -> None:
+) -> Answer:
     """Write a suite as a task of lmms-eval or as a data set of VLMEvalKit."""
     from rscovlm.benchmarks.items import load_items
     from rscovlm.benchmarks.peers import write_lmms_eval, write_vlmevalkit
@@ -228,7 +232,8 @@ def peers(
             paths = write_lmms_eval(folder, chosen, items, words)
         else:
             paths = [write_vlmevalkit(folder, chosen, items, words)]
-        say(f"{len(items)} items: {', '.join(path.name for path in paths)} in {out}")
+    text = f"{len(items)} items: {', '.join(path.name for path in paths)} in {out}"
+    return Answer({"folder": out, "items": len(items), "files": [path.name for path in paths]}, text)
 
 
 def _detector(
@@ -273,8 +278,8 @@ def _detector(
 
 def _report(
     folder: Path, suites: list[Suite], tables: Any, rules: Any, repeats: int, compare: Path | None, log_with: str
-) -> None:
-    """Score what is there, write the report and show its tables."""
+) -> tuple[dict[str, Any], str]:
+    """Score what is there, write the report, and return its figures and its tables as text."""
     from rscovlm.benchmarks.grids import grids
     from rscovlm.benchmarks.report import to_markdown, write_report
     from rscovlm.benchmarks.running import compared, scored_suites
@@ -288,10 +293,12 @@ def _report(
     found = grids(tables, every, scores)
     paths = write_report(folder, found, scores, tests)
     shown = grids(tables, [one for one in every if not tables], scores)
-    say(to_markdown(shown, scores, tests))
-    say(f"written: {', '.join(path.name for path in paths)} in {folder}")
+    names = [path.name for path in paths]
+    lines = [to_markdown(shown, scores, tests), f"written: {', '.join(names)} in {folder}"]
     if log_with:
-        say(f"logged: {len(track(scores, log_with, folder))} figures to {log_with}")
+        lines.append(f"logged: {len(track(scores, log_with, folder))} figures to {log_with}")
+    values = {"folder": folder, "files": names, "scores": [one.to_dict() for one in scores], "compared": tests}
+    return values, "\n".join(lines)
 
 
 def _engine(

@@ -8,19 +8,21 @@ from typing import Annotated
 import typer
 
 from rscovlm.cli import choices
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
 
 
+@answers
 def export(
     source: Annotated[str, typer.Argument(help="Folder of a run, a checkpoint or an adapter.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
     dtype: Annotated[str, choices.option(choices.DTYPES[1:], "Type of the weights.")] = "bfloat16",
-) -> None:
+) -> Answer:
     """Write a checkpoint that loads by itself; an adapter is added into the weights of its model."""
     with refusals("rscovlm export", extra="train"):
         if dtype not in choices.DTYPES[1:]:
             raise ValueError(f"dtype is {dtype!r}; give bfloat16, float16 or float32")
         from rscovlm.training.exporting import export as write
 
-        say(f"written: {write(source, target, dtype=dtype)}")
+        written = write(source, target, dtype=dtype)
+    return Answer({"folder": written, "dtype": dtype}, f"written: {written}")

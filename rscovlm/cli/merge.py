@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
 
 
+@answers
 def merge(
     out: Annotated[Path, typer.Argument(help="File to write: what --out was; it may not exist.")],
     parts: Annotated[
         list[Path] | None, typer.Argument(help="Files of shards; by default those beside OUT, of which none may miss.")
     ] = None,
-) -> None:
+) -> Answer:
     """Merge the files of `predict --shard`; run predict without --shard afterwards to check and fill the gaps."""
     from rscovlm.predicting.shards import merge_shards, parts_of
 
     with refusals("rscovlm merge"):
         counts = merge_shards(parts or parts_of(out), out)
     doubled = f", {counts['doubled']} ids in several files" if counts["doubled"] else ""
-    say(f"{counts['rows']} rows, {counts['errors']} errors{doubled}: {out}")
+    return Answer({"out": out, **counts}, f"{counts['rows']} rows, {counts['errors']} errors{doubled}: {out}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rscovlm.cli import choices
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.model_options import (
     BudgetOption,
     DeviceOption,
@@ -24,6 +25,7 @@ from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import ProgressBar, say
 
 
+@answers
 def predict(
     sources: Annotated[
         list[Path] | None, typer.Argument(help="Images, folders of images, or .jsonl manifests.")
@@ -124,7 +126,7 @@ def predict(
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens of one answer at most; by default the task's own limit.")
     ] = None,
-) -> None:
+) -> Answer:
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
     from rscovlm.exports.geoparquet import check_pyarrow
     from rscovlm.files import check_output
@@ -207,18 +209,22 @@ def predict(
         anew = f" ({counts['changed']} of them asked anew: question or image changed)" if "changed" in counts else ""
         cut = f" ({counts['truncated']} truncated: raise --max-new-tokens)" if "truncated" in counts else ""
         say(f"{counts['done']} done{anew}{cut}, {counts['before']} before, {counts['errors']} errors: {out}")
+        written: dict[str, Any] = {}
         rows = LatestRows(out, only=[item.id for item in items]) if maps or masks or coco_masks or stac_out else {}
         for kind_of_map, path in maps.items():
-            written, left_out = write_objects(rows, path, kind_of_map, report=_not_placed, overwrite=overwrite)
-            say(f"{written} objects, {left_out} images without a place left out: {path}")
+            objects, left_out = write_objects(rows, path, kind_of_map, report=_not_placed, overwrite=overwrite)
+            written[kind_of_map] = {"path": path, "objects": objects, "images_left_out": left_out}
+            say(f"{objects} objects, {left_out} images without a place left out: {path}")
         if masks is not None:
-            say(f"{write_row_masks(rows, masks, overwrite=overwrite)} masks: {masks}")
+            written["masks"] = {"path": masks, "masks": write_row_masks(rows, masks, overwrite=overwrite)}
+            say(f"{written['masks']['masks']} masks: {masks}")
         if coco_masks is not None:
-            say(f"{write_row_coco(rows, coco_masks, overwrite=overwrite)} masks: {coco_masks}")
+            written["coco_masks"] = {"path": coco_masks, "masks": write_row_coco(rows, coco_masks, overwrite=overwrite)}
+            say(f"{written['coco_masks']['masks']} masks: {coco_masks}")
         if stac_out is not None:
-            say(f"{write_stac(stac_sources, rows, stac_out, overwrite=overwrite)} STAC items: {stac_out}")
-    if counts["errors"]:
-        raise typer.Exit(1)
+            written["stac"] = {"path": stac_out, "items": write_stac(stac_sources, rows, stac_out, overwrite=overwrite)}
+            say(f"{written['stac']['items']} STAC items: {stac_out}")
+    return Answer({"out": out, **counts, "written": written}, code=1 if counts["errors"] else 0)
 
 
 def _items(sources: list[Path], stac: list[Path], asset: str | None) -> tuple[list[Any], dict[str, Any]]:

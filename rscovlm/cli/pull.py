@@ -9,17 +9,18 @@ from typing import Annotated, cast, get_args
 import typer
 
 from rscovlm.cli import choices
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
 
 
+@answers
 def pull(
     repo: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub.")],
     folder: Annotated[Path, typer.Argument(help="Where to; new or empty.")],
     kind: Annotated[str, choices.option(choices.PULLED, "What it is there.")] = "model",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; by default the main branch.")] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Largest sum of the files' sizes.")] = 2**40,
-) -> None:
+) -> Answer:
     """Download a repository at one commit; the folder is there when every file is, and is what the Hub states."""
     with refusals("rscovlm pull"):
         from rscovlm.hub.downloads import PULL_FILE
@@ -30,4 +31,5 @@ def pull(
             raise ValueError(f"kind is {kind!r}; give one of {', '.join(get_args(RepoKind))}")
         written = fetch(repo, folder, kind=cast(RepoKind, kind), revision=revision, max_bytes=max_bytes)
         commit = json.loads((written / PULL_FILE).read_bytes())["commit"]
-    say(f"{repo} at {commit}: {written}")
+    values = {"repo": repo, "kind": kind, "commit": commit, "folder": written}
+    return Answer(values, f"{repo} at {commit}: {written}")

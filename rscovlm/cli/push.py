@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from rscovlm.cli import choices
+from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import say
 
 
+@answers
 def push(
     kind: Annotated[str, choices.argument(choices.PUSHED, "What SOURCE is.")],
     source: Annotated[
@@ -32,7 +33,7 @@ def push(
     public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to; by default the main one.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every file and the card; send nothing.")] = False,
-) -> None:
+) -> Answer:
     """Push a folder as one commit: all of it is on the Hub afterwards, or nothing has changed there."""
     options: dict[str, Any] = {"private": not public, "revision": revision, "dry_run": dry_run}
     with refusals("rscovlm push", extra="train" if merge else None):
@@ -40,25 +41,23 @@ def push(
             raise ValueError(f"kind is {kind!r}; give one of {', '.join(choices.PUSHED)}")
         from rscovlm.hub import push_dataset, push_metric, push_model, push_space
 
-        if kind == "model":
-            options |= {"licence": licence, "base": base, "evaluations": evaluation or []}
-            with tempfile.TemporaryDirectory() as room:
+        with tempfile.TemporaryDirectory() as room:
+            if kind == "model":
+                options |= {"licence": licence, "base": base, "evaluations": evaluation or []}
                 exported = source
                 if merge:
                     from rscovlm.training.exporting import export
 
                     exported, run = export(str(source), Path(room) / "merged"), run or source
                 upload = push_model(exported, repo, run=run, **options)
-                table = upload.table()
-        elif kind == "dataset":
-            if licence is None:
-                raise ValueError("data need a licence on their card; give --licence, such as cc-by-4.0 or other")
-            upload = push_dataset(source, repo, licence=licence, **options)
-            table = upload.table()
-        else:
-            upload = (push_metric if kind == "metric" else push_space)(source, repo, **options)
-            table = upload.table()
-    say(table)
-    if dry_run:
-        say(f"\n{upload.card}")
-    say(f"pushed: {upload.address}" if upload.address else "dry run: nothing was sent")
+            elif kind == "dataset":
+                if licence is None:
+                    raise ValueError("data need a licence on their card; give --licence, such as cc-by-4.0 or other")
+                upload = push_dataset(source, repo, licence=licence, **options)
+            else:
+                upload = (push_metric if kind == "metric" else push_space)(source, repo, **options)
+            # Sizes are those of files, and merged ones are gone afterwards.
+            table, values = upload.table(), upload.to_dict()
+    card = f"\n{upload.card}\n" if dry_run else ""
+    ending = f"pushed: {upload.address}" if upload.address else "dry run: nothing was sent"
+    return Answer(values, f"{table}\n{card}{ending}")

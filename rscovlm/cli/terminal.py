@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import TypeVar
 
 import typer
@@ -29,6 +30,13 @@ def printable(text: str) -> str:
 def say(text: object, *, err: bool = False) -> None:
     """Write a line to the terminal, control characters as escapes; the only way in which commands do."""
     typer.echo(printable(str(text)), err=err)
+
+
+@contextmanager
+def lines_to_stderr() -> Iterator[None]:
+    """Let what is written to standard output go to standard error: of libraries that print, too."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 class ProgressBar:

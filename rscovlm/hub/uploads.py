@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rscovlm.hub.faults import check_repo, holds_token, hub_faults
 from rscovlm.hub.transfers import bounded_waits, upload_large
@@ -50,6 +50,17 @@ class HubUpload:
         lines = [f"{_size(source):>14,}  {path}" for path, source in sorted(self.files.items())]
         lines.append(f"{sum(map(_size, self.files.values())):>14,}  bytes in {len(self.files)} files for {self.repo}")
         return "\n".join([*lines, *(f"{'left out':>14}  {name}: {why}" for name, why in sorted(self.left_out.items()))])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the files with their sizes in bytes, what is left out and why, and the card as plain values."""
+        return {
+            "repo": self.repo,
+            "kind": self.kind,
+            "files": {path: _size(source) for path, source in sorted(self.files.items())},
+            "left_out": dict(sorted(self.left_out.items())),
+            "card": self.card,
+            "address": self.address,
+        }
 
     def check(self, token: str | None = None) -> None:
         """Refuse files that hold an access token.

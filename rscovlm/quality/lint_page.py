@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
+from markupsafe import Markup
 
 from rscovlm.exports.data_url import data_url
+from rscovlm.exports.page_style import page_style
 from rscovlm.files import mark, write_text
 from rscovlm.quality.findings import CHECKS, Finding, Report
 from rscovlm.quality.lint_pictures import picture_of
@@ -45,7 +47,8 @@ def write_page(report: Report, root: Path | None, path: str | Path, *, most: int
     # Errors first, as in the table.
     failed = [name for name, _ in sorted(CHECKS.items(), key=lambda item: item[1][0]) if report.counts[name]]
     checks = [_check(report, name, root, most) for name in failed]
-    page = environment.from_string(source).render(report=report, checks=checks, generator=mark(PAGE))
+    style = Markup(page_style())
+    page = environment.from_string(source).render(report=report, checks=checks, generator=mark(PAGE), style=style)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page, PAGE, overwrite=overwrite)
 

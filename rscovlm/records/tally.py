@@ -142,7 +142,8 @@ class Tally:
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as plain values, for `load`."""
         places = {reason: list(found) for reason, found in self.places.items()}
-        return {"kept": self.kept, "dropped": dict(self.dropped), "places": places}
+        aside = {"set_aside": dict(self.aside)} if self.aside else {}
+        return {"kept": self.kept, "dropped": dict(self.dropped), **aside, "places": places}
 
     def load(self, content: Any) -> None:
         """Count on from what `to_dict` gave.

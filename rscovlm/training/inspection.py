@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
+from PIL import Image, ImageOps
 
 from rscovlm.codec import Codec
 from rscovlm.data.textboxes import find_boxes
 from rscovlm.exports.data_url import data_url
 from rscovlm.exports.drawing import draw_objects
+from rscovlm.exports.page_style import page_style
 from rscovlm.files import mark, write_text
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.mixtures.weight_stages import Stages
@@ -24,6 +27,8 @@ from rscovlm.records.tally import Rejected
 from rscovlm.training.encoding import IGNORED, Encoded, Encoder
 
 _LOOKED = 10_000
+_SIDE = 420
+"""Longer side of a picture on the page."""
 
 PAGE = "mixture"
 """Kind of the page that is written."""
@@ -91,6 +96,11 @@ class Inspection:
         lines += [f"dropped: {reason}: {count}" for reason, count in self.dropped.items()]
         return "\n".join(lines)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as plain values, without the samples."""
+        shares = [{"subset": name, "asked": asked, "drawn": drawn} for name, asked, drawn in self.shares]
+        return {"shares": shares, "tasks": [asdict(row) for row in self.tasks], "dropped": self.dropped}
+
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Write the page; it holds its pictures and loads nothing.
 
@@ -103,7 +113,7 @@ class Inspection:
         """
         environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         source = (files("rscovlm.training") / "inspection.html.jinja").read_text(encoding="utf-8")
-        page = environment.from_string(source).render(found=self, generator=mark(PAGE))
+        page = environment.from_string(source).render(found=self, generator=mark(PAGE), style=Markup(page_style()))
         write_text(path, page, PAGE, overwrite=overwrite)
 
 
@@ -167,10 +177,10 @@ def _shown(position: int, sample: Any, encoded: Encoded, processor: Any) -> Insp
     truth = _objects(sample, processor.codec)
     pictures = []
     for place, image in enumerate(sample.get("images") or ()):
-        picture = loaded(image).convert("RGB")
+        # At the size of the page before boxes are drawn: of small pictures a label would hide the object, of large ones be too small.
+        picture = ImageOps.contain(loaded(image).convert("RGB"), (_SIDE, _SIDE), Image.Resampling.BICUBIC)
         if truth is not None and len(truth) and place == 0 and truth.boxes.frame is not None:
             picture = draw_objects(picture, truth.to(truth.boxes.frame.resized(*picture.size)))
-        picture.thumbnail((420, 420))
         pictures.append(data_url(picture))
     runs: list[tuple[str, bool]] = []
     ids: list[int] = []

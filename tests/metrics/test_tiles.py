@@ -97,7 +97,8 @@ def test_a_pile_of_long_boxes_costs_few_intersections(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tiles_module, "overlaps", counted)
     merged = merge_tiles([tile], shape="quad")["P"]
     regions = np.asarray(shapely.polygons(boxes.reshape(-1, 4, 2)))
-    shared = np.asarray(shapely.area(shapely.intersection(regions[:, None], regions)))
+    # In this order: shapely 2.1 cannot unlock a view whose array is still locked.
+    shared = np.asarray(shapely.area(shapely.intersection(regions, regions[:, None])))
     area = np.asarray(shapely.area(regions))
     iou = shared / (area[:, None] + area - shared)
     kept: list[int] = []

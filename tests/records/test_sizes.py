@@ -74,6 +74,7 @@ def test_a_record_of_another_size_is_refused_and_counted_or_rescaled(tmp_path: P
 
 
 def test_training_says_so_before_the_first_step(tmp_path: Path) -> None:
+    pytest.importorskip("trl", reason="trl is not installed")
     _saved(tmp_path)
     write_jsonl([_record(RED, 800, 500)], tmp_path / "r.jsonl")
     recipe = {
@@ -114,9 +115,8 @@ def test_tiles_and_lint_say_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_file_is_turned_for_records_and_whoever_else_is_given_it(tmp_path: Path, orientation: int) -> None:
-    from datasets import Dataset
-    from datasets import Image as Feature
-
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    pytest.importorskip("torch", reason="torch is not installed")
     from rscovlm.processing import RSCoVLMImageProcessor
 
     shown = _saved(tmp_path, orientation)
@@ -124,8 +124,8 @@ def test_a_turned_file_is_turned_for_records_and_whoever_else_is_given_it(tmp_pa
     write_jsonl([_record(box, *shown.size)], tmp_path / "r.jsonl")
     sample = _drawn(tmp_path)[0]
     assert np.allclose(_said(sample), _red(loaded(sample["images"][0])), atol=1.5)
-    decoded = Dataset.from_dict({"image": [str(tmp_path / "a.png")]}).cast_column("image", Feature())[0]["image"]
-    assert _red(decoded) == box
+    rows = datasets.Dataset.from_dict({"image": [str(tmp_path / "a.png")]}).cast_column("image", datasets.Image())
+    assert _red(rows[0]["image"]) == box
     processor = RSCoVLMImageProcessor.for_family("qwen2_5_vl")
     one, other = (processor(images=[image], return_tensors="pt") for image in (str(tmp_path / "a.png"), shown))
     assert one["image_grid_thw"].equal(other["image_grid_thw"])

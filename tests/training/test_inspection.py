@@ -77,7 +77,9 @@ def test_boxes_that_sentences_mention_are_drawn_and_counted(own_root: Path) -> N
     found = inspect(mixture, processor, draws=2)
     assert [row.boxes for row in found.tasks] == [(1, 1.0, 1)]
     drawn = Image.open(io.BytesIO(base64.b64decode(found.shown[0].pictures[0].partition(",")[2])))
-    plain = mixture[0]["images"][0].load().convert("RGB")
+    # Pictures are brought to the page's size before boxes are drawn on them.
+    plain = mixture[0]["images"][0].load().convert("RGB").resize(drawn.size, Image.Resampling.BICUBIC)
+    assert max(drawn.size) == 420
     changed = np.abs(np.asarray(drawn, int) - np.asarray(plain, int)).sum(axis=2) > 0
     ys, xs = np.nonzero(changed)
     scale = plain.width / 112
