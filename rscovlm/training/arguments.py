@@ -165,11 +165,10 @@ def adapter_config(lora: Mapping[str, Any] | None) -> Any:
             re.compile(lora[key] if isinstance(lora.get(key), str) else "")
         except re.error as error:
             raise ValueError(f"lora.{key} is {lora[key]!r}, which is no regular expression: {error}") from error
-    if checked_value(lora.get("r", 8), int, "lora.r") < 1:
+    values = {key: checked_value(value, types[key], f"lora.{key}") for key, value in lora.items()}
+    if values.get("r", 1) < 1:
         raise ValueError(f"lora.r is {lora['r']}; give 1 or more")
-    return _built(
-        LoraConfig, {key: checked_value(value, types[key], f"lora.{key}") for key, value in lora.items()}, "lora"
-    )
+    return _built(LoraConfig, values, "lora")
 
 
 def quantization_config(quantization: Mapping[str, Any] | None) -> Any:

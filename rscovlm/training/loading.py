@@ -7,35 +7,35 @@ from typing import Any
 
 from rscovlm.codec.dialect import Dialect
 from rscovlm.loading import load_model as load_weights
-from rscovlm.mixtures.recipe import MixtureRecipe
+from rscovlm.processing.resolution import PixelBudget
 from rscovlm.training.adapters import base_of, merged
 
 _FAULTS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
 """What building a model after the files of others may raise."""
 
 
-def fit_processor(processor: Any, mixture: MixtureRecipe, source: str) -> None:
+def fit_processor(processor: Any, budget: PixelBudget, codec: str | None, source: str) -> None:
     """Give a processor the budget of a mixture, and the dialect where the recipe names one.
 
     Args:
         processor: An `RSCoVLMProcessor`.
-        mixture: What it is to prepare.
+        budget: Pixels that the model sees.
+        codec: The dialect that is trained; None for that of the model.
         source: What a message calls the model.
 
     Raises:
         ValueError: The model counts tokens of another size, or writes coordinates otherwise.
     """
     factor = processor.image_processor.patch_size * processor.image_processor.merge_size
-    wanted = mixture.budget
-    if wanted.factor != factor:
+    if budget.factor != factor:
         raise ValueError(
-            f"the recipe's budget counts tokens of {wanted.factor} pixels, {source} has {factor}; "
+            f"the recipe's budget counts tokens of {budget.factor} pixels, {source} has {factor}; "
             f"set budget.factor to {factor}"
         )
-    processor.image_processor.budget = wanted
-    if mixture.codec is None:
+    processor.image_processor.budget = budget
+    if codec is None:
         return
-    dialect = Dialect.load(mixture.codec)
+    dialect = Dialect.load(codec)
     if processor.codec.space != dialect.codec.space:
         raise ValueError(
             f"{source} writes coordinates as {processor.codec.space!r}, the recipe's codec {dialect.name!r} as "

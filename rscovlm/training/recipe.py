@@ -143,15 +143,17 @@ class TrainingRecipe:
             raise ValueError(f"the recipe has {both}; give either steps or epochs")
         if values.get("dtype", "bfloat16") not in DTYPES:
             raise ValueError(f"dtype of the recipe is {values['dtype']!r}{nearest(values['dtype'], DTYPES)}")
+        for name, kind in (("packing", Packing), ("evaluation", Evaluation), ("balance", BalanceRule)):
+            if values.get(name) is not None:
+                values[name] = known_fields(values[name], kind, name)
         values["mixture"] = MixtureRecipe.from_dict(values["mixture"])
         if values.get("packing") is not None:
-            values["packing"] = Packing(**known_fields(values["packing"], Packing, "packing"))
+            values["packing"] = Packing(**values["packing"])
         if values.get("evaluation") is not None:
-            evaluation = known_fields(values["evaluation"], Evaluation, "evaluation")
-            parsed = MixtureRecipe.from_dict({"subsets": evaluation.get("subsets")})
-            values["evaluation"] = Evaluation(**{**evaluation, "subsets": parsed.subsets})
+            drawn = MixtureRecipe.from_dict({"subsets": values["evaluation"].get("subsets")})
+            values["evaluation"] = Evaluation(**{**values["evaluation"], "subsets": drawn.subsets})
         if values.get("balance") is not None:
-            values["balance"] = BalanceRule(**known_fields(values["balance"], BalanceRule, "balance"))
+            values["balance"] = BalanceRule(**values["balance"])
         values["freeze"] = tuple(values.get("freeze", ()))
         for name in values.get("task_weights", ()):
             if name not in TASKS:
