@@ -138,7 +138,7 @@ class _ShardTable(Sequence[dict[str, Any]]):
                 self._tables.append(Dataset.from_parquet(str(file)))
             except (ValueError, OSError, DatasetsError) as error:
                 said = " ".join(str(error.__cause__ or error).split())
-                raise ValueError(f"{file.name} cannot be read as a shard ({said}); convert it anew") from error
+                raise ValueError(f"{file.name} cannot be read as a shard ({said}); convert it again") from error
             check_fields(self._tables[-1].column_names, f"shard {file.name}")
         self._ends = list(accumulate(len(table) for table in self._tables))
         below = source.parent if source.is_file() else source

@@ -1,1 +1,1 @@
-"""The main job in one run: make scenes, fine-tune, measure, zoom, detect, and tell about it."""
+"""The main job in one run: make scenes, fine-tune, measure, zoom, detect, and report it."""

@@ -1,4 +1,4 @@
-"""Masks, a change map and a trace of conditions on the part of the large scene that was searched, each held against the truth."""
+"""Masks, a change map and a trace of conditions on the part of the large scene that was searched, each compared with the truth."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SearchedPart:
         raster: Its picture.
         window: Where it lies in the scene.
         layout: The scene.
-        held: What was found in it, held against the truth.
+        held: What was found in it, compared with the truth.
     """
 
     raster: Raster
@@ -83,7 +83,7 @@ def look(engine: Transformers, part: SearchedPart, seed: int) -> list[ReportedSe
 
 
 def masks_section(segmenter: Segmenter, part: SearchedPart) -> ReportedSection:
-    """Draw the masks of all found objects, and hold those of matched ones against the true masks."""
+    """Draw the masks of all found objects, and compare those of matched ones with the true masks."""
     found, size = part.held.found, (part.raster.width, part.raster.height)
     drawn = masks_of_boxes(segmenter, part.raster, found)
     filled = masks_of_boxes(FilledShapes(), part.raster, found)
@@ -112,7 +112,7 @@ def masks_section(segmenter: Segmenter, part: SearchedPart) -> ReportedSection:
 
 
 def change_section(engine: Transformers, segmenter: Segmenter, part: SearchedPart, seed: int) -> ReportedSection:
-    """Draw two dates of a square of the part, compare the masks of what is found in each, and hold the change against the truth."""
+    """Draw two dates of a square of the part, compare the masks of what is found in each, and compare the change with the truth."""
     window = busiest(part)
     places = part.places(window)
     order = [int(row) for row in np.random.default_rng([seed, 67]).permutation(places)]
@@ -147,7 +147,7 @@ def change_section(engine: Transformers, segmenter: Segmenter, part: SearchedPar
 
 
 def conditions_section(part: SearchedPart) -> ReportedSection:
-    """Solve an instruction with conditions on what was found, show its trace, and hold the answer against that on the truth."""
+    """Solve an instruction with conditions on what was found, show its trace, and compare the answer with that on the truth."""
     words = instruction(part.held.true)
     mine, true = solved(words, part.held.found), solved(words, part.held.true)
     held = match_objects(mine.objects, true.objects)

@@ -54,7 +54,7 @@ class DemoRun:
     start: float = field(default_factory=time.monotonic)
 
     def step(self, text: str) -> None:
-        """Say what comes next, with the time that has passed."""
+        """Report the next step, with the time that has passed."""
         self.say(f"[{time.monotonic() - self.start:5.1f} s] {text}")
 
 
@@ -128,7 +128,7 @@ def run_demo(
 
 
 def _check_outputs(folder: Path) -> None:
-    """Refuse before the work begins what would be replaced at its end and is not ours."""
+    """Refuse, before the work begins, files that the run would replace and that no demo wrote."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; give the name of a folder")
     for name, kind in OUTPUTS.items():

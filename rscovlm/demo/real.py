@@ -1,4 +1,4 @@
-"""A real tile through the same machinery, and what a model that has seen drawings alone makes of it."""
+"""A real tile through the same steps, and what a model that was trained on drawings alone answers about it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WINDOWS = 4
 
 @dataclass(frozen=True)
 class RealTile:
-    """What came of the real tile.
+    """What was found on the real tile.
 
     Attributes:
         figures: Overview, windows, boxes.

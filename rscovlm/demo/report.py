@@ -1,4 +1,4 @@
-"""The page that tells what a demo run did; self-contained, so it can be mailed or opened from disk."""
+"""The page that reports what a demo run did; self-contained, so it can be mailed or opened from disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ReportedAnswer:
-    """An answer on the page; whether it is right, None where nobody knows or it is the truth itself."""
+    """An answer on the page; whether it is right, None where that is not known or it is the truth itself."""
 
     name: str
     text: str

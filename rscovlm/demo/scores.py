@@ -1,4 +1,4 @@
-"""What the model could do before the demo taught it something, and what it can do after."""
+"""What the model scores before and after the demo's fine-tuning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searching a part of the large scene, or the user's image, for objects, and holding them against the truth."""
+"""Searching a part of the large scene, or the user's image, for objects, and comparing them with the truth."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def cut_out(raster: Raster, window: Window, path: Path) -> Raster:
 
 
 def held_against(found: Objects, layout: SceneLayout, window: Window) -> MatchedObjects:
-    """Hold what was found in a part of a scene against the truth; objects that the part's border cuts do not count."""
+    """Compare what was found in a part of a scene with the truth; objects that the part's border cuts do not count."""
     corner = np.array(window[:2])
     wanted = set(classes())
     inside = [
@@ -108,7 +108,7 @@ def method(found: Detections, budget: PixelBudget) -> str:
     """Say how an image was searched, and what became of answers that count for nothing.
 
     Args:
-        found: What came of it.
+        found: The result.
         budget: The pixels the model sees of a tile.
     """
     sizes = [Window(*tile.window).size for tile in found.tiles]

@@ -1,4 +1,4 @@
-"""A few conversations about scenes the model never saw, each answer held against the truth."""
+"""A few conversations about scenes the model never saw, each answer compared with the truth."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Transformers:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; give a number from 1 up")
         if reuse_bytes < 0:
-            raise ValueError(f"reuse_bytes is {reuse_bytes}; give a number of bytes, or 0 to read every turn anew")
+            raise ValueError(f"reuse_bytes is {reuse_bytes}; give a number of bytes, or 0 to read every turn again")
         self.model, self.processor, self.batch_size = model, processor, batch_size
         if dialect is None:
             dialect = getattr(processor, "dialect", None) or _own(processor, "codec")

@@ -19,7 +19,7 @@ from rscovlm.training.sft import SFT_ARGUMENTS, as_dataset
 
 
 class RepeatedRows(Sequence[Any]):
-    """Rows of packed mixtures, every so many positions a new one, between them rows of before.
+    """Rows of packed mixtures, with a new row every few positions and earlier rows between them.
 
     Which row a position has depends on the position and the seed alone. Rows come in shards, each packed by itself, so that a
     run that resumes plans no more than one shard again.
@@ -128,7 +128,7 @@ def train_rows(
         rows: The rows; there are as many steps.
         folder: Where model, processor and checkpoints go.
         rates: `lr` and `muon_lr` of `MuonAdamW`.
-        last: Checkpoint to resume from; None begins anew.
+        last: Checkpoint to resume from; None starts from the beginning.
         falling: Steps at the end in which the rates fall to 0.
         arguments: For `trl.SFTConfig`.
 

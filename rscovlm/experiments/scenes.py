@@ -1,4 +1,4 @@
-"""How well a model does on generated scenes it never saw, each figure compared with what it takes to get it without looking."""
+"""How well a model answers on generated scenes it never saw, each figure compared with what an answer without looking reaches."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def score_zoom(
 
     Args:
         engine: Who answers.
-        config: What the scenes hold beside the pad.
+        config: What the scenes hold besides the pad.
         count: Scenes.
         rng: Draws them.
         looks: Windows that the chain may show.

@@ -143,7 +143,7 @@ class MixtureRecipe:
             left = [replace(s, weight=0.0) if s.name in used_up else s for s in subsets]
             if used_up and not any(subset.weight for subset in left):
                 raise ValueError(
-                    f"all subsets made their epochs by position {start} of {length}; give one of them more, or no limit"
+                    f"all subsets have completed their epochs by position {start} of {length}; give one of them more, or no limit"
                 )
             end = min([change.at for change in self.schedule if change.at > start] + [length])
             mixture = Mixture(left, seed=self.seed, length=length, tolerate=self.tolerate)

@@ -241,7 +241,7 @@ class GdalReader:
                     check_deflated(page, self._source, window, self._inflated)
         except (ValueError, KeyError, IndexError, TypeError, OSError, struct.error, zlib.error) as error:
             # What tifffile raises on bytes of strangers.
-            raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); write the file anew") from error
+            raise RasterError(f"{self.name}: cannot be read as TIFF ({error}); write the file again") from error
 
     @cached_property
     def _directories(self) -> list[Any]:

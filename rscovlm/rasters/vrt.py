@@ -121,7 +121,7 @@ def read_vrt(path: Path, name: str) -> VrtDescription:
     try:
         root = plain_xml(text)
     except ValueError as error:
-        raise RasterError(f"{name}: cannot be read as a VRT ({error}); write it anew with gdalbuildvrt") from error
+        raise RasterError(f"{name}: cannot be read as a VRT ({error}); write it again with gdalbuildvrt") from error
     for element in root.iter():
         kind = element.get("subClass", "")
         if _tag(element) in REFUSED or (kind and kind != "VRTSourcedRasterBand"):
@@ -132,7 +132,7 @@ def read_vrt(path: Path, name: str) -> VrtDescription:
         # Attributes that are absent or no numbers, of a file that anybody may write.
         if isinstance(error, RasterError):
             raise
-        raise RasterError(f"{name}: is not a whole VRT ({error}); write it anew with gdalbuildvrt") from error
+        raise RasterError(f"{name}: is not a whole VRT ({error}); write it again with gdalbuildvrt") from error
 
 
 class _VrtParser:

@@ -54,7 +54,7 @@ def in_other_system(places: Floats, own: str | None, crs: str | None) -> Floats:
         return _in_world(places, own) if crs in LONGITUDE_LATITUDE else places
     if own is None:
         raise ValueError(
-            f"the image does not say its coordinate system, so {crs} cannot be had; use crs=None for its own"
+            f"the image does not say its coordinate system, so {crs} cannot be computed; use crs=None for its own"
         )
     changed = transformed(places, own, crs)
     return _in_world(changed, own) if crs in LONGITUDE_LATITUDE else changed

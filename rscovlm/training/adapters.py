@@ -106,10 +106,9 @@ def merged(model: Any, source: str) -> Any:
         whole = adapted.merge_and_unload(safe_merge=True)
     # peft raises any of these for an adapter of another model.
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        # peft raises any of these for an adapter of another model.
         said = " ".join(str(error).split())
         raise ValueError(
-            f"adapter {source!r} cannot be added to its model ({said}); give it the one it is of"
+            f"adapter {source!r} cannot be added to its model ({said}); give the model that it was trained on"
         ) from error
     return whole.requires_grad_(True)  # peft froze what it stood around
 

@@ -64,9 +64,7 @@ def trainer_arguments(train: Mapping[str, Any]) -> dict[str, Any]:
         if key not in known:
             raise ValueError(f"train has the unknown key {key!r}{_near(key, known, 'trl.SFTConfig')}")
         if key == "parallelism_config" or (key == "activation_offloading" and train.get("use_cpu")):
-            raise ValueError(
-                f"train.{key} is {value!r}, which cannot be had from a recipe on these processors; leave it out"
-            )
+            raise ValueError(f"train.{key} is {value!r}, which a recipe cannot set for these processors; leave it out")
         if key == "resume_from_checkpoint":
             raise ValueError(f"train.{key} is {value!r}; leave it out, and give --resume")
         if key in _FIXED:
@@ -123,7 +121,7 @@ def check_trainer(settings: Mapping[str, Any]) -> None:
         _try_out(SFTConfig(**{"report_to": "none", **own}))
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, ImportError) as error:
         # TRL, transformers and accelerate refuse values by all of these.
-        raise ValueError(f"train does not go together for trl.SFTConfig: {' '.join(str(error).split())}") from error
+        raise ValueError(f"trl.SFTConfig refuses the values of train: {' '.join(str(error).split())}") from error
 
 
 def _try_out(arguments: Any) -> None:
@@ -197,7 +195,9 @@ def quantization_config(quantization: Mapping[str, Any] | None) -> Any:
         if isinstance(known[key], (bool, float, str)):
             checked_value(value, type(known[key]), f"quantization.{key}")
     if not (quantization.get("load_in_4bit") or quantization.get("load_in_8bit")):
-        raise ValueError("quantization says of no bits; set load_in_4bit or load_in_8bit to true, or leave it out")
+        raise ValueError(
+            "quantization names no number of bits; set load_in_4bit or load_in_8bit to true, or leave it out"
+        )
     return _built(BitsAndBytesConfig, dict(quantization), "quantization")
 
 

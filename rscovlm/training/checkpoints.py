@@ -55,14 +55,14 @@ def to_go_on_from(folder: str | Path) -> Path | None:
         folder: The run's output folder; it need not exist.
 
     Raises:
-        ValueError: Checkpoints were written to their end, but none can be gone on from; to begin anew would destroy them.
+        ValueError: Checkpoints were written to their end, but a run can resume from none of them; to start again would destroy them.
     """
     found = last_complete(folder)
     finished = [path for path in checkpoints_of(folder) if _fault_of_state(path) is None]
     if found is None and finished:
         said = "; ".join(f"{path.name}: {fault_of(path)}" for path in finished[:3])
         raise ValueError(
-            f"no checkpoint in {folder} can be gone on from ({said}); to begin anew move them away or choose another output "
+            f"no checkpoint in {folder} can be resumed from ({said}); to start again, move them away or choose another output "
             "folder, or set one as the recipe's model to start from its weights"
         )
     return found
@@ -202,7 +202,7 @@ def writing(folder: Path, *, output: str | Path) -> Iterator[None]:
         raise OSError(
             f"{folder} could not be written ({error}); "
             + (f"{last} is whole" if last else "no checkpoint is whole")
-            + ", free some space, lower train.save_total_limit or see that the folder can be written to, then go on with --resume"
+            + ", free some space, lower train.save_total_limit or see that the folder can be written to, then resume with --resume"
         ) from error
 
 

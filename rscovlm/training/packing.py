@@ -95,7 +95,7 @@ class PackedMixture(Sequence[Any]):
                 f"budget {budget}, look-ahead {lookahead}, rows {rows} and lanes {lanes}; give numbers from 1 up"
             )
         if rows is None and lanes > 1:
-            raise ValueError(f"{lanes} lanes may come to different numbers of rows; give rows, or take one lane")
+            raise ValueError(f"{lanes} lanes may end with different numbers of rows; give rows, or take one lane")
         self.mixture, self.length, self.budget, self.lookahead = mixture, length, budget, lookahead
         self.lanes = lanes = next(number for number in range(min(lanes, _MOST_LANES), 0, -1) if lanes % number == 0)
         self.fit, self.plans = fit, plans

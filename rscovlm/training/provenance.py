@@ -70,7 +70,7 @@ def records_of(mixture: Stages) -> dict[str, dict[str, str]]:
 
 
 def sources_of(mixture: Stages) -> dict[str, dict[str, str]]:
-    """Return the data sets that records come from and their licences, by subset, as up to 64 rows of each tell.
+    """Return the data sets that records come from and their licences, by subset, read from up to 64 rows of each.
 
     Args:
         mixture: What is drawn from.
@@ -147,7 +147,7 @@ def check_same_run(checkpoint: Path, recipe: Mapping[str, Any], rows_per_step: i
     if differing:
         shown = "; ".join(f"{key}: {_at(said['recipe'], key)} there, {_at(recipe, key)} here" for key in differing[:5])
         raise ValueError(
-            f"{checkpoint} belongs to another recipe ({shown}); go on with its own, or set it as the recipe's model "
+            f"{checkpoint} belongs to another recipe ({shown}); resume with its own recipe, or set it as the recipe's model "
             "and start a new run in another output folder"
         )
     if said["rows_per_step"] != rows_per_step:
@@ -173,7 +173,7 @@ def _with_more_steps(said: Mapping[str, Any], recipe: Mapping[str, Any], checkpo
 
 
 def check_same_records(checkpoint: Path, records: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse to go on with records that changed since: other samples would stand at the positions to come.
+    """Refuse to resume with records that changed since: other samples would stand at the positions to come.
 
     Args:
         checkpoint: Where to resume from.
@@ -192,7 +192,7 @@ def check_same_records(checkpoint: Path, records: Mapping[str, Mapping[str, str]
     if changed:
         more = f"; and {len(changed) - 3} more files" if len(changed) > 3 else ""
         raise ValueError(
-            f"{checkpoint} was trained on other records ({'; '.join(changed[:3])}{more}); bring them back as they were, or "
+            f"{checkpoint} was trained on other records ({'; '.join(changed[:3])}{more}); restore them, or "
             "set it as the recipe's model and start a new run in another output folder"
         )
 

@@ -43,7 +43,7 @@ class TrainingRun:
         """Train to the end, and save model, processor and state in the output folder.
 
         Raises:
-            ValueError: The run begins in a folder with checkpoints of another, or another is at it.
+            ValueError: The run begins in a folder with checkpoints of another, or another run writes to it.
             ConnectionError: With `push_to_hub`, the Hub failed after all was saved; `rscovlm push model` resumes.
         """
         output = Path(self.trainer.args.output_dir)
@@ -74,9 +74,9 @@ def check_output(folder: str | Path, *, resumed: bool = False) -> None:
     path = Path(folder).absolute()
     there = next(place for place in (path, *path.parents) if place.exists())
     if not there.is_dir():
-        raise ValueError(f"output folder {str(folder)!r} cannot be had: {there} is a file; choose another")
+        raise ValueError(f"output folder {str(folder)!r} cannot be used: {there} is a file; choose another")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"output folder {str(folder)!r} cannot be had: {there} cannot be written to; choose another")
+        raise ValueError(f"output folder {str(folder)!r} cannot be used: {there} cannot be written to; choose another")
     if not resumed:
         _check_ours(path)
 
@@ -90,7 +90,7 @@ def claimed(folder: Path, *, resumed: bool) -> Iterator[None]:
         resumed: The run resumes from a checkpoint there.
 
     Raises:
-        ValueError: Another run is at it; or this one begins and there are checkpoints of one before, among which a later
+        ValueError: Another run writes to it; or this one begins and there are checkpoints of an earlier one, among which a later
             ``--resume`` could not tell whose are whose; or it begins and there is a model that no run of ours saved.
     """
     with _locked(folder):
@@ -99,7 +99,7 @@ def claimed(folder: Path, *, resumed: bool) -> Iterator[None]:
         whole = None if resumed else next((path for path in checkpoints_of(folder) if fault_of(path) is None), None)
         if whole is not None:
             raise ValueError(
-                f"{folder} has checkpoints of a run before ({whole.name} is the last); resume from it with --resume, or "
+                f"{folder} has checkpoints of an earlier run ({whole.name} is the last); resume from it with --resume, or "
                 "choose another output folder"
             )
         yield

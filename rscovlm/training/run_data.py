@@ -101,7 +101,7 @@ def _rounds(data: DataSettings, mixture: Stages) -> Rounds | None:
     limited = [subset.name for subset in data.mixture.subsets if subset.epochs is not None]
     if limited:
         raise ValueError(
-            f"balance changes weights as it goes, so when {', '.join(limited)} made its epochs cannot be planned; leave out one of the two"
+            f"balance changes weights as it goes, so when {', '.join(limited)} completes its epochs cannot be planned; leave out one of the two"
         )
     made = [] if data.checkpoint is None else [Rebalanced.from_dict(change) for change in changes_of(data.checkpoint)]
     return Rounds(data.balance, mixture, rows_per_step=data.rows_per_step, changes=made)

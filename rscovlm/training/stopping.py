@@ -43,7 +43,7 @@ class EndWhenTold(TrainerCallback):
             _let_through(signal.SIG_UNBLOCK)
         if self.ending:
             step = self.trainer.state.global_step
-            logger.warning("stopping on SIGTERM: step %d is saved, go on with --resume", step)
+            logger.warning("stopping on SIGTERM: step %d is saved, resume with --resume", step)
             self.trainer.accelerator.wait_for_everyone()
             signal.raise_signal(signal.SIGTERM)
 

@@ -130,7 +130,7 @@ class Journal:
         known, asked = (value if isinstance(value, dict) else {} for value in (before, wanted))
         differ = [name for name in sorted({*known, *asked}) if known.get(name) != asked.get(name)]
         raise ValueError(
-            f"{self.path} was made with {what} ({', '.join(differ)}); go on with the same ones, or give another file"
+            f"{self.path} was made with {what} ({', '.join(differ)}); resume with the same ones, or give another file"
         )
 
     def _drop_torn_line(self) -> int:

@@ -69,7 +69,7 @@ def test_epochs_end_a_subset_exactly(root: Path) -> None:
     answers = Counter(_answer(sample) for sample in recipe.build(root, length=2000))
     assert sorted(answers[f"talk-{i}"] for i in range(30)) == [0] * 10 + [2] * 10 + [3] * 10
     assert {answers[f"wide-{i}"] for i in range(50)} == {39}
-    with pytest.raises(ValueError, match="made their epochs by position 2050"):
+    with pytest.raises(ValueError, match="completed their epochs by position 2050"):
         recipe.build(root, length=3000)
 
 

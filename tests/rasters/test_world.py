@@ -60,7 +60,7 @@ def test_numbers_that_are_no_degrees_are_refused_by_their_own_system(place: tupl
 
 
 def test_an_unknown_system_and_a_point_without_a_place_are_named() -> None:
-    with pytest.raises(ValueError, match=r"does not say its coordinate system, so EPSG:4326 cannot be had"):
+    with pytest.raises(ValueError, match=r"does not say its coordinate system, so EPSG:4326 cannot be computed"):
         in_other_system(DEGREES, None, "EPSG:4326")
     with pytest.raises(ValueError, match=r"coordinates in EPSG:1 cannot be changed to EPSG:4326: "):
         transformed(DEGREES, "EPSG:1", "EPSG:4326")

@@ -1,4 +1,4 @@
-"""An adapter is merged, gone on from and described by one command each, and what it computes does not change."""
+"""An adapter is merged, trained further and described by one command each, and what it computes does not change."""
 
 import logging
 from pathlib import Path

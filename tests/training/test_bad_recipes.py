@@ -89,7 +89,7 @@ def _changed(recipe: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("lora", {**LORA, "lora_dropout": 3}, "dropout probability has to be between 0 and 1"),
         ("quantization", {"load_in_4bits": True}, "did you mean 'load_in_4bit'?"),
         ("quantization", {"load_in_4bit": "yes"}, "quantization.load_in_4bit is 'yes'; give true or false"),
-        ("quantization", {}, "quantization says of no bits"),
+        ("quantization", {}, "quantization names no number of bits"),
         ("train", "fast", "train of the recipe is 'fast'; give keys and values"),
         ("train.xyz", 1, "train has the unknown key 'xyz'; it takes the arguments of trl.SFTConfig"),
         ("train.warmup_ratio", 0.05, "did you mean 'warmup_steps'?"),

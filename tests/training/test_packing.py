@@ -247,5 +247,5 @@ def test_one_pass_over_a_mixture_takes_everything_once_or_says_why_nothing() -> 
         ValueError, match=r"none of 200 samples goes into a row of 1 tokens \(\d+ longer than the token"
     ):
         PackedMixture([length + 1 for length in lengths], length=int, budget=1)
-    with pytest.raises(ValueError, match="2 lanes may come to different numbers of rows"):
+    with pytest.raises(ValueError, match="2 lanes may end with different numbers of rows"):
         PackedMixture(lengths, length=int, budget=50, lanes=2)

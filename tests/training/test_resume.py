@@ -192,7 +192,7 @@ def test_told_to_end_it_saves_the_step_it_is_in(course: Course) -> None:
     path = course.folder / "workers.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     assert course.server.run(replace(course.job("told", term_at=4), recipe=str(path))) == [-15], course.said("told")
-    assert "step 5 is saved, go on with --resume" in course.said("told")
+    assert "step 5 is saved, resume with --resume" in course.said("told")
     last = last_complete(course.folder / "told")
     assert last is not None
     assert last.name == "checkpoint-5"
@@ -205,7 +205,9 @@ def test_told_to_end_it_saves_the_step_it_is_in(course: Course) -> None:
 def test_a_run_neither_begins_over_checkpoints_nor_anew_where_none_can_be_used(course: Course, tmp_path: Path) -> None:
     shutil.copytree(course.folder / "whole", tmp_path / "out")
     recipe = TrainingRecipe.from_dict(course.recipe)
-    with pytest.raises(ValueError, match=r"has checkpoints of a run before \(checkpoint-7 is the last\); .* --resume"):
+    with pytest.raises(
+        ValueError, match=r"has checkpoints of an earlier run \(checkpoint-7 is the last\); .* --resume"
+    ):
         prepare(recipe, root=course.root, output=tmp_path / "out").train()
     for path in (tmp_path / "out").glob("checkpoint-*/optimizer.pt"):
         path.unlink()
@@ -259,7 +261,7 @@ def test_an_output_that_is_no_folder_is_refused_before_anything_is_loaded(root: 
     (tmp_path / "file").touch()
     recipe = TrainingRecipe.from_dict(recipe_of(root, model="absent"))
     for output in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(ValueError, match="output folder .* cannot be had: .*file is a file; choose another"):
+        with pytest.raises(ValueError, match="output folder .* cannot be used: .*file is a file; choose another"):
             prepare(recipe, root=root, output=output)
     with pytest.raises(FileNotFoundError, match="absent"):
         prepare(recipe, root=root, output=tmp_path / "new" / "one")

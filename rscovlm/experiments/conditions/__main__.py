@@ -55,7 +55,7 @@ def score_case(case: ConditionCase, parse: Parse = parse_by_rules) -> CaseScore:
 
 
 def _finder(place: DrawnPlace) -> Callable[[str, bool], Objects]:
-    """Return who finds things by their names: the class in singular or plural, or a single thing."""
+    """Return a function that finds things by their names: the class in singular or plural, or a single thing."""
     names = {plural(label): label for label in set(place.labels)} | {label: label for label in set(place.labels)}
     objects = place.objects
 

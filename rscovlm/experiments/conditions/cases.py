@@ -60,14 +60,14 @@ class ConditionCase:
 
 @lru_cache(maxsize=1)
 def wordings() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return how each condition may be put, ``"known"``, ``"other"`` and ``"fresh"``."""
+    """Return how each condition may be worded, ``"known"``, ``"other"`` and ``"fresh"``."""
     read = read_yaml(Path(__file__).with_name("wordings.yaml"))
     return {name: {key: tuple(texts) for key, texts in words.items()} for name, words in read.items()}
 
 
 @dataclass(frozen=True)
 class _Writer:
-    """Draws what is asked about a place, and how it is put."""
+    """Draws what is asked about a place, and its wording."""
 
     rng: np.random.Generator
     words: dict[str, tuple[str, ...]]

@@ -17,7 +17,7 @@ CLAIMS = {claim.name: claim for claim in (sizes.CLAIM, empties.CLAIM, spaces.CLA
 
 
 def main() -> None:
-    """Run an experiment, go on where an earlier run stopped, and write its figure and table."""
+    """Run an experiment from where an earlier run stopped, and write its figure and table."""
     parser = argparse.ArgumentParser(prog="python -m rscovlm.experiments.learning", description=__doc__)
     parser.add_argument("claim", choices=sorted(CLAIMS))
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")

@@ -38,7 +38,7 @@ FIXED = Codec("fixed-0-100", space="0-100")
 
 
 def measure(arm: str, engine: Engine, seed: int, count: int) -> list[Measure]:
-    """Measure pointing at small objects, compared with what the coordinate space lets anyone reach on the same boxes."""
+    """Measure pointing at small objects, compared with the best that the coordinate space allows on the same boxes."""
     pairs = answers(
         engine, fresh_samples(lambda rng: _draw(unseen(SCENES), rng), _shown(engine.codec), seed, count), most=24
     )

@@ -107,7 +107,7 @@ def _alone(task: str) -> Callable[[Sequence[ArmRun]], list[Subset]]:
 
 
 def _weighted(rate: float) -> Callable[[Sequence[ArmRun]], list[Subset]]:
-    """Weigh the tasks anew by how far each lagged, in the uneven mixture, behind what it reaches alone."""
+    """Weigh the tasks again by how far each lagged, in the uneven mixture, behind what it reaches alone."""
 
     def subsets(done: Sequence[ArmRun]) -> list[Subset]:
         runs = {run.arm: run for run in done}

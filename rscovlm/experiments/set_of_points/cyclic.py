@@ -1,4 +1,4 @@
-"""What cyclic referring brings: training with and without conversations turned round at equal steps, and the self-check as a confidence.
+"""What cyclic referring brings: training with and without reversed conversations at equal steps, and the self-check as a confidence.
 
 ``python -m rscovlm.experiments.set_of_points.cyclic FOLDER`` trains both from three seeds, measures them and prints two tables.
 """
@@ -47,7 +47,7 @@ COVERAGES = (0.25, 0.5, 0.75, 1.0)
 
 
 def build_pointing_mixture(*, seed: int = 0, cyclic: float = 0.0) -> Mixture:
-    """Build a mixture of pointing by expressions, of which a share is turned round, and some detection so that it is kept.
+    """Build a mixture of pointing by expressions, of which a share is reversed, and some detection so that it is not forgotten.
 
     Args:
         seed: Of the samples.
@@ -60,7 +60,7 @@ def build_pointing_mixture(*, seed: int = 0, cyclic: float = 0.0) -> Mixture:
 
 
 def self_check(engine: Engine, scenes: Sequence[Scene]) -> tuple[list[bool], list[float]]:
-    """Detect the objects of scenes, describe each and find what was described, and tell which detections are right.
+    """Detect the objects of scenes, describe each and find what was described, and return which detections are right.
 
     Args:
         engine: Who detects, describes and finds; all scenes are asked about in common batches.
@@ -160,7 +160,7 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    """Train and measure from the command line; what the folder holds already is not done again."""
+    """Train and measure from the command line; results that the folder holds already are not computed again."""
     from rscovlm.engines import Transformers
     from rscovlm.loading import load
 

@@ -1,7 +1,7 @@
-"""The embedded model trained on with every task of the taxonomy in one mixture, on generated scenes.
+"""The embedded model, trained further with every task of the taxonomy in one mixture, on generated scenes.
 
-``python -m rscovlm.experiments.set_of_points.recipe FOLDER --seed 0`` continues from the shipped checkpoint. What it reaches stands in the
-docs (points, one recipe); it is not what ships.
+``python -m rscovlm.experiments.set_of_points.recipe FOLDER --seed 0`` continues from the shipped checkpoint. The docs give what it reaches
+(points, one recipe); this model does not ship.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def build_task_mixture(*, seed: int = 0, texture_seed: int = 0, cyclic: float = 
     Args:
         seed: Of the samples.
         texture_seed: Of the scenes; scenes for testing take another.
-        cyclic: Share of comprehension and generation that is turned round.
+        cyclic: Share of comprehension and generation that is reversed.
     """
     codec, seen, config = Codec.preset("rscovlm-v1"), budget(), scene_config(STAGES[-1], texture_seed)
     turned = {"comprehension": cyclic, "generation": cyclic}
@@ -136,7 +136,7 @@ def train_tasks(
     mixture: Any = build_task_mixture,
     **arguments: Any,
 ) -> Any:
-    """Train a checkpoint on with the mixture of all tasks, in packed rows, and save the model.
+    """Train a checkpoint further with the mixture of all tasks, in packed rows, and save the model.
 
     Args:
         folder: Where model, processor, rows and checkpoints go.
@@ -146,7 +146,7 @@ def train_tasks(
         row: Tokens of a row.
         seed: Of the samples and their order.
         workers: Processes that draw scenes.
-        cyclic: Share of comprehension and generation that is turned round.
+        cyclic: Share of comprehension and generation that is reversed.
         resume: Resume from the last checkpoint in the folder.
         mixture: Builds the mixture of a shard, by `seed` and `cyclic`.
         arguments: For `trl.SFTConfig`.

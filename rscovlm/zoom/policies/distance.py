@@ -106,7 +106,7 @@ class DistanceRouter:
     @property
     def _inner(self) -> Policy:
         if isinstance(self.then, str):
-            raise TypeError(f"then is the name {self.then!r}")
+            raise TypeError(f"then is the name {self.then!r}; give a policy, such as policy_named({self.then!r})")
         return self.then
 
     def search(self, inquiry: Inquiry) -> Plan:
