@@ -26,24 +26,22 @@ def tiff_place(tags: Any) -> Place:
     crs, notes = _crs(keys)
     shift = 0.5 if keys.get(RASTER_TYPE) == POINT else 0.0
     matrix, scale, ties = (_numbers(tags, tag) for tag in (MATRIX, SCALE, TIEPOINTS))
-    if matrix is not None and len(matrix) == 16:
-        a, b, c, d, e, f = (float(matrix[k]) for k in (0, 1, 3, 4, 5, 7))
-        if a * e - b * d:
-            return Place((a, b, c - shift * (a + b), d, e, f - shift * (d + e)), crs, notes)
-    nowhere = Place(None, crs, (*notes, NO_RATIONAL) if tags.valueof(RATIONAL) is not None else notes)
-    if ties is None or len(ties) % 6:
-        return nowhere
-    points = ties.reshape(-1, 6)
-    if scale is not None and len(scale) >= 2 and scale[0] and scale[1]:
+    points = np.empty((0, 6)) if ties is None or len(ties) % 6 else ties.reshape(-1, 6)
+    # Of a file that has both, against the standard, GDAL takes the scale.
+    if len(points) and scale is not None and len(scale) >= 2 and scale[0] and scale[1]:
         column, row, _, x, y, _ = points[0]
         across, down = float(scale[0]), -float(scale[1])
         place: Affine6 = (across, 0.0, float(x - (column + shift) * across), 0.0, down, float(y - (row + shift) * down))
         return Place(place, crs, notes)
+    if matrix is not None and len(matrix) == 16:
+        a, b, c, d, e, f = (float(matrix[k]) for k in (0, 1, 3, 4, 5, 7))
+        if a * e - b * d:
+            return Place((a, b, c - shift * (a + b), d, e, f - shift * (d + e)), crs, notes)
     if len(points) >= 3:
         fitted = between_points(points[:, :2] + shift, points[:, 3:5], crs, degrees=PROJECTED not in keys)
         if fitted is not None:
             return replace(fitted, notes=(*notes, *fitted.notes))
-    return nowhere
+    return Place(None, crs, (*notes, NO_RATIONAL) if tags.valueof(RATIONAL) is not None else notes)
 
 
 def _numbers(tags: Any, tag: int) -> Any:
