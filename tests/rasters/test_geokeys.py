@@ -22,7 +22,7 @@ ROTATED = (0.25, 0.1, 0, 500_000, 0.3, -0.6, 0, 4_000_000, 0, 0, 0, 0, 0, 0, 0, 
 def _written(path: Path, doubles: dict[int, tuple[float, ...]], kind: int, code: int = 32633) -> Path:
     model, key = (1, 3072) if code > 5000 else (2, 2048)
     keys = [1, 1, 0, 3, 1024, 0, 1, model, 1025, 0, 1, kind, key, 0, 1, code]
-    tags = [(tag, "d", len(values), values, True) for tag, values in doubles.items()]
+    tags: list[Any] = [(tag, "d", len(values), values, True) for tag, values in doubles.items()]
     tags.append((DIRECTORY, "H", len(keys), keys, True))
     tifffile.imwrite(path, np.zeros((20, 30), np.uint8), extratags=tags, photometric="minisblack", metadata=None)
     return path

@@ -21,7 +21,7 @@ from rscovlm.geometry import Frame
 from rscovlm.processing.resolution import PixelBudget
 from rscovlm.rasters import Raster
 from rscovlm.rasters.view import View
-from rscovlm.zoom import ZoomChain
+from rscovlm.zoom import ZoomChain, policies
 from rscovlm.zoom.policies import policy_named
 from rscovlm.zoom.policies.inquiry import Policy
 from rscovlm.zoom.result import ZoomResult
@@ -167,16 +167,44 @@ def traced(case: str) -> tuple[dict[str, Any], Policy, ZoomResult]:
     return told, policy, result
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_a_policy_looks_where_it_was_recorded_to_look(name: str) -> None:
+def _as_recorded(*names: str) -> None:
     recorded: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     for case in CASES:
-        if case.startswith(f"{name}, "):
+        if case.split(", ")[0] in names:
             told, policy, result = traced(case)
             assert told == recorded[case], case
             assert result.searched_tokens <= policy.max_visual_tokens, case
             # What follows the search is the answer and, where it calls the tool, its repetition.
             assert len(result.steps) <= policy.max_calls + 2, case
+
+
+def test_the_tree_looks_where_it_was_recorded_to_look() -> None:
+    _as_recorded("tree", "patient tree")
+
+
+def test_the_grid_cuts_what_it_was_recorded_to_cut() -> None:
+    _as_recorded("grid", "grid with a similarity")
+
+
+def test_assessing_asks_as_it_was_recorded_to_ask() -> None:
+    _as_recorded("assess", "assess with an expert")
+
+
+def test_branches_are_those_that_were_recorded() -> None:
+    _as_recorded("branch", "branch in two")
+
+
+def test_questions_are_routed_by_distance_as_recorded() -> None:
+    _as_recorded("distance", "distance near enough", "distance in between", "distance too far")
+
+
+def test_votes_are_taken_from_the_recorded_views() -> None:
+    _as_recorded("vote", "vote of nine")
+
+
+def test_every_policy_is_recorded() -> None:
+    assert {case.split(", ")[0] for case in json.loads(FILE.read_text(encoding="utf-8"))} == set(POLICIES)
+    assert {POLICIES[name]().name for name in POLICIES} == set(policies.POLICIES)
 
 
 def test_the_target_is_found_where_nothing_limits_the_search() -> None:
