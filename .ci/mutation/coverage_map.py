@@ -230,7 +230,7 @@ class CoverageMap:
         Cases of one function resemble each other, so other functions are tried before its other cases.
 
         What runs at import (constants, defaults) is executed by whatever imports the module: the tests of any line of it then, or of
-        the modules that import it.
+        the modules that import it, and those in files that import it.
         """
         wanted = set(range(lines[0], lines[1] + 1))
         by_test: dict[str, set[int]] = {}
@@ -245,6 +245,9 @@ class CoverageMap:
                 for other in self._importers(module)
                 for test in seen["lines"].get(other, {})
             }
+            # A test that only reads a constant executes no line of the module.
+            readers = self._importing(module, self.seen)
+            found |= {test for path in readers for test in self.seen[path]["seconds"]}
         by_function: dict[str, list[str]] = defaultdict(list)
         for test in sorted(found, key=lambda test: (self.seconds(test), test)):
             by_function[test.split("[")[0]].append(test)
@@ -259,8 +262,11 @@ class CoverageMap:
         return not inside.issuperset(range(lines[0], lines[1] + 1))
 
     def _importers(self, module: str) -> list[str]:
+        return self._importing(module, self._modules)
+
+    def _importing(self, module: str, paths: Iterable[str]) -> list[str]:
         name = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        return [other for other in self._modules if name in _imported((self._root / other).read_bytes())]
+        return [other for other in paths if name in _imported((self._root / other).read_bytes())]
 
 
 def _fixture(definition: Any) -> str:

@@ -129,8 +129,9 @@ def answer(
     """
     if isinstance(questions, str):
         raise TypeError(f"questions is the string {questions!r}; give a list of questions")
+    chain = ZoomChain(engine, **options)
     opened = [open_image(one) for one in image] if isinstance(image, (list, tuple)) else open_image(image)
-    return _asked(ZoomChain(engine, **options), [(opened, text) for text in questions], zoom=zoom, pictures=True)
+    return _asked(chain, [(opened, text) for text in questions], zoom=zoom, pictures=True)
 
 
 def _asked(chain: ZoomChain, pairs: Sequence[tuple[Any, str]], *, zoom: bool, pictures: bool) -> list[ZoomResult]:

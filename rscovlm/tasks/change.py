@@ -254,6 +254,7 @@ def change(
         ValueError: The images do not fit each other (see `RasterPair`) or cannot be read; classes and an expression are given.
         TypeError: ``classes`` is one string.
     """
+    check_engine(engine)
     if isinstance(classes, str):
         raise TypeError(f"classes is the string {classes!r}; give a list of names")
     options: dict[str, Any] = {"tile": tile, "overlap": overlap, "check_shift": check_shift, "style": style}

@@ -259,6 +259,7 @@ def segment(
         ValueError: Nothing is asked for, the image cannot be read, or the segmenter gives something else than masks.
         TypeError: One string instead of a list.
     """
+    check_engine(engine)
     for given in (classes, expressions):
         if isinstance(given, str):
             raise TypeError(f"{given!r} is one string; give a list of names")

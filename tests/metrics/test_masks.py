@@ -161,6 +161,7 @@ def test_nothing_found_where_nothing_is_counts_as_right() -> None:
         == boundary_f1(nothing, nothing)["f1"]
         == 1
     )
+    assert change_score(nothing, nothing)["kappa"] == change_score([np.ones((2, 3))], [np.ones((2, 3))])["kappa"] == 1
     something = [np.eye(3)]
     assert (
         mask_iou(something, nothing)["giou"]

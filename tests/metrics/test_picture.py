@@ -63,6 +63,8 @@ def test_lists_are_read_from_text_or_file(tmp_path: Path) -> None:
     file.write_text("[3]")
     assert read_list("[1]", None, "x") == [1]
     assert read_list("[1]", str(file), "x") == [3]
+    file.write_bytes(b'["Gr\xf6n"]')  # no UTF-8: a name that cannot be read costs no figure
+    assert read_list("", str(file), "x") == ["Gr\ufffdn"]
     for text, message in (("{", "no JSON"), ("{}", "x is a dict"), ("[" * 100_000, "no JSON")):
         with pytest.raises(ValueError, match=message):
             read_list(text, None, "x")

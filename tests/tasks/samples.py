@@ -20,7 +20,7 @@ from PIL import Image
 import rscovlm
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines import Conversation, Reply
-from rscovlm.geometry import Boxes, Frame, PointSets
+from rscovlm.geometry import Boxes, Frame, Objects, PointSets
 from rscovlm.geometry.masks import Mask
 from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.mixtures.scene_records import image_of
@@ -30,6 +30,7 @@ from rscovlm.rasters import open_image
 from rscovlm.records import Annotation, Record, Turn
 from rscovlm.tasks import RenderOptions, task_named, task_of
 from rscovlm.tasks.conditions import solve_conditions
+from rscovlm.tasks.cyclic import change_round_trips, mask_round_trips, round_trips
 from rscovlm.tasks.describe import describe, describe_change
 from rscovlm.tasks.table import asked_tasks, problems
 from rscovlm.tasks.task import Answered
@@ -184,9 +185,9 @@ def _asked(task: str) -> Any:
     return found
 
 
-def _rasters(count: int) -> list[Any]:
+def _rasters(count: int, size: tuple[int, int] = (620, 560)) -> list[Any]:
     """Return an image, and where more are wanted the same with a new roof."""
-    first = _picture(0, (620, 560))
+    first = _picture(0, size)
     later = first.copy()
     later.paste((200, 40, 30), (100, 100, 180, 170))
     return [open_image(one) for one in (first, later)[:count]]
@@ -233,6 +234,7 @@ def _error(error: ValueError) -> Any:
     return [type(error).__name__, getattr(error, "reason", "")]
 
 
+MASKS = [Mask.filled([[(x, 20), (x + 60, 20), (x + 60, 55), (x, 55)]], Frame(620, 560)) for x in (20, 200)]
 ONE, TWO = (Boxes([[20, 15, 74, 56], [190, 230, 250, 300]][:count], "hbb", Frame(620, 560)) for count in (1, 2))
 CALLS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "detect": lambda engine, image, _: rscovlm.detect(engine, image, ["ship", "storage-tank"]),
@@ -253,15 +255,24 @@ CALLS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "describe": lambda engine, image, _: describe(engine, image, TWO, batch=1),
     "describe a change": lambda engine, image, later: describe_change(engine, image, later, ONE),
     "conditions": lambda engine, image, _: solve_conditions(engine, image, "the largest ship within 200 pixels of the storage tank"),
+    "describe and find": lambda engine, image, _: round_trips(engine, image, Objects(TWO, ("ship", "tank"))),
+    "describe by names and find": lambda engine, image, _: round_trips(engine, image, Objects(TWO, ("ship", "")), describe_all=lambda objects: objects.labels),
+    "describe and mask": lambda engine, image, _: mask_round_trips(engine, image, MASKS, describe_all=lambda objects: ["a roof", ""]),
+    "describe and outline changes": lambda engine, image, later: change_round_trips(engine, image, later, MASKS, describe_all=lambda objects: ["a roof", ""]),
+    "describe changes and outline them": lambda engine, image, later: change_round_trips(engine, image, later, MASKS[:1]),
 }  # fmt: skip
 
 
-def _called(name: str) -> Any:
+LONG = ("detect", "detect in tiles", "segment in windows", "change in windows", "ground", "conditions")
+"""Calls that are made on images too of which a tile holds one side alone."""
+
+
+def _called(name: str, size: tuple[int, int] = (620, 560)) -> Any:
     found: dict[str, Any] = {}
     for number, answers in enumerate(ANSWERS):
         engine = Scripted(DIALECTS[number % 2], answers)
         try:
-            result = CALLS[name](engine, *_rasters(2))
+            result = CALLS[name](engine, *_rasters(2, size))
         except ValueError as error:
             result = _error(error)
         asked = [
@@ -394,6 +405,11 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     **{f"ask {name}": (lambda name=name: _asked(name)) for name in asked_tasks()},  # type: ignore[misc]
     **{f"measure {name}": (lambda name=name: _measured(name)) for name in DIALECTS[:2]},  # type: ignore[misc]
     **{f"call {name}": (lambda name=name: _called(name)) for name in CALLS},  # type: ignore[misc]
+    **{
+        f"call {name} on {size[0]}x{size[1]} pixels": (lambda name=name, size=size: _called(name, size))  # type: ignore[misc]
+        for name in LONG
+        for size in ((240, 700), (700, 240))
+    },
     "lacking": _lacking,
     "journal": _journal,
     "facts": _facts,
