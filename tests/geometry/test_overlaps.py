@@ -183,14 +183,16 @@ def test_slivers_that_cross_keep_their_digits(thickness: float) -> None:
 
 
 @pytest.mark.parametrize("thickness", [1e-3, 1e-5, 1e-7])
-def test_a_long_sliver_over_a_small_box_keeps_its_digits(thickness: float) -> None:
+@pytest.mark.parametrize("end", [0.0, 499.999, -499.999])
+def test_a_long_sliver_over_a_small_box_keeps_its_digits(thickness: float, end: float) -> None:
     rng = np.random.default_rng(8)
     small = np.column_stack(
         [rng.uniform(0, 1000, (300, 2)), rng.uniform(1e-3, 1e-2, (300, 2)), rng.uniform(-90, 90, 300)]
     )
     long = np.column_stack(
         [small[:, :2] + rng.normal(0, 1e-3, (300, 2)), np.full(300, 1e3), np.full(300, thickness), small[:, 4] + 33]
-    )
+    )[: 300 if end == 0 else 80]
+    small, long = small[: len(long)], _moved_along(long, end / 1e3)  # over the middle of the long one, or at an end
     for a, b in ((_quads(small), _quads(long)), (_quads(long), _quads(small))):
         shared, area_a, area_b = quad_overlap(a, b)
         expected = np.array([exact_iou(one, two) for one, two in zip(a, b, strict=True)])

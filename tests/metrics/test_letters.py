@@ -54,7 +54,7 @@ READ = {
         "The answer is A or B.", "Answer: A and/or B", "A或B", "A还是B", "A 或者 B", "It can be A or it can be B.",
         "I cannot tell whether it's A or B.", "Could be A, maybe B", "The answer is A, or possibly B",
         "Between A and B", "Neither A nor B", "Not A", "It is not A.", "The answer is definitely not A",
-        "None of the above", "There is no answer", "以上都不对", "The answer is a building.", "Answer: A building",
+        "None of the above", "There is no answer", "以上都不对", "不是A", "并非A", "不选A", "排除A", "A不对", "A错误", "The answer is a building.", "Answer: A building",
         "Grade A", "Plan B", "Vitamin C", "Type C airplane", "The plane is in area B", "A's wings",
         "The B-52 is parked.", "T-shaped", "There is a C-shaped building.", "T字形建筑", "A型飞机", "BAD", "CAB",
         "USA", "Yes", "A1", "①", "<answer></answer>", "Option A shows a pier. Option B shows a barn.",
