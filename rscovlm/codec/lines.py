@@ -74,7 +74,7 @@ class Lines:
         return _Line([token[0] for token in tokens[:count]], end, repaired=True)
 
     def _labelled(self, line: _Line, start: int) -> tuple[int, bool]:
-        """Take a line's label; return where the text goes on, and whether with another object on the same line."""
+        """Take a line's label; return where the text continues, and whether with another object on the same line."""
         text = self._text
         if self._line_end < line.label_start:
             newline = text.find("\n", line.label_start)

@@ -74,7 +74,7 @@ class TagPattern:
 
     @cached_property
     def loose(self) -> re.Pattern[str]:
-        """What begins as a box and goes on in its characters, whatever their order."""
+        """What begins as a box and continues in its characters, whatever their order."""
         signs = re.escape("".join(sorted({sign for kind in self.tags.kinds for sign in self._signs(kind)})))
         opened = "|".join(_tolerant(self._opened(kind)) for kind in self.tags.kinds)
         begins = "|".join(self.starts)

@@ -76,7 +76,7 @@ class Masks:
         return self.vocabulary.texts.get(token) or self._spelling.tokens.get(token, "")
 
     def after(self, place: Place, token: int) -> Place:
-        """Return the place after a token; its state is empty where no answer goes on like that."""
+        """Return the place after a token; its state is empty where no answer continues like that."""
         if token in self._spelling.tokens:
             return self._spelling.take(place, self._spelling.tokens[token])
         return self._spelling.walk(place, self.vocabulary.texts.get(token, ""))

@@ -43,7 +43,7 @@ class Spelling:
         self.start: Place = (automaton.start, "")
 
     def step(self, place: Place, character: str) -> Place | None:
-        """Return the place after one more character is spelt; None where no answer goes on like that."""
+        """Return the place after one more character is spelt; None where no answer continues like that."""
         state = self.automaton.step(place[0], character)
         if not state:
             return None
@@ -53,16 +53,16 @@ class Spelling:
         return state, begun
 
     def pass_over(self, place: Place, character: str) -> Place | None:
-        """Return the place after one character within an added token; None where no answer goes on like that."""
+        """Return the place after one character within an added token; None where no answer continues like that."""
         state = self.automaton.step(place[0], character)
         return (state, "") if state else None
 
     def take(self, place: Place, text: str) -> Place:
-        """Return the place after an added token; its state is empty where no answer goes on like that."""
+        """Return the place after an added token; its state is empty where no answer continues like that."""
         return self.automaton.walk(place[0], text), ""
 
     def walk(self, place: Place, text: str) -> Place:
-        """Return the place after a text is spelt; its state is empty where no answer goes on like that."""
+        """Return the place after a text is spelt; its state is empty where no answer continues like that."""
         for character in text:
             after = self.step(place, character)
             if after is None:
@@ -79,7 +79,7 @@ class Spelling:
         return next((end for end in ends if end in self._begun), "")
 
     def _lives(self, place: Place) -> bool:
-        """Return whether some answer goes on without spelling what was begun to its end."""
+        """Return whether some answer continues without spelling what was begun to its end."""
         if place not in self._live:
             self._live[place] = False  # a place that only leads back to itself goes nowhere
             self._live[place] = self._escapes(*place)

@@ -32,7 +32,7 @@ def outlines(quads: Floats, frame: Frame, crs: str | None) -> list[Floats]:
     """Return the ring of each box in a coordinate reference system, (k, 2) points, the first not repeated.
 
     A ring has the box's four corners where its edges are straight on that map within half a pixel, more points where
-    they are not. Longitudes are continuous: a box over the 180th meridian goes on beyond 180 degrees. A box round a
+    they are not. Longitudes are continuous: a box over the 180th meridian continues beyond 180 degrees. A box round a
     pole goes once round the world and along the pole.
 
     Args:

@@ -164,7 +164,7 @@ class Mask:
             return [total]
         columns, rows = np.nonzero(edges)
         places = (columns + self.window.x1) * height + rows + self.window.y1
-        # A run that ends with a column and goes on with the next one is one run.
+        # A run that ends with a column and continues with the next one is one run.
         starts, ends = places[0::2], places[1::2]
         joined = np.flatnonzero(ends[:-1] == starts[1:])
         starts, ends = np.delete(starts, joined + 1), np.delete(ends, joined)

@@ -12,7 +12,7 @@ from rscovlm.mixtures.mixture import Mixture, SourceRow
 class Stages(Sequence[Any]):
     """Mixtures one after another: weights, subsets or scenes that change at a stated position.
 
-    A subset that several stages have goes on with its rows where the stage before left it.
+    A subset that several stages have continues with its rows where the stage before left it.
 
     Args:
         stages: (number of positions, mixture) in order.

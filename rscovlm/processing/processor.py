@@ -62,7 +62,7 @@ class RSCoVLMProcessor(ProcessorMixin):
         self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
         if self.image_token_id in (None, getattr(tokenizer, "unk_token_id", None)):
             raise ValueError(f"the tokenizer has no {self.image_token} token; give that of a Qwen-VL checkpoint")
-        # A row that is padded on the right goes on after its padding: batches would answer otherwise than single rows.
+        # A row that is padded on the right continues after its padding: batches would answer otherwise than single rows.
         tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # the latter is what is saved
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
         self.dialect = Dialect.given(codec if codec is not None else _CODECS[self.family])

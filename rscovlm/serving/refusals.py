@@ -53,7 +53,7 @@ class RequestLimits:
         seconds: Time for one request; looked at between replies of the model.
         waiting: Concurrent requests; further ones get 429.
         connections: Connections held open at a time.
-        bodies: Bytes of all requests in the house.
+        bodies: Bytes of all concurrent requests together.
         memory: Bytes in which the pictures of all requests are decoded.
     """
 

@@ -63,7 +63,7 @@ def merge_and_join(
 ) -> Merged:
     """Merge as `merge` does, and join the pieces of objects that no tile saw whole.
 
-    Two objects of one class are pieces of one when each is cut by the border of its tile at which the other goes on, and
+    Two objects of one class are pieces of one when each is cut by the border of its tile at which the other continues, and
     they agree in what both tiles see (`rscovlm.tasks.pieces.Seams`). Pieces of more than two tiles are joined too.
     What is still cut by a border is flagged.
 
@@ -86,7 +86,7 @@ class _Rivals:
     Attributes:
         stands_for: (n,) the object that stays for each; its own number where it stays itself.
         margin: (n,) pixels from the nearest border of its tile, infinite at the border of the image.
-        pieces: (k, 2) pairs that stay and are two pieces of one object, each cut where the other goes on.
+        pieces: (k, 2) pairs that stay and are two pieces of one object, each cut where the other continues.
     """
 
     def __init__(

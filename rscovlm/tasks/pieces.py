@@ -24,7 +24,7 @@ AGREE = 0.5
 FILLED = 0.5
 """Least share of a joined box that its pieces cover: an L of two pieces is no box."""
 
-# Sides of a window (left, top, right, bottom) and the side of a neighbour at which the same object goes on.
+# Sides of a window (left, top, right, bottom) and the side of a neighbour at which the same object continues.
 _SIDES = ((0, 2), (1, 3), (2, 0), (3, 1))
 _PAIRS = 1 << 14
 """Pairs of shapes intersected at once: each takes about a kilobyte."""
@@ -70,7 +70,7 @@ def margins(bounds: Floats, windows: Floats, size: tuple[int, int]) -> Floats:
 class Seams:
     """Where tiles cut objects, and which objects go on in another tile.
 
-    One is cut by a border of its tile beyond which the other's tile goes on, the other by the border opposite; so the
+    One is cut by a border of its tile beyond which the other's tile continues, the other by the border opposite; so the
     object crosses all of what both tiles see, and there the two must cover nearly the same.
 
     Args:

@@ -193,7 +193,7 @@ def writing(folder: Path, *, output: str | Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Safetensors tells a full disk by errors of its own; what is not of the disk goes on as it is.
+        # Safetensors reports a full disk by its own errors; errors of other causes are raised as they are.
         if not _is_of_disk(error):
             raise
         if folder != Path(output):

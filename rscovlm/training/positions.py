@@ -13,7 +13,7 @@ def multimodal_positions(visual: Sequence[bool], grids: Sequence[Grid], merge: i
     """Count time, height and width of every token.
 
     A text token advances all three. An image's tokens share one time and spread over the rows and columns of its
-    merged grid; the text after it goes on behind the larger of these.
+    merged grid; the text after it continues behind the larger of these.
 
     Args:
         visual: Whether each token is an image token.
