@@ -104,8 +104,8 @@ def merged(model: Any, source: str) -> Any:
     try:
         adapted: Any = PeftModel.from_pretrained(model, source, trust_remote_code=False, use_safetensors=True)
         whole = adapted.merge_and_unload(safe_merge=True)
-    # peft raises any of these for an adapter of another model.
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+        # peft raises any of these for an adapter of another model.
         said = " ".join(str(error).split())
         raise ValueError(
             f"adapter {source!r} cannot be added to its model ({said}); give the model that it was trained on"
