@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rscovlm.data.sources.labeltxt import DOTA, parse_label_txt
-from rscovlm.data.tiles import Foreground, parse_tile_name, plan_windows, tile, to_parent
+from rscovlm.data.tiles import Foreground, halves, parse_tile_name, plan_windows, tile, to_parent
 from rscovlm.geometry import Frame, Objects, iou
 from rscovlm.records.record import Annotation, ImageRef, Record
 from rscovlm.records.tally import Rejected, Tally
@@ -271,3 +271,66 @@ def test_tiles_of_two_records_never_take_each_others_files(tmp_path: Path, other
     assert [Image.open(tmp_path / row.images[0].path).getpixel((0, 0)) for row in saved] == [(255, 0, 0)] * 2
     assert tally.dropped["id used twice"] == 1
     assert len(list(tile([first, second], **options))) == 4  # nothing is saved, so nothing is taken
+
+
+@settings(max_examples=100)
+@given(
+    st.tuples(*[st.integers(-50, 50)] * 2), st.tuples(*[st.integers(1, 700)] * 2), st.sampled_from([0.0, 0.2, 0.5, 0.9])
+)
+def test_pieces_of_a_window_cover_it_and_nothing_else(
+    corner: tuple[int, int], size: tuple[int, int], overlap: float
+) -> None:
+    """Two pieces along the longer side; four where the other is longer than they are; squares, cut at the window's border."""
+    x, y = corner
+    window = (x, y, x + size[0], y + size[1])
+    pieces = halves(window, overlap=overlap)
+    covered = np.zeros((size[1], size[0]), int)
+    for x1, y1, x2, y2 in pieces:
+        assert x <= x1 < x2 <= window[2] and y <= y1 < y2 <= window[3]
+        covered[y1 - y : y2 - y, x1 - x : x2 - x] += 1
+    assert covered.min() >= 1
+    side = math.ceil(max(size) / (2 - overlap))
+    assert max(max(x2 - x1, y2 - y1) for x1, y1, x2, y2 in pieces) == side
+    if side - int(side * overlap) >= max(size) - side:  # rounding leaves room for no third
+        assert len(pieces) == (1 if max(size) <= side else 2) * (1 if min(size) <= side else 2)
+
+
+@pytest.mark.parametrize("overlap", [-0.01, 1.0, 2])
+def test_an_overlap_of_pieces_is_a_share(overlap: float) -> None:
+    with pytest.raises(ValueError, match=r"is no share; give 0 or more, and less than 1"):
+        halves((0, 0, 90, 40), overlap=overlap)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("P0706__512__412___0.png", ("P0706", 512.0, 412, 0)),
+        ("a__b__0.5__-3___7", ("a__b", 0.5, -3, 7)),
+        ("folder/P1__1024__0___824.TIFF", ("P1", 1024.0, 0, 824)),
+    ],
+)
+def test_names_of_tiles_say_where_they_were_cut(name: str, parts: tuple[str, float, int, int]) -> None:
+    assert parse_tile_name(name) == parts
+
+
+@pytest.mark.parametrize(
+    "name", ["P0706.png", "P0706__412___0.png", "P0706__512__412__0.png", "__512__412___0.png", "P__1__1.5___2"]
+)
+def test_other_names_are_no_names_of_tiles(name: str) -> None:
+    with pytest.raises(ValueError, match="is not <stem>__<size>__<x>___<y>"):
+        parse_tile_name(name)
+
+
+def test_tiles_of_one_record_stop_where_nothing_is_kept_empty() -> None:
+    """Tiles without objects are left out on request, and those after them are not."""
+    item = Annotation((250, 10, 260, 20), "ship", "hbb")
+    rows = list(tile([_record(300, 100, item)], size=100, overlap=0, keep_empty=False))
+    assert [row.id for row in rows] == ["P1__100__200___0"]
+    assert rows[0].objects[0].box == (50, 10, 60, 20)
+
+
+@pytest.mark.parametrize(("least", "held"), [(1.0, False), (0.6, True), (0.61, False)])
+def test_how_much_of_an_object_a_tile_must_hold_may_be_said(least: float, held: bool) -> None:
+    item = Annotation((94, 10, 104, 20), "ship", "hbb")
+    first, *_ = tile([_record(150, 100, item)], size=100, overlap=50, least=least)
+    assert bool(first.objects) is held
