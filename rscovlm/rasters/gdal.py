@@ -319,6 +319,8 @@ class GdalReader:
         import rasterio
 
         what = f"{self.name}: cannot be read as {self._kind.upper()}; is it whole?"
-        named = {self._path: self.name} if isinstance(self._path, str) else {}
+        path = self._path
+        # What lies in memory has a path that GDAL made up, of which it names the whole or the end.
+        named = {path: self.name, path.rpartition("/")[2]: self.name} if isinstance(path, str) and path else {}
         with translated(what, kind=RasterError, named=named), rasterio.Env(**OPTIONS, GDAL_CACHEMAX=self._cache):
             yield

@@ -1,6 +1,7 @@
 """Whatever coordinate system or file comes, no error of GDAL, PROJ or rasterio leaves the package as such."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from rscovlm.exports import map_page, to_geojson
 from rscovlm.exports.geopackage import to_geopackage
 from rscovlm.exports.geoparquet import to_geoparquet
 from rscovlm.geometry import Boxes, Frame, Objects
-from rscovlm.rasters import open_image
+from rscovlm.rasters import RasterError, open_image
+from tests.rasters.files import write_tiff
 
 rasterio = pytest.importorskip("rasterio")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -157,3 +159,16 @@ def _imports(node: ast.AST) -> bool:
         )
         for part in ast.walk(node)
     )
+
+
+@pytest.mark.parametrize("end", [120, 200, 300, 600, 3000])
+def test_a_picture_in_memory_is_called_what_the_caller_knows_it_by(end: int, tmp_path: Path) -> None:
+    """GDAL gives it a file name of its own, which means nothing to anybody."""
+    pixels = np.random.default_rng(0).integers(0, 255, (100, 90, 3)).astype(np.uint8)
+    data = write_tiff(
+        tmp_path / "a.tif", pixels, compress="deflate", tiled=True, blockxsize=64, blockysize=64
+    ).read_bytes()
+    with pytest.raises(RasterError, match="^bytes") as found:
+        open_image(data[:end], backend="rasterio").read((0, 0, 90, 100))
+    words = str(found.value)
+    assert "vsimem" not in words and not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", words), words
