@@ -20,6 +20,7 @@ from rscovlm.tasks.boxes import object_rows
 from rscovlm.tasks.words import overview
 from rscovlm.zoom import ZoomChain, ZoomView
 from rscovlm.zoom.layouts import system_part
+from rscovlm.zoom.policies import POLICIES
 from rscovlm.zoom.policies.inquiry import answer_calls
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ def _asked(request: Request, engine: Engine, limits: RequestLimits, layout: Layo
     while not episode.done:
         (reply,) = replies(engine, [episode.pending], max_new_tokens=limits.tokens)
         progress(_about(episode.receive(reply), episode.views))
-    return _in_sent_pixels(episode.result(), engine.codec, rasters, request)
+    answer = _in_sent_pixels(episode.result(), engine.codec, rasters, request)
+    return replace(answer, extra=_unsearched(request, answer.extra))
 
 
 def _searched(search: Search, engine: Engine, progress: Progress) -> ZoomResult:
@@ -194,6 +196,13 @@ def _weighed(result: ZoomResult) -> dict[str, Any]:
     return about | ({"declined": result.declined} if result.declined else {})
 
 
+def _unsearched(request: Request, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of an answer; where a request names a policy, that none looked: no image, or nothing asked in words."""
+    if request.policy not in POLICIES:
+        return dict(extra)
+    return {**extra, "policy": "none", "problems": {**extra.get("problems", {}), "nothing_to_search": 1}}
+
+
 def _continued(request: Request, engine: Engine, limits: RequestLimits, overviews: Sequence[ZoomView]) -> Answer:
     """Answer a conversation that asks nothing in words: an image alone, instructions alone, or what a tool said."""
     rasters = request.images
@@ -203,7 +212,7 @@ def _continued(request: Request, engine: Engine, limits: RequestLimits, overview
     if overviews:
         text, extra = _moved(text, overviews[-1], engine.codec, rasters, request)
     visual = sum(view.tokens for view in overviews)
-    return Answer(text, _finish(reply.finish), visual_tokens=visual, extra=extra)
+    return Answer(text, _finish(reply.finish), visual_tokens=visual, extra=_unsearched(request, extra))
 
 
 def _before(

@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from rscovlm.engines import Engine
 
 
+OWN_STEPS = 3
+"""Windows that a model may ask for where nobody says how many."""
+
+
 class ZoomChain:
     """Asks a model about images and reads the regions it wants to see from the original.
 
     Args:
         engine: Who answers: any :class:`~rscovlm.engines.Engine`.
-        max_steps: Windows shown for one question at most; 0 never zooms.
+        max_steps: Windows shown for one question at most; 0 never zooms. None allows the model's own calls `OWN_STEPS`, and a policy as
+            many as it chooses and `max_visual_tokens` hold.
         max_visual_tokens: Visual tokens of all images shown for one question, overviews included.
         min_side: Smallest side of a window in original pixels; smaller regions are shown with context around them.
         max_refusals: Broken calls that may be tried again before the answer is asked for.
@@ -51,7 +56,7 @@ class ZoomChain:
         self,
         engine: Engine,
         *,
-        max_steps: int = 3,
+        max_steps: int | None = None,
         max_visual_tokens: int = 3000,
         min_side: int = 28,
         max_refusals: int = 1,
@@ -66,7 +71,8 @@ class ZoomChain:
                 f"in_flight is {in_flight!r} and max_new_tokens {max_new_tokens!r}; give whole numbers from 1 up"
             )
         self.engine = engine
-        self.limits = Limits(max_steps, max_visual_tokens, min_side, max_refusals)
+        self.limits = Limits(OWN_STEPS if max_steps is None else max_steps, max_visual_tokens, min_side, max_refusals)
+        self._chosen = max_steps
         self._layout = None if layout is None else check_layout(layout)
         self.max_new_tokens = max_new_tokens
         self.in_flight = in_flight
@@ -247,7 +253,7 @@ class ZoomChain:
         def answer(zoom: bool) -> Episode:
             return self._episode(rasters, overviews, question, zoom=zoom, before=before, system=system)
 
-        return Search(policy, inquiry, answer, self.max_new_tokens)
+        return Search(policy, inquiry, answer, self.max_new_tokens, most=self._chosen)
 
     def _advanced(self, running: dict[int, Episode | Search]) -> Iterator[tuple[int, Episode | Search]]:
         """Have the engine answer what all questions ask, in one batch for each kind, and yield those that are done."""

@@ -29,12 +29,21 @@ class Search:
         inquiry: The question.
         answer: Gives the episode in which the question is answered, offered the tool or not.
         max_new_tokens: Limit of generated tokens of the answer.
+        most: Windows that the answer may be given from, those of the highest scores; 0 asks about the overviews alone, and None leaves
+            the number to the policy. The rest is counted as ``max_steps``.
     """
 
     def __init__(
-        self, policy: Policy, inquiry: Inquiry, answer: Callable[[bool], Episode], max_new_tokens: int
+        self,
+        policy: Policy,
+        inquiry: Inquiry,
+        answer: Callable[[bool], Episode],
+        max_new_tokens: int,
+        *,
+        most: int | None = None,
     ) -> None:
         self._policy, self._inquiry, self._make, self._longest = policy, inquiry, answer, max_new_tokens
+        self._most = most
         self._plan = policy.search(inquiry)
         self._calls: list[EngineCall] = []
         self._steps: list[Step] = []
@@ -42,7 +51,11 @@ class Search:
         self._visual_tokens = 0
         self._outcome: Outcome | None = None
         self._episode: Episode | None = None
-        self._advance(None)
+        if most == 0:
+            inquiry.problems["max_steps"] += 1
+            self._decide(Outcome())
+        else:
+            self._advance(None)
 
     @property
     def done(self) -> bool:
@@ -119,6 +132,10 @@ class Search:
         inquiry.problems.update(
             {"outside": len(outcome.windows) - len(inside)} if len(inside) < len(outcome.windows) else {}
         )
+        if outcome.answer is None and self._most is not None and len(inside) > self._most:
+            best = sorted(inside, key=lambda look: -look.score)[: self._most]
+            inquiry.problems["max_steps"] += len(inside) - len(best)
+            inside = [look for look in inside if look in best]
         self._calls, self._outcome = [], replace(outcome, windows=inside)
         if outcome.answer is None:
             self._episode = self._make(bool(inside))

@@ -196,6 +196,31 @@ def test_a_question_that_the_image_cannot_answer_is_declined_with_its_reason(tmp
         assert ("10 m are 2.0 pixels at 5 m" in about.get("declined", "")) is declined
 
 
+@pytest.mark.parametrize(
+    "message", [user("How are you?"), user("", DATA), user(" ", DATA)], ids=["words", "image", "blank"]
+)
+def test_a_policy_that_has_nothing_to_search_says_so(message: dict[str, Any]) -> None:
+    """The conversation may hold no image yet; that nobody looked is not passed over."""
+    with served(Scripted(lambda *_: "Fine."), limits=ALL) as server:
+        _, plain = chat(server, message)
+        status, reply = chat(server, message, rscovlm={"policy": "tree"})
+    about = reply["rscovlm"]
+    assert (status, about["policy"], about["problems"]) == (200, "none", {"nothing_to_search": 1})
+    assert "policy" not in plain["rscovlm"] and reply["choices"] == plain["choices"]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_the_answer_of_a_policy_keeps_the_windows_allowed(steps: int) -> None:
+    """To count, a model to which everything is enough makes the tree keep four quarters."""
+    engine = Scripted(lambda *_: "yes, 99", budget=PixelBudget(max_pixels=448 * 448))
+    own = {"policy": "tree", "max_steps": steps}
+    with served(engine, limits=ALL) as server:
+        _, reply = chat(server, user("How many are there?", DATA), rscovlm=own)
+    about = reply["rscovlm"]
+    assert len(about["windows"]) == len(engine.asked[-1][-1].images()) - 1 == steps
+    assert about["problems"]["max_steps"] == (4 - steps if steps else 1) and bool(about["looks"]) is bool(steps)
+
+
 @pytest.mark.parametrize("name", ["vote", "branch", "grid", "tree"])
 def test_an_answer_that_was_cut_says_so(name: str) -> None:
     def say(conversation: Conversation, turn: int) -> Reply:

@@ -298,7 +298,7 @@ def test_bad_settings_are_named() -> None:
         ({"min_side": 0}, "min_side is 0"),
         ({"in_flight": 0}, "in_flight is 0"),
         ({"in_flight": 1.5}, "in_flight is 1.5"),
-        ({"max_steps": None}, "max_steps is None"),
+        ({"max_steps": "3"}, "max_steps is '3'"),
         ({"max_steps": float("inf")}, "max_steps is inf; give a whole number"),
         ({"min_side": "a"}, "min_side is 'a'"),
         ({"layout": "other"}, "'other'"),

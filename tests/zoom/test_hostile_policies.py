@@ -164,3 +164,33 @@ def test_an_own_policy_that_returns_nothing_is_named() -> None:
 
     with pytest.raises(RuntimeError, match="policy 'own' returned None; return an Outcome"):
         ZoomChain(Scripted(lambda *_: "two", budget=budget()), policy=Own(search)).ask(LAND, ASKED)
+
+
+@pytest.mark.parametrize("name", ["tree", "distance"])
+@pytest.mark.parametrize(("most", "shown"), [(1, 1), (3, 3), (9, 4), (None, 4)])
+def test_no_more_windows_are_shown_with_an_answer_than_max_steps(name: str, most: int | None, shown: int) -> None:
+    """To count, a model to which everything is enough makes the tree keep all four quarters."""
+    engine = Scripted(lambda *_: sure(-0.01), budget=budget())
+    result = ZoomChain(engine, policy=name, max_steps=most).ask(LAND, ASKED)
+    assert [len(one.images()) for one in engine.asked[-1]] == [1 + shown] and len(result.windows) == shown
+    assert result.problems["max_steps"] == 4 - shown
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_without_steps_no_policy_looks(name: str) -> None:
+    engine = Scripted(lambda *_: sure(-0.01), budget=budget())
+    result = ZoomChain(engine, policy=name, max_steps=0).ask(LAND, ASKED)
+    assert [[len(one.images()) for one in batch] for batch in engine.asked] == [[1]]
+    assert (result.looks, result.windows, dict(result.problems)) == ((), [], {"max_steps": 1})
+    assert result.policy == name
+
+
+def test_the_windows_of_the_highest_scores_are_shown() -> None:
+    scores = [0.2, 0.9, 0.5, 0.7]
+
+    def search(inquiry: Inquiry) -> Iterator[list[EngineCall]]:
+        return Outcome([Look((50 * n, 0, 50 * n + 40, 90), 0, score) for n, score in enumerate(scores)])  # type: ignore[return-value]
+        yield []
+
+    result = ZoomChain(Scripted(lambda *_: "two", budget=budget()), policy=Own(search), max_steps=2).ask(LAND, ASKED)
+    assert result.windows == [(50, 0, 90, 90), (150, 0, 190, 90)] and dict(result.problems) == {"max_steps": 2}
