@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from rscovlm.experiments.policies.lessons import Lessons, lessons_of, phrases, prompt_of
+from rscovlm.experiments.policies.lessons import kind_of, lessons_of, phrases, prompt_of
 from rscovlm.experiments.policies.pads import SIDE, TASKS, PadTask, draw_question, holds, legible, marking_box
+from rscovlm.experiments.policies.quotas import BATCH, SHARES, TIMES, LastReply, Lessons
+from rscovlm.loading import load_processor
 from rscovlm.scenes.legibility import read_marking
 from rscovlm.scenes.pad import GLYPHS
 from rscovlm.zoom.policies import POLICIES
@@ -63,7 +67,12 @@ def test_lessons_hold_a_picture_for_each_place_and_a_true_reply(policy: str) -> 
             assert reply == "nothing" or set(reply.split(", ")) <= set(GLYPHS)
         elif prompt in ("plan", "ground"):
             assert reply.count(" region\n") == len(asked.pads)
-        elif prompt != "gather":
+        elif prompt == "gather":
+            # Whatever markings the list has: the answer is what stands there, counted by another way.
+            marks = re.findall(r"\b(plus|cross|bars|ring)\b(?=[,\n])", text)
+            target = re.findall(r"marking (\w+)\?", text)
+            assert reply == str(sum(mark == target[0] for mark in marks))
+        else:
             assert reply == asked.answer
     wanted = {
         "tree": "seen",
@@ -74,6 +83,62 @@ def test_lessons_hold_a_picture_for_each_place_and_a_true_reply(policy: str) -> 
         "none": "answer",
     }
     assert seen[wanted[policy]] and policy in {*POLICIES, "none"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_regions_that_are_taught_show_a_marking_large_enough(task: PadTask) -> None:
+    """A region of the plan, read from its text on the grid that the model sees."""
+    rng = np.random.default_rng(8)
+    asked = draw_question(rng, task)
+    (plan,) = [one for one in lessons_of(asked, "branch", rng) if kind_of(one) == "plan"]
+    lines = plan["messages"][-1]["content"][0]["text"].splitlines()
+    corners = [np.array(re.findall(r"\d+", line), float).reshape(4, 2) * SIDE / 84 for line in lines]
+    windows = [(*one.min(0), *one.max(0)) for one in corners]
+    assert len(windows) == len(asked.pads)
+    for pad in asked.pads:
+        assert sum(legible(pad, window, 84) for window in windows) == 1
+        assert sum(legible(pad, window, 42) for window in windows) == 1  # twice what is needed
+
+
+def test_the_loss_falls_on_the_last_reply_of_what_a_policy_asked() -> None:
+    """Calls that stand in the model's name before it are not trained: some of them look where nothing is."""
+    processor = load_processor("embedded")
+    rng = np.random.default_rng(6)
+    several: list[Any] = []
+    while not several:
+        several = [one for one in lessons_of(draw_question(rng, "count"), "assess", rng) if kind_of(one) == "looks"]
+    said = several[0]["messages"][-1]["content"][0]["text"]
+    assert sum(turn["role"] == "assistant" for turn in several[0]["messages"]) > 1
+    for last in (True, False):
+        encoded = LastReply(processor)({**several[0], "last": last})
+        text = processor.tokenizer.decode([label for label in encoded.labels if label >= 0])
+        assert (text == f"{said}<|im_end|>") is last and text.endswith(f"{said}<|im_end|>")
+
+
+def test_a_marking_is_the_same_token_where_it_is_read_listed_and_asked_for() -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = load_processor("embedded").tokenizer
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in phrases()])
+    for glyph in GLYPHS:
+        (token,) = tokenizer(glyph)["input_ids"]
+        listed = tokenizer(
+            f"- [1,2,3,4]: {glyph}\n- [5,6,7,8]: {glyph}\nHow many white pads carry the marking {glyph}?"
+        )
+        assert listed["input_ids"].count(token) == 3
+    assert len(tokenizer("nothing")["input_ids"]) == 1
+
+
+def test_each_kind_of_lesson_has_its_share_and_batches_are_mixed() -> None:
+    """Policies themselves ask yes or no in six of ten lessons."""
+    lessons = Lessons(480, seed=4)
+    kinds = ["call" if lessons[place].get("last") is None else kind_of(lessons[place]) for place in range(len(lessons))]
+    counts = Counter(kinds)
+    assert set(counts) <= set(SHARES)
+    for kind, share in SHARES.items():
+        assert abs(counts[kind] / len(kinds) - share) <= 0.5 * TIMES / len(kinds) + 0.02, kind
+    batches = [set(kinds[start : start + BATCH]) for start in range(0, len(kinds), BATCH)]
+    assert min(map(len, batches)) > 1
 
 
 def test_lessons_depend_on_their_number_alone() -> None:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from rscovlm.experiments.embedded import STAGES, scene_config
-from rscovlm.experiments.policies.lessons import BATCH, Lessons, phrases
+from rscovlm.experiments.policies.lessons import phrases
 from rscovlm.experiments.policies.pads import TASKS, PadTask, draw_question
+from rscovlm.experiments.policies.quotas import BATCH, LastReply, Lessons
 from rscovlm.experiments.scenes import TEST_TEXTURES
 from rscovlm.files import write_text
 from rscovlm.geometry import Boxes, Frame
@@ -28,7 +29,7 @@ from rscovlm.zoom import compare, write_comparison
 from rscovlm.zoom.comparison import PolicyScore, table
 from rscovlm.zoom.summary import ZoomQuestion
 
-STEPS = 500
+STEPS = 400
 NAMED: dict[PadTask, str] = {
     "one": "One small marking",
     "compare": "Two far markings, compared",
@@ -55,6 +56,7 @@ def train_policies(
     from tokenizers import AddedToken
 
     from rscovlm.loading import load
+    from rscovlm.training.collator import Collator
     from rscovlm.training.optimizer import MuonAdamW
     from rscovlm.training.sft import build_trainer
 
@@ -78,7 +80,10 @@ def train_policies(
         **arguments,
     }
     optimizer = MuonAdamW(model.named_parameters(), lr=6e-4, muon_lr=6e-3)
-    trainer = build_trainer(model, processor, Lessons(steps * BATCH, seed=seed), optimizer=optimizer, **settings)
+    collator = Collator(processor, notes=True)
+    collator.encoder = LastReply(processor)
+    lessons = Lessons(steps * BATCH, seed=seed)
+    trainer = build_trainer(model, processor, lessons, collator=collator, optimizer=optimizer, **settings)
     trainer.train()
     model.eval()
     model.save_pretrained(folder)
@@ -122,6 +127,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=64, help="questions of each kind")
+    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES, help="what is measured")
     parser.add_argument(
         "--shipped", action="store_true", help="measure the embedded model as it is; nothing is trained"
     )
@@ -139,7 +145,9 @@ def main() -> None:
     compared: dict[str, Sequence[PolicyScore]] = {}
     for task in TASKS:
         start = time.process_time()
-        scores, most = measure_policies(engine, task, count=options.count)
+        # Other questions for each seed, so that the spread over seeds is that of training and of questions together.
+        seed = 4242 + options.seed
+        scores, most = measure_policies(engine, task, count=options.count, seed=seed, policies=options.policies)
         spent = time.process_time() - start
         sys.stdout.write(f"\n{task}: {options.count} questions, the most frequent answer {most:.2f}, {spent:.0f} s\n\n")
         sys.stdout.write(table(scores) + "\n")

@@ -7,7 +7,7 @@ nothing is; the reply that is trained is the true one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,46 +16,28 @@ import numpy as np
 from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines.engine import Conversation, Reply
-from rscovlm.experiments.embedded import STAGES, budget, scene_config
-from rscovlm.experiments.policies.pads import (
-    MARKING,
-    SAME,
-    SIDE,
-    TASKS,
-    WORN,
-    PadQuestion,
-    count_question,
-    draw_question,
-    holds,
-    legible,
-)
+from rscovlm.experiments.embedded import budget
+from rscovlm.experiments.policies.pads import SAME, SIDE, PadQuestion, count_question, holds, legible
 from rscovlm.geometry import Boxes, Objects
 from rscovlm.mixtures.renderer import Sample
-from rscovlm.mixtures.scene_records import ZoomTurns
 from rscovlm.rasters import Raster, open_image
 from rscovlm.scenes.pad import GLYPHS, QUESTION
 from rscovlm.zoom import ZoomChain, ZoomView
-from rscovlm.zoom.layouts import answer_turn
+from rscovlm.zoom.layouts import ZOOM_REQUEST, answer_turn
 from rscovlm.zoom.policies import policy_named
 from rscovlm.zoom.policies.confidence import words
 from rscovlm.zoom.policies.inquiry import EngineCall, Inquiry
 from rscovlm.zoom.search import Search
 
 _ANSWER_TOKENS = 16
-_FLIPPED, _DROPPED, _ADDED = 0.12, 0.1, 0.2
+_FLIPPED, _DROPPED, _ADDED = 0.12, 0.1, 0.3
 """Shares of replies to yes-or-no questions that are turned round, of boxes left out, and of plans with a box too many."""
 
 _KEPT = 3
 """Most samples of one prompt and one reply that a run gives."""
 
-BATCH = 32
-"""Samples of a step."""
-
-TIMES = 2
-"""How often a sample is trained: drawing one takes longer than a step on it."""
-
-_SHARES = {"tree": 0.3, "assess": 0.2, "branch": 0.3, "grid": 0.1, "vote": 0.1}
-"""How often each policy is run."""
+_RELISTED = 3
+"""Lists with other markings that a run gives besides its own: the overview shows none of them, so each is as true as the first."""
 
 
 class Unasked:
@@ -105,10 +87,15 @@ def prompt_of(text: str) -> str:
     return "ground" if text.startswith("find the ") else "answer"
 
 
+_LISTED = ("- [", "]: ", "nothing")
+"""What stands around a reading in a list. With the space in the mark before it, a marking is one and the same token where it is read,
+listed and asked for: as pieces that differ by the place (" p", "l", "us") two readings were not compared in 100 steps."""
+
+
 def phrases() -> list[str]:
     """Return the fixed texts of what policies ask, each of which may be one token."""
     asked = [SAME, SAME.rstrip("?"), QUESTION.rstrip("?"), count_question("").removesuffix("?")]
-    pieces = [*asked, "\nQuestion: "]
+    pieces = [*asked, "\nQuestion: ", *_LISTED]
     for sentence in words().values():
         for placeholder in ("{question}", "{count}", "{evidence}"):
             sentence = sentence.replace(placeholder, "{}")
@@ -137,7 +124,8 @@ def _truth(inquiry: TaughtInquiry, prompt: str, views: Sequence[Any], text: str)
 
 
 def _boxes(inquiry: TaughtInquiry, view: ZoomView, *, kind: Any) -> str:
-    boxes = Boxes(np.stack([pad.box for pad in inquiry.scene.pads]), "hbb", inquiry.rasters[0].frame)
+    # The region that shows a marking, as in the model's own calls: it is read there at twice the size that its pad gives it.
+    boxes = Boxes(np.stack([pad.crop for pad in inquiry.scene.pads]), "hbb", inquiry.rasters[0].frame)
     found = Objects(boxes.as_kind(kind), ("region",) * len(boxes))
     return inquiry.dialect.codec.encode(found, view.frame, kind=kind)
 
@@ -167,7 +155,7 @@ def _given(inquiry: TaughtInquiry, prompt: str, truth: str, rng: np.random.Gener
         sure = float(rng.uniform(0.55, 1.0))
         return Reply(word, tokens=2, token_logprobs=[float(np.log(sure)), 0.0], token_texts=[word, ""])
     if prompt in ("plan", "ground"):
-        boxes = [pad.box + rng.normal(0, 12, 4) for pad in inquiry.scene.pads if rng.random() >= _DROPPED]
+        boxes = [pad.crop + rng.normal(0, 10, 4) for pad in inquiry.scene.pads if rng.random() >= _DROPPED]
         if rng.random() < _ADDED:
             corner = rng.uniform(0, SIDE - 160, 2)
             boxes.append(np.concatenate([corner, corner + rng.uniform(80, 160, 2)]))
@@ -183,15 +171,15 @@ def lessons_of(scene: PadQuestion, policy: str, rng: np.random.Generator) -> lis
 
     Args:
         scene: The scene and its question.
-        policy: Name of the policy; ``none`` asks about the overview alone.
+        policy: Name of the policy; ``none`` asks about the overview alone, ``offered`` with the tool at hand.
         rng: Decides which replies are wrong on purpose, and what is kept.
     """
     engine = Unasked()
-    chain = ZoomChain(engine, max_steps=4)
+    chain = ZoomChain(engine)
     raster = open_image(scene.image)
     overviews = chain.overviews([raster])
-    if policy == "none":
-        episode = chain.go_on([raster], overviews, scene.question, zoom=False)
+    if policy in ("none", "offered"):
+        episode = chain.go_on([raster], overviews, scene.question, zoom=policy == "offered")
         return [_sample(episode.pending, scene.answer)]
     search, inquiry = _searched(chain, scene, policy, raster, overviews)
     taught: list[tuple[Conversation, str, str]] = []
@@ -209,7 +197,40 @@ def lessons_of(scene: PadQuestion, policy: str, rng: np.random.Generator) -> lis
         kept[same] += 1
         if kept[same] <= _KEPT:
             samples.append(_sample(conversation, truth))
+        if prompt == "gather":
+            samples += [_relisted(samples[-1], scene, rng) for _ in range(_RELISTED)]
     return samples
+
+
+def _relisted(sample: Sample, scene: PadQuestion, rng: np.random.Generator) -> Sample:
+    """Return a question about a list with other markings in it, and what follows from that list."""
+    *before, asked, _ = sample["messages"]
+    *pictures, block = asked["content"]
+    target = scene.question.removesuffix("?").split()[-1] if scene.task == "count" else str(rng.choice(GLYPHS))
+    # One marking is favoured, so that two are often the same and counts reach all of them.
+    lines = [
+        f"{line.partition(': ')[0]}: {target if rng.random() < 0.5 else rng.choice(GLYPHS)}"
+        if line.startswith("- ")
+        else line
+        for line in block["text"].splitlines()
+    ]
+    text = "\n".join(lines)
+    turn = {**asked, "content": [*pictures, {**block, "text": text}]}
+    return {**sample, "messages": [*before, turn, answer_turn(_from_list(scene, text))]}
+
+
+def kind_of(sample: Sample) -> str:
+    """Return what a lesson teaches: its prompt, with the reply where that is one of two, or by how much is shown."""
+    asked = next(turn for turn in sample["messages"] if turn["role"] == "user")["content"][-1]["text"]
+    reply = sample["messages"][-1]["content"][0]["text"]
+    prompt, shown = prompt_of(asked), len(sample["images"])
+    if prompt in ("seen", "closer", "enough"):
+        return f"{prompt} {reply}"
+    if prompt == "part":
+        return "nothing" if reply == "nothing" else "part"
+    if prompt == "answer":
+        return "look" if shown == 2 else "looks" if shown > 2 else "offered" if ZOOM_REQUEST in asked else "guess"
+    return prompt
 
 
 def _searched(
@@ -243,69 +264,10 @@ def _sample(conversation: Conversation, reply: str) -> Sample:
         if not isinstance(content, str):
             content = [{"type": "image"} if block["type"] == "image" else block for block in content]
         turns.append({**turn, "content": content})
-    return {"messages": [*turns, answer_turn(reply)], "images": conversation.images(), "tools": conversation.tools}
-
-
-def _of_like_length(order: Sequence[int], samples: Sequence[Sample], rng: np.random.Generator) -> list[int]:
-    """Return an order in which those that are trained together are about as long, so that little is padded."""
-    out: list[int] = []
-    for start in range(0, len(order), 8 * BATCH):
-        some = sorted(order[start : start + 8 * BATCH], key=lambda place: len(str(samples[place]["messages"])))
-        batches = [some[place : place + BATCH] for place in range(0, len(some), BATCH)]
-        out += [place for number in rng.permutation(len(batches)) for place in batches[int(number)]]
-    return out
-
-
-class Lessons(Sequence[Sample]):
-    """Samples of all policies and kinds of questions, drawn when they are asked for; `lessons[i]` depends on seed and `i` alone.
-
-    Args:
-        length: Number of samples.
-        seed: Of scenes, policies and noise.
-        texture_seed: Of the ground.
-        block: Samples that are drawn together, each of them `TIMES` times, and shuffled.
-    """
-
-    def __init__(self, length: int, *, seed: int = 0, texture_seed: int = 0, block: int = 1024) -> None:
-        self.length, self.seed, self.texture_seed = length, seed, texture_seed
-        self.block = min(block, length)
-        codec = Codec.preset("rscovlm-v1")
-        known = scene_config(STAGES[-1], texture_seed)
-        self._zoom = ZoomTurns(known, codec, budget(), side=SIDE, marking=MARKING, worn=WORN, direct=0.0)
-        self._drawn: tuple[int, list[Sample]] | None = None
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return self.length
-
-    def __getitem__(self, position: Any) -> Any:
-        """Return the sample at a position."""
-        number, place = divmod(int(position), self.block)
-        if self._drawn is None or self._drawn[0] != number:
-            rng = np.random.default_rng([self.seed, number])
-            samples: list[Sample] = []
-            for some in self._runs(rng):
-                samples += some
-                if len(samples) * TIMES >= self.block:
-                    break
-            order = [int(one) % len(samples) for one in rng.permutation(len(samples) * TIMES)[: self.block]]
-            self._drawn = number, [samples[one] for one in _of_like_length(order, samples, rng)]
-        return self._drawn[1][place]
-
-    def _runs(self, rng: np.random.Generator) -> Iterator[list[Sample]]:
-        """Yield the samples of one scene after another."""
-        names = list(_SHARES)
-        while True:
-            task = TASKS[int(rng.integers(len(TASKS)))]
-            scene = draw_question(rng, task, self.texture_seed)
-            policy = names[int(rng.choice(len(names), p=list(_SHARES.values())))]
-            yield lessons_of(scene, policy, rng)
-            yield lessons_of(scene, "none", rng)
-            # What the model's own calls are trained on: one pad is looked at; several lie apart, which one call cannot show.
-            if task == "one":
-                yield [self._zoom(rng)]
-            else:
-                chain = ZoomChain(Unasked())
-                raster = open_image(scene.image)
-                offered = chain.go_on([raster], chain.overviews([raster]), scene.question)
-                yield [_sample(offered.pending, scene.answer)]
+    # Calls that a policy made in the model's name are no lesson: some look where nothing is.
+    return {
+        "messages": [*turns, answer_turn(reply)],
+        "images": conversation.images(),
+        "tools": conversation.tools,
+        "last": True,
+    }
