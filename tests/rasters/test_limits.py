@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,3 +41,14 @@ def test_a_bound_is_a_positive_number_of_pixels(name: str) -> None:
     assert getattr(PixelLimits(**{name: 1}), name) == 1
     with pytest.raises(ValueError, match=rf"PixelLimits\({name}=0\) must be a positive number"):
         PixelLimits(**{name: 0})
+
+
+@pytest.mark.parametrize(("size", "placed"), [(4096, True), (4097, False)])
+@pytest.mark.parametrize("name", ["a.pgw", "a.pngw", "a.wld", "a.PGW"])
+def test_a_world_file_is_a_short_text_beside_the_picture(tmp_path: Path, name: str, size: int, placed: bool) -> None:
+    """Six numbers; what is longer than a page of memory is something else."""
+    (tmp_path / "a.png").write_bytes(_stored("png"))
+    (tmp_path / name).write_text("0.5\n0\n0\n-0.25\n1000\n2000\n".ljust(size, "\n"))
+    place = open_image(tmp_path / "a.png").frame.root_to_world
+    # A world file gives the middle of the first pixel.
+    assert place == (pytest.approx((0.5, 0, 999.75, 0, -0.25, 2000.125)) if placed else None)
