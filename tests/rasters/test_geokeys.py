@@ -69,3 +69,13 @@ def test_a_place_is_the_one_that_gdal_reads(tmp_path: Path, doubles: Any, kind: 
 def test_what_says_no_place_leaves_the_picture_off_the_map(tmp_path: Path, doubles: Any) -> None:
     raster = open_image(_written(tmp_path / "a.tif", doubles, 1), backend="plain")
     assert raster.frame.root_to_world is None and (raster.width, raster.height) == (30, 20)
+
+
+def test_a_system_without_a_code_is_said_to_have_none(tmp_path: Path) -> None:
+    """32767 stands for a system that the other keys describe; one less is an ordinary code."""
+    doubles = {SCALE: (0.5, 0.25, 0.0), TIEPOINTS: TIE}
+    raster = open_image(_written(tmp_path / "a.tif", doubles, 1, 32767), backend="plain")
+    assert raster.frame.crs is None and raster.frame.root_to_world is not None
+    assert any("without an EPSG code" in note for note in raster.notes)
+    other = open_image(_written(tmp_path / "b.tif", doubles, 1, 32766), backend="plain")
+    assert other.frame.crs == "EPSG:32766" and not any("EPSG code" in note for note in other.notes)

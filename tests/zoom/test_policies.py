@@ -10,15 +10,18 @@ from PIL import Image
 
 from rscovlm.codec.dialect import Dialect
 from rscovlm.engines import Reply
+from rscovlm.geometry import Frame
 from rscovlm.geometry.window import Window
-from rscovlm.processing.resolution import PixelBudget
+from rscovlm.processing.resolution import PixelBudget, plan_size
 from rscovlm.rasters import open_image
 from rscovlm.zoom import ZoomChain, compare
 from rscovlm.zoom.policies import NAMES, POLICIES, policy_named
 from rscovlm.zoom.policies.distance import DistanceRouter, Need, route
-from rscovlm.zoom.policies.inquiry import Policy, answer_calls
+from rscovlm.zoom.policies.grid import compose
+from rscovlm.zoom.policies.inquiry import Look, Policy, answer_calls
 from rscovlm.zoom.policies.tree import quarters, split
 from rscovlm.zoom.summary import ZoomQuestion
+from rscovlm.zoom.windows import ZoomView
 from tests.zoom.eye import COLOURS, Eye, land
 from tests.zoom.scripted import Scripted
 
@@ -295,6 +298,31 @@ def test_the_users_own_system_turn_stands_before_the_answer_and_nothing_else(nam
     assert search.result().answer
     # Each view of a vote may be the answer; elsewhere the answer is what is asked last.
     assert told == ([True] * 5 if name == "vote" else [False] * (len(sent) - 1) + [True])
+
+
+def test_a_canvas_lays_parts_out_as_they_lie_on_their_images() -> None:
+    """Rows and columns without a part are left out; each part stands at the upper left corner of its cell, at its own size."""
+    cells = {  # source and window of a part -> row and column on the canvas
+        (0, (200, 0, 300, 50)): (0, 1),
+        (0, (0, 100, 100, 150)): (1, 0),
+        (0, (700, 100, 800, 150)): (1, 2),
+        (1, (200, 0, 300, 50)): (2, 1),
+    }
+    pairs = []
+    for number, (source, window) in enumerate(cells):
+        size = (40 + number, 30 - number)
+        picture = Image.new("RGB", size, (50 * number + 50, 10, 200))
+        pairs.append((Look(window, source, 0.5), ZoomView(picture, Frame(*size), window, source, 1)))
+    canvas = compose(pairs, SMALL)
+    width, height = 43, 30  # of the largest part
+    pixels = np.asarray(canvas.image)
+    assert pixels.shape == (3 * height, 3 * width, 3)
+    assert canvas.tokens == SMALL.tokens(plan_size(3 * width, 3 * height, SMALL))
+    expected = np.zeros_like(pixels)
+    for number, (row, column) in enumerate(cells.values()):
+        y, x = row * height, column * width
+        expected[y : y + 30 - number, x : x + 40 + number] = (50 * number + 50, 10, 200)
+    assert np.array_equal(pixels, expected)
 
 
 @pytest.mark.parametrize(("name", "score"), [("tree", -1.0), ("grid", 0.0), ("assess", 0.0)])
