@@ -131,6 +131,12 @@ class _Places(ast.NodeVisitor):
             node.keywords = [keyword for keyword in node.keywords if keyword.arg != "strict"]
         self.generic_visit(node)
 
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg == "axis" and isinstance(node.value, ast.Tuple):  # axes in another order are the same axes
+            self._all(node.value.elts)
+        else:
+            self.generic_visit(node)
+
     def visit_Raise(self, node: ast.Raise) -> None:
         # That it raises is behaviour; its words are for people.
         return

@@ -41,7 +41,14 @@ class Case(NamedTuple):
 
 def read(case: Case) -> Any:
     """Return what an answer is read as, in plain values."""
-    readers = {"boxes": _boxes, "sets": _sets, "mentions": _mentions, "place": _place, "written": _written}
+    readers = {
+        "boxes": _boxes,
+        "sets": _sets,
+        "mentions": _mentions,
+        "place": _place,
+        "written": _written,
+        "detect": _detect,
+    }
     return readers[case.reader](case.how, case.text)
 
 
@@ -86,6 +93,17 @@ def _place(how: str, text: str) -> Any:
     return [place, found.city, found.notation, found.problems]
 
 
+def _detect(how: str, seed: str) -> Any:
+    """Return the dialect that a sample of answers is found to be of: some of a dialect, some of the reader's."""
+    from tests.codec.test_dialect_detection import sample
+
+    chance, (name, other, side, count, odd) = random.Random(seed), how.split(" ")
+    grid = Frame(int(side), int(side))
+    texts = sample(name, chance, int(count), grid) + sample(other, chance, int(odd), grid)
+    found = Codec.detect([damaged(text, chance) if chance.random() < 0.2 else text for text in texts], grid)
+    return [found.dialect, list(found.candidates), found.syntaxes]
+
+
 def _written(how: str, seed: str) -> Any:
     dialect, kind, style = how.split(" ")
     codec, objects = Codec.preset(dialect), _objects(random.Random(seed))
@@ -115,6 +133,7 @@ def drawn(seed: int = 1, most: int = 60) -> list[Case]:
         (_set_answers, 300),
         (_sentences, 700),
         (_place_answers, 700),
+        (_mixed_answers, 90),
     ):
         seen: dict[tuple[str, str], set[str]] = {}
         for _ in range(rounds):
@@ -135,6 +154,10 @@ def drawn(seed: int = 1, most: int = 60) -> list[Case]:
                 except ValueError:
                     continue  # points in plain lines
                 cases.append(case)
+        for side in (90, 640, 1400):
+            for count, odd in ((1, 0), (4, 0), (20, 1), (20, 2), (20, 6)):
+                how = f"{name} {chance.choice(preset_names())} {side} {count} {odd}"
+                cases.append(Case("detect", how, how))
     return cases
 
 
@@ -190,6 +213,27 @@ def _box_answers(chance: random.Random) -> Iterator[Case]:
             damaged(text, chance),
         )
         yield Case("boxes", chance.choice(preset_names()), damaged(text, chance))
+
+
+def _mixed_answers(chance: random.Random) -> Iterator[Case]:
+    """Yield answers in which an object of one notation stands inside or behind an unfinished one of another."""
+    points = [
+        '<points x1="10.5" y1="20.0" x2="30" y2="4" alt="plane">planes</points>',
+        "<point x='1' y=\"2\">ship</point>",
+        "<points x1='5' y2='6'/>",
+    ]
+    texts = [*points]
+    for name in chance.sample(preset_names(), 4):
+        codec, objects = Codec.preset(name), _objects(chance)
+        kind = chance.choice(codec.kinds)
+        one = Objects(objects.boxes, ("ship",) * len(objects))[:1]
+        try:
+            texts.append(codec.encode(one, GRID, kind=kind, style=chance.choice(codec.styles)))
+        except ValueError:
+            continue  # points in plain lines
+    outer, inner = chance.sample(texts, 2)
+    at = chance.randrange(len(outer) + 1)
+    yield Case("boxes", chance.choice(["rscovlm-v1", "molmo", "internvl", "gemini"]), outer[:at] + inner + outer[at:])
 
 
 def _set_answers(chance: random.Random) -> Iterator[Case]:

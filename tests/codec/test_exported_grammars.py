@@ -295,3 +295,5 @@ def test_padded_numbers_are_those_up_to_the_largest(most: int) -> None:
         read = [number for number in range(10**digits) if pattern.fullmatch(f"{number:0{digits}}")]
         assert read == list(range(most + 1))
         assert not pattern.fullmatch("0" * (digits + 1)) and not pattern.fullmatch("0" * (digits - 1))
+    # Of numbers up to all nines nothing is told apart, which would only make a decoder's automaton larger.
+    assert padded(999, 3).regex == "[0-9][0-9]{2}" and padded(299, 4).regex == "0[0-2][0-9]{2}"

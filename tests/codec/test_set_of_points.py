@@ -199,6 +199,7 @@ ODD: list[tuple[str, dict[str, int], list[tuple[str, str]]]] = [
     ("[(0,0),(9,9),(9,0),(0,9),(0,0)] x", {"self_crossing": 1}, [("polygon", "x")]),
     ("[(0,0),(9,9),(3,3),(0,0)] x", {"degenerate": 1}, [("polygon", "x")]),
     ("[(9,9),(30,30),(50,50),(70,70)] x", {"degenerate": 1}, [("corners", "x")]),
+    ('{"bbox_2d": [[1,2,30,40],[5,6,7,8]], "points": [[[5,6]],[[7,8]]], "label": "x"}', {}, [("prompt", "x")]),
     ("[(9,9),(9,30)],[(9,12)] x", {"degenerate": 1}, [("prompt", "x")]),
     ("[(9,9),(2,3)],[(4,4)] x", {"inverted": 1}, [("prompt", "x")]),
     ("[(9,9),(2000,30)],[(4,4)] x", {"outside": 1}, [("prompt", "x")]),
