@@ -94,6 +94,15 @@ def test_the_spline_meets_its_points_and_comes_back() -> None:
     assert points.to_world(np.empty((0, 2))).shape == points.to_pixels(np.empty((0, 2))).shape == (0, 2)
 
 
+@pytest.mark.parametrize("turn", range(0, 360, 45))
+def test_places_of_turned_images_come_back(turn: int) -> None:
+    pixels, wanted = grid(5, 4), somewhere(40)
+    cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    bent = pixels + 300 * np.sin(pixels[:, ::-1] / 4000)
+    points = spanning(pixels, bent @ np.array([[cos, sin], [-sin, cos]]) * (10, -10) + (500_000, 4_000_000))
+    assert points is not None and np.abs(points.to_pixels(points.to_world(wanted)) - wanted).max() < 1e-5
+
+
 def test_the_spline_is_symmetric_where_its_points_are() -> None:
     points = ControlPoints(((0, 0), (10, 0), (0, 10), (10, 10), (5, 5)), ((0, 0), (10, 0), (0, 10), (10, 10), (6, 5)))
     edges = points.to_world(np.array([[0.0, 5.0], [10.0, 5.0], [5.0, 0.0], [5.0, 10.0]]))

@@ -101,6 +101,21 @@ def test_an_area_is_what_an_odd_number_of_rings_goes_round(seed: int) -> None:
     assert shape_of(rings_of(shape)).equals(shape)
 
 
+def test_rings_without_an_area_enclose_nothing() -> None:
+    square = [(0, 0), (4, 0), (4, 3), (0, 3)]
+    for ring in ([], [(1, 1)], [(1, 1), (2, 2)], [(1, 1), (2, 2), (3, 3)], [(1, 1), (3, 2), (1, 1)]):
+        assert shape_of([ring]).is_empty
+        assert shape_of([square, ring]).equals(shape_of([square]))
+
+
+def test_areas_apart_are_not_laid_over_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Thousands of buildings of a tile would take minutes pair by pair.
+    corners = np.array([(0, 0), (4, 0), (4, 3), (0, 3)])
+    rings = [corners + (9 * column, 7 * row) for column in range(20) for row in range(15)]
+    monkeypatch.setattr("rscovlm.geometry.shapes.shapely.symmetric_difference", None)
+    assert shape_of(rings).area == 20 * 15 * 12
+
+
 def _crossings(ring: NDArray[Any], points: NDArray[Any]) -> NDArray[np.int64]:
     """Count the sides that a ray to the right crosses, point by point."""
     counts = []
