@@ -139,6 +139,23 @@ print(json.dumps([mutant.now for where, place in module.places for mutant in mod
     assert not any("(8, 1)" in now for now in found)
 
 
+def test_what_reads_the_same_is_no_change() -> None:
+    script = """
+import json
+from mutation.mutants import Module
+
+module = Module("a.py", "def f(a, b):\\n    return zip((1, 1), b[0:], strict=True), a.sum(axis=(1, 2))\\n")
+print(json.dumps([mutant.now for where, place in module.places for mutant in module.mutants(where, place)]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".ci")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert any("((2), 1)" in now for now in found) and any("b[(1):]" in now for now in found)
+    # Equal neighbours swapped, the 0 of a slice left out, axes in another order.
+    unchanged = ("zip((1, 1), b[0:], strict=True), a.sum(axis=(1, 2))", "b[:]", "axis=(2, 1)")
+    assert not any(text in now for now in found for text in unchanged)
+
+
 def test_tests_elsewhere_are_found_by_what_calls_the_changed_function(tmp_path: Path) -> None:
     files = {
         "pack/sides.py": "def _wide(box):\n    return box[2] - box[0]\n\n\ndef area(box):\n    return _wide(box)\n",

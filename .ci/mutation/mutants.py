@@ -152,10 +152,11 @@ class Module:
 
     def __init__(self, path: str, source: str) -> None:
         tree = ast.parse(source)
+        # Before the places are collected, which takes away what is not to change.
+        self._before, self._text = ast.dump(tree), source.encode()
         places = _Places()
         places.visit(tree)
         self.path, self.places = path, places.found
-        self._before, self._text = ast.dump(tree), source.encode()
         self._starts = [0]
         for line in self._text.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))

@@ -52,6 +52,14 @@ def test_the_one_pixel_rule_looks_at_what_two_boxes_share(axis: int, shared: flo
         assert grounding_accuracy(*pair)["iou"] == [pytest.approx(plain, abs=1e-9)]
 
 
+@pytest.mark.parametrize(("more", "right"), [(3e-10, 1.0), (3e-11, 0.0), (-3e-11, 0.0)])
+def test_an_overlap_exceeds_the_threshold_from_its_tenth_decimal(more: float, right: float) -> None:
+    # Noise of rounding beyond it decides nothing, whoever computes the overlap.
+    result = grounding_accuracy([[20, 30, 30, 35 + 10 * more]], [[20, 30, 30, 40]])
+    assert result["acc50"] == right
+    assert grounding_accuracy([[20, 30, 30, 35 + 10 * more]], [[20, 30, 30, 40]], strict=False)["acc50"] == 1
+
+
 def test_strict_and_non_strict_differ_at_the_threshold_alone() -> None:
     pair: dict[str, Any] = {"predictions": [[0, 0, 10, 10]], "references": [[0, 0, 10, 5]]}
     assert grounding_accuracy(**pair, strict=True)["acc50"] == 0.0
