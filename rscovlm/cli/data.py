@@ -14,7 +14,7 @@ from rscovlm.cli import choices
 from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.model_options import DeviceOption, ModelOption
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import counting, say
+from rscovlm.cli.terminal import ProgressBar, counting, say
 
 if TYPE_CHECKING:
     from rscovlm.data.sources.registry import Source
@@ -60,7 +60,7 @@ def unpack(
     from rscovlm.data.archives import unpack_all
 
     with refusals("rscovlm data"):
-        written = unpack_all(archives, folder)
+        written = unpack_all(archives, folder, progress=ProgressBar("files"))
     counts = [(archive.name, len(names)) for archive, names in zip(archives, written, strict=True)]
     values = [{"archive": name, "files": count} for name, count in counts]
     return Answer({"folder": folder, "archives": values}, "\n".join(f"{name}: {count} files" for name, count in counts))
@@ -135,7 +135,7 @@ def clean(
         check_records_output(target, overwrite=overwrite)
         if report is not None:
             check_output(report, "cleaning", overwrite=overwrite)
-        guesses = survey(read_records(records, tally=Tally(1.0)))
+        guesses = survey(counting(read_records(records, tally=Tally(1.0)), "records looked at"))
         for source, guess in guesses.items():
             sure = "" if guess.certain else " (uncertain: left as text)"
             say(f"{source}: boxes in texts are {f'shares of {guess.scale}' if guess.scale else 'pixels'}{sure}")
@@ -270,7 +270,8 @@ def inspect(
         wanted = load_recipe(recipe)
         processor = load_processor(model or "embedded")
         processor.image_processor.budget = wanted.budget
-        found = look(wanted.build(root, length=max(draws, 1000), codec=processor.dialect), processor, draws=draws)
+        mixture = wanted.build(root, length=max(draws, 1000), codec=processor.dialect)
+        found = look(mixture, processor, draws=draws, progress=ProgressBar("samples"))
         found.write(out, overwrite=overwrite)
     return Answer({"page": out, **found.to_dict()}, f"{found.table()}\nOpen {out}")
 

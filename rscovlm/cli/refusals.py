@@ -7,20 +7,20 @@ from contextlib import contextmanager
 
 import typer
 
-from rscovlm.cli.terminal import say
+from rscovlm.cli.terminal import bars_on_terminals, say
 from rscovlm.extras import EXTRAS, optional
 
 
 @contextmanager
 def refusals(command: str, extra: str | None = None) -> Iterator[None]:
-    """End the command where its input, a file, a server or a missing package stops it.
+    """End the command where its input, a file, a server or a missing package stops it; inside, bars are drawn on terminals alone.
 
     Args:
         command: Its name, which the line begins with.
         extra: The extra that brings all its optional packages.
     """
     try:
-        with optional(extra):
+        with bars_on_terminals(), optional(extra):
             yield
     except (ValueError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError, RuntimeError) as error:
         if not _expected(error):

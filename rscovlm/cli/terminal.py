@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -11,6 +12,9 @@ from typing import TypeVar
 import typer
 
 Row = TypeVar("Row")
+
+_BARS = ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
+"""Variables that turn off the bars of huggingface_hub, transformers and datasets."""
 
 _BAR = 30
 """Characters of a progress bar."""
@@ -39,6 +43,26 @@ def lines_to_stderr() -> Iterator[None]:
         yield
 
 
+def on_terminal() -> bool:
+    """Whether someone may watch: a bar is redrawn on a terminal, and is noise in a log."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def bars_on_terminals() -> Iterator[None]:
+    """Keep libraries from drawing their bars elsewhere, such as in CI; what the user has set stays.
+
+    They read these variables when they are imported, which commands do inside.
+    """
+    added = [] if on_terminal() else [name for name in _BARS if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, "1"))
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 class ProgressBar:
     """Shows how far a piece of work is: a bar that is redrawn on a terminal, a line a tenth elsewhere, such as in CI.
 
@@ -57,7 +81,7 @@ class ProgressBar:
     def __call__(self, done: int, total: int, loss: float | None = None) -> None:
         """Show that ``done`` of ``total`` is done, with the loss where there is one."""
         text = f"{self.label} {done} of {total}" + ("" if loss is None else f", loss {loss:.3f}")
-        if sys.stderr.isatty():
+        if on_terminal():
             filled = round(_BAR * done / total)
             end = "\n" if done >= total else ""
             typer.echo(f"\r    [{'#' * filled}{'.' * (_BAR - filled)}] {printable(text)}{end}", nl=False, err=True)

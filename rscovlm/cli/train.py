@@ -9,7 +9,7 @@ import typer
 
 from rscovlm.cli.answers import Answer, answers
 from rscovlm.cli.refusals import refusals
-from rscovlm.cli.terminal import log_to_terminal
+from rscovlm.cli.terminal import log_to_terminal, on_terminal
 
 
 @answers
@@ -27,7 +27,8 @@ def train(
         from rscovlm.training.stages import prepare
 
         wanted = TrainingRecipe.load(recipe)
-        run = prepare(wanted, root=root, output=output, resume=resume)
+        quiet = {} if on_terminal() or "disable_tqdm" in wanted.train else {"disable_tqdm": True}
+        run = prepare(wanted, root=root, output=output, resume=resume, **quiet)
         if not dry_run:
             run.train()
     done = 0 if dry_run else int(run.trainer.state.global_step)

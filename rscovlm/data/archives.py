@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -58,6 +58,7 @@ def unpack_all(
     max_bytes: int = 1 << 40,
     max_members: int = 10_000_000,
     max_ratio: float = 200.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[list[str]]:
     """Unpack several archives below one folder: all of them or, where one is refused, none.
 
@@ -67,6 +68,7 @@ def unpack_all(
         max_bytes: See `unpack`.
         max_members: See `unpack`.
         max_ratio: See `unpack`.
+        progress: Called with (files unpacked, files).
 
     Returns:
         The files written, by archive.
@@ -86,9 +88,11 @@ def unpack_all(
         anchor = next(place for place in (target, *target.absolute().parents) if place.is_dir())
         _check_room(packs, anchor)
         with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=anchor) as staging:
-            for pack in packs:
-                for member in pack.members:
-                    _stage(pack, member, Path(staging))
+            members = [(pack, member) for pack in packs for member in pack.members]
+            for done, (pack, member) in enumerate(members, 1):
+                _stage(pack, member, Path(staging))
+                if progress is not None:
+                    progress(done, len(members))
             _place(Path(staging), target, (member.name for pack in packs for member in pack.members))
     return [[member.name for member in pack.members] for pack in packs]
 

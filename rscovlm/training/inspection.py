@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -117,7 +117,14 @@ class Inspection:
         write_text(path, page, PAGE, overwrite=overwrite)
 
 
-def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 12) -> Inspection:
+def inspect(
+    mixture: Stages,
+    processor: Any,
+    *,
+    draws: int = 400,
+    shown: int = 12,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inspection:
     """Draw the first samples of a mixture and describe them.
 
     Args:
@@ -125,6 +132,7 @@ def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 1
         processor: Renders and tokenises the samples.
         draws: Samples to draw for the figures.
         shown: Samples for the page, one task after another.
+        progress: Called with (samples drawn, samples).
 
     Raises:
         ValueError: A sample cannot be drawn or encoded; the message names it.
@@ -139,6 +147,8 @@ def inspect(mixture: Stages, processor: Any, *, draws: int = 400, shown: int = 1
     for position in range(draws):
         sample = mixture[position]
         by_task[str(sample.get("task", "unknown"))].append((position, sample, encoder(sample, f"sample {position}")))
+        if progress is not None:
+            progress(position + 1, draws)
     shares = [(name, share, drawn[name] / looked) for name, share in first.shares().items()]
     tasks = [_row(task, [(s, e) for _, s, e in entries], processor) for task, entries in sorted(by_task.items())]
     chosen: list[tuple[int, Any, Encoded]] = []

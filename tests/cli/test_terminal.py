@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ from typer.testing import CliRunner
 
 import rscovlm
 from rscovlm.cli import app
-from rscovlm.cli.terminal import counting, log_to_terminal, printable
+from rscovlm.cli.terminal import _BARS, counting, log_to_terminal, printable
 from tests.data.sources.layouts import chat, picture, text
 
 pytest.importorskip("pyarrow")
@@ -167,6 +170,41 @@ def test_long_work_says_how_far_it_is(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     said = [line.strip() for line in done.stderr.splitlines() if line.startswith("    images ")]
     assert said[0] == "images 2 of 20" and said[-1] == "images 20 of 20" and len(said) == 10, "a line a tenth"
+
+
+def test_unpacking_and_drawing_say_how_far_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("many.zip", "w") as pack:
+        for number in range(20):
+            pack.writestr(f"{number}.txt", "a")
+    picture(tmp_path, "a.png", 56, 56)
+    row = {"id": "1", "source": "s", "split": "train", "task": "vqa", "question": "Why?", "answer": "So."}
+    text(tmp_path, "vqa.jsonl", [row | {"images": [{"image": {"path": "a.png"}, "width": 56, "height": 56}]}])
+    text(tmp_path, "recipe.yaml", json.dumps({"subsets": [{"name": "a", "records": "vqa.jsonl", "weight": 1}]}))
+    for words, last in (
+        (["unpack", "many.zip", "to"], "files 20 of 20"),
+        (["inspect", "recipe.yaml", "--root", ".", "--draws", "20"], "samples 20 of 20"),
+    ):
+        done = RUN.invoke(app, ["data", *words])
+        assert done.exit_code == 0, done.output
+        said = [line.strip() for line in done.stderr.splitlines() if " of 20" in line]
+        assert len(said) == 10 and said[-1] == last, done.stderr
+
+
+def test_libraries_draw_no_bars_into_a_log(tmp_path: Path) -> None:
+    Image.new("RGB", (56, 56), "red").save(tmp_path / "a.png")
+    words = ["predict", "a.png", "--task", "classify", "--max-new-tokens", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from rscovlm.cli import app; app()", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(FOLDER.parents[1]), "CI": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert done.stderr == "    images 1 of 1\n"
+    assert done.stdout.startswith("1 done") and not [name for name in _BARS if name in os.environ]
 
 
 def test_rows_of_unknown_number_are_counted(capsys: pytest.CaptureFixture[str]) -> None:

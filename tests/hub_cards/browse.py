@@ -17,6 +17,10 @@ SHOWN = """() => [
     [...document.querySelectorAll('#picture polygon, #picture li')].map(one => one.outerHTML).join('')
 ]"""
 
+CUT = """() => [...document.querySelectorAll('#results *, #picture *')]
+    .filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display != 'inline')
+    .map(one => one.tagName)"""
+
 
 def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str], screenshots: str) -> dict[str, Any]:
     """Serve the page, use it, and return its tables, pictures and complaints."""
@@ -48,11 +52,13 @@ def visit(folder: Path, chromium: str, pasted: list[str], dropped: list[str], sc
         seen["keys"] = page.locator("#picture .legend .key").count()
         picture, table = (page.locator(name).bounding_box() for name in ("#picture", "#results"))
         seen["picture above table"] = picture["y"] < table["y"]
-        seen["widths"] = {}
+        seen["widths"], seen["cut"] = {}, []
+        seen["links in the title"] = page.locator("h1 a").count()
         for width in (1280, 400):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(300)
             seen["widths"][str(width)] = page.evaluate("() => document.documentElement.scrollWidth")
+            seen["cut"] += page.evaluate(CUT)
             if screenshots:
                 page.screenshot(path=f"{screenshots}-{width}.png", full_page=True)
         page.set_viewport_size({"width": 1280, "height": 900})

@@ -125,4 +125,6 @@ def test_a_person_sees_table_and_picture(name: str, interpreter: str, tmp_path: 
     assert all(json.loads(text) for text in seen["example"])
     assert seen["keys"] == 3 and seen["picture above table"]
     assert seen["widths"] == {"1280": 1280, "400": 400}, "a page is wider than its window"
+    assert seen["cut"] == [], "a column or a key is out of sight"
+    assert seen["links in the title"] == 0, "'Acc@0.5' is no address"
     assert seen["faults"] == []

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import html
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rscovlm.metrics.pages import read_list
 from rscovlm.metrics.picture import COLOURS, DASHES
 from rscovlm.metrics.spaces.files import metric_space
 from rscovlm.metrics.spaces.space import PageForm
+
+# The legend has the counts that the picture writes below itself, where they shrink with it; so would lines.
+_STYLE = "<style>#picture svg text { display: none } #picture svg * { vector-effect: non-scaling-stroke }</style>"
+_TABLE = """<style>#results table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+#results :is(table, tr, th, td) { border: 0 !important }
+#results th, #results td { padding: 6px 10px; text-align: left; border-bottom: 1px solid var(--border-color-primary) !important }
+@media (max-width: 600px) {
+  #results table, #results tbody, #results td { display: block } #results thead { display: none }
+  #results tr { display: block; padding: 6px 0; border-bottom: 1px solid var(--border-color-primary) !important }
+  #results td { display: flex; justify-content: space-between; border: 0 !important; padding: 2px 0 }
+  #results td:first-child { font-weight: 600 } #results td::before { content: attr(data-name); opacity: .7; font-weight: 400 }
+}</style>"""
+"""In a narrow window rows are cards, so that no column is out of sight."""
 
 _WHAT = {"predictions": "what the model answered", "references": "what is true"}
 
@@ -31,12 +46,15 @@ def metric_page(name: str) -> Any:
             rows, picture = form.evaluate(*items, choice, int(number))
         except ValueError as error:
             raise gr.Error(str(error)) from None
-        return rows, f'{legend_html(form, picture)}<div class="drawing">{picture}</div>'
+        return table_html(
+            form.headers, rows
+        ), f'{_STYLE}{legend_html(form, picture)}<div class="drawing">{picture}</div>'
 
     example = [json.dumps(items) for items in form.example]
     with gr.Blocks(title=space.title) as page:
         gr.Markdown(
-            f"# {space.title}\n{space.summary}\n\nPaste two JSON lists or drop two files; the card says what is in them."
+            # Written so, "Acc@0.5" is no address of a letter.
+            f"# {space.title.replace('@', '&#64;')}\n{space.summary}\n\nPaste two JSON lists or drop two files; the card says what is in them."
         )
         texts, dropped = [], []
         with gr.Row():
@@ -56,10 +74,26 @@ def metric_page(name: str) -> Any:
             filled = gr.Button("Fill in an example", elem_id="example")
             button = gr.Button("Evaluate", elem_id="evaluate", variant="primary")
         picture = gr.HTML(elem_id="picture")
-        results = gr.Dataframe(headers=list(form.headers), label="Result", elem_id="results", interactive=False)
+        results = gr.HTML(elem_id="results")
         filled.click(lambda: example, None, texts, show_progress="hidden")
         button.click(run, [*texts, *dropped, choice, number], [results, picture])
     return page
+
+
+def table_html(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return the table of results, of which a narrow window shows every column.
+
+    >>> table_html(["class", "AP"], [["ship", 40.0]]).count('data-name="AP"')
+    1
+    """
+    names = [html.escape(name) for name in headers]
+    lines = [
+        "".join(f'<td data-name="{name}">{html.escape(str(cell))}</td>' for name, cell in zip(names, row, strict=True))
+        for row in rows
+    ]
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"{_TABLE}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def legend_html(form: PageForm, picture: str = "") -> str:
