@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,10 @@ def hard_scenes(number: int = 1) -> SceneTiles:
     )
 
 
-def build_tile_mixture(
-    *, seed: int = 0, texture_seed: int = 0, watchful: bool = False, hard: HardTiles | None = None
-) -> Mixture:
-    """Build a mixture of tiles of large scenes, crowded scenes seen from afar, and all that was known.
+def tile_subsets(*, texture_seed: int = 0, watchful: bool = False, hard: HardTiles | None = None) -> list[Subset]:
+    """Return what is trained on: tiles of large scenes, crowded scenes seen from afar, and all that was known.
 
     Args:
-        seed: Of the samples.
         texture_seed: Of the small scenes.
         watchful: More tiles, three of four of them empty, from anywhere in a scene: against objects that are not there.
         hard: Tiles on which the model was wrong, to be shown again.
@@ -113,7 +111,7 @@ def build_tile_mixture(
     ]
     if hard is not None:
         subsets.append(Subset("hard tiles", hard, 4.0))
-    return Mixture(subsets, seed=seed, length=100_000)
+    return subsets
 
 
 def train_tiles(
@@ -147,20 +145,69 @@ def train_tiles(
     Returns:
         The finished trainer.
     """
+    mistakes = hard_tiles(start, folder / "hard_tiles.json", hard) if hard else None
+    share = 1 / 3 if hard else 1.0
+    return continue_training(
+        start,
+        folder,
+        lambda position: tile_subsets(watchful=position >= steps - falling, hard=mistakes),
+        rates={"lr": 6e-4 * share, "muon_lr": 6e-3 * share},
+        first=500 * hard,
+        steps=steps,
+        falling=falling,
+        row=row,
+        seed=seed,
+        workers=workers,
+        resume=resume,
+        **arguments,
+    )
+
+
+def continue_training(
+    start: Path,
+    folder: Path,
+    subsets: Callable[[int], list[Subset]],
+    *,
+    rates: Mapping[str, float],
+    first: int,
+    steps: int,
+    falling: int,
+    row: int,
+    seed: int,
+    workers: int,
+    resume: bool,
+    **arguments: Any,
+) -> Any:
+    """Go on from a checkpoint in packed rows, and save the model.
+
+    Args:
+        start: Checkpoint to go on from.
+        folder: Where model, processor, rows and checkpoints go.
+        subsets: What is trained from a step on.
+        rates: `lr` and `muon_lr` of `MuonAdamW`.
+        first: Number of the first mixture of 1,000 that a seed has: a stage with its own number draws samples of its own.
+        steps: As in `train_tiles`, and so the rest.
+        falling: Steps at the end in which the rates fall to 0.
+        row: Tokens of a row.
+        seed: Of the samples.
+        workers: Processes that draw scenes.
+        resume: Go on from the last checkpoint in the folder.
+        arguments: For `trl.SFTConfig`.
+
+    Returns:
+        The finished trainer.
+    """
     checkpoints = folder / "checkpoints"
     last = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
     model, processor = load_model(last or start, dtype="float32"), load_processor(start)
     encoder = Encoder(processor)
-    mistakes = _mistakes(start, processor, folder / "hard_tiles.json", hard) if hard else None
-    share = 1 / 3 if hard else 1.0
 
     def shard(number: int) -> PackedMixture:
-        falls = number * SHARD * TIMES >= steps - falling
-        mixture = build_tile_mixture(seed=1000 * seed + number + 500 * hard, watchful=falls, hard=mistakes)
+        chosen = subsets(number * SHARD * TIMES)
+        mixture = Mixture(chosen, seed=1000 * seed + number + first, length=100_000)
         return PackedMixture(mixture, length=encoder, budget=row, lookahead=max(row // 64, 8), rows=SHARD)
 
     rows = RepeatedRows(shard, folder / "rows", times=TIMES, recent=RECENT, length=steps, size=SHARD, seed=seed)
-    rates = {"lr": 6e-4 * share, "muon_lr": 6e-3 * share}
     return train_rows(
         model,
         processor,
@@ -176,10 +223,10 @@ def train_tiles(
     )
 
 
-def _mistakes(start: Path, processor: Any, file: Path, number: int) -> HardTiles:
+def hard_tiles(start: Path, file: Path, number: int) -> HardTiles:
     """Return the tiles on which a checkpoint is wrong, found once and kept."""
     if not file.exists():
-        engine = Transformers(load_model(start, dtype="float32"), processor, batch_size=48)
+        engine = Transformers(load_model(start, dtype="float32"), load_processor(start), batch_size=48)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_hard_tiles(file, find_hard_tiles(engine, hard_scenes(number)))
     return HardTiles(hard_scenes(number), read_hard_tiles(file))

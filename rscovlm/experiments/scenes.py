@@ -56,9 +56,9 @@ def score_scenes(engine: Engine, config: SceneConfig, *, count: int = 96, seed: 
         seed: Of the scenes.
 
     Returns:
-        Scores by name: ``scene_class``, ``grounding_one``, ``ap_nc50_one``, ``none_one``, ``recall_one`` with at most
-        one object; ``grounding_up_to_three``, ``ap_nc50_several``, ``none_several``, ``recall_several``, ``count`` with up
-        to three; ``grounding_several`` with two or three; ``zoom_on``, ``zoom_off``, ``zoom_true_region`` on scenes four times as large as the overview.
+        Scores by name: ``scene_class``, ``colour_one``, ``grounding_one``, ``ap_nc50_one``, ``none_one``, ``recall_one`` with at
+        most one object; ``grounding_up_to_three``, ``ap_nc50_several``, ``none_several``, ``recall_several``, ``count``,
+        ``colour_several`` with up to three; ``grounding_several`` with two or three; ``zoom_on``, ``zoom_off``, ``zoom_true_region`` on scenes four times as large as the overview.
     """
     rng = np.random.default_rng(seed)
     config = replace(config, texture_seed=TEST_TEXTURES)
@@ -68,8 +68,10 @@ def score_scenes(engine: Engine, config: SceneConfig, *, count: int = 96, seed: 
         empty = [make_scene(rng, replace(config, min_objects=0, max_objects=0)) for _ in range(count // 2)]
         if name == "one":
             scores["scene_class"] = score_words(engine, found + empty, config.classes, "class")
+            scores["colour_one"] = score_words(engine, found, config.classes, "colour")
         else:
             scores["count"] = score_words(engine, found + empty, config.classes, "count")
+            scores["colour_several"] = score_words(engine, found, config.classes, "colour")
         scores["grounding_one" if most == 1 else "grounding_up_to_three"] = score_grounding(
             engine, found, config.classes
         )
@@ -81,11 +83,15 @@ def score_scenes(engine: Engine, config: SceneConfig, *, count: int = 96, seed: 
 
 
 def score_words(engine: Engine, scenes: Sequence[Scene], classes: tuple[str, ...], task: str) -> Score:
-    """Measure one question per scene that is answered in words, compared with the most frequent answer."""
+    """Measure one question per scene that is answered in words, compared with the most frequent answer.
+
+    Scenes without such a question are left out: of two planes none has *the* colour of the plane.
+    """
     asked = []
     for place, scene in enumerate(scenes):
         questions = scene_questions(scene, classes, (task,))
-        asked.append((scene, questions[place % len(questions)]))
+        if questions:
+            asked.append((scene, questions[place % len(questions)]))
     replies = _answers(
         engine, [Question(None, question.text).conversation([scene.image]) for scene, question in asked], 16
     )

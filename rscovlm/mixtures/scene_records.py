@@ -64,18 +64,30 @@ class SceneTurns:
     boxed: tuple[Boxed, ...] = ("detection", "grounding")
 
     def __call__(self, rng: np.random.Generator) -> Sample:
-        """Make the next sample from a generator."""
-        scene = make_scene(rng, self.config)
-        wanted = self.boxed if self.kind == "hbb" else ("detection",)
-        boxed = scene_questions(scene, self.config.classes, wanted)
-        words = scene_questions(scene, self.config.classes, self.tasks)
-        asked = _pick_boxed(rng, boxed, self.spatial) + _pick_balanced(rng, words, self.worded)
+        """Make the next sample from a generator.
+
+        Raises:
+            ValueError: A hundred scenes have nothing to ask about: with pointing alone, no phrase may mean one object.
+        """
+        scene, asked = self._asked(rng)
         image = image_of(scene.image)
         records = [
             record_of(scene, asked[place], self.config.classes, kind=self.kind, image=image)
             for place in rng.permutation(len(asked))
         ]
         return plain_renderer(self.dialect, self.budget, self.kind).together(records, rng)
+
+    def _asked(self, rng: np.random.Generator) -> tuple[Scene, list[SceneQuestion]]:
+        """Draw scenes until one can be asked about, and return it with the questions."""
+        wanted = self.boxed if self.kind == "hbb" else ("detection",)
+        for _ in range(100):
+            scene = make_scene(rng, self.config)
+            boxed = scene_questions(scene, self.config.classes, wanted)
+            words = scene_questions(scene, self.config.classes, self.tasks)
+            asked = _pick_boxed(rng, boxed, self.spatial) + _pick_balanced(rng, words, self.worded)
+            if asked:
+                return scene, asked
+        raise ValueError(f"no scene of a hundred has what {', '.join((*wanted, *self.tasks))} ask for; allow more objects")
 
 
 @dataclass(frozen=True)

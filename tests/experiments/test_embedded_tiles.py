@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from rscovlm.embedded import embedded_model
-from rscovlm.experiments.embedded_tiles import build_tile_mixture, train_tiles
+from rscovlm.experiments.embedded_tiles import tile_subsets, train_tiles
 from rscovlm.loading import load_model
+from rscovlm.mixtures.mixture import Mixture
 
 
 def test_most_tiles_are_empty_at_the_end() -> None:
     for watchful, share in ((False, 5.0), (True, 8.0)):
-        mixture = build_tile_mixture(seed=3, watchful=watchful)
+        mixture = Mixture(tile_subsets(watchful=watchful), seed=3, length=100_000)
         names = Counter(mixture.draw_at(position)[0] for position in range(2000))
         assert abs(names["tiles"] / 2000 - share / (share + 9.2)) < 0.02
         assert set(names) == {subset.name for subset in mixture.subsets}
