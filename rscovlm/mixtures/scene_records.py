@@ -87,7 +87,9 @@ class SceneTurns:
             asked = _pick_boxed(rng, boxed, self.spatial) + _pick_balanced(rng, words, self.worded)
             if asked:
                 return scene, asked
-        raise ValueError(f"no scene of a hundred has what {', '.join((*wanted, *self.tasks))} ask for; allow more objects")
+        raise ValueError(
+            f"no scene of a hundred has what {', '.join((*wanted, *self.tasks))} ask for; allow more objects"
+        )
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ SCENE_TASKS: Mapping[str, SceneTask] = {
     "classification": SceneTask(("open-vocabulary", "zero-shot classification"), _worded("class"), 0),
     "detection": SceneTask(("open-vocabulary", "detection"), _detection, 0),
     "segmentation": SceneTask(("open-vocabulary", "segmentation"), _segmented),
+    "segmentation again": SceneTask(("open-vocabulary", "segmentation"), _segmented, 1, {"refine_rate": 1.0}),
     "outlines": SceneTask(("open-vocabulary", "segmentation"), _segmented, 1, {"outline_rate": 1.0, "longest": 150}),
     "counting": SceneTask(("open-vocabulary", "counting"), _worded("count"), 0),
     "geolocation": SceneTask(("open-vocabulary", "geolocation"), _place, 0),
@@ -158,7 +159,9 @@ class SceneTaskTurns:
 
     def __call__(self, rng: np.random.Generator) -> Sample:
         """Make the next sample from a generator."""
-        return self.renderer().together(self.records(rng), rng)
+        records = self.records(rng)
+        # A record by itself may be shown its image with masks on it.
+        return self.renderer()(records[0], rng) if len(records) == 1 else self.renderer().together(records, rng)
 
     def renderer(self) -> RecordRenderer:
         """Return what puts the records into words."""

@@ -8,6 +8,8 @@ from typing import cast
 
 from PIL import Image
 
+from rscovlm.exports.mask_drawing import tint_masks
+from rscovlm.geometry.masks import Mask
 from rscovlm.geometry.window import WindowLike
 from rscovlm.processing.pixels import to_rgb
 from rscovlm.rasters import Orientation, Raster, open_image
@@ -26,6 +28,7 @@ class Picture:
         size: Width and height in pixels to show it at.
         window: Part of the image to show, in its own pixels; None shows all of it.
         orientation: Which pixels its own are, as for `open_image`.
+        masks: Tinted on what is shown, in pixels of that.
     """
 
     image: ImageRef
@@ -33,6 +36,7 @@ class Picture:
     size: tuple[int, int]
     window: WindowLike | None = None
     orientation: Orientation = "shown"
+    masks: tuple[Mask, ...] = ()
 
     def load(self) -> Image.Image:
         """Read the pixels, from the original's own resolution.
@@ -40,6 +44,9 @@ class Picture:
         Raises:
             ValueError: The file is missing, cannot be read, or is larger than the budget of `open_image`.
         """
+        return tint_masks(self._read(), self.masks) if self.masks else self._read()
+
+    def _read(self) -> Image.Image:
         if self.image.window is not None and not self.image.path and self.image.data is None:
             # A tile: its pixels are a window of its parent, and what lies outside is padded.
             tile = open_image(load_image(self.image, self.root, orientation=self.orientation))

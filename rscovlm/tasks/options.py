@@ -33,6 +33,8 @@ class RenderOptions:
         points: Points inside of each object that segmentation is answered with.
         negatives: Points outside of each object, on others near it first; they are known to be unstable.
         outline_rate: Segmentation asked for polygons instead of boxes with points.
+        refine_rate: Segmentation by boxes with points asked for again: the true masks are shown tinted, moved and resized at random
+            and some left out, as a first answer might have them.
         sentence_rate: Change asked for in a sentence, where a record has masks too.
         longest: Characters of an answer with polygons at most; they are simplified to fit.
 
@@ -54,6 +56,7 @@ class RenderOptions:
     points: int = 2
     negatives: int = 0
     outline_rate: float = 0.0
+    refine_rate: float = 0.0
     sentence_rate: float = 0.5
     longest: int = 6000
 

@@ -22,6 +22,7 @@ from rscovlm.engines.unstated import check_stated
 from rscovlm.geometry import Frame
 from rscovlm.geometry.tiling import tiles
 from rscovlm.geometry.window import Window
+from rscovlm.points.inexact import inexact_masks
 from rscovlm.points.keypoints import prompt_of
 from rscovlm.points.segmenter import FilledShapes, Segmenter
 from rscovlm.points.tiled import segment as draw_masks
@@ -54,6 +55,7 @@ def question(
     largest: int | None = None,
     inside: int = 8,
     outside: int = 4,
+    again: bool = False,
 ) -> Question:
     """Return what is asked to segment what some names mean.
 
@@ -66,11 +68,12 @@ def question(
         largest: Longest side of the grid that the model sees, to hold the answer to the grammar.
         inside: Points inside at most, in the grammar.
         outside: Points outside at most, in the grammar.
+        again: The masks so far are tinted on the image, and are to be corrected by boxes with points.
 
     >>> question(Dialect.preset("rscovlm-v1"), ["plane", "ship"]).user
     'segment the plane, ship'
     """
-    task = "segment" if form == "prompt" else "segment_outline"
+    task = "segment_outline" if form == "polygon" else "segment_again" if again else "segment"
     options: dict[str, Any] = {"style": style, "pick": pick, "largest": largest, "inside": inside, "outside": outside}
     return ask_sets(dialect, task, form, list(targets), targets=targets, **options)
 
@@ -100,6 +103,7 @@ class Segment(Task):
         if record.expression.strip() and len(record.objects) == 1 and draw.chance(options.cyclic_rate):
             return task_named("describe").one_way(record, shown, draw)
         form: SetForm = "polygon" if draw.chance(options.outline_rate) else "prompt"
+        again = form == "prompt" and draw.chance(options.refine_rate)
         targets = targets_of(record)
         areas = true_areas(record, shown)
         if not areas and any(not item.polygons for item in record.objects):
@@ -115,7 +119,10 @@ class Segment(Task):
             objects.append(prompt_of(area.mask, label, others=others, rng=draw.rng, **counts))
         text, style = SetOfPoints(draw.dialect.codec), draw.style(SetOfPoints(draw.dialect.codec).style(None))
         answer = write_fitted(text, objects, shown.seen(), targets, style, options.longest, record)
-        asked = question(draw.dialect, targets, form=form, style=style, pick=draw.pick)
+        if again:
+            tinted = inexact_masks([area.mask for area in areas], shown.seen(), draw.rng)
+            shown = replace(shown, pictures=(replace(shown.pictures[0], masks=tinted), *shown.pictures[1:]))
+        asked = question(draw.dialect, targets, form=form, style=style, pick=draw.pick, again=again)
         return replace(Example.of(asked, answer, shown), areas=tuple(objects))
 
     def measure(self, answered: Sequence[Answered], dialect: Dialect) -> Mapping[str, float]:

@@ -10,9 +10,12 @@ import torch
 
 from rscovlm.codec import Codec
 from rscovlm.codec.dialect import Dialect
+from rscovlm.codec.point_objects import PointObject
+from rscovlm.codec.set_of_points import SetOfPoints
 from rscovlm.embedded import embedded_model
 from rscovlm.engines.engine import Reply
 from rscovlm.experiments.embedded import budget
+from rscovlm.experiments.segmenting.again import again_table, measure_again
 from rscovlm.experiments.segmenting.predicted import DRAWN, measure_predicted, unseen_scenes
 from rscovlm.experiments.set_of_points.recipe import build_task_mixture, fixed_texts, load_widened, train_tasks
 from rscovlm.experiments.set_of_points.scores import SHOWN, ControlledScore, score_task, table, task_samples
@@ -120,3 +123,44 @@ def test_predicted_boxes_are_compared_object_by_object() -> None:
     assert all(row.iou == pytest.approx(rows[0].iou) and abs(row.gain) < 1e-9 for row in rows)
     with pytest.raises(ValueError, match="found objects are there"):
         measure_predicted(Boxes([]), FilledShapes(), [])
+
+
+class Correcting:
+    """Answers with boxes of which only the left half is right, and rightly where it is shown magenta masks."""
+
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        self.codec, self.dialect, self.budget = Codec.preset("rscovlm-v1"), Dialect.preset("rscovlm-v1"), budget()
+        self.scenes, self.corrected = {scene.image.tobytes(): scene for scene in scenes}, 0
+
+    def generate(self, conversations: Sequence[Any], **_: Any) -> list[Reply]:
+        replies = []
+        for one in conversations:
+            image, text = (block[block["type"]] for block in one.messages[-1]["content"])
+            tinted = "magenta" in text
+            self.corrected += tinted
+            scene = self.scene if tinted else self.scenes[image.tobytes()]
+            assert tinted != (image.tobytes() == scene.image.tobytes())
+            self.scene = scene
+            things = [thing for thing in scene.objects if not tinted or f"segment the {thing.label} again" in text]
+            boxes = np.array([thing.hbb for thing in things]) if things else np.zeros((0, 4))
+            if not tinted:
+                boxes[:, 2] = (boxes[:, 0] + boxes[:, 2]) / 2
+            objects = [
+                PointObject.prompt(thing.label, box.tolist(), [box.reshape(2, 2).mean(axis=0)], scene.frame)
+                for thing, box in zip(things, boxes, strict=True)
+            ]
+            replies.append(Reply(SetOfPoints(self.codec).encode(objects, scene.frame)))
+        return replies
+
+
+def test_what_correcting_brings_is_measured() -> None:
+    scenes = [scene for scene in unseen_scenes(6, 1) if scene.objects]
+    engine = Correcting(scenes)
+    score = measure_again(engine, FilledShapes(), scenes, drawn="filled boxes")
+    assert score.items == engine.corrected == sum(len({one.label for one in scene.objects}) for scene in scenes)
+    assert score.again > 1.4 * score.first
+    assert (
+        again_table([score]).splitlines()[2].startswith(f"| filled boxes | {score.first:.3f} | {score.again:.3f} | +")
+    )
+    with pytest.raises(ValueError, match="0 classes to compare"):
+        measure_again(engine, FilledShapes(), [], drawn="filled boxes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from rscovlm.exports.mask_drawing import TINT, tint_masks
 from rscovlm.geometry import Boxes, Frame, Objects
 from rscovlm.geometry.kinds import Kind
 from rscovlm.geometry.masks import Mask
+from rscovlm.mixtures.renderer import RecordRenderer
 from rscovlm.points.segmenter import FilledShapes
 from rscovlm.processing import PixelBudget
 from rscovlm.rasters import open_image
+from rscovlm.records import Annotation, ImageRef, Record
 from rscovlm.tasks import task_of
+from rscovlm.tasks.options import RenderOptions
 from rscovlm.tasks.segment import segment
 from rscovlm.tasks.segment_again import segment_again
 from rscovlm.tasks.segment_boxes import segment_boxes
@@ -93,12 +97,14 @@ class Learning:
         self.dialect = Dialect.preset("rscovlm-v1")
         self.codec, self.budget = self.dialect.codec, BUDGET
         self.shown: list[NDArray[np.uint8]] = []
+        self.asked: list[Conversation] = []
 
     def generate(self, conversations: Sequence[Conversation], **_: Any) -> list[Reply]:
         replies = []
         for one in conversations:
             picture = np.asarray(one.images()[-1])
             self.shown.append(picture)
+            self.asked.append(one)
             tinted = (picture == TINT).all(axis=2)
             box = (45, 50, 75, 70)
             if tinted.any():
@@ -128,6 +134,38 @@ def test_a_model_is_shown_its_mask_and_answers_again() -> None:
     assert segment_again(engine, image, first, segmenter=Bright(), rounds=2).masks[0].area == whole
     with pytest.raises(ValueError, match="rounds is 0"):
         segment_again(engine, image, first, rounds=0)
+
+
+def test_correcting_is_trained_with_what_it_is_asked_with() -> None:
+    image = _image()
+    rings = [np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], float) for x1, y1, x2, y2 in BOXES]
+    objects = tuple(
+        Annotation(box, "disc", "hbb", polygons=(tuple(ring.ravel()),)) for box, ring in zip(BOXES, rings, strict=True)
+    )
+    file = BytesIO()
+    image.save(file, "PNG")
+    ref = ImageRef(data=file.getvalue(), width=SIDE, height=SIDE)
+    record = Record("1", "mine", "train", "segmentation", (ref,), objects=objects, categories=("disc",))
+    samples = []
+    for rate in (1.0, 0.0):
+        options = RenderOptions(rephrase_rate=0.0, refine_rate=rate)
+        renderer = RecordRenderer(Dialect.preset("rscovlm-v1"), BUDGET, ".", options)
+        samples.append([renderer(record, np.random.default_rng(seed)) for seed in range(12)])
+    engine = Learning()
+    segment_again(engine, image, segment(engine, image, ["disc"], segmenter=Bright()), segmenter=Bright())
+    asked = [one["text"] for one in samples[0][0]["messages"][-2]["content"] if one["type"] == "text"]
+    assert asked == [one["text"] for one in engine.asked[1].messages[-1]["content"] if one["type"] == "text"]
+    true = np.logical_or.reduce([Mask.filled([ring], Frame(SIDE, SIDE)).full() for ring in rings])
+    covered = []
+    for again, plain in zip(*samples, strict=True):
+        assert [one.box.coords.tolist() for one in again["areas"]] == [
+            one.box.coords.tolist() for one in plain["areas"]
+        ]
+        tinted = np.asarray(again["images"][0].load()) != np.asarray(plain["images"][0].load())
+        shown = tinted.any(axis=2)
+        covered.append((shown & true).sum() / (shown | true).sum())
+    # Some are left out, the others are off, and none is elsewhere altogether.
+    assert 0.2 < min(covered) < max(covered) < 1 and 0.4 < np.mean(covered) < 0.9
 
 
 def test_rows_are_refined_where_it_is_wanted() -> None:

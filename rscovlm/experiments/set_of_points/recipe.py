@@ -45,6 +45,7 @@ SHARES: dict[str, tuple[tuple[str, ...], int, float]] = {
     "conditions": (("conditions",), 2, 1.2),
     "detection": (("detection",), 2, 1.0),
     "segmentation": (("segmentation", "referring segmentation"), 2, 1.4),
+    "segmentation again": (("segmentation again",), 1, 1.0),
     "conditional segmentation": (("conditional segmentation",), 2, 1.0),
     "outlines": (("outlines",), 1, 1.2),
     "change": (("change",), 1, 3.0),
@@ -83,6 +84,7 @@ def fixed_texts(dialect: Dialect) -> list[str]:
         dialect.ask(name, style="plain", **places)
         for name, places in (
             ("segment", {"targets": ["plane"]}),
+            ("segment_again", {"targets": ["plane"]}),
             ("segment_outline", {"targets": ["plane"]}),
             ("change", {"targets": ["plane"]}),
             ("change_any", {}),
