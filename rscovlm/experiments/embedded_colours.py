@@ -1,7 +1,7 @@
 """The embedded model, trained on until it tells colours apart, and points by phrases that need them.
 
 ``python -m rscovlm.experiments.embedded_colours START FOLDER`` continues from a checkpoint: the last stage of the shipped model
-(``rscovlm/embedded/README.md``). Until then colours were one question in twenty, which was never learnt: each answer is one token.
+(``rscovlm/embedded/README.md``). In the stages before, questions for a colour are too few to be learnt (docs: the embedded model).
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from rscovlm.codec import Codec
 from rscovlm.embedded import embedded_model
 from rscovlm.experiments.embedded import STAGES, budget, scene_config
 from rscovlm.experiments.embedded_tiles import ROW, continue_training, hard_tiles, tile_subsets
-from rscovlm.experiments.hard_tiles import HardTiles
 from rscovlm.mixtures.mixture import Subset
 from rscovlm.mixtures.scene_records import SceneTurns
 from rscovlm.scenes import COVERS
 from rscovlm.scenes.scene import HABITAT
 
 STEPS, NAMING, FALL = 4000, 1200, 1500
-"""Optimiser steps, at how many of them, the first, naming colours takes half, and at how many, the last, the rates fall."""
+"""Optimiser steps, at how many of them, the first, two fifths of all questions ask for a colour, and at how many, the last, the rates fall."""
 
 REHEARSED: Mapping[str, float] = {"tiles": 2.0, "crowded": 0.5, "middling": 0.4, "point": 1.0, "looks": 0.8}
 """Weights of what was known, while colours are learnt; the rest keeps its own."""
+
+SETTLED: Mapping[str, float] = {"tiles": 6.0, "detect": 3.0, "middling": 1.2, "point": 2.0}
+"""Weights of the last stage, `settle`: stage 6 with mostly empty tiles costs the detection of single objects 4 points."""
 
 
 def colour_subsets(texture_seed: int = 0, *, naming: bool) -> list[Subset]:
@@ -66,6 +68,7 @@ def train_colours(
     naming: int = NAMING,
     falling: int = FALL,
     hard: int = 1,
+    settle: bool = False,
     row: int = ROW,
     seed: int = 0,
     workers: int = 1,
@@ -78,9 +81,10 @@ def train_colours(
         start: Checkpoint to go on from.
         folder: Where model, processor, rows and checkpoints go.
         steps: Optimiser steps, one packed row each.
-        naming: Steps at the start in which naming colours takes half.
+        naming: Steps at the start in which two fifths of all questions ask for a colour.
         falling: Steps at the end in which the rates fall to 0, and most tiles are empty.
         hard: Round of hard tiles that are trained while the rates fall; 0 for none.
+        settle: The stage after: no more naming, rates a third and falling from the start, more detection.
         row: Tokens of a row.
         seed: Of the samples.
         workers: Processes that draw scenes.
@@ -91,17 +95,23 @@ def train_colours(
         The finished trainer.
     """
     mistakes = hard_tiles(start, folder / "hard_tiles.json", hard) if hard else None
+    if settle:
+        naming, falling = 0, steps
+    share = 1 / 3 if settle else 1.0
 
     def subsets(position: int) -> list[Subset]:
         falls = position >= steps - falling
-        return _subsets(naming=position < naming, falls=falls, hard=mistakes if falls else None)
+        weights = REHEARSED if position < naming else SETTLED if settle else {"point": 3.0}
+        known = tile_subsets(watchful=falls, hard=mistakes if falls else None)
+        known = [replace(subset, weight=weights.get(subset.name, subset.weight)) for subset in known]
+        return known + colour_subsets(naming=position < naming)
 
     return continue_training(
         start,
         folder,
         subsets,
-        rates={"lr": 6e-4, "muon_lr": 6e-3},
-        first=5000,
+        rates={"lr": 6e-4 * share, "muon_lr": 6e-3 * share},
+        first=7000 if settle else 5000,
         steps=steps,
         falling=falling,
         row=row,
@@ -112,15 +122,6 @@ def train_colours(
     )
 
 
-def _subsets(*, naming: bool, falls: bool, hard: HardTiles | None) -> list[Subset]:
-    known = tile_subsets(watchful=falls, hard=hard)
-    if naming:
-        known = [replace(subset, weight=REHEARSED.get(subset.name, subset.weight)) for subset in known]
-    else:
-        known = [replace(subset, weight=3.0) if subset.name == "point" else subset for subset in known]
-    return known + colour_subsets(naming=naming)
-
-
 def main() -> None:
     """Run the recipe from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -128,18 +129,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument(
-        "--naming", type=int, default=NAMING, help="steps at the start in which naming colours takes half"
+        "--naming",
+        type=int,
+        default=NAMING,
+        help="steps at the start in which two fifths of all questions ask for a colour",
     )
     parser.add_argument("--falling", type=int, default=FALL, help="steps at the end in which the rates fall")
     parser.add_argument(
         "--hard", type=int, default=1, help="round of hard tiles, trained while the rates fall; 0 for none"
     )
+    parser.add_argument("--settle", action="store_true", help="the stage after, at a third of the rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder")
     options = parser.parse_args()
     start = Path(embedded_model() if options.start == "embedded" else options.start)
-    names = ("steps", "naming", "falling", "hard", "seed", "workers", "resume")
+    names = ("steps", "naming", "falling", "hard", "settle", "seed", "workers", "resume")
     train_colours(start, options.folder, **{name: getattr(options, name) for name in names})
 
 

@@ -59,7 +59,7 @@ def test_tiles_and_harbours_score_what_the_card_says(engine: Transformers) -> No
 
 def test_it_looks_and_does_not_guess(engine: Transformers) -> None:
     scores = score_scenes(engine, scene_config(STAGES[-1]), count=48, seed=99)
-    for name in ("scene_class", "grounding_one", "grounding_several", "zoom_on"):
+    for name in ("scene_class", "colour_one", "grounding_one", "grounding_several", "zoom_on"):
         assert scores[name].value > scores[name].baseline + 0.2, name
     assert scores["zoom_on"].value > scores["zoom_off"].value + 0.4
 
@@ -77,7 +77,8 @@ def test_the_card_adds_the_seeds_up() -> None:
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     kept = json.loads((FOLDER / "scores.json").read_text(encoding="utf-8"))["scores"]
     rows = re.findall(r"^\| (\w+) ((?:\| [0-9.]+ ){5})\|$", card, re.MULTILINE)
-    assert [name for name, _ in rows] == list(kept)
+    # Colours were not measured before the stages that teach them.
+    assert [name for name, _ in rows] == [name for name in kept if not name.startswith("colour")]
     for name, cells in rows:
         *seeds, mean, deviation = (float(cell) for cell in cells.split("|")[1:])
         assert abs(statistics.mean(seeds) - mean) < 0.0011, name
