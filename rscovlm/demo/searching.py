@@ -34,14 +34,17 @@ def classes() -> tuple[str, ...]:
 
 
 def search(engine: Transformers, raster: Raster, *, tile: int | None = None, overlap: int | None = None) -> Detections:
-    """Search an image for all that the fine-tuned model knows; the default tile keeps to `TILES`."""
+    """Search an image for all that the fine-tuned model knows; the default tile keeps to `TILES`.
+
+    Answers are held to the grammar, so that no label is written that was not asked for.
+    """
     least = max(
         math.isqrt(engine.budget.max_pixels), math.ceil(math.sqrt(raster.width * raster.height / (0.64 * TILES)))
     )
     # The last row and column of tiles reach back from the border, so that there may be a few more than the area says.
     while count_tiles(raster.width, raster.height, least, least // 5) > TILES:
         least += max(1, least // 50)
-    return detect(engine, raster, classes(), tile=tile or least, overlap=overlap, batch=48, max_new_tokens=400)
+    return detect(engine, raster, classes(), tile=tile or least, overlap=overlap, batch=48, max_new_tokens=400, constrained=True)
 
 
 def liveliest(layout: SceneLayout) -> Window:

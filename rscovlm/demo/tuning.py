@@ -77,19 +77,22 @@ def demo_mixture(*, seed: int, length: int) -> Mixture:
     codec = Codec.preset("rscovlm-v1")
     known, seen = known_scenes(), budget()
     old = SceneTurns(known, codec, seen, tasks=STAGES[-1].tasks)
+    # Among several objects, so that the phrase matters.
+    pointed = replace(old, config=replace(known, min_objects=2), kind="hbb", boxed=("grounding",), tasks=("colour",))
     new = SceneTurns(new_scenes(), codec, seen)
     everything = (*known.classes, *NEW_CLASSES)
-    tiles = SceneTiles(codec, seen, everything, parts=PARTS)
+    # Two of three tiles are empty: what is taught anew is soon seen where there is nothing.
+    tiles = SceneTiles(codec, seen, everything, parts=PARTS, empty=0.67)
     subsets = [
         Subset("new class: detect", new, 1.2),
         Subset("new class: point", replace(new, kind="hbb"), 0.7),
         Subset("new and known: detect", SceneTurns(replace(known, classes=everything), codec, seen), 0.6),
-        Subset("new and known: tiles", tiles, 2.0),
+        Subset("new and known: tiles", tiles, 2.6),
         Subset("known: detect", old, 3.0),
-        Subset("known: point", replace(old, kind="hbb"), 2.5),
+        Subset("known: point", pointed, 3.4),
         Subset("known: words", replace(old, spatial=0), 0.6),
-        Subset("known: zoom", ZoomTurns(known, codec, seen), 0.7),
-        Subset("known: small markings", small_markings(known, codec, seen), 0.7),
+        Subset("known: zoom", ZoomTurns(known, codec, seen), 0.5),
+        Subset("known: small markings", small_markings(known, codec, seen), 0.4),
     ]
     return Mixture(subsets, seed=seed, length=length)
 
