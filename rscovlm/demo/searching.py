@@ -44,7 +44,9 @@ def search(engine: Transformers, raster: Raster, *, tile: int | None = None, ove
     # The last row and column of tiles reach back from the border, so that there may be a few more than the area says.
     while count_tiles(raster.width, raster.height, least, least // 5) > TILES:
         least += max(1, least // 50)
-    return detect(engine, raster, classes(), tile=tile or least, overlap=overlap, batch=48, max_new_tokens=400, constrained=True)
+    return detect(
+        engine, raster, classes(), tile=tile or least, overlap=overlap, batch=48, max_new_tokens=400, constrained=True
+    )
 
 
 def liveliest(layout: SceneLayout) -> Window:

@@ -81,17 +81,17 @@ def demo_mixture(*, seed: int, length: int) -> Mixture:
     pointed = replace(old, config=replace(known, min_objects=2), kind="hbb", boxed=("grounding",), tasks=("colour",))
     new = SceneTurns(new_scenes(), codec, seen)
     everything = (*known.classes, *NEW_CLASSES)
-    # Two of three tiles are empty: what is taught anew is soon seen where there is nothing.
-    tiles = SceneTiles(codec, seen, everything, parts=PARTS, empty=0.67)
+    # Three of four tiles are empty: what is taught anew is soon seen where there is nothing.
+    tiles = SceneTiles(codec, seen, everything, parts=PARTS, empty=0.75)
     subsets = [
-        Subset("new class: detect", new, 1.2),
+        Subset("new class: detect", new, 1.0),
         Subset("new class: point", replace(new, kind="hbb"), 0.7),
         Subset("new and known: detect", SceneTurns(replace(known, classes=everything), codec, seen), 0.6),
-        Subset("new and known: tiles", tiles, 2.6),
+        Subset("new and known: tiles", tiles, 3.4),
         Subset("known: detect", old, 3.0),
         Subset("known: point", pointed, 3.4),
         Subset("known: words", replace(old, spatial=0), 0.6),
-        Subset("known: zoom", ZoomTurns(known, codec, seen), 0.5),
+        Subset("known: zoom", ZoomTurns(known, codec, seen), 0.4),
         Subset("known: small markings", small_markings(known, codec, seen), 0.4),
     ]
     return Mixture(subsets, seed=seed, length=length)

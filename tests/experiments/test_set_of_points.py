@@ -131,6 +131,7 @@ class Correcting:
     def __init__(self, scenes: Sequence[Scene]) -> None:
         self.codec, self.dialect, self.budget = Codec.preset("rscovlm-v1"), Dialect.preset("rscovlm-v1"), budget()
         self.scenes, self.corrected = {scene.image.tobytes(): scene for scene in scenes}, 0
+        self.scene = scenes[0]
 
     def generate(self, conversations: Sequence[Any], **_: Any) -> list[Reply]:
         replies = []

@@ -111,7 +111,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=90018, help="of the scenes")
     options = parser.parse_args()
     scenes = [scene for scene in unseen_scenes(options.count, options.seed) if scene.objects]
-    drawers = {"filled boxes": FilledShapes(), "segmenter": load_segmenter(options.segmenter)}
+    drawers: dict[str, Segmenter] = {"filled boxes": FilledShapes()}
+    drawers["segmenter"] = load_segmenter(options.segmenter) or FilledShapes()
     scores = []
     for folder in options.folders:
         engine = Transformers(*load(folder, device="cpu"), batch_size=48)
