@@ -199,5 +199,11 @@ def test_the_table_of_floors_names_what_there_is() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "mutants.yml").read_text(encoding="utf-8"))
     assert sorted(workflow["jobs"]["mutants"]["strategy"]["matrix"]["floor"]) == sorted(floors)
     for listed in floors.values():
-        paths = [*listed["change"], *listed["tests"], *listed.get("left_out", []), *listed.get("unchanged", [])]
+        paths = [
+            *listed["change"],
+            *listed["tests"],
+            *listed.get("left_out", []),
+            *listed.get("unchanged", []),
+            *listed.get("every", []),
+        ]
         assert [path for path in paths if not (ROOT / path).exists()] == []

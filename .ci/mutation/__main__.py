@@ -199,7 +199,11 @@ def floor_trials(
         path for path in modules(root, listed["tests"]) if Path(path).name.startswith("test_") and path not in left_out
     ]
     others = [path for path in modules(root, ["tests"]) if Path(path).name.startswith("test_") and path not in left_out]
-    seen = NearTests(root, paths, tests, others) if asked.near else CoverageMap(root, kept, paths, tests)
+    seen = (
+        NearTests(root, paths, tests, others)
+        if asked.near
+        else CoverageMap(root, kept, paths, tests, listed.get("every", ()))
+    )
     prepare(root, [])
     failing = seen.measure(asked.measuring)
     if failing:

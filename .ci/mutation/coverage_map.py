@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,11 @@ class Contexts:
 
     Args:
         measured: What coverage measures with.
+        every: Files of which every case is measured: their cases do not resemble each other.
     """
 
-    def __init__(self, measured: Any) -> None:
+    def __init__(self, measured: Any, every: Collection[str] = ()) -> None:
+        self._every = every
         self._measured, self.seconds, self.failed = measured, defaultdict[str, float](float), set[str]()
         self._context = ""
         self._users = defaultdict[str, set[str]](set)
@@ -110,7 +112,7 @@ class Contexts:
             for some in cases.values()
             for place in range(min(CASES, len(some)))
         }
-        items[:] = [item for item in items if id(item) in kept]
+        items[:] = [item for item in items if id(item) in kept or item.nodeid.split("::")[0] in self._every]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Leave out what fails or is skipped unchanged."""
@@ -126,10 +128,13 @@ class CoverageMap:
         kept: Folder of what was measured.
         modules: Modules whose lines count, from the root.
         tests: Files of tests, and modules with doctests, from the root.
+        every: Those of which every case is measured, instead of a few of each test.
     """
 
-    def __init__(self, root: Path, kept: Path, modules: Sequence[str], tests: Sequence[str]) -> None:
-        self._root, self._kept, self._modules = root, kept, modules
+    def __init__(
+        self, root: Path, kept: Path, modules: Sequence[str], tests: Sequence[str], every: Collection[str] = ()
+    ) -> None:
+        self._root, self._kept, self._modules, self._every = root, kept, modules, frozenset(every)
         self.paths = list(dict.fromkeys([*modules, *tests]))
         self.seen: dict[str, Seen] = {}
 
@@ -139,7 +144,10 @@ class CoverageMap:
         code = hashlib.sha256(f"{VERSION}/{FEW}/{CASES}/{LONGEST}/{self._digest(self._modules)}".encode()).hexdigest()[
             :16
         ]
-        names = {path: self._kept / f"{code}-{self._digest([path])}.json" for path in self.paths}
+        names = {
+            path: self._kept / f"{code}-{self._digest([path])}{'-every' if path in self._every else ''}.json"
+            for path in self.paths
+        }
         stale = [path for path, file in names.items() if not file.exists()]
         if stale:
             ended, text = forked(
@@ -163,7 +171,7 @@ class CoverageMap:
         import coverage  # type: ignore[import-not-found, unused-ignore]
 
         measured = coverage.Coverage(data_file=None, include=[str(self._root / path) for path in self._modules])
-        contexts = Contexts(measured)
+        contexts = Contexts(measured, self._every)
         examples(FEW)
         signal.signal(signal.SIGPROF, contexts.give_up)
         measured.start()
