@@ -96,7 +96,9 @@ def test_a_key_that_one_family_has_tells_it_whatever_the_numbers() -> None:
     # Numbers this small fit every space; those beyond a thousand fit no space of this key.
     small = ['[{"box_2d": [9, 8, 30, 40], "label": "ship"}]'] * 5
     assert Codec.detect(small, SEEN).dialect == "gemini"
-    assert Codec.detect([text.replace("9, 8, 30, 40", "1210, 1220, 1300, 1350") for text in small], SEEN).dialect is None
+    assert (
+        Codec.detect([text.replace("9, 8, 30, 40", "1210, 1220, 1300, 1350") for text in small], SEEN).dialect is None
+    )
 
 
 def test_mixtures_are_refused() -> None:

@@ -408,3 +408,14 @@ def test_every_known_name_of_a_box_and_of_points_is_read(box: str, points: str) 
     outside = points in ("negative_points", "points_outside")
     assert one.form == "prompt" and one.box.coords.tolist() == [[10, 20, 90, 60]]
     assert (44, 33) in {tuple(point) for point in np.asarray(one.sets.points[2 if outside else 1]).tolist()}
+
+
+@pytest.mark.parametrize("key", ["points", "negative_points"])
+def test_a_schema_takes_no_empty_list_of_points(key: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = PIXELS.grammar(form="prompt", style="json", categories=["ship"], largest=504, outside=2).json_schema()
+    one = {"bbox_2d": [1, 2, 30, 40], "points": [[5, 6]], "negative_points": [[9, 9], [8, 8]], "label": "ship"}
+    jsonschema.validate([one], schema)
+    for wrong in ([], [[1, 2]] * 3):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate([one | {key: wrong}], schema)
