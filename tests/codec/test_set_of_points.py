@@ -412,7 +412,6 @@ def test_every_known_name_of_a_box_and_of_points_is_read(box: str, points: str) 
 
 @pytest.mark.parametrize("key", ["points", "negative_points"])
 def test_a_schema_takes_no_empty_list_of_points(key: str) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     schema = PIXELS.grammar(form="prompt", style="json", categories=["ship"], largest=504, outside=2).json_schema()
     one = {"bbox_2d": [1, 2, 30, 40], "points": [[5, 6]], "negative_points": [[9, 9], [8, 8]], "label": "ship"}
     jsonschema.validate([one], schema)
