@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,20 @@ def test_two_steps_of_the_recipe_run(tmp_path: Path) -> None:
         assert len(processor.tokenizer(text)["input_ids"]) == 1, text
     sizes = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["text_config"]["vocab_size"]
     assert sizes == len(processor.tokenizer)
+
+
+def test_figures_of_all_kinds_are_written_and_those_of_another_run_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rscovlm.embedded import embedded_model
+    from rscovlm.experiments.policies.__main__ import main
+
+    folder = tmp_path / "model"
+    shutil.copytree(embedded_model(), folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    monkeypatch.setattr("sys.argv", ["policies", str(folder), "--count", "1", "--policies", "vote"])
+    main()
+    written = (folder / "policies.json").read_text(encoding="utf-8")
+    assert list(json.loads(written)) == list(TASKS)
+    with pytest.raises(ValueError, match=r"policies.json exists already"):
+        main()
+    assert (folder / "policies.json").read_text(encoding="utf-8") == written

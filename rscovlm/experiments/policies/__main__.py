@@ -21,7 +21,7 @@ from rscovlm.experiments.policies.lessons import phrases
 from rscovlm.experiments.policies.pads import TASKS, PadTask, draw_question
 from rscovlm.experiments.policies.quotas import BATCH, LastReply, Lessons
 from rscovlm.experiments.scenes import TEST_TEXTURES
-from rscovlm.files import write_text
+from rscovlm.files import check_output, write_text
 from rscovlm.geometry import Boxes, Frame
 from rscovlm.scenes import make_zoom_scene
 from rscovlm.scenes.pad import UNIT
@@ -135,6 +135,7 @@ def main() -> None:
     if options.shipped:
         _measure_shipped(options.folder, options.count)
         return
+    check_output(options.folder / "policies.json")
     if not (options.folder / "config.json").is_file():
         train_policies(options.folder, start=options.start, steps=options.steps, seed=options.seed)
     from rscovlm.engines import Transformers
@@ -153,7 +154,9 @@ def main() -> None:
         sys.stdout.write(table(scores) + "\n")
         figures[task] = {"most_frequent": most, "policies": [score.to_dict() for score in scores]}
         text = json.dumps(figures, indent=2) + "\n"
-        write_text(options.folder / "policies.json", text)
+        write_text(
+            options.folder / "policies.json", text, overwrite=True
+        )  # this run's own, with one kind more each time
         compared[f"{NAMED[task]} (the most frequent answer: {100 * most:.0f} %)"] = scores
         write_comparison(compared, options.folder / "policies.html", notes=[f"Model: {options.folder.name}."])
 
