@@ -25,7 +25,7 @@ def inexact_masks(masks: Sequence[Mask], frame: Frame, rng: np.random.Generator)
     >>> square = Mask.of(np.pad(np.ones((20, 20), bool), 20))
     >>> (moved,) = inexact_masks([square], square.frame, np.random.default_rng(1))
     >>> moved.window
-    Window(x1=18, y1=21, x2=36, y2=39)
+    Window(x1=21, y1=22, x2=42, y2=43)
     """
     drawn = []
     for mask in masks:

@@ -137,7 +137,7 @@ def test_archives_are_unpacked_or_refused_whole(tmp_path: Path) -> None:
             for member in members:
                 pack.writestr(member, "text")
     run = RUN.invoke(app, ["unpack", str(tmp_path / "good.zip"), str(tmp_path / "out")])
-    assert (run.exit_code, run.output.strip()) == (0, "good.zip: 1 files")
+    assert (run.exit_code, run.stdout.strip()) == (0, "good.zip: 1 files")
     run = RUN.invoke(app, ["unpack", str(tmp_path / "bad.zip"), str(tmp_path / "out")])
     assert run.exit_code == 2
     assert "bad.zip, member '../d.txt'" in run.output
