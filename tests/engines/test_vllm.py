@@ -29,7 +29,7 @@ PYTHON = os.environ.get("RSCOVLM_VLLM_PYTHON") or (sys.executable if importlib.u
 ROOT = Path(__file__).resolve().parents[2]
 STRUCTURED: list[Structured] = ["grammar", "regex"]
 # What an answer that can be read may still get wrong.
-READABLE = {"inverted", "outside", "no_area", "duplicate"}
+READABLE = {"inverted", "outside", "no_area", "degenerate", "duplicate"}
 pytestmark = pytest.mark.skipif(PYTHON is None, reason="vLLM runs where RSCOVLM_VLLM_PYTHON names a Python that has it")
 
 
