@@ -23,7 +23,7 @@ OPTION = "as_json"
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandAnswer:
     """What a command found out or did.
 
     Args:
@@ -37,7 +37,7 @@ class Answer:
     code: int = 0
 
 
-def answers(command: Callable[Given, Answer]) -> Callable[Given, None]:
+def answers(command: Callable[Given, CommandAnswer]) -> Callable[Given, None]:
     """Give a command ``--json``: its answer as one JSON object, while what it says on its way goes to standard error.
 
     A command that ends with a refusal writes nothing to standard output.

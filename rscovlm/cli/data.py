@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rscovlm.cli import choices
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.model_options import DeviceOption, ModelOption
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import ProgressBar, counting, say
@@ -28,7 +28,7 @@ Limit = Annotated[float, typer.Option(help="Largest share of unusable rows, 0 to
 
 @app.command()
 @answers
-def sources(name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None) -> Answer:
+def sources(name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None) -> CommandAnswer:
     """List the data sets that can be converted."""
     from rscovlm.data.sources import find_source
     from rscovlm.data.sources import sources as table
@@ -36,13 +36,13 @@ def sources(name: Annotated[str | None, typer.Argument(help="Show one source in 
     if name is None:
         known = table().values()
         lines = [f"{one.name:<22}{', '.join(one.tasks):<34}{', '.join(one.splits)}" for one in known]
-        return Answer({"sources": [_source(one) for one in known]}, "\n".join(lines))
+        return CommandAnswer({"sources": [_source(one) for one in known]}, "\n".join(lines))
     with refusals("rscovlm data"):
         entry = find_source(name)
     lines = [entry.name, f"tasks    {', '.join(entry.tasks)}", f"splits   {', '.join(entry.splits)}"]
     lines += [f"licence  {entry.licence}", f"layout   {entry.layout}"]
     lines += [f"held against  {entry.held}"] if entry.held else []
-    return Answer(_source(entry), "\n".join(lines))
+    return CommandAnswer(_source(entry), "\n".join(lines))
 
 
 def _source(entry: Source) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _source(entry: Source) -> dict[str, Any]:
 def unpack(
     archives: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Zip or tar archives.")],
     folder: Annotated[Path, typer.Argument(help="Where to; files that are there already are an error.")],
-) -> Answer:
+) -> CommandAnswer:
     """Unpack archives as published, after a look at every member: none may leave the folder, be a link, or be a bomb."""
     from rscovlm.data.archives import unpack_all
 
@@ -63,7 +63,9 @@ def unpack(
         written = unpack_all(archives, folder, progress=ProgressBar("files"))
     counts = [(archive.name, len(names)) for archive, names in zip(archives, written, strict=True)]
     values = [{"archive": name, "files": count} for name, count in counts]
-    return Answer({"folder": folder, "archives": values}, "\n".join(f"{name}: {count} files" for name, count in counts))
+    return CommandAnswer(
+        {"folder": folder, "archives": values}, "\n".join(f"{name}: {count} files" for name, count in counts)
+    )
 
 
 @app.command()
@@ -81,7 +83,7 @@ def convert(
     embed: Annotated[bool, typer.Option(help="Put the images into the shards.")] = False,
     limit: Limit = 0.005,
     overwrite: Overwrite = False,
-) -> Answer:
+) -> CommandAnswer:
     """Convert one split of a published data set to records."""
     from rscovlm.data.sources import convert as read
     from rscovlm.data.storage import check_records_output, embedded, write_records
@@ -92,7 +94,7 @@ def convert(
         check_records_output(target, overwrite=overwrite)
         records = counting(read(name, root, split, tally=tally), "records")
         write_records((embedded(record, root) for record in records) if embed else records, target, overwrite=overwrite)
-    return Answer({"target": target, "records": tally.to_dict()}, tally.table())
+    return CommandAnswer({"target": target, "records": tally.to_dict()}, tally.table())
 
 
 @app.command()
@@ -103,7 +105,7 @@ def draw(
     held: Annotated[int, typer.Option(min=1, help="Scenes to measure on.")] = 4,
     classes: Annotated[str, typer.Option(help="Class names, separated by commas.")] = "plane, ship, tank",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other scenes.")] = 0,
-) -> Answer:
+) -> CommandAnswer:
     """Draw scenes as a data set to try commands on: pictures with map coordinates, COCO, a manifest, pairs."""
     from rscovlm.scenes import write_data_set
 
@@ -111,7 +113,7 @@ def draw(
         names = tuple(name.strip() for name in classes.split(",") if name.strip())
         write_data_set(folder, count=count, held=held, classes=names, seed=seed)
     values = {"folder": folder, "count": count, "held": held, "classes": names}
-    return Answer(values, f"{count} scenes to train on, {held} to measure on: {folder}")
+    return CommandAnswer(values, f"{count} scenes to train on, {held} to measure on: {folder}")
 
 
 @app.command()
@@ -123,7 +125,7 @@ def clean(
     report: Annotated[Path | None, typer.Option(help="Write what changed as JSON.")] = None,
     limit: Limit = 0.005,
     overwrite: Overwrite = False,
-) -> Answer:
+) -> CommandAnswer:
     """Turn task tags into words and boxes in texts into structure; correct punctuation and typos."""
     from rscovlm.data.storage import check_records_output, read_records, write_records
     from rscovlm.files import check_output, mark, write_text
@@ -149,7 +151,7 @@ def clean(
             write_text(report, json.dumps(changes, ensure_ascii=False, indent=1), "cleaning", overwrite=overwrite)
     values = {"target": target, "changes": cleaner.report(), "records": tally.to_dict()}
     values["boxes"] = {source: asdict(guess) for source, guess in guesses.items()}
-    return Answer(values, f"{cleaner.table()}\n{tally.table()}")
+    return CommandAnswer(values, f"{cleaner.table()}\n{tally.table()}")
 
 
 @app.command()
@@ -181,7 +183,7 @@ def lint(
     ] = None,
     device: DeviceOption = None,
     overwrite: Overwrite = False,
-) -> Answer:
+) -> CommandAnswer:
     """Look for boxes outside, wrong scales, duplicates, leaks between splits, missing files, name variants; exit 1 on errors."""
     from rscovlm.data.storage import read_records
     from rscovlm.files import check_output
@@ -227,7 +229,7 @@ def lint(
                 draw_worst(report, root or Path(), out / "pictures", overwrite=overwrite)
             write_page(report, (root or Path()) if pixels else None, out / "lint.html", overwrite=overwrite)
             say(f"Open {out / 'lint.html'}")
-    return Answer(report.to_dict() | ({} if out is None else {"folder": out}), code=1 if report.errors else 0)
+    return CommandAnswer(report.to_dict() | ({} if out is None else {"folder": out}), code=1 if report.errors else 0)
 
 
 def _lint_evidence(records: list[Path], root: Path, report: Report, **engine: Any) -> None:
@@ -257,7 +259,7 @@ def inspect(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("mixture.html"),
     draws: Annotated[int, typer.Option(min=1, help="Samples to draw.")] = 400,
     overwrite: Overwrite = False,
-) -> Answer:
+) -> CommandAnswer:
     """Show a mixture before it is trained: shares, lengths, boxes, and twelve samples as a page."""
     from rscovlm.files import check_output
     from rscovlm.loading import load_processor
@@ -273,7 +275,7 @@ def inspect(
         mixture = wanted.build(root, length=max(draws, 1000), codec=processor.dialect)
         found = look(mixture, processor, draws=draws, progress=ProgressBar("samples"))
         found.write(out, overwrite=overwrite)
-    return Answer({"page": out, **found.to_dict()}, f"{found.table()}\nOpen {out}")
+    return CommandAnswer({"page": out, **found.to_dict()}, f"{found.table()}\nOpen {out}")
 
 
 @app.command()
@@ -291,7 +293,7 @@ def balance(
     out: Annotated[Path, typer.Argument(help="The next round's recipe.")],
     plot: Annotated[Path | None, typer.Option(help="SVG of the weights over the rounds.")] = None,
     overwrite: Overwrite = False,
-) -> Answer:
+) -> CommandAnswer:
     """Raise the weights of what lags behind its target and write the next round's recipe.
 
     Of a run's evaluation.jsonl the last line counts, and targets are those of the recipe's balance.
@@ -314,7 +316,7 @@ def balance(
         lag = proposal.lags.get(name)
         lines.append(f"{name:<28}{weight:8.3f}" + ("" if lag is None else f"   behind its target by {lag:.1%}"))
     lines.append("every target is reached: fine-tune with these weights" if proposal.satisfied else f"next: {out}")
-    return Answer({"out": out, **asdict(proposal)}, "\n".join(lines))
+    return CommandAnswer({"out": out, **asdict(proposal)}, "\n".join(lines))
 
 
 @app.command()
@@ -328,7 +330,7 @@ def tile(
     save: Annotated[str | None, typer.Option(help="Save tiles as PNG in this folder below the root.")] = None,
     limit: Limit = 0.005,
     overwrite: Overwrite = False,
-) -> Answer:
+) -> CommandAnswer:
     """Cut detections into tiles; without --save they stay windows of their image and no pixel is copied."""
     from rscovlm.data.storage import check_records_output, read_records, write_records
     from rscovlm.data.tiles import tile as cut
@@ -341,7 +343,7 @@ def tile(
         parts = cut(read, size=size, overlap=overlap, root=root, folder=save, tally=objects, overwrite=overwrite)
         write_records(counting(parts, "tiles"), target, overwrite=overwrite)
     values = {"target": target, "records": rows.to_dict(), "objects": objects.to_dict()}
-    return Answer(values, f"records: {rows.table()}\nobjects: {objects.table()}")
+    return CommandAnswer(values, f"records: {rows.table()}\nobjects: {objects.table()}")
 
 
 @app.command()
@@ -358,7 +360,7 @@ def synthesise(
         float, typer.Option(min=0, max=1, help="Share of questions that may be unusable; exit 1 where more are.")
     ] = 0.5,
     overwrite: Overwrite = False,
-) -> Answer:
+) -> CommandAnswer:
     """Make zoom questions from detections: templates, questions by a vision model, multiple choice."""
     from rscovlm.data.storage import check_records_output, write_records
     from rscovlm.records.tally import Tally
@@ -383,4 +385,4 @@ def synthesise(
             err=True,
         )
     values = {"target": target, "journal": journal, "questions": tally.to_dict()}
-    return Answer(values, code=1 if spoiled else 0)
+    return CommandAnswer(values, code=1 if spoiled else 0)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from rscovlm import __version__
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.refusals import refusals
 from rscovlm.extras import EXTRAS
 
@@ -51,11 +51,11 @@ _GIVES = {
 
 
 @answers
-def doctor() -> Answer:
+def doctor() -> CommandAnswer:
     """Report versions, devices, missing extras and a round trip of a box; names no folder, user or token. Exit 1 on a fault."""
     with refusals("rscovlm doctor"):
         found = report()
-    return Answer(found, _text(found), 0 if found["round_trip"]["exact"] else 1)
+    return CommandAnswer(found, _text(found), 0 if found["round_trip"]["exact"] else 1)
 
 
 def report() -> dict[str, Any]:

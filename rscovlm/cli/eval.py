@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rscovlm.cli import choices
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.model_options import (
     BudgetOption,
     DeviceOption,
@@ -95,7 +95,7 @@ def evaluate(
     repeats: Repeats = 1000,
     compare: Compare = None,
     log_with: Tracker = "",
-) -> Answer:
+) -> CommandAnswer:
     """Evaluate a model on published benchmarks; resumable, and safe against being killed."""
     from rscovlm.benchmarks.answers import check_shard
     from rscovlm.benchmarks.hub_data import data_folder
@@ -133,7 +133,7 @@ def evaluate(
         for name, found in leaks.items():
             say(f"{name}: {len(found)} test images were trained on, {sum(one.items for one in found)} questions")
         values, text = _report(out, suites, tables, (), repeats, compare, log_with)
-    return Answer({**values, "errors": errors}, text, 1 if errors else 0)
+    return CommandAnswer({**values, "errors": errors}, text, 1 if errors else 0)
 
 
 @answers
@@ -166,7 +166,7 @@ def score(
     repeats: Repeats = 1000,
     compare: Compare = None,
     log_with: Tracker = "",
-) -> Answer:
+) -> CommandAnswer:
     """Score answers that are there, under the suites' conventions or others; nothing is asked."""
     from rscovlm.benchmarks.evaluation import BenchmarkRun
     from rscovlm.benchmarks.items import load_items
@@ -202,7 +202,7 @@ def score(
                 raise ValueError("--task1 needs the one --suite whose objects it holds")
             say(f"written: {write_archive(task1, folder, suites[0])}")
         values, text = _report(folder, suites, tables, rule or (), repeats, compare, log_with)
-    return Answer(values, text)
+    return CommandAnswer(values, text)
 
 
 @answers
@@ -213,7 +213,7 @@ def peers(
     program: Annotated[str, choices.option(choices.PROGRAMS, "Whose loop asks.")] = "lmms-eval",
     dialect: Annotated[str, typer.Option(help="In whose words questions are asked.")] = "rscovlm-v1",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many items.")] = None,
-) -> Answer:
+) -> CommandAnswer:
     """Write a suite as a task of lmms-eval or as a data set of VLMEvalKit."""
     from rscovlm.benchmarks.items import load_items
     from rscovlm.benchmarks.peers import write_lmms_eval, write_vlmevalkit
@@ -233,7 +233,7 @@ def peers(
         else:
             paths = [write_vlmevalkit(folder, chosen, items, words)]
     text = f"{len(items)} items: {', '.join(path.name for path in paths)} in {out}"
-    return Answer({"folder": out, "items": len(items), "files": [path.name for path in paths]}, text)
+    return CommandAnswer({"folder": out, "items": len(items), "files": [path.name for path in paths]}, text)
 
 
 def _detector(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rscovlm.cli import choices
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.refusals import refusals
 
 
@@ -17,7 +17,7 @@ def export(
     source: Annotated[str, typer.Argument(help="Folder of a run, a checkpoint or an adapter.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
     dtype: Annotated[str, choices.option(choices.DTYPES[1:], "Type of the weights.")] = "bfloat16",
-) -> Answer:
+) -> CommandAnswer:
     """Write a checkpoint that loads by itself; an adapter is added into the weights of its model."""
     with refusals("rscovlm export", extra="train"):
         if dtype not in choices.DTYPES[1:]:
@@ -25,4 +25,4 @@ def export(
         from rscovlm.training.exporting import export as write
 
         written = write(source, target, dtype=dtype)
-    return Answer({"folder": written, "dtype": dtype}, f"written: {written}")
+    return CommandAnswer({"folder": written, "dtype": dtype}, f"written: {written}")

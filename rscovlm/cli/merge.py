@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.refusals import refusals
 
 
@@ -17,11 +17,11 @@ def merge(
     parts: Annotated[
         list[Path] | None, typer.Argument(help="Files of shards; by default those beside OUT, of which none may miss.")
     ] = None,
-) -> Answer:
+) -> CommandAnswer:
     """Merge the files of `predict --shard`; run predict without --shard afterwards to check and fill the gaps."""
     from rscovlm.predicting.shards import merge_shards, parts_of
 
     with refusals("rscovlm merge"):
         counts = merge_shards(parts or parts_of(out), out)
     doubled = f", {counts['doubled']} ids in several files" if counts["doubled"] else ""
-    return Answer({"out": out, **counts}, f"{counts['rows']} rows, {counts['errors']} errors{doubled}: {out}")
+    return CommandAnswer({"out": out, **counts}, f"{counts['rows']} rows, {counts['errors']} errors{doubled}: {out}")

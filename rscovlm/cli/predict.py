@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rscovlm.cli import choices
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.model_options import (
     BudgetOption,
     DeviceOption,
@@ -126,7 +126,7 @@ def predict(
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens of one answer at most; by default the task's own limit.")
     ] = None,
-) -> Answer:
+) -> CommandAnswer:
     """Answer about many images, one JSON row each; resumable, and safe against being killed."""
     from rscovlm.exports.geoparquet import check_pyarrow
     from rscovlm.files import check_output
@@ -224,7 +224,7 @@ def predict(
         if stac_out is not None:
             written["stac"] = {"path": stac_out, "items": write_stac(stac_sources, rows, stac_out, overwrite=overwrite)}
             say(f"{written['stac']['items']} STAC items: {stac_out}")
-    return Answer({"out": out, **counts, "written": written}, code=1 if counts["errors"] else 0)
+    return CommandAnswer({"out": out, **counts, "written": written}, code=1 if counts["errors"] else 0)
 
 
 def _items(sources: list[Path], stac: list[Path], asset: str | None) -> tuple[list[Any], dict[str, Any]]:

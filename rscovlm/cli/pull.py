@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from rscovlm.cli import choices
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.refusals import refusals
 
 
@@ -20,7 +20,7 @@ def pull(
     kind: Annotated[str, choices.option(choices.PULLED, "What it is there.")] = "model",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; by default the main branch.")] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Largest sum of the files' sizes.")] = 2**40,
-) -> Answer:
+) -> CommandAnswer:
     """Download a repository at one commit; the folder is there when every file is, and is what the Hub states."""
     with refusals("rscovlm pull"):
         from rscovlm.hub.downloads import PULL_FILE
@@ -32,4 +32,4 @@ def pull(
         written = fetch(repo, folder, kind=cast(RepoKind, kind), revision=revision, max_bytes=max_bytes)
         commit = json.loads((written / PULL_FILE).read_bytes())["commit"]
     values = {"repo": repo, "kind": kind, "commit": commit, "folder": written}
-    return Answer(values, f"{repo} at {commit}: {written}")
+    return CommandAnswer(values, f"{repo} at {commit}: {written}")

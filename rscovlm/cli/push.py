@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rscovlm.cli import choices
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.refusals import refusals
 
 
@@ -33,7 +33,7 @@ def push(
     public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to; by default the main one.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every file and the card; send nothing.")] = False,
-) -> Answer:
+) -> CommandAnswer:
     """Push a folder as one commit: all of it is on the Hub afterwards, or nothing has changed there."""
     options: dict[str, Any] = {"private": not public, "revision": revision, "dry_run": dry_run}
     with refusals("rscovlm push", extra="train" if merge else None):
@@ -60,4 +60,4 @@ def push(
             table, values = upload.table(), upload.to_dict()
     card = f"\n{upload.card}\n" if dry_run else ""
     ending = f"pushed: {upload.address}" if upload.address else "dry run: nothing was sent"
-    return Answer(values, f"{table}\n{card}{ending}")
+    return CommandAnswer(values, f"{table}\n{card}{ending}")

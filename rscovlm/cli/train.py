@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rscovlm.cli.answers import Answer, answers
+from rscovlm.cli.answers import CommandAnswer, answers
 from rscovlm.cli.refusals import refusals
 from rscovlm.cli.terminal import log_to_terminal, on_terminal
 
@@ -19,7 +19,7 @@ def train(
     output: Annotated[Path, typer.Option(help="Where checkpoints go.")] = Path("runs/sft"),
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, train nothing.")] = False,
-) -> Answer:
+) -> CommandAnswer:
     """Fine-tune a Qwen-VL model by a recipe, after checking that its labels decode back to what they say."""
     log_to_terminal("%(message)s")
     with refusals("rscovlm train", extra="train"):
@@ -32,6 +32,6 @@ def train(
         if not dry_run:
             run.train()
     done = 0 if dry_run else int(run.trainer.state.global_step)
-    return Answer(
+    return CommandAnswer(
         {"output": output, "trained": not dry_run, "steps": int(run.trainer.args.max_steps), "steps_done": done}
     )
