@@ -47,6 +47,7 @@ def bomb(kind: str, side: int = SIDE) -> bytes:
     memory = io.BytesIO()
     name, _, variant = kind.partition("-")
     grey = Image.new("P", (side, side), 3)
+    grey.putpalette([value for value in range(256) for _ in "rgb"])  # without one, Pillow before 13 writes a broken BMP
     if kind == "webp-frames":
         Image.new("RGB", (side, side)).save(
             memory,
