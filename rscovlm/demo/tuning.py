@@ -73,7 +73,7 @@ def new_scenes() -> SceneConfig:
 
 
 def demo_mixture(*, seed: int, length: int) -> Mixture:
-    """Build the weighted mixture: a third new, the rest what must not be forgotten."""
+    """Build the weighted mixture: two fifths hold the new class, the rest is what must not be forgotten."""
     codec = Codec.preset("rscovlm-v1")
     known, seen = known_scenes(), budget()
     old = SceneTurns(known, codec, seen, tasks=STAGES[-1].tasks)

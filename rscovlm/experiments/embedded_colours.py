@@ -31,14 +31,13 @@ SETTLED: Mapping[str, float] = {"tiles": 6.0, "detect": 3.0, "middling": 1.2, "p
 """Weights of the last stage, `settle`: stage 6 with mostly empty tiles costs the detection of single objects 4 points."""
 
 
-def colour_subsets(texture_seed: int = 0, *, naming: bool) -> list[Subset]:
+def colour_subsets(*, naming: bool) -> list[Subset]:
     """Return scenes whose objects are asked for by colour.
 
     Args:
-        texture_seed: Of the scenes.
         naming: Mostly questions for the colour of one object; otherwise mostly pointing at one of several.
     """
-    known = scene_config(STAGES[-1], texture_seed)
+    known = scene_config(STAGES[-1])
     words = SceneTurns(known, Codec.preset("rscovlm-v1"), budget(), spatial=0, tasks=("colour",))
     alone = replace(words, config=replace(known, max_objects=1))
     several = replace(words, config=replace(known, min_objects=2))

@@ -77,16 +77,15 @@ def hard_scenes(number: int = 1) -> SceneTiles:
     )
 
 
-def tile_subsets(*, texture_seed: int = 0, watchful: bool = False, hard: HardTiles | None = None) -> list[Subset]:
+def tile_subsets(*, watchful: bool = False, hard: HardTiles | None = None) -> list[Subset]:
     """Return what is trained on: tiles of large scenes, crowded scenes seen from afar, and all that was known.
 
     Args:
-        texture_seed: Of the small scenes.
         watchful: More tiles, three of four of them empty, from anywhere in a scene: against objects that are not there.
         hard: Tiles on which the model was wrong, to be shown again.
     """
     codec, seen = Codec.preset("rscovlm-v1"), budget()
-    known = scene_config(STAGES[-1], texture_seed)
+    known = scene_config(STAGES[-1])
     turns = SceneTurns(known, codec, seen, tasks=STAGES[-1].tasks)
     several = replace(turns, config=replace(known, min_objects=2), kind="hbb")
     middling = replace(known, size=3 * SIDE // 2, min_objects=2, max_objects=8, max_length=44)
@@ -98,7 +97,7 @@ def tile_subsets(*, texture_seed: int = 0, watchful: bool = False, hard: HardTil
     subsets = [
         Subset("tiles", tiles, 8.0 if watchful else 5.0),
         Subset("tiles upright", replace(tiles, kind="hbb"), 0.4),
-        Subset("crowded", replace(turns, config=crowded_scenes(texture_seed), spatial=1, worded=0), 1.0),
+        Subset("crowded", replace(turns, config=crowded_scenes(), spatial=1, worded=0), 1.0),
         Subset("middling", replace(turns, config=middling, spatial=1, worded=0), 0.8),
         Subset("point", replace(several, boxed=("grounding",)), 2.0),
         Subset("upright", replace(turns, kind="hbb"), 0.4),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from rscovlm.geometry import Frame
-from rscovlm.geometry.affine import apply
 from rscovlm.geometry.masks import Mask
 
 OFF, LEFT_OUT = 0.15, 0.2
@@ -35,7 +34,5 @@ def inexact_masks(masks: Sequence[Mask], frame: Frame, rng: np.random.Generator)
         x1, y1, x2, y2 = mask.window
         centre, size = np.array([(x1 + x2) / 2, (y1 + y2) / 2]), np.array([x2 - x1, y2 - y1])
         moved = [centre + scale * (ring - centre) + shift * size for ring in mask.rings()]
-        drawn.append(
-            Mask.filled([apply(mask.frame.to(frame), ring) for ring in moved], Frame(frame.width, frame.height))
-        )
+        drawn.append(Mask.filled(moved, mask.frame).to(frame))
     return tuple(mask for mask in drawn if mask.area)
